@@ -1,0 +1,42 @@
+"""Stripe's financial reports in a warehouse, exact to the cent and complete to the second: a dlt source."""
+
+from .errors import (
+    AuthenticationError,
+    CellError,
+    ConfigurationError,
+    DownloadError,
+    Failure,
+    PermissionDenied,
+    RowError,
+    RunFailed,
+    RunTimedOut,
+    StripeError,
+    StripeReportsError,
+    StripeUnreachable,
+    SyncFailed,
+)
+from .load import Loaded, load_reports
+from .report import Report
+from .source import stripe_reports
+from .sync import Event
+
+__all__ = [
+    "AuthenticationError",
+    "CellError",
+    "ConfigurationError",
+    "DownloadError",
+    "Event",
+    "Failure",
+    "Loaded",
+    "PermissionDenied",
+    "Report",
+    "RowError",
+    "RunFailed",
+    "RunTimedOut",
+    "StripeError",
+    "StripeReportsError",
+    "StripeUnreachable",
+    "SyncFailed",
+    "load_reports",
+    "stripe_reports",
+]

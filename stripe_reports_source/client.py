@@ -1,0 +1,318 @@
+"""The HTTP edge: four endpoints of the Reporting API and the file download.
+
+In: a key, two base addresses, parameters. Out: objects (see `objects`), or a file on disk of exactly the
+announced size. Clock, sleep and chance come from the outside, so tests and shutdown control the waiting.
+The key goes into the Authorization header of requests to the two configured hosts and nowhere else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from .errors import (
+    AuthenticationError,
+    ConfigurationError,
+    DownloadError,
+    PermissionDenied,
+    StripeError,
+    StripeUnreachable,
+)
+from .objects import OfferedType, Parameters, ReportRun, ResultFile, unix
+
+STRIPE_VERSION = "2025-03-31.basil"
+"""Pinned, so that a change of the account's default version cannot change the shape of answers."""
+
+Sleep = Callable[[float], None]
+
+_CHUNK = 1 << 20
+_LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
+_RETRY_STATUS = (409, 429)
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often and how long to try again. Times in seconds."""
+
+    attempts: int = 6
+    first_delay: float = 0.5
+    longest_delay: float = 30.0
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+
+    def delay(self, attempt: int, retry_after: float | None, chance: float) -> float:
+        """The wait before the next attempt: Stripe's Retry-After if it gave one, else doubling with jitter."""
+        backoff = min(self.longest_delay, self.first_delay * 2.0**attempt) * (0.5 + chance / 2)
+        return backoff if retry_after is None else max(backoff, min(retry_after, 4 * self.longest_delay))
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """A result file on disk, whole: bytes as announced, and what a reader can check it by."""
+
+    path: Path
+    bytes: int
+    sha256: str
+
+
+def checked_base_url(url: str, setting: str) -> str:
+    """A base address without a trailing slash.
+
+    Raises:
+        ConfigurationError: not HTTPS (plain HTTP is for loopback only, or the key would travel in the clear).
+    """
+    parts = urlsplit(url)
+    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
+    if not secure or not parts.hostname or parts.username or parts.query:
+        raise ConfigurationError(
+            f"{setting} {url!r} must be an https address (http only for this machine, such as http://127.0.0.1:12111)."
+        )
+    return url.rstrip("/")
+
+
+def is_loopback(host: str | None) -> bool:
+    """True for this machine's own addresses."""
+    return host is not None and _LOOPBACK.fullmatch(host) is not None
+
+
+class StripeClient:
+    """Talks to Stripe for one key. Safe to use from several threads: each has its own connections."""
+
+    def __init__(
+        self,
+        api_key: str,
+        *,
+        api_base_url: str,
+        files_base_url: str,
+        retry: RetryPolicy,
+        sleep: Sleep,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._api_key = api_key
+        self._api = checked_base_url(api_base_url, "api_base_url")
+        self._files = checked_base_url(files_base_url, "files_base_url")
+        self._retry = retry
+        self._sleep = sleep
+        self._chance = chance
+        self._threads = threading.local()
+
+    def __repr__(self) -> str:
+        return f"StripeClient({self._api!r}, {self._files!r})"
+
+    def report_types(self, account: str | None = None) -> list[OfferedType]:
+        """All report types offered, in one request (Stripe does not page this list)."""
+        pages = self._pages("/v1/reporting/report_types", {}, account)
+        return [OfferedType.from_json(item) for item in pages]
+
+    def create_run(
+        self, report_type: str, parameters: Parameters, *, idempotency_key: str, account: str | None = None
+    ) -> ReportRun:
+        """Create a report run, or get the one that the same idempotency key created before."""
+        form: list[tuple[str, str]] = [("report_type", report_type)]
+        for name, value in parameters.items():
+            if isinstance(value, (list, tuple)):
+                form += [(f"parameters[{name}][]", str(item)) for item in value]
+            else:
+                form.append((f"parameters[{name}]", str(value)))
+        headers = {"Idempotency-Key": idempotency_key}
+        body = self._json("POST", "/v1/reporting/report_runs", account, data=form, headers=headers)
+        return ReportRun.from_json(body)
+
+    def run(self, run_id: str, account: str | None = None) -> ReportRun:
+        """The present state of a run."""
+        return ReportRun.from_json(self._json("GET", f"/v1/reporting/report_runs/{run_id}", account))
+
+    def runs_since(self, created: datetime, account: str | None = None) -> Iterator[ReportRun]:
+        """Runs created at or after an instant, newest first, page by page."""
+        query = {"created[gte]": str(unix(created)), "limit": "100"}
+        for item in self._pages("/v1/reporting/report_runs", query, account):
+            yield ReportRun.from_json(item)
+
+    def download(self, file: ResultFile, target: Path, account: str | None = None) -> Downloaded:
+        """Stream a result file to `target`, going on where a broken connection stopped.
+
+        Raises:
+            DownloadError: the address is not on the configured file host, the file is gone, or its bytes are
+                not as many as Stripe announced. `target` is removed then.
+        """
+        if _origin(file.url) != _origin(self._files):
+            raise DownloadError(
+                f"result file {file.id} lies at {_origin(file.url)}, not at files_base_url {self._files}; "
+                "the key is not sent there. Set files_base_url if that host is yours."
+            )
+        try:
+            return self._download(file, target, account)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+
+    def _download(self, file: ResultFile, target: Path, account: str | None) -> Downloaded:
+        digest = hashlib.sha256()
+        done = 0
+        with target.open("wb") as out:
+            for attempt in range(self._retry.attempts):
+                # identity: the announced size counts the bytes of the file, not of a compressed transfer
+                headers = {"Accept-Encoding": "identity"}
+                if done:
+                    headers["Range"] = f"bytes={done}-"
+                response = self._send("GET", file.url, account, stream=True, headers=headers)
+                with response:
+                    if response.status_code in (404, 410):
+                        raise DownloadError(f"result file {file.id} is gone (HTTP {response.status_code}).")
+                    self._raise_for_error(response)
+                    if done and response.status_code != 206:
+                        digest, done = hashlib.sha256(), 0
+                        out.seek(0)
+                        out.truncate()
+                    try:
+                        for chunk in response.iter_content(_CHUNK):
+                            out.write(chunk)
+                            digest.update(chunk)
+                            done += len(chunk)
+                            if done > file.size:
+                                break
+                    except (
+                        requests.ConnectionError,
+                        requests.Timeout,
+                        requests.exceptions.ChunkedEncodingError,
+                    ):
+                        pass  # the size tells whether anything is missing
+                if done >= file.size:
+                    break
+                if attempt + 1 < self._retry.attempts:
+                    self._sleep(self._retry.delay(attempt, None, self._chance()))
+        if done != file.size:
+            raise DownloadError(f"result file {file.id} has {file.size} bytes at Stripe, {done} arrived.")
+        return Downloaded(target, done, digest.hexdigest())
+
+    def _pages(self, path: str, query: Mapping[str, str], account: str | None) -> Iterator[dict[str, Any]]:
+        params = dict(query)
+        while True:
+            page = self._json("GET", path, account, params=params)
+            items = page.get("data")
+            if not isinstance(items, list):
+                raise StripeUnreachable(f"Stripe answered GET {path} with JSON that is no list.")
+            yield from items
+            if not page.get("has_more") or not items:
+                return
+            params["starting_after"] = str(items[-1].get("id"))
+
+    def _json(self, method: str, path: str, account: str | None, **options: Any) -> dict[str, Any]:
+        for attempt in range(self._retry.attempts):
+            response = self._send(method, self._api + path, account, **options)
+            self._raise_for_error(response)
+            try:
+                body = response.json()
+            except ValueError:
+                body = None
+            if isinstance(body, dict):
+                return body
+            # a proxy's page or a cut body: asking again is safe, POSTs carry an idempotency key
+            if attempt + 1 < self._retry.attempts:
+                self._sleep(self._retry.delay(attempt, None, self._chance()))
+        raise StripeUnreachable(
+            f"{method} {self._api + path} answered with something that is not JSON; check api_base_url and proxies."
+        )
+
+    def _send(self, method: str, url: str, account: str | None, **options: Any) -> requests.Response:
+        headers = {"Stripe-Version": STRIPE_VERSION, **options.pop("headers", {})}
+        if account:
+            headers["Stripe-Account"] = account
+        timeout = (self._retry.connect_timeout, self._retry.read_timeout)
+        problem = ""
+        for attempt in range(self._retry.attempts):
+            retry_after = None
+            try:
+                response = self._session().request(
+                    method,
+                    url,
+                    headers=headers,
+                    auth=(self._api_key, ""),
+                    timeout=timeout,
+                    allow_redirects=False,  # a redirect would carry the key to another host
+                    **options,
+                )
+            except (
+                requests.ConnectionError,
+                requests.Timeout,
+                requests.exceptions.ChunkedEncodingError,
+            ) as error:
+                problem = type(error).__name__
+            else:
+                if not _worth_retrying(response):
+                    return response
+                problem = f"HTTP {response.status_code}"
+                retry_after = _retry_after(response)
+                if attempt + 1 == self._retry.attempts and _error_body(response):
+                    return response
+                response.close()
+            if attempt + 1 < self._retry.attempts:
+                self._sleep(self._retry.delay(attempt, retry_after, self._chance()))
+        raise StripeUnreachable(
+            f"{method} {url} failed {self._retry.attempts} times, the last with {problem}; "
+            "nothing is lost, sync again later."
+        ) from None
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._threads, "session", None)
+        if session is None:
+            session = requests.Session()
+            session.trust_env = not is_loopback(urlsplit(self._api).hostname)  # no proxy to this machine
+            self._threads.session = session
+        return session
+
+    def _raise_for_error(self, response: requests.Response) -> None:
+        if response.status_code < 300:
+            return
+        error = _error_body(response)
+        if error is None:
+            raise StripeUnreachable(
+                f"{response.request.method} {response.url.split('?')[0]} answered HTTP {response.status_code} without "
+                "an error that Stripe writes; check the address and proxies."
+            )
+        message = str(error.get("message", "no message")).replace(self._api_key, "(key)")
+        kinds = {401: AuthenticationError, 403: PermissionDenied}
+        raise kinds.get(response.status_code, StripeError)(
+            message,
+            http_status=response.status_code,
+            type=error.get("type"),
+            code=error.get("code"),
+            param=error.get("param"),
+            request_id=response.headers.get("Request-Id"),
+        )
+
+
+def _worth_retrying(response: requests.Response) -> bool:
+    advice = response.headers.get("Stripe-Should-Retry")
+    if advice in ("true", "false"):
+        return advice == "true"
+    return response.status_code in _RETRY_STATUS or response.status_code >= 500
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    value = response.headers.get("Retry-After", "")
+    return float(value) if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", value) else None
+
+
+def _error_body(response: requests.Response) -> dict[str, Any] | None:
+    try:
+        error = response.json().get("error")
+    except (ValueError, AttributeError, requests.RequestException):
+        return None
+    return error if isinstance(error, dict) else None
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    return f"{parts.scheme}://{parts.hostname}:{port}"

@@ -1,0 +1,145 @@
+"""Names and types of table columns, from the header names that Stripe writes. Pure.
+
+A column's name depends on its header alone: not on other columns, stored state, machine or order of arrival.
+Names are in a normal form (lower snake case, at most 63 bytes) that dlt's naming conventions `snake_case`,
+`sql_ci_v1` and `direct` all leave as it is. A header that is not in that form already gets the form plus a
+hash of itself, so two headers never share a column.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .catalog import ReportType
+from .errors import ConfigurationError
+
+MAX_NAME_BYTES = 63  # PostgreSQL's limit, the shortest of the common warehouses
+TOMBSTONE = "_cell_dropped"
+SYSTEM_COLUMNS: dict[str, tuple[str, str]] = {
+    "_account": ("text", "Account the report was run on: the Stripe-Account value, else the source's label"),
+    "_report_type": ("text", "Exact report type id with its version"),
+    "_report_run_id": ("text", "Report run that produced the row; joins report_runs"),
+    "_interval_start": ("timestamptz", "Start of the loaded interval (inclusive); NULL for snapshot reports"),
+    "_interval_end": ("timestamptz", "End of the loaded interval (exclusive), as it was asked for"),
+    "_interval_key": ("text", "Identity of the grid cell: what loading it again replaces"),
+    "_dlt_load_id": ("text", "Load package that wrote the row; joins _dlt_loads"),
+    TOMBSTONE: ("bool", "Always NULL in stored rows: marks, while loading, a cell whose rows are replaced"),
+}
+
+_NORMAL = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_HASHED = re.compile(r".*_[0-9a-f]{8}")
+_METADATA = re.compile(r"([a-z][a-z_]*_metadata)\[(.{1,40})\]", re.DOTALL)
+_METADATA_LIKE = re.compile(r"[a-z_]*_metadata_.*")
+_TYPE = re.compile(r"decimal\((\d{1,2}), ?(\d{1,2})\)")
+_PLAIN_TYPES = ("text", "bigint", "bool", "date", "timestamp", "timestamptz")
+
+
+@dataclass(frozen=True)
+class TableColumn:
+    """A column of a report table: Stripe's header, our name, the type's name and what it holds."""
+
+    header: str
+    name: str
+    type: str
+    description: str
+
+
+def split_metadata(header: str) -> tuple[str, str] | None:
+    """`payment_metadata[order_id]` as ("payment_metadata", "order_id"); None for any other header."""
+    match = _METADATA.fullmatch(header)
+    return (match[1], match[2]) if match else None
+
+
+def is_normal(name: str) -> bool:
+    """True for a name that every supported naming convention keeps as it is."""
+    return _NORMAL.fullmatch(name) is not None and len(name) <= MAX_NAME_BYTES
+
+
+def column_name(header: str, *, known: bool = False) -> str:
+    """The table column of a header.
+
+    Args:
+        header: a header of a report file, such as `net` or `payment_metadata[orderId]`.
+        known: the catalogue lists this header, which makes it a name of its own right.
+
+    Returns:
+        The plain name where it is unambiguous: a known column, a metadata key in normal form, another header
+        in normal form. Everything else, and every plain name that could be mistaken for a hashed or a
+        metadata one, gets the normal form and eight hex digits of the header's SHA-256.
+    """
+    metadata = split_metadata(header)
+    plain = f"{metadata[0]}_{metadata[1]}" if metadata else header
+    ambiguous = _HASHED.fullmatch(plain) or (not metadata and _METADATA_LIKE.fullmatch(plain))
+    if is_normal(plain) and (known or not ambiguous):
+        return plain
+    digest = hashlib.sha256(header.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    stem = _snake(metadata[1] if metadata else header)
+    prefix = metadata[0] if metadata else ""
+    readable = "_".join(part for part in (prefix, stem) if part) or "column"
+    if not readable[0].isalpha():
+        readable = f"column_{readable}"
+    return f"{readable[: MAX_NAME_BYTES - 9].rstrip('_')}_{digest}"
+
+
+def _snake(text: str) -> str:
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text)
+    return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
+
+
+def table_columns(
+    headers: Sequence[str],
+    report_type: ReportType | None,
+    *,
+    names: Mapping[str, str],
+    types: Mapping[str, str],
+) -> tuple[TableColumn, ...]:
+    """The table columns of a file's headers, in the file's order.
+
+    Args:
+        headers: distinct header names.
+        report_type: the catalogue's entry, None for a type it does not know.
+        names: the user's names for metadata headers.
+        types: the user's types by header.
+
+    Returns:
+        One column per header. Headers that the catalogue does not know are text, unless the user typed them.
+
+    Raises:
+        ConfigurationError: two headers end in the same column, which only the user's names can cause.
+    """
+    columns = []
+    taken = dict.fromkeys(SYSTEM_COLUMNS, "a column that this package adds")
+    for header in headers:
+        known = report_type.column(header) if report_type else None
+        name = names.get(header) or column_name(header, known=known is not None)
+        if name in taken:
+            raise ConfigurationError(
+                f"metadata name {name!r} for {header!r} is also the name of {taken[name]}; choose another name."
+            )
+        taken[name] = f"the column {header!r}"
+        type_ = types.get(header) or (known.type if known else "text")
+        description = known.description if known else f"Stripe's column {header}"
+        columns.append(TableColumn(header, name, type_, description))
+    return tuple(columns)
+
+
+def parse_type(type_: str, setting: str) -> str:
+    """A type name a user may give, in its one spelling.
+
+    Raises:
+        ConfigurationError: not one of text, bigint, bool, date, timestamp (report zone, without offset),
+            timestamptz (UTC), decimal or decimal(precision, scale) with precision up to 38.
+    """
+    if type_ in _PLAIN_TYPES:
+        return type_
+    if type_ == "decimal":
+        return "decimal(38,9)"
+    match = _TYPE.fullmatch(type_)
+    if match and 0 < int(match[1]) <= 38 and int(match[2]) <= int(match[1]):
+        return f"decimal({int(match[1])},{int(match[2])})"
+    raise ConfigurationError(
+        f"{setting} {type_!r} is no type; use one of {', '.join(_PLAIN_TYPES)}, decimal, decimal(38,18)."
+    )

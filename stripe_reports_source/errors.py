@@ -1,0 +1,140 @@
+"""The errors of this package, each named by what to do about it.
+
+StripeReportsError
+├── ConfigurationError        change the named setting; nothing was requested from Stripe but listings
+├── StripeError               Stripe answered with an error (type, code, param, message, request id)
+│   ├── AuthenticationError   the API key is wrong, revoked or for another mode
+│   └── PermissionDenied      the API key lacks a permission or the account lacks a report
+├── StripeUnreachable         no usable answer after all retries; run again later
+├── CellError                 one interval of one report was not loaded; the others go on
+│   ├── RunFailed             Stripe ended the report run as failed, every attempt
+│   ├── RunTimedOut           the run is still pending; the next sync picks up the same run
+│   ├── DownloadError         the result file is gone or is not what Stripe announced
+│   └── RowError              the file holds something that does not fit its column
+└── SyncFailed                some cells are not loaded; lists each with cause and remedy
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class StripeReportsError(Exception):
+    """Base of all errors of this package. No message ever holds the API key.
+
+    `remedy` says in a sentence what to do; the lines of a `SyncFailed` end with it.
+    """
+
+    remedy: ClassVar[str] = "Sync again; if it stays, report it with this message."
+
+
+class ConfigurationError(StripeReportsError, ValueError):
+    """A setting is wrong. The message names the setting, its value and what would be right."""
+
+    remedy = "Change the setting."
+
+
+class StripeError(StripeReportsError):
+    """Stripe answered a request with an error object.
+
+    Attributes follow https://docs.stripe.com/api/errors; `request_id` is what Stripe's support asks for.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        http_status: int,
+        type: str | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        self.message = message
+        self.http_status = http_status
+        self.type = type
+        self.code = code
+        self.param = param
+        self.request_id = request_id
+        details = [f"HTTP {http_status}"]
+        details += [f"{name} {value}" for name, value in self._details() if value]
+        super().__init__(f"Stripe: {message} ({', '.join(details)})")
+
+    def _details(self) -> list[tuple[str, str | None]]:
+        return [("type", self.type), ("code", self.code), ("param", self.param), ("request", self.request_id)]
+
+
+class AuthenticationError(StripeError):
+    """401: the key is wrong, expired or revoked. Set another `api_key`."""
+
+    remedy = "Set an api_key that is valid."
+
+
+class PermissionDenied(StripeError):
+    """403: the key may not do this. Grant the permission the message names, or another key."""
+
+    remedy = "Grant the key that permission in Stripe's Dashboard, or set another key."
+
+
+class StripeUnreachable(StripeReportsError):
+    """No usable answer after all retries (network, 5xx, rate limit, not JSON). A later sync goes on."""
+
+    remedy = "Sync again later; runs that Stripe has are picked up."
+
+
+class CellError(StripeReportsError):
+    """One interval of one report could not be loaded."""
+
+
+class RunFailed(CellError):
+    """Stripe reported status `failed` for every attempt of a report run."""
+
+    remedy = "Sync again later; if it stays, give Stripe's support the run id."
+
+
+class RunTimedOut(CellError):
+    """A report run was still pending at `run_timeout`. It is not thrown away: the next sync adopts it."""
+
+    remedy = "Sync again later; raise run_timeout if it happens often."
+
+
+class DownloadError(CellError):
+    """The result file could not be fetched whole."""
+
+    remedy = "Sync again later."
+
+
+class RowError(CellError):
+    """A file that does not fit its report: names line, column and value where there is one."""
+
+    remedy = "Nothing of this interval was changed; set types for the column, or report the file's form."
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What was not loaded, and why: one line of a `SyncFailed`."""
+
+    report: str
+    account: str
+    interval: str
+    run_id: str | None
+    error: Exception
+    remedy: str
+
+    def __str__(self) -> str:
+        run = f", run {self.run_id}" if self.run_id else ""
+        return f"{self.report} [{self.account}] {self.interval}{run}: {self.error} {self.remedy}"
+
+
+class SyncFailed(StripeReportsError):
+    """Raised once, at the end of a sync: everything else that was asked for is loaded."""
+
+    def __init__(self, failures: Sequence[Failure]) -> None:
+        self.failures = tuple(failures)
+        lines = "\n".join(f"- {failure}" for failure in self.failures)
+        super().__init__(
+            f"{len(self.failures)} report interval(s) not loaded; all others are, and no cursor moved past these:\n"
+            f"{lines}"
+        )

@@ -1,0 +1,179 @@
+"""One cell from Stripe to a checked, typed file on this disk.
+
+In: a `CellRequest` (which report, which cell). Out: a `FetchedCell`: run, file facts, and a spool of typed
+batches that is complete before anything of it is loaded. Runs in worker threads.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from .client import Downloaded, StripeClient
+from .columns import TableColumn, table_columns
+from .errors import DownloadError, RowError, StripeError
+from .intervals import ONE_SECOND, Cell, Span
+from .objects import ReportRun, unix
+from .report import ResolvedReport
+from .rows import Spool, spool
+from .runs import Obtained, Runner, RunRequest
+
+logger = logging.getLogger(__name__)
+
+Stage = Literal["running", "adopted", "downloading", "parsing", "fetched"]
+DOWNLOADS_PER_CELL = 3
+
+
+@dataclass(frozen=True)
+class CellRequest:
+    """A cell of a report of an account. `label` is the `_account` value, `account` the Stripe-Account header."""
+
+    report: ResolvedReport
+    label: str
+    account: str | None
+    cell: Cell
+
+
+@dataclass(frozen=True)
+class FetchedCell:
+    """A cell on this disk. `span` is the interval that was really asked for."""
+
+    request: CellRequest
+    span: Span
+    obtained: Obtained
+    file: Downloaded
+    rows: Spool
+
+
+class CellFailure(Exception):
+    """Carries an error out of a worker together with the run it happened to, if there was one."""
+
+    def __init__(self, error: Exception, obtained: Obtained | None) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.obtained = obtained
+
+
+class CellFetcher:
+    """Fetches cells; safe from several threads. `report_stage` hears of each step of each cell."""
+
+    def __init__(
+        self,
+        client: StripeClient,
+        runner: Runner,
+        folder: Path,
+        report_stage: Callable[[CellRequest, Stage, str | None], None],
+    ) -> None:
+        self._client = client
+        self._runner = runner
+        self._folder = folder
+        self._report_stage = report_stage
+
+    def fetch(self, request: CellRequest) -> FetchedCell:
+        """Run, download and parse one cell.
+
+        Raises:
+            CellFailure: with the cause and the run it happened to, if there was one.
+        """
+        seen: list[Obtained] = []
+
+        def note(obtained: Obtained) -> None:
+            self._report_stage(request, "adopted" if obtained.adopted else "running", obtained.run.id)
+            seen.append(obtained)
+
+        try:
+            return self._fetch(request, note, seen)
+        except Exception as error:
+            raise CellFailure(error, seen[-1] if seen else None) from error
+
+    def _fetch(self, request: CellRequest, note: Callable[[Obtained], None], seen: Sequence[Obtained]) -> FetchedCell:
+        spoiled: list[str] = []
+        while True:
+            span, run = self._run_at_edges(request, spoiled, note)
+            try:
+                file = self._download(request, run)
+                break
+            except DownloadError as error:
+                if len(spoiled) + 1 >= DOWNLOADS_PER_CELL:
+                    raise
+                logger.warning("%s Making a new run.", error)
+                spoiled.append(run.id)
+        self._report_stage(request, "parsing", run.id)
+        typed = file.path.with_suffix(".arrow")
+        try:
+            rows = spool(file.path, typed, lambda headers: _columns_of(request.report, headers))
+        except BaseException:
+            typed.unlink(missing_ok=True)
+            raise
+        finally:
+            file.path.unlink(missing_ok=True)
+        self._report_stage(request, "fetched", run.id)
+        return FetchedCell(request, span, Obtained(run, seen[-1].attempt, seen[-1].adopted), file, rows)
+
+    def _run_at_edges(
+        self, request: CellRequest, spoiled: list[str], note: Callable[[Obtained], None]
+    ) -> tuple[Span, ReportRun]:
+        """Ask for the cell as planned; where Stripe refuses an end of its own availability, for a second less.
+
+        Stripe's guide lets both ends of an interval lie on the availability's ends, the API reference says one
+        second inside (docs.stripe.com/reports/api and /api/reporting/report_run/create), so both must work.
+        """
+        available = request.report.offered.available
+        span = request.cell.span
+        while True:
+            try:
+                return span, self._runner.obtain(self._run_request(request, span), spoiled, note)
+            except StripeError as error:
+                inner = _one_second_inside(span, available, error)
+                if inner is None or inner.empty:
+                    raise
+                logger.info("%s: Stripe refuses %s, asking for %s", request.report.offered.id, span, inner)
+                span = inner
+
+    def _run_request(self, request: CellRequest, span: Span) -> RunRequest:
+        offered = request.report.offered
+        interval = {} if request.report.snapshot else {"interval_start": unix(span.start)}
+        return RunRequest(
+            account=request.account,
+            report_type=offered.id,
+            parameters={**interval, "interval_end": unix(span.end), **request.report.parameters},
+            available_end=offered.available.end,
+            updated=offered.updated,
+        )
+
+    def _download(self, request: CellRequest, run: ReportRun) -> Downloaded:
+        if run.result is None:
+            raise DownloadError(f"run {run.id} has no result file.")
+        self._report_stage(request, "downloading", run.id)
+        target = self._folder / f"{run.id}-{id(request):x}.csv"
+        try:
+            return self._client.download(run.result, target, request.account)
+        except DownloadError:
+            # the run may have got a new address or size meanwhile
+            fresh = self._client.run(run.id, request.account).result
+            if fresh is None or fresh == run.result:
+                raise
+            return self._client.download(fresh, target, request.account)
+
+
+def _columns_of(report: ResolvedReport, headers: Sequence[str]) -> tuple[TableColumn, ...]:
+    """The table columns of a file, which must hold every column that was asked for."""
+    missing = [name for name in report.requested or () if name not in headers]
+    if missing:
+        raise RowError(f"line 1: the requested column {missing[0]!r} is not in the file.")
+    return table_columns(headers, report.known, names=report.names, types=report.types)
+
+
+def _one_second_inside(span: Span, available: Span, error: StripeError) -> Span | None:
+    """The span one second shorter at the end that Stripe refused, if that end is the availability's own."""
+    if error.http_status != 400:
+        return None
+    said = error.param or error.message
+    if "interval_end" in said and span.end == available.end:
+        return replace(span, end=span.end - ONE_SECOND)
+    if "interval_start" in said and span.start == available.start:
+        return replace(span, start=span.start + ONE_SECOND)
+    return None

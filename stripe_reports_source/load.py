@@ -1,0 +1,113 @@
+"""`load_reports`: a source in bounded load packages, with failures collected and raised once, at the end.
+
+In: a dlt pipeline and a `stripe_reports` source. Out: what was loaded. dlt loads a package whole or not at all,
+so a long history in one package would lose everything at the first failure; here each package commits rows and
+cursor together, and the next one goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dlt import Pipeline
+from dlt.common.pipeline import LoadInfo
+from dlt.extract import DltSource
+
+from .errors import StripeReportsError, SyncFailed
+from .sync import ACTIVE_SCOPE, Event, LoadScope
+
+MAX_CELLS = 60
+MAX_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What `load_reports` did: dlt's load infos, cells loaded and their rows' total."""
+
+    load_infos: tuple[LoadInfo, ...]
+    cells: int
+    rows: int
+
+
+def load_reports(
+    pipeline: Pipeline,
+    source: DltSource,
+    *,
+    max_cells: int = MAX_CELLS,
+    max_bytes: int = MAX_BYTES,
+    on_event: Callable[[Event], None] | None = None,
+) -> Loaded:
+    """Load a source in packages until there is nothing left to load.
+
+    Packages that an earlier, interrupted load left in the pipeline are loaded first. A report interval that
+    fails ends its report for this call; what it has loaded before stays, and the other reports go on.
+
+    Args:
+        pipeline: where to load to.
+        source: from `stripe_reports(...)`, possibly narrowed by `with_resources`.
+        max_cells: intervals per load package, of all reports together.
+        max_bytes: bytes of result files per load package, about.
+        on_event: called with each `Event`, from several threads.
+
+    Returns:
+        What was loaded.
+
+    Raises:
+        SyncFailed: lists every report interval that is not loaded; all others are.
+        ConfigurationError, AuthenticationError, PermissionDenied, StripeUnreachable: nothing could be begun.
+        PipelineStepFailed: dlt could not write to the destination.
+    """
+    counted = _Counter(on_event)
+    scope = LoadScope(max_cells=max_cells, max_bytes=max_bytes, on_event=counted)
+    infos: list[LoadInfo] = []
+    if pipeline.has_pending_data:
+        pipeline.normalize()
+        infos.append(pipeline.load())
+    token = ACTIVE_SCOPE.set(scope)
+    try:
+        while True:
+            scope.cells = scope.bytes = 0
+            try:
+                info = pipeline.run(source)
+            except Exception as error:
+                own = _own_error(error)
+                if own is None:
+                    raise
+                raise own from None
+            if info is not None:
+                infos.append(info)
+            if not scope.full:
+                break
+    finally:
+        ACTIVE_SCOPE.reset(token)
+        if scope.session is not None:
+            scope.session.close()
+    if scope.failures:
+        raise SyncFailed(scope.failures)
+    return Loaded(tuple(infos), counted.cells, counted.rows)
+
+
+class _Counter:
+    """Passes events on and counts what is loaded."""
+
+    def __init__(self, on_event: Callable[[Event], None] | None) -> None:
+        self._on_event = on_event
+        self.cells = 0
+        self.rows = 0
+
+    def __call__(self, event: Event) -> None:
+        if event.kind == "loaded":
+            self.cells += 1
+            self.rows += event.count
+        if self._on_event is not None:
+            self._on_event(event)
+
+
+def _own_error(error: BaseException | None) -> StripeReportsError | None:
+    """This package's error inside dlt's wrapping, which buries the sentence that matters."""
+    while error is not None:
+        if isinstance(error, StripeReportsError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None

@@ -1,0 +1,156 @@
+"""A few worker threads that fetch cells ahead, in lanes that are taken from in order.
+
+In: jobs, each in the lane of one report of one account. Out: their outcomes, lane by lane in the order of
+submission. A slot is held from the start of a job until its outcome is released, so slots bound both the runs
+in flight at Stripe and the files on disk. Lanes with the least in flight go first, and a lane's jobs start in
+order, so every lane that holds slots holds one for the outcome it gives out next: no deadlock.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+J = TypeVar("J")
+R = TypeVar("R")
+
+
+class Stopped(BaseException):
+    """Raised inside a worker that waits when the pool is closed. Not an Exception: no retry may catch it."""
+
+
+@dataclass(eq=False)
+class Outcome(Generic[J, R]):
+    """What became of a job: a result or an error, once it is finished."""
+
+    job: J
+    finished: bool = False
+    result: R | None = None
+    error: Exception | None = None
+
+
+class Lane(Generic[J, R]):
+    """The jobs of one report of one account. All fields are the pool's, under its lock."""
+
+    def __init__(self) -> None:
+        self.queued: deque[J] = deque()
+        self.started: deque[Outcome[J, R]] = deque()
+        self.slots = 0
+        self.cancelled = False
+
+    @property
+    def ready(self) -> bool:
+        """True when the next outcome in order can be taken."""
+        return bool(self.started) and self.started[0].finished
+
+
+class FetchPool(Generic[J, R]):
+    """See the module. `work` runs in daemon threads; `discard` gets results that nobody takes."""
+
+    def __init__(self, size: int, work: Callable[[J], R], discard: Callable[[R], None]) -> None:
+        self._work = work
+        self._discard = discard
+        self._size = size
+        self._changed = threading.Condition()
+        self._stop = threading.Event()
+        self._lanes: list[Lane[J, R]] = []
+        self._threads: list[threading.Thread] = []
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, for use inside jobs.
+
+        Raises:
+            Stopped: the pool was closed meanwhile.
+        """
+        if self._stop.wait(seconds):
+            raise Stopped
+
+    def lane(self, jobs: list[J]) -> Lane[J, R]:
+        """A new lane with all its jobs; they start as slots come free."""
+        lane: Lane[J, R] = Lane()
+        lane.queued.extend(jobs)
+        with self._changed:
+            self._lanes.append(lane)
+            while len(self._threads) < self._size:
+                # daemon threads: a request that hangs must not keep the interpreter from ending
+                thread = threading.Thread(target=self._run, daemon=True, name=f"stripe-reports-{len(self._threads)}")
+                self._threads.append(thread)
+                thread.start()
+            self._changed.notify_all()
+        return lane
+
+    def take(self, lane: Lane[J, R]) -> Outcome[J, R] | None:
+        """The lane's next outcome in order, None while it is not done. Call `release` when through with it."""
+        with self._changed:
+            return lane.started.popleft() if lane.ready else None
+
+    def release(self, lane: Lane[J, R]) -> None:
+        """Give back the slot of the outcome taken last."""
+        with self._changed:
+            lane.slots -= 1
+            self._changed.notify_all()
+
+    def cancel(self, lane: Lane[J, R]) -> None:
+        """Start no further job of a lane and throw away what is under way."""
+        with self._changed:
+            lane.cancelled = True
+            lane.queued.clear()
+            finished = [outcome for outcome in lane.started if outcome.finished]
+            lane.started = deque(outcome for outcome in lane.started if not outcome.finished)
+            lane.slots -= len(finished)
+            self._changed.notify_all()
+        self._throw_away(finished)
+
+    def wait(self, timeout: float) -> None:
+        """Wait until any lane has an outcome to take, or for `timeout` seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: any(lane.ready for lane in self._lanes), timeout)
+
+    def close(self, patience: float) -> None:
+        """Stop the workers, waiting for them at most `patience` seconds in all."""
+        self._stop.set()
+        with self._changed:
+            lanes = list(self._lanes)
+        for lane in lanes:
+            self.cancel(lane)
+        for thread in self._threads:
+            thread.join(patience / len(self._threads))
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while (lane := self._next_lane()) is None:
+                    if self._stop.is_set():
+                        return
+                    self._changed.wait()
+                outcome: Outcome[J, R] = Outcome(lane.queued.popleft())
+                lane.started.append(outcome)
+                lane.slots += 1
+            try:
+                outcome.result = self._work(outcome.job)
+            except Stopped:
+                return
+            except Exception as error:
+                outcome.error = error
+            with self._changed:
+                outcome.finished = True
+                cancelled = lane.cancelled
+                if cancelled:
+                    lane.started.remove(outcome)
+                    lane.slots -= 1
+                self._changed.notify_all()
+            if cancelled:
+                self._throw_away([outcome])
+
+    def _next_lane(self) -> Lane[J, R] | None:
+        if self._stop.is_set() or sum(lane.slots for lane in self._lanes) >= self._size:
+            return None
+        return min((lane for lane in self._lanes if lane.queued), key=lambda lane: lane.slots, default=None)
+
+    def _throw_away(self, outcomes: list[Outcome[J, R]]) -> None:
+        for outcome in outcomes:
+            if outcome.result is not None:
+                self._discard(outcome.result)

@@ -1,0 +1,307 @@
+"""What the user asks for, checked against what Stripe offers and the catalogue knows. Pure.
+
+In: `Report` (the user's words) and the account's offered report types. Out: `ResolvedReport`, in which nothing
+is left to decide but the interval. All refusals of bad settings that need no run are made here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from .catalog import Catalog, ReportType, split_id
+from .columns import SYSTEM_COLUMNS, is_normal, parse_type, split_metadata, table_columns
+from .errors import ConfigurationError
+from .intervals import GRIDS, Grid, parse_zone
+from .objects import OfferedType, Parameters
+
+_MANAGED = {
+    "interval_start": "start_date",
+    "interval_end": "end_date",
+    "timezone": "timezone",
+    "columns": "columns",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """One report to load.
+
+    Args:
+        report: a base id such as `payout_reconciliation.itemized` (the newest version that the account offers
+            and the catalogue knows whole) or an exact id such as `payout_reconciliation.itemized.5`.
+        columns: None for all columns the catalogue knows for the version, `"default"` for Stripe's default
+            set, or a list of column names.
+        metadata: custom columns such as `payment_metadata[order_id]`; as a mapping, each with its column name.
+        interval: the grid, `day`, `week` (from Monday) or `month`; None takes the source's.
+        lookback_days: days before the cursor to read again; None takes the source's.
+        timezone: IANA zone of days and of report-zone times; None takes the source's.
+        parameters: further run parameters, such as `{"currency": "eur"}`.
+        types: column types by Stripe's header, such as `{"payment_metadata[seats]": "bigint"}`.
+        table_name: the table; None is the base id with underscores for dots.
+
+    Raises:
+        ConfigurationError: a value that cannot be right whatever Stripe offers.
+    """
+
+    report: str
+    columns: Sequence[str] | Literal["default"] | None = None
+    metadata: Sequence[str] | Mapping[str, str] = ()
+    interval: Grid | None = None
+    lookback_days: int | None = None
+    timezone: str | None = None
+    parameters: Mapping[str, Any] | None = None
+    types: Mapping[str, str] | None = None
+    table_name: str | None = None
+
+    def __post_init__(self) -> None:
+        where = f"report {self.report!r}:"
+        if not isinstance(self.report, str) or not self.base:
+            raise ConfigurationError(f"report {self.report!r} must be a report type id such as 'balance.summary'.")
+        if isinstance(self.columns, str) and self.columns != "default":
+            raise ConfigurationError(f"{where} columns {self.columns!r} must be a list, 'default' or None.")
+        if self.columns is not None and not len(self.columns):
+            raise ConfigurationError(f"{where} columns is empty; use None for all columns the catalogue knows.")
+        if isinstance(self.metadata, str):
+            raise ConfigurationError(f"{where} metadata must be a list or a mapping, not text.")
+        listed = [] if isinstance(self.columns, str) else list(self.columns or ())
+        for setting, names in (("columns", listed), ("metadata", list(self.metadata))):
+            twice = [name for name in names if names.count(name) > 1]
+            if twice:
+                raise ConfigurationError(f"{where} {setting} names {twice[0]!r} twice.")
+        check_grid(self.interval, where)
+        check_lookback(self.lookback_days, where)
+        if self.timezone is not None:
+            parse_zone(self.timezone, f"{where} timezone")
+        for header in self.metadata:
+            if split_metadata(header) is None:
+                raise ConfigurationError(
+                    f"{where} metadata {header!r} must look like 'payment_metadata[order_id]', "
+                    "with a key of up to 40 characters."
+                )
+        for header, name in self._names.items():
+            if not is_normal(name) or name in SYSTEM_COLUMNS:
+                raise ConfigurationError(
+                    f"{where} metadata name {name!r} for {header!r} must be lower snake case, up to 63 characters."
+                )
+        for header, type_ in (self.types or {}).items():
+            parse_type(type_, f"{where} type of {header!r}:")
+        for name in self.parameters or {}:
+            if name in _MANAGED:
+                raise ConfigurationError(f"{where} parameter {name!r} is set through {_MANAGED[name]!r}.")
+        if self.table_name is not None and not is_normal(self.table_name):
+            raise ConfigurationError(f"{where} table_name {self.table_name!r} must be lower snake case.")
+
+    @property
+    def base(self) -> str:
+        """The id without its version."""
+        return split_id(self.report)[0]
+
+    @property
+    def table(self) -> str:
+        """The table this report is loaded into."""
+        return self.table_name or self.base.replace(".", "_")
+
+    @property
+    def _names(self) -> Mapping[str, str]:
+        return self.metadata if isinstance(self.metadata, Mapping) else {}
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """The source's settings that a `Report` may override."""
+
+    grid: Grid
+    lookback_days: int
+    zone: ZoneInfo
+
+
+@dataclass(frozen=True)
+class ResolvedReport:
+    """A report with all decided but the interval.
+
+    `parameters` are the run's parameters without the interval; `requested` are the columns asked for, None
+    for Stripe's default set.
+    """
+
+    report: Report
+    offered: OfferedType
+    known: ReportType | None
+    requested: tuple[str, ...] | None
+    parameters: Parameters
+    grid: Grid
+    lookback_days: int
+    zone: ZoneInfo
+    names: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def snapshot(self) -> bool:
+        """True for a report that takes only `interval_end`."""
+        return self.known is not None and self.known.shape == "snapshot"
+
+    @property
+    def filters(self) -> str:
+        """The parameters that choose rows, as stable text; empty when there are none."""
+        chosen = {name: value for name, value in self.parameters.items() if name not in ("columns", "timezone")}
+        return json.dumps(chosen, sort_keys=True, separators=(",", ":")) if chosen else ""
+
+    @property
+    def grid_identity(self) -> str:
+        """What makes cells comparable: cells of different grids, zones or filters overlap."""
+        return "|".join(part for part in (self.report.base, self.filters, self.grid, self.zone.key) if part)
+
+    def cell_key(self, account: str, first_day: date) -> str:
+        """Identity of a cell in its table: what loading it again replaces."""
+        return f"{account}|{self.grid_identity}|{first_day.isoformat()}"
+
+
+def check_grid(grid: str | None, where: str) -> None:
+    """Refuse a grid that is none."""
+    if grid is not None and grid not in GRIDS:
+        raise ConfigurationError(f"{where} interval {grid!r} must be one of {', '.join(GRIDS)}.")
+
+
+def check_lookback(days: int | None, where: str) -> None:
+    """Refuse a lookback that is no count of days."""
+    if days is not None and (isinstance(days, bool) or not isinstance(days, int) or days < 0):
+        raise ConfigurationError(f"{where} lookback_days {days!r} must be a whole number of days, 0 or more.")
+
+
+def resolve(
+    report: Report,
+    offered: Sequence[OfferedType],
+    catalog: Catalog,
+    defaults: Defaults,
+    connected_account: str | None = None,
+) -> ResolvedReport:
+    """Settle version, columns and parameters of a report.
+
+    Raises:
+        ConfigurationError: the account does not offer the report, or a column, metadata key, type or parameter
+            is not one the version takes. No run has been created then.
+    """
+    chosen = _choose_version(report, offered, catalog)
+    known = catalog.get(chosen.id)
+    where = f"report {chosen.id!r}:"
+    zone = parse_zone(report.timezone) if report.timezone else defaults.zone
+    requested = _choose_columns(report, chosen, known, where)
+    parameters: Parameters = dict(report.parameters or {})
+    if connected_account is not None:
+        parameters["connected_account"] = connected_account
+    _check_parameters(parameters, known, where)
+    if zone.key not in ("UTC", "Etc/UTC") and (known is None or known.accepts("timezone")):
+        parameters["timezone"] = zone.key
+    if requested is not None:
+        parameters["columns"] = list(requested)
+    resolved = ResolvedReport(
+        report=report,
+        offered=chosen,
+        known=known,
+        requested=requested,
+        parameters=parameters,
+        grid=report.interval or defaults.grid,
+        lookback_days=defaults.lookback_days if report.lookback_days is None else report.lookback_days,
+        zone=zone,
+        names=report._names,
+        types={header: parse_type(type_, where) for header, type_ in (report.types or {}).items()},
+    )
+    _check_types(resolved, where)
+    if requested is not None:
+        table_columns(requested, known, names=resolved.names, types=resolved.types)  # refuses a clash of names
+    return resolved
+
+
+def _choose_version(report: Report, offered: Sequence[OfferedType], catalog: Catalog) -> OfferedType:
+    base, version = split_id(report.report)
+    same_base = [one for one in offered if split_id(one.id)[0] == base]
+    if version is not None:
+        for one in same_base:
+            if one.id == report.report:
+                return one
+    elif same_base:
+        return max(same_base, key=lambda one: (_knowledge(catalog.get(one.id)), one.version))
+    if same_base:
+        have = ", ".join(sorted(one.id for one in same_base))
+        raise ConfigurationError(f"report {report.report!r} is not offered to this account; of {base} it has {have}.")
+    known = bool(catalog.versions(base))
+    near = _nearest(base, {split_id(one.id)[0] for one in offered} | set(catalog.bases() if not known else ()))
+    if known:
+        raise ConfigurationError(
+            f"report {report.report!r} is not offered to this account or key; "
+            "`stripe-reports types` lists what is (some types need a live key or a Stripe product)."
+        )
+    raise ConfigurationError(f"report {report.report!r} is unknown to Stripe and the catalogue{near}.")
+
+
+def _knowledge(known: ReportType | None) -> int:
+    """2: every column is known; 1: some are; 0: the version is news to the catalogue."""
+    if known is None or not known.columns:
+        return 0
+    return 2 if known.columns_complete else 1
+
+
+def _choose_columns(
+    report: Report, offered: OfferedType, known: ReportType | None, where: str
+) -> tuple[str, ...] | None:
+    metadata = tuple(report.metadata)
+    if known is not None and (metadata or report.columns is not None) and not known.accepts("columns"):
+        raise ConfigurationError(f"{where} takes no choice of columns; leave columns and metadata out.")
+    for header in metadata:
+        prefix = (split_metadata(header) or ("", ""))[0]
+        if known is not None and prefix not in known.metadata_prefixes:
+            have = ", ".join(known.metadata_prefixes) or "none"
+            raise ConfigurationError(f"{where} has no metadata {prefix!r} (it has: {have}); leave {header!r} out.")
+    defaults = known.default_columns if known and known.default_columns else offered.default_columns
+    if report.columns == "default" or (report.columns is None and not (known and known.columns)):
+        if not metadata:
+            return None
+        if defaults is None:
+            raise ConfigurationError(f"{where} metadata needs a list of columns, its default columns are not known.")
+        return (*defaults, *metadata)
+    if report.columns is None:
+        return (*(column.name for column in (known.columns if known else ())), *metadata)
+    for name in report.columns:
+        bare = split_metadata(name)
+        if known is not None and known.columns_complete and bare is None and known.column(name) is None:
+            near = _nearest(name, {column.name for column in known.columns})
+            raise ConfigurationError(f"{where} has no column {name!r}{near}.")
+        if known is not None and bare is not None and bare[0] not in known.metadata_prefixes:
+            raise ConfigurationError(f"{where} has no metadata {bare[0]!r}; leave {name!r} out.")
+    return (*report.columns, *(header for header in metadata if header not in report.columns))
+
+
+def _check_parameters(parameters: Parameters, known: ReportType | None, where: str) -> None:
+    if known is None:
+        return
+    for name in parameters:
+        if not known.accepts(name):
+            takes = sorted({*known.required, *known.optional} - set(_MANAGED))
+            raise ConfigurationError(f"{where} takes no parameter {name!r}; it takes {', '.join(takes) or 'none'}.")
+    if known.shape == "keyed":
+        needs = ", ".join(name for name in known.required if name not in _MANAGED)
+        raise ConfigurationError(
+            f"{where} is run per {needs}, not per interval; load {_by_interval(known.base)!r} instead."
+        )
+
+
+def _by_interval(base: str) -> str:
+    return base.replace(".by_id", "")
+
+
+def _check_types(resolved: ResolvedReport, where: str) -> None:
+    if resolved.requested is None:
+        return
+    for header in resolved.types:
+        if header not in resolved.requested:
+            raise ConfigurationError(f"{where} types names {header!r}, which is not among the requested columns.")
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(names), n=3, cutoff=0.6)
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

@@ -1,0 +1,179 @@
+"""The life of a report run: adopt or create, poll, try again, give up.
+
+In: a `RunRequest` (all that makes a run what it is). Out: a succeeded `ReportRun`. Everything that survives a
+crash is at Stripe: the idempotency key follows from the request alone, and a matching run that Stripe already
+has is adopted. Clock and waiting come from the outside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from .client import StripeClient
+from .errors import RunFailed, RunTimedOut
+from .objects import Parameters, ReportRun, unix
+
+logger = logging.getLogger(__name__)
+
+
+def canonical(report_type: str, parameters: Parameters) -> str:
+    """Report type and parameters as stable text: equal exactly for runs that give the same file."""
+    return json.dumps([report_type, parameters], sort_keys=True, separators=(",", ":"))
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """The identity of a run.
+
+    Args:
+        account: the Stripe-Account value, None for the key's own account.
+        report_type: exact id.
+        parameters: all of them, the interval included.
+        available_end: the availability that the run reads. A later refresh of the same interval is another
+            request, so that it never gets an old result.
+        updated: when Stripe last moved that availability; runs created earlier read older data.
+    """
+
+    account: str | None
+    report_type: str
+    parameters: Parameters
+    available_end: datetime
+    updated: datetime
+
+    @property
+    def canonical(self) -> str:
+        """The request's report type and parameters as stable text."""
+        return canonical(self.report_type, self.parameters)
+
+    def idempotency_key(self, attempt: int) -> str:
+        """The same on every machine and in every process; another one per attempt."""
+        identity = [self.account, self.canonical, unix(self.available_end), attempt]
+        return f"stripe-reports-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:40]}"
+
+
+class RunBook:
+    """The runs that Stripe has, listed once per account and sync, when the first run is needed."""
+
+    def __init__(self, client: StripeClient) -> None:
+        self._client = client
+        self._lock = threading.Lock()
+        self._since: dict[str | None, datetime] = {}
+        self._runs: dict[tuple[str | None, str], list[ReportRun]] = {}
+
+    def matching(self, request: RunRequest) -> list[ReportRun]:
+        """Runs equal to the request in type and every parameter, created on its data; newest first."""
+        with self._lock:
+            listed = self._since.get(request.account)
+            if listed is None or request.updated < listed:
+                self._list(request.account, request.updated)
+            runs = self._runs.get((request.account, request.canonical), [])
+        return [run for run in runs if run.created >= request.updated]
+
+    def _list(self, account: str | None, since: datetime) -> None:
+        book: dict[tuple[str | None, str], list[ReportRun]] = defaultdict(list)
+        for run in self._client.runs_since(since, account):
+            book[account, canonical(run.report_type, run.parameters)].append(run)
+        self._runs.update(book)
+        self._since[account] = since
+
+
+@dataclass(frozen=True)
+class RunPolicy:
+    """Times in seconds. `timeout` bounds the wait for one run, `attempts` the runs made per sync for one cell."""
+
+    timeout: float = 1800.0
+    attempts: int = 3
+    first_poll: float = 0.5
+    longest_poll: float = 20.0
+    growth: float = 1.5
+    retry_delay: float = 5.0
+
+
+@dataclass(frozen=True)
+class Obtained:
+    """A run in its present state, with how it was come by."""
+
+    run: ReportRun
+    attempt: int
+    adopted: bool
+
+
+class Runner:
+    """Brings requests to succeeded runs. Stateless but for the run book, so safe from several threads."""
+
+    def __init__(
+        self,
+        client: StripeClient,
+        book: RunBook,
+        policy: RunPolicy,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._client = client
+        self._book = book
+        self._policy = policy
+        self._clock = clock
+        self._sleep = sleep
+
+    def obtain(self, request: RunRequest, spoiled: Collection[str], seen: Callable[[Obtained], None]) -> ReportRun:
+        """A succeeded run for the request.
+
+        Args:
+            request: what to run.
+            spoiled: ids of succeeded runs whose file could not be used.
+            seen: hears of every run and of every change of its status, so that a failure can name the run.
+
+        Raises:
+            RunFailed: Stripe failed every attempt of this sync.
+            RunTimedOut: still pending after the policy's timeout. Stripe keeps the run, the next sync adopts it.
+            StripeError, StripeUnreachable: a request was refused or not answered.
+        """
+        matching = self._book.matching(request)
+        useless = {run.id for run in matching if run.status == "failed"} | set(spoiled)
+        # a succeeded run before a pending one, else the newest
+        usable = sorted((run for run in matching if run.id not in useless), key=lambda run: run.status != "succeeded")
+        # attempts count on from what Stripe has, so that a new attempt gets a new key on any machine
+        first = len(useless)
+        for attempt in range(first, first + self._policy.attempts):
+            adopted = bool(usable)
+            run = usable[0] if adopted else self._create(request, attempt)
+            usable = []
+            seen(Obtained(run, attempt, adopted))
+            if run.status == "pending":
+                run = self._wait(request, run)
+                seen(Obtained(run, attempt, adopted))
+            if run.status == "succeeded" and run.id not in spoiled:
+                return run
+            logger.warning("report run %s (%s) failed: %s", run.id, run.report_type, run.error)
+            self._sleep(self._policy.retry_delay * (attempt - first + 1))
+        raise RunFailed(f"Stripe failed {self._policy.attempts} runs, the last ({run.id}) with: {run.error}.")
+
+    def _create(self, request: RunRequest, attempt: int) -> ReportRun:
+        return self._client.create_run(
+            request.report_type,
+            request.parameters,
+            idempotency_key=request.idempotency_key(attempt),
+            account=request.account,
+        )
+
+    def _wait(self, request: RunRequest, run: ReportRun) -> ReportRun:
+        deadline = self._clock() + self._policy.timeout
+        delay = self._policy.first_poll
+        while run.status == "pending":
+            remaining = deadline - self._clock()
+            if remaining <= 0:
+                raise RunTimedOut(
+                    f"run {run.id} is still pending after {self._policy.timeout:g} s; the next sync picks it up."
+                )
+            self._sleep(min(delay, remaining))
+            delay = min(delay * self._policy.growth, self._policy.longest_poll)
+            run = self._client.run(run.id, request.account)
+        return run

@@ -1,0 +1,384 @@
+"""One sync: plans cells, fetches them ahead, hands them to dlt in order and moves the cursor.
+
+In: settings, reports, dlt's incremental cursor and resource state. Out: Arrow tables for dlt. All that a sync
+shares between its reports (client, list of offered types, worker pool, files on disk) is in `SyncSession`.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Mapping, MutableMapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from .audit import failed_run_row, loaded_run_row
+from .catalog import Catalog
+from .client import RetryPolicy, StripeClient
+from .columns import TableColumn
+from .errors import ConfigurationError, Failure, StripeReportsError
+from .fetch import CellFailure, CellFetcher, CellRequest, FetchedCell
+from .intervals import ONE_SECOND, Span, cells, cuts_loaded, start_of_day, sync_window
+from .objects import OfferedType
+from .pool import FetchPool, Lane
+from .report import Defaults, Report, ResolvedReport, resolve
+from .runs import RunBook, Runner, RunPolicy
+
+logger = logging.getLogger(__name__)
+
+EventKind = Literal[
+    "planned", "up_to_date", "running", "adopted", "downloading", "parsing", "fetched", "loaded", "failed"
+]
+CLOSE_PATIENCE = 0.3
+"""Seconds to wait for workers at the end: a request that hangs must not hold up Ctrl-C."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything the source was called with, checked; nothing here has asked Stripe anything."""
+
+    reports: tuple[Report, ...]
+    defaults: Defaults
+    start_date: date | None
+    account: str
+    stripe_account: str | None
+    connected_accounts: tuple[str, ...]
+    max_concurrent_runs: int
+    run_policy: RunPolicy
+    retry_policy: RetryPolicy
+    api_base_url: str
+    files_base_url: str
+    api_key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Progress of a sync, for people: what happens to which cell of which table."""
+
+    kind: EventKind
+    table: str
+    report_type: str
+    account: str
+    interval: Span | None = None
+    run_id: str | None = None
+    count: int = 0
+    message: str = ""
+
+
+@dataclass
+class LoadScope:
+    """How `load_reports` runs a source: bounded packages, failures collected. Held by `ACTIVE_SCOPE`.
+
+    Without a scope (plain `pipeline.run`) there is one package and the first failure ends it.
+    """
+
+    max_cells: int
+    max_bytes: int
+    on_event: Callable[[Event], None]
+    failures: list[Failure] = field(default_factory=list)
+    session: SyncSession | None = None
+    cells: int = 0
+    bytes: int = 0
+
+    @property
+    def full(self) -> bool:
+        """True when the present package holds enough."""
+        return self.cells >= self.max_cells or self.bytes >= self.max_bytes
+
+
+ACTIVE_SCOPE: ContextVar[LoadScope | None] = ContextVar("stripe_reports_load_scope", default=None)
+
+
+@dataclass
+class LaneSync:
+    """The cells of one report of one account in one sync, and how far it has got."""
+
+    key: str
+    resolved: ResolvedReport
+    jobs: list[CellRequest]
+    backfill: bool
+    left: int
+    lane: Lane[CellRequest, FetchedCell] | None = None
+
+
+class SyncSession:
+    """What the reports of one sync share. Made lazily; `close` may be called at any time."""
+
+    def __init__(self, settings: Settings, catalog: Catalog, scope: LoadScope | None) -> None:
+        self.settings = settings
+        self.scope = scope
+        self.run_rows: list[dict[str, Any]] = []
+        self.columns: dict[str, dict[str, TableColumn]] = {}
+        self.open_reports = 0
+        self._catalog = catalog
+        self._client = StripeClient(
+            settings.api_key,
+            api_base_url=settings.api_base_url,
+            files_base_url=settings.files_base_url,
+            retry=settings.retry_policy,
+            sleep=self._sleep,
+        )
+        self._offered: list[OfferedType] | None = None
+        self._lanes: dict[str, list[LaneSync]] = {}
+        self._pool: FetchPool[CellRequest, FetchedCell] | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    @property
+    def offered(self) -> list[OfferedType]:
+        """The report types the account offers: asked once per sync."""
+        if self._offered is None:
+            self._offered = self._client.report_types(self.settings.stripe_account)
+        return self._offered
+
+    def notify(self, event: Event) -> None:
+        """Tell whoever watches."""
+        if self.scope:
+            self.scope.on_event(event)
+
+    def lanes(
+        self, report: Report, window: Span | None, cursor: datetime | None, state: Mapping[str, Any]
+    ) -> list[LaneSync]:
+        """The lanes of a report, planned at the first call of a sync.
+
+        Args:
+            report: the user's words.
+            window: for a backfill, what to load; None follows the cursor.
+            cursor: end of what is loaded, None if nothing is.
+            state: what `note_loaded` has kept, by lane.
+
+        Raises:
+            ConfigurationError: the report cannot be run as asked. No run has been created then.
+        """
+        if report.table not in self._lanes:
+            accounts: tuple[str | None, ...] = (None,)
+            if report.base.startswith("connected_account_") and self.settings.connected_accounts:
+                accounts = self.settings.connected_accounts
+            self._lanes[report.table] = [
+                self._plan(report, account, window, cursor if len(accounts) == 1 else None, state)
+                for account in accounts
+            ]
+        return self._lanes[report.table]
+
+    def _plan(
+        self,
+        report: Report,
+        connected: str | None,
+        window: Span | None,
+        cursor: datetime | None,
+        state: Mapping[str, Any],
+    ) -> LaneSync:
+        settings = self.settings
+        resolved = resolve(report, self.offered, self._catalog, settings.defaults, connected)
+        label = settings.stripe_account or settings.account
+        key = f"{label}/{connected}" if connected else label
+        known: Mapping[str, Any] = state.get(key, {})
+        _refuse_other_grid(resolved, known)
+        loaded = Span(known["loaded_from"], known["loaded_to"]) if known else None
+        available = resolved.offered.available
+        if window is not None:
+            planned = window.clamp(available)
+            if window.end > available.end:
+                logger.warning(
+                    "%s: asked for data up to %s, Stripe has it up to %s",
+                    resolved.offered.id,
+                    window.end,
+                    available.end,
+                )
+        else:
+            # a cursor without a lane of this account belongs to another account's history
+            since = (cursor or known["cursor"]) if known else None
+            if since is not None and known.get("complete_to") == available.end and since >= available.end - ONE_SECOND:
+                planned = Span(available.end, available.end)
+            else:
+                first = loaded.start if loaded else _first_instant(settings.start_date, resolved.zone)
+                planned = sync_window(
+                    available,
+                    grid=resolved.grid,
+                    zone=resolved.zone,
+                    first=first,
+                    cursor=since,
+                    lookback_days=resolved.lookback_days,
+                )
+        jobs = [
+            CellRequest(resolved, settings.account, settings.stripe_account, cell)
+            for cell in cells(planned, resolved.grid, resolved.zone)
+        ]
+        jobs = _whole_cells(jobs, loaded, backfill=window is not None)
+        self.notify(_event("planned" if jobs else "up_to_date", resolved, key, count=len(jobs)))
+        return LaneSync(key, resolved, jobs, window is not None, len(jobs))
+
+    def start(self, lane: LaneSync) -> None:
+        """Let the lane's cells be fetched, unless that is under way already."""
+        if lane.lane is None and lane.left:
+            if self._pool is None:
+                self._pool = self._new_pool()
+            lane.lane = self._pool.lane(lane.jobs)
+
+    def take(self, lane: LaneSync) -> FetchedCell | CellFailure | None:
+        """The lane's next cell in order, None while it is not there; call `release` when through with it."""
+        pool, started = self._started(lane)
+        outcome = pool.take(started)
+        if outcome is None:
+            return None
+        return outcome.error if isinstance(outcome.error, CellFailure) else outcome.result
+
+    def release(self, lane: LaneSync, fetched: FetchedCell | None) -> None:
+        """Free a cell's slot and disk space. Without a cell the lane has failed: the rest of it is dropped."""
+        pool, started = self._started(lane)
+        if fetched is None:
+            lane.left = 0
+            pool.cancel(started)
+        else:
+            lane.left -= 1
+            _remove(fetched)
+        pool.release(started)
+
+    def abandon(self, table: str) -> None:
+        """Drop what is under way for a table: its generator was closed before its end."""
+        for lane in self._lanes.pop(table, []):
+            if lane.lane is not None and self._pool is not None:
+                self._pool.cancel(lane.lane)
+
+    def wait(self) -> None:
+        """Wait a moment for any cell."""
+        if self._pool is not None:
+            self._pool.wait(0.05)
+
+    def fail(self, lane: LaneSync, request: CellRequest, failure: CellFailure) -> None:
+        """Note a cell that could not be loaded: in `report_runs` and, under a scope, for the error at the end.
+
+        Raises:
+            StripeReportsError: without a scope.
+        """
+        row = failed_run_row(request, failure)
+        if row:
+            self.run_rows.append(row)
+        run_id = failure.obtained.run.id if failure.obtained else None
+        failed = Failure(
+            report=lane.resolved.offered.id,
+            account=lane.key,
+            interval=str(request.cell.span),
+            run_id=run_id,
+            error=failure.error,
+            remedy=getattr(failure.error, "remedy", StripeReportsError.remedy),
+        )
+        self.notify(_event("failed", lane.resolved, lane.key, request.cell.span, run_id, message=str(failure.error)))
+        if self.scope is None:
+            raise StripeReportsError(str(failed)) from failure.error
+        self.scope.failures.append(failed)
+
+    def note_loaded(self, lane: LaneSync, fetched: FetchedCell, state: MutableMapping[str, Any]) -> None:
+        """Keep what the next sync must know, in the state that dlt commits with the rows."""
+        known = state.setdefault(lane.key, {})
+        loaded = Span(known["loaded_from"], known["loaded_to"]) if known else None
+        hull = fetched.span.hull(loaded)
+        known.update(loaded_from=hull.start, loaded_to=hull.end, grid=lane.resolved.grid_identity)
+        if not lane.backfill:
+            known["cursor"] = fetched.span.end
+            if lane.left == 1:
+                known["complete_to"] = lane.resolved.offered.available.end
+        self.run_rows.append(loaded_run_row(fetched))
+        table = self.columns.setdefault(lane.resolved.report.table, {})
+        table.update((column.name, column) for column in fetched.rows.columns)
+        if self.scope:
+            self.scope.cells += 1
+            self.scope.bytes += fetched.file.bytes
+        self.notify(
+            _event(
+                "loaded",
+                lane.resolved,
+                lane.key,
+                fetched.span,
+                fetched.obtained.run.id,
+                count=fetched.rows.rows,
+            )
+        )
+
+    def close(self) -> None:
+        """Stop the workers and remove the files. The runs stay at Stripe, where the next sync finds them."""
+        pool, self._pool = self._pool, None
+        folder, self._folder = self._folder, None
+        self._lanes.clear()
+        if pool:
+            pool.close(CLOSE_PATIENCE)
+        if folder:
+            folder.cleanup()
+
+    def _started(self, lane: LaneSync) -> tuple[FetchPool[CellRequest, FetchedCell], Lane[CellRequest, FetchedCell]]:
+        if self._pool is None or lane.lane is None:
+            raise RuntimeError(f"{lane.resolved.report.table}: this sync is closed")
+        return self._pool, lane.lane
+
+    def _new_pool(self) -> FetchPool[CellRequest, FetchedCell]:
+        book = RunBook(self._client)
+        runner = Runner(self._client, book, self.settings.run_policy, clock=time.monotonic, sleep=self._sleep)
+        self._folder = tempfile.TemporaryDirectory(prefix="stripe-reports-", ignore_cleanup_errors=True)
+        folder = Path(self._folder.name)
+        fetcher = CellFetcher(self._client, runner, folder, self._on_stage)
+        return FetchPool(self.settings.max_concurrent_runs, fetcher.fetch, _remove)
+
+    def _on_stage(self, request: CellRequest, stage: EventKind, run_id: str | None) -> None:
+        logger.info("%s %s: %s %s", request.report.offered.id, request.cell.span, stage, run_id or "")
+        self.notify(_event(stage, request.report, request.account or request.label, request.cell.span, run_id))
+
+    def _sleep(self, seconds: float) -> None:
+        if self._pool is None:
+            time.sleep(seconds)
+        else:
+            self._pool.sleep(seconds)
+
+
+def _first_instant(start_date: date | None, zone: ZoneInfo) -> datetime | None:
+    return None if start_date is None else start_of_day(start_date, zone)
+
+
+def _refuse_other_grid(resolved: ResolvedReport, known: Mapping[str, Any]) -> None:
+    if known and known["grid"] != resolved.grid_identity:
+        raise ConfigurationError(
+            f"report {resolved.offered.id!r}: table {resolved.report.table!r} holds cells of {known['grid']!r}, and cells "
+            f"of {resolved.grid_identity!r} would overlap them. Keep interval, timezone and parameters as they were, "
+            "set another table_name, or load the report anew with refresh='drop_resources'."
+        )
+
+
+def _whole_cells(jobs: list[CellRequest], loaded: Span | None, *, backfill: bool) -> list[CellRequest]:
+    """Leave out, or refuse, cells whose replacement would drop rows that are loaded."""
+    kept = []
+    for job in jobs:
+        if loaded is None or not cuts_loaded(job.cell, loaded):
+            kept.append(job)
+            continue
+        if not backfill and job.cell.span.end <= loaded.end:
+            logger.warning(
+                "%s: Stripe no longer has all of %s; it stays as it is loaded",
+                job.report.offered.id,
+                job.cell.whole,
+            )
+            continue
+        raise ConfigurationError(
+            f"report {job.report.offered.id!r}: loading {job.cell.span} would replace the whole {job.report.grid} cell "
+            f"{job.cell.whole}, of which more is loaded. Let start_date and end_date be the first day of a "
+            f"{job.report.grid}."
+        )
+    return kept
+
+
+def _remove(fetched: FetchedCell) -> None:
+    fetched.rows.path.unlink(missing_ok=True)
+
+
+def _event(
+    kind: EventKind,
+    resolved: ResolvedReport,
+    account: str,
+    interval: Span | None = None,
+    run_id: str | None = None,
+    count: int = 0,
+    message: str = "",
+) -> Event:
+    return Event(kind, resolved.report.table, resolved.offered.id, account, interval, run_id, count, message)
