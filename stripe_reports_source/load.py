@@ -71,7 +71,7 @@ def load_reports(
             try:
                 info = pipeline.run(source)
             except Exception as error:
-                own = _own_error(error)
+                own = own_error(error)
                 if own is None:
                     raise
                 raise own from None
@@ -104,7 +104,7 @@ class _Counter:
             self._on_event(event)
 
 
-def _own_error(error: BaseException | None) -> StripeReportsError | None:
+def own_error(error: BaseException | None) -> StripeReportsError | None:
     """This package's error inside dlt's wrapping, which buries the sentence that matters."""
     while error is not None:
         if isinstance(error, StripeReportsError):

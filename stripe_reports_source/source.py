@@ -168,7 +168,7 @@ def _report_resource(report: Report, sessions: _Sessions, start: date | None, en
     initial_value = start_of_day(start, zone) if start else (_EPOCH if end else None)
 
     def report_rows(
-        cursor: dlt.sources.incremental[datetime] = dlt.sources.incremental(
+        cursor: dlt.sources.incremental[datetime] = dlt.sources.incremental(  # noqa: B008  # dlt's way to declare it
             CURSOR, initial_value=initial_value, end_value=end_value
         ),
     ) -> Iterator[Any]:

@@ -340,9 +340,9 @@ def _first_instant(start_date: date | None, zone: ZoneInfo) -> datetime | None:
 def _refuse_other_grid(resolved: ResolvedReport, known: Mapping[str, Any]) -> None:
     if known and known["grid"] != resolved.grid_identity:
         raise ConfigurationError(
-            f"report {resolved.offered.id!r}: table {resolved.report.table!r} holds cells of {known['grid']!r}, and cells "
-            f"of {resolved.grid_identity!r} would overlap them. Keep interval, timezone and parameters as they were, "
-            "set another table_name, or load the report anew with refresh='drop_resources'."
+            f"report {resolved.offered.id!r}: table {resolved.report.table!r} holds cells of {known['grid']!r}, and "
+            f"cells of {resolved.grid_identity!r} would overlap them. Keep interval, timezone and parameters as they "
+            "were, set another table_name, or load the report anew with refresh='drop_resources'."
         )
 
 

@@ -1,0 +1,132 @@
+"""What is known of each report type: parameters, columns, types, grain. Data in one file, and its lookup.
+
+In: the packaged `report_types.json`. Out: frozen `ReportType` values. Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
+
+ColumnType = Literal["text", "bigint", "bool", "date", "decimal(38,9)", "decimal(38,18)", "timestamp", "timestamptz"]
+Shape = Literal["interval", "snapshot", "keyed"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a report. `timestamp` is naive, in the report's zone; `timestamptz` is a UTC instant."""
+
+    name: str
+    type: ColumnType
+    description: str
+
+
+@dataclass(frozen=True)
+class ReportType:
+    """One version of a report, as far as Stripe has documented it.
+
+    `columns` are in documented order, which is the order Stripe writes; `columns_complete` tells whether they are
+    all. `row` says what one row is, and `key` which columns tell rows apart.
+    """
+
+    id: str
+    base: str
+    version: int
+    family: str
+    title: str
+    status: str
+    shape: Shape
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    metadata_prefixes: tuple[str, ...]
+    columns: tuple[Column, ...]
+    columns_complete: bool
+    default_columns: tuple[str, ...] | None
+    row: str
+    key: tuple[str, ...]
+
+    def column(self, name: str) -> Column | None:
+        """The column of that name, None if the report has none."""
+        return next((column for column in self.columns if column.name == name), None)
+
+    def accepts(self, parameter: str) -> bool:
+        """True for a run parameter that this version takes."""
+        return parameter in self.required or parameter in self.optional
+
+
+class Catalog:
+    """All known report types."""
+
+    def __init__(self, report_types: Iterable[ReportType]) -> None:
+        self._types = {one.id: one for one in report_types}
+
+    def __iter__(self) -> Iterator[ReportType]:
+        return iter(self._types.values())
+
+    def get(self, report_type_id: str) -> ReportType | None:
+        """The entry of an exact id, None if it is not known."""
+        return self._types.get(report_type_id)
+
+    def versions(self, base: str) -> tuple[ReportType, ...]:
+        """All known versions of a base id, oldest first."""
+        return tuple(sorted((one for one in self if one.base == base), key=lambda one: one.version))
+
+    def bases(self) -> tuple[str, ...]:
+        """All known base ids."""
+        return tuple(dict.fromkeys(one.base for one in self))
+
+
+@cache
+def load_catalog() -> Catalog:
+    """The packaged catalogue, read once."""
+    data = json.loads(files(__package__).joinpath("report_types.json").read_text(encoding="utf-8"))
+    columns = {name: Column(name, one["type"], one["description"]) for name, one in data["columns"].items()}
+    return Catalog(_report_type(entry, columns) for entry in data["report_types"])
+
+
+def split_id(report_type_id: str) -> tuple[str, int | None]:
+    """`payout_reconciliation.itemized.5` as (base, 5); a base id as (base, None)."""
+    base, _, version = report_type_id.rpartition(".")
+    if base and version.isascii() and version.isdigit():
+        return base, int(version)
+    return report_type_id, None
+
+
+def _report_type(entry: Mapping[str, Any], columns: Mapping[str, Column]) -> ReportType:
+    base, version = split_id(entry["id"])
+    required = tuple(entry["required"])
+    defaults = entry.get("default_columns")
+    return ReportType(
+        id=entry["id"],
+        base=base,
+        version=version or 0,
+        family=entry["family"],
+        title=entry["title"],
+        status=entry["status"],
+        shape=_shape(required),
+        required=required,
+        optional=tuple(entry["optional"]),
+        metadata_prefixes=tuple(entry["metadata_prefixes"]),
+        columns=tuple(_column(one, columns) for one in entry["columns"]),
+        columns_complete=entry["columns_complete"],
+        default_columns=None if defaults is None else tuple(defaults),
+        row=entry["row"],
+        key=tuple(entry["key"]),
+    )
+
+
+def _column(entry: str | Mapping[str, Any], columns: Mapping[str, Column]) -> Column:
+    """A name, or a name with another type where a column's meaning differs between versions."""
+    if isinstance(entry, str):
+        return columns[entry]
+    return Column(entry["name"], entry["type"], entry.get("description", columns[entry["name"]].description))
+
+
+def _shape(required: tuple[str, ...]) -> Shape:
+    if set(required) - {"interval_start", "interval_end"}:
+        return "keyed"
+    return "interval" if "interval_start" in required else "snapshot"

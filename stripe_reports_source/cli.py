@@ -1,0 +1,294 @@
+"""The command `stripe-reports`: arguments in, calls of the library, tables out.
+
+Settings that are not options (the API key, destination credentials) come from dlt config: the environment,
+`.dlt/secrets.toml`, `.dlt/config.toml`. The key is never an argument, because arguments are visible to others.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import dlt
+from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.extract import DltSource
+from rich.console import Console
+
+from .console import SyncProgress, show_table
+from .errors import StripeReportsError
+from .load import Loaded, load_reports, own_error
+from .report import Report
+from .source import DEFAULT_REPORTS, stripe_reports
+
+STOPPED = 130
+NO_KEY = (
+    "No Stripe API key. Set the environment variable SOURCES__STRIPE_REPORTS__API_KEY, or api_key under "
+    "[sources.stripe_reports] in .dlt/secrets.toml."
+)
+
+
+def main() -> None:
+    """The entry point."""
+    cli()
+
+
+def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Errors as one sentence and an exit code, without a traceback."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        error_console = Console(stderr=True)
+        try:
+            command(*args, **kwargs)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except KeyboardInterrupt:
+            _stopped(error_console)
+        except Exception as error:
+            if _interrupted(error):
+                _stopped(error_console)
+            if _missing_key(error):
+                text = NO_KEY
+            else:
+                own = own_error(error)
+                if own is None:
+                    raise
+                text = str(own)
+            error_console.print(f"error: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
+            raise SystemExit(1) from None
+
+    return wrapped
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    chain: list[BaseException] = []
+    while error is not None and error not in chain:
+        chain.append(error)
+        error = error.__cause__ or error.__context__
+    return chain
+
+
+def _interrupted(error: BaseException) -> bool:
+    return any(isinstance(one, KeyboardInterrupt) for one in _chain(error))
+
+
+def _missing_key(error: BaseException) -> bool:
+    return any(isinstance(one, ConfigFieldMissingException) and "api_key" in str(one) for one in _chain(error))
+
+
+def _stopped(console: Console) -> None:
+    console.print("Stopped. What was loaded stays; Stripe keeps the runs, and the next sync goes on from there.")
+    raise SystemExit(STOPPED) from None
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="stripe-reports-source")
+@click.option("-v", "--verbose", is_flag=True, help="Log each step of each report run.")
+def cli(verbose: bool) -> None:
+    """Stripe's financial reports in your warehouse, exact to the cent."""
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s")
+
+
+def _pipeline_options(command: Callable[..., None]) -> Callable[..., None]:
+    options = [
+        click.option("--destination", default="duckdb", show_default=True, help="Any SQL destination of dlt's."),
+        click.option("--dataset", default="stripe", show_default=True, help="Dataset (schema) of the tables."),
+        click.option("--pipeline", "pipeline_name", default="stripe_reports", show_default=True, help="Pipeline name."),
+    ]
+    return functools.reduce(lambda made, option: option(made), reversed(options), command)
+
+
+def _report_options(command: Callable[..., None]) -> Callable[..., None]:
+    options = [
+        click.argument("reports", nargs=-1),
+        click.option(
+            "--interval", type=click.Choice(["day", "week", "month"]), help="Grid of cells.  [default: month]"
+        ),
+        click.option("--timezone", help="IANA zone of days.  [default: UTC]"),
+        click.option("--columns", type=click.Choice(["all", "default"]), default="all", show_default=True),
+        click.option(
+            "--metadata", multiple=True, help="Custom column, such as 'payment_metadata[order_id]'; repeatable."
+        ),
+    ]
+    return functools.reduce(lambda made, option: option(made), reversed(options), command)
+
+
+@cli.command()
+@click.option("--database", type=click.Path(path_type=Path, dir_okay=False), default=Path("stripe_demo.duckdb"))
+@_plain_errors
+def demo(database: Path) -> None:
+    """Load six months of a synthetic business, offline, and tie it out.
+
+    Run it again on the same file for an incremental sync of a few new days.
+    """
+    from . import demo as demonstration
+
+    console = Console()
+    pipeline = demonstration.demo_pipeline(database)
+    again = database.exists()
+    console.print(f"[bold]stripe-reports demo[/bold]: an offline emulator of Stripe's Reporting API into {database}\n")
+
+    def started(address: str, end: Any) -> None:
+        console.print(f"Emulator at {address}, data up to {end:%Y-%m-%d}.")
+
+    with SyncProgress(console) as progress:
+        loaded = demonstration.run_demo(pipeline, progress, started)
+    console.print(_summary(loaded) + (" Only what is new and the lookback was run." if again else "") + "\n")
+    show_table(console, "Tables", ["table", "rows", "columns"], demonstration.row_counts(pipeline))
+    month, balance = demonstration.balance_roll_forward(pipeline)
+    ties = [
+        (f"Balance of {month:%B %Y}, rolled forward from rows", balance),
+        ("Payouts, all months", demonstration.payout_sums(pipeline)),
+    ]
+    for title, figures in ties:
+        rows = [[one.what, one.currency, one.rows, one.stripe, one.difference] for one in figures]
+        show_table(console, title, ["", "currency", "from rows", "Stripe's summary", "difference"], rows)
+    if any(one.difference for _, figures in ties for one in figures):
+        raise StripeReportsError("The figures do not tie out.")
+    console.print("Next: [bold]stripe-reports demo[/bold] again syncs a few new days. With your own key:")
+    console.print("  export SOURCES__STRIPE_REPORTS__API_KEY=rk_live_...", markup=False, highlight=False)
+    console.print("  stripe-reports types && stripe-reports sync", markup=False, highlight=False)
+
+
+@cli.command()
+@_plain_errors
+def types() -> None:
+    """List the report types that the key can run, and how far their data reaches."""
+    from .catalog import load_catalog, split_id
+
+    catalog = load_catalog()
+    rows = []
+    for one in _offered():
+        known = catalog.get(one["id"])
+        newest = catalog.versions(split_id(one["id"])[0])
+        columns = "unknown" if known is None or not known.columns else str(len(known.columns))
+        if known is not None and known.columns and not known.columns_complete:
+            columns += ", not all"
+        rows.append(
+            [
+                one["id"],
+                one["data_available_start"],
+                one["data_available_end"],
+                columns,
+                newest[-1].id.rpartition(".")[2] if newest else "-",
+                "live" if one["livemode"] else "test",
+            ]
+        )
+    columns_shown = ["report type", "data from", "data to (UTC)", "known columns", "newest known version", "mode"]
+    show_table(Console(), "Report types of this key", columns_shown, sorted(rows))
+
+
+@cli.command()
+@_report_options
+@_pipeline_options
+@click.option("--start-date", help="First day of history, YYYY-MM-DD.  [default: where Stripe's data begins]")
+@click.option("--lookback-days", type=int, help="Days before the cursor to read again.  [default: 3]")
+@_plain_errors
+def sync(
+    reports: tuple[str, ...],
+    start_date: str | None,
+    lookback_days: int | None,
+    destination: str,
+    dataset: str,
+    pipeline_name: str,
+    **options: Any,
+) -> None:
+    """Load all that is new of REPORTS (default: the four main ones)."""
+    settings = {"start_date": start_date, "lookback_days": lookback_days}
+    _load(_source(reports, settings, **options), destination, dataset, pipeline_name)
+
+
+@cli.command()
+@_report_options
+@_pipeline_options
+@click.option("--start-date", required=True, help="First day, YYYY-MM-DD.")
+@click.option("--end-date", required=True, help="Day after the last, YYYY-MM-DD.")
+@_plain_errors
+def backfill(
+    reports: tuple[str, ...],
+    start_date: str,
+    end_date: str,
+    destination: str,
+    dataset: str,
+    pipeline_name: str,
+    **options: Any,
+) -> None:
+    """Load REPORTS anew from --start-date up to --end-date, without moving any cursor."""
+    settings = {"start_date": start_date, "end_date": end_date}
+    _load(_source(reports, settings, **options), destination, dataset, pipeline_name)
+
+
+@cli.command()
+@_pipeline_options
+@_plain_errors
+def status(destination: str, dataset: str, pipeline_name: str) -> None:
+    """Show how far each report is loaded, and how far Stripe's data reaches."""
+    from .status import report_status
+
+    pipeline = dlt.pipeline(pipeline_name, destination=destination, dataset_name=dataset)
+    found = report_status(pipeline, _offered())
+    console = Console()
+    if not found:
+        console.print("Nothing is loaded yet. Begin with: stripe-reports sync")
+        return
+    columns = ["report", "account", "loaded to (UTC)", "available to", "behind", "rows", "last run"]
+    rows = [
+        [one.table, one.account, one.loaded_to, one.available_to, one.behind, one.rows, one.last_run] for one in found
+    ]
+    show_table(console, "Reports", columns, rows)
+    for one in found:
+        for failure in one.failures:
+            console.print(f"not loaded: {one.table} [{one.account}] {failure}", style="red", markup=False)
+
+
+@cli.command()
+@click.option("--api-port", type=int, default=12111, show_default=True)
+@click.option("--files-port", type=int, default=12112, show_default=True)
+@click.option("--control-port", type=int, default=12113, show_default=True)
+@click.option("--seed", type=int, default=7, show_default=True, help="Another seed is another business.")
+@click.option("--run-delay", type=float, default=2.0, show_default=True, help="Seconds that a report run takes.")
+@_plain_errors
+def emulator(api_port: int, files_port: int, control_port: int, seed: int, run_delay: float) -> None:
+    """Run an offline Stripe Reporting API on this machine until Ctrl-C."""
+    from .emulator import EmulatorSettings, run_forever
+
+    run_forever(
+        EmulatorSettings(
+            api_port=api_port, files_port=files_port, control_port=control_port, seed=seed, run_delay=run_delay
+        )
+    )
+
+
+def _source(
+    reports: tuple[str, ...], settings: dict[str, Any], columns: str, metadata: tuple[str, ...], **options: Any
+) -> DltSource:
+    """The source of a command; settings that are not given come from dlt config or the source's defaults."""
+    given = {name: value for name, value in {**settings, **options}.items() if value is not None}
+    if reports or metadata or columns != "all":
+        chosen = "default" if columns == "default" else None
+        given["reports"] = [Report(one, columns=chosen, metadata=metadata) for one in reports or DEFAULT_REPORTS]
+    return stripe_reports(**given)
+
+
+def _offered() -> list[dict[str, Any]]:
+    [table] = list(stripe_reports(["balance.summary"]).resources["report_types"])
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
+
+
+def _load(source: DltSource, destination: str, dataset: str, pipeline_name: str) -> None:
+    pipeline = dlt.pipeline(pipeline_name, destination=destination, dataset_name=dataset)
+    console = Console()
+    with SyncProgress(console) as progress:
+        loaded = load_reports(pipeline, source, on_event=progress)
+    console.print(_summary(loaded))
+
+
+def _summary(loaded: Loaded) -> str:
+    if not loaded.cells:
+        return "Nothing new at Stripe."
+    return f"Loaded {loaded.cells:,} intervals with {loaded.rows:,} rows in {len(loaded.load_infos)} load package(s)."

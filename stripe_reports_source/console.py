@@ -1,0 +1,135 @@
+"""What the command line shows: progress of a sync, tables, one-sentence errors.
+
+In: events, rows, errors. Out: text on a terminal or in a log. No logic of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from types import TracebackType
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from .sync import Event
+
+_DOING = {
+    "running": "Stripe works on",
+    "adopted": "found at Stripe:",
+    "downloading": "downloading",
+    "parsing": "reading",
+    "fetched": "ready:",
+}
+
+
+class SyncProgress:
+    """A bar per table, on a terminal; a line per table and failure in a log."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._lock = threading.Lock()
+        self._tasks: dict[tuple[str, str], TaskID] = {}
+        self._rows: dict[tuple[str, str], int] = {}
+        self._progress = Progress(
+            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn("{task.fields[table]:<40}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("intervals, {task.fields[rows]:>9,} rows"),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.description}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> SyncProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+        if not self._console.is_terminal:
+            for (table, account), rows in self._rows.items():
+                self._console.print(f"{table} [{account}]: {rows} rows", markup=False, highlight=False)
+
+    def __call__(self, event: Event) -> None:
+        """Show an event; called from several threads."""
+        with self._lock:
+            self._show(event)
+
+    def _show(self, event: Event) -> None:
+        key = (event.table, event.account)
+        if event.kind in ("planned", "up_to_date"):
+            self._rows[key] = 0
+            name = event.table if event.account == "default" else f"{event.table} [{event.account}]"
+            task = self._progress.add_task("", table=name, rows=0, total=event.count)
+            self._tasks[key] = task
+            if event.kind == "up_to_date":
+                self._progress.update(task, total=1, completed=1, description="nothing new")
+            return
+        task_id = self._tasks.get(key)
+        if task_id is None:
+            return
+        interval = _days(event)
+        if event.kind == "loaded":
+            self._rows[key] += event.count
+            self._progress.update(task_id, advance=1, rows=self._rows[key], description="")
+        elif event.kind == "failed":
+            self._progress.update(task_id, description=f"[red]failed at {interval}")
+            self._progress.stop_task(task_id)
+        else:
+            self._progress.update(task_id, description=f"{_DOING[event.kind]} {interval}")
+
+
+def show_table(console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table; numbers to the right."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
+    shown = [[cell(value) for value in row] for row in rows]
+    numeric = [bool(shown) and all(row[index][1] for row in shown) for index in range(len(columns))]
+    for name, right in zip(columns, numeric, strict=True):
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for row in shown:
+        table.add_row(*(text for text, _ in row))
+    console.print(table)
+
+
+def cell(value: object) -> tuple[str, bool]:
+    """A value as a table shows it, and whether it is a number."""
+    if value is None:
+        return "-", True
+    if isinstance(value, bool):
+        return ("yes" if value else "no"), False
+    if isinstance(value, int):
+        return f"{value:,}", True
+    if isinstance(value, Decimal):
+        return f"{amount(value):,}", True
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M"), False
+    if isinstance(value, timedelta):
+        return span(value), False
+    return str(value), False
+
+
+def amount(value: Decimal) -> Decimal:
+    """An amount without the zeros that its column's scale adds, but with two decimal places at least."""
+    places = max(2, -int(value.normalize().as_tuple().exponent))
+    return value.quantize(Decimal(1).scaleb(-places))
+
+
+def span(value: timedelta) -> str:
+    """A duration in days and hours."""
+    hours = int(value.total_seconds() // 3600)
+    if hours == 0:
+        return "up to date"
+    return f"{hours // 24} d {hours % 24} h" if hours >= 24 else f"{hours} h"
+
+
+def _days(event: Event) -> str:
+    return "" if event.interval is None else f"{event.interval.start:%Y-%m-%d}"

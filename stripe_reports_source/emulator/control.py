@@ -1,0 +1,130 @@
+"""The control address: moves the emulator's time, adds late transactions and faults. JSON over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from .api import EmulatorApi
+from .faults import Fault, FaultBoard
+from .ledger import CURRENCIES, late_charge
+from .service import StripeService
+
+
+def control_app(service: StripeService, faults: FaultBoard, api: EmulatorApi) -> Starlette:
+    """An app with these routes:
+
+    - `GET /state`: clock, availability, counts.
+    - `POST /advance` `{"days": 1}`, `{"hours": 12}` or `{"to": "2025-07-02T00:00:00+00:00"}`.
+    - `POST /availability` `{"report_type": ..., "start": ..., "end": ...}`.
+    - `POST /transactions` `{"created": ..., "currency": "usd", "gross": 1999, "fee": 88, "description": ...,
+      "metadata": {}}`, amounts in minor units.
+    - `POST /faults`: see `Fault`; `DELETE /faults` lifts all and lets stuck runs go on.
+    - `POST /forget`: forget idempotency keys.
+    - `GET /requests`: what was asked so far.
+    """
+
+    async def state(request: Request) -> Response:
+        return JSONResponse(
+            {
+                "clock": service.now.isoformat(),
+                "available_end": service.available_end.isoformat(),
+                "runs": len(service.runs),
+                "transactions": len(service.ledger.transactions),
+            }
+        )
+
+    async def advance(request: Request) -> Response:
+        body = await _json(request)
+        step = timedelta(days=float(body.get("days", 0)), hours=float(body.get("hours", 0)))
+        service.advance(_instant(body["to"]) if "to" in body else service.available_end + step)
+        return await state(request)
+
+    async def availability(request: Request) -> Response:
+        body = await _json(request)
+        edges = {name: _instant(body[name]) for name in ("start", "end") if name in body}
+        service.set_availability(body["report_type"], **edges)
+        return await state(request)
+
+    async def transactions(request: Request) -> Response:
+        body = await _json(request)
+        if body["currency"] not in CURRENCIES:
+            raise ValueError(f"currency must be one of {', '.join(CURRENCIES)}")
+        identity = f"late{len(service.ledger.transactions):016d}"
+        service.add_transaction(
+            late_charge(
+                identity,
+                _instant(body["created"]),
+                service.now,
+                body["currency"],
+                int(body["gross"]),
+                int(body.get("fee", 0)),
+                str(body.get("description", "Late charge")),
+                dict(body.get("metadata", {})),
+            )
+        )
+        return JSONResponse({"id": f"txn_{identity}"})
+
+    async def add_fault(request: Request) -> Response:
+        faults.add(Fault.from_json(await _json(request)))
+        return JSONResponse({"added": True})
+
+    async def clear_faults(request: Request) -> Response:
+        faults.clear()
+        service.release_stuck()
+        return JSONResponse({"cleared": True})
+
+    async def forget(request: Request) -> Response:
+        service.forget_idempotency()
+        return JSONResponse({"forgotten": True})
+
+    async def requests(request: Request) -> Response:
+        shown = [{**asdict(one), "headers": {}} for one in api.requests]  # headers hold the key
+        return JSONResponse(shown)
+
+    return Starlette(
+        routes=[
+            Route("/state", _checked(state)),
+            Route("/advance", _checked(advance), methods=["POST"]),
+            Route("/availability", _checked(availability), methods=["POST"]),
+            Route("/transactions", _checked(transactions), methods=["POST"]),
+            Route("/faults", _checked(add_fault), methods=["POST"]),
+            Route("/faults", _checked(clear_faults), methods=["DELETE"]),
+            Route("/forget", _checked(forget), methods=["POST"]),
+            Route("/requests", _checked(requests)),
+        ]
+    )
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def _checked(handler: Handler) -> Handler:
+    async def checked(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except (KeyError, ValueError, TypeError) as error:
+            return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 400)
+
+    return checked
+
+
+async def _json(request: Request) -> dict[str, Any]:
+    body = await request.json()
+    if not isinstance(body, dict):
+        raise ValueError("a JSON object is needed")
+    return body
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    if instant.tzinfo is None:
+        raise ValueError(f"{text!r} needs an offset, such as +00:00")
+    return instant

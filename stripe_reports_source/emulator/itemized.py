@@ -1,0 +1,158 @@
+"""Columns of itemized reports: from a transaction, a payout or a tax line to the value of a named column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from ..columns import split_metadata
+from .ledger import CURRENCIES, Payout, TaxLine, Transaction
+from .people import Person
+
+Value = str | Decimal | datetime | date | bool | int | None
+
+
+@dataclass(frozen=True)
+class ItemizedRow:
+    """A transaction and the payout that settles it (or, in payout reports, that it is)."""
+
+    transaction: Transaction
+    payout: Payout | None
+
+
+def itemized_value(row: ItemizedRow, name: str) -> Value:
+    """The value of a column; NULL where this business has nothing to say."""
+    metadata = split_metadata(name)
+    if metadata is not None:
+        return _metadata(row.transaction, *metadata)
+    getter = _TRANSACTION.get(name)
+    if getter is not None:
+        return getter(row.transaction)
+    from_payout = _PAYOUT.get(name)
+    if from_payout is not None:
+        return from_payout(row.payout) if row.payout is not None else None
+    person = row.transaction.payment.person if row.transaction.payment is not None else None
+    return _person_value(person, name)
+
+
+def tax_value(line: TaxLine, name: str) -> Value:
+    """The value of a column of the tax report."""
+    metadata = split_metadata(name)
+    if metadata is not None:
+        return line.metadata.get(metadata[1]) if metadata[0] == "tax_transaction_metadata" else None
+    getter = _TAX.get(name)
+    return getter(line) if getter is not None else None
+
+
+def _metadata(one: Transaction, prefix: str, key: str) -> str | None:
+    if prefix == "payment_metadata" and one.payment is not None:
+        return one.payment.metadata.get(key)
+    return one.refund_metadata.get(key) if prefix == "refund_metadata" else None
+
+
+def major(minor: int, currency: str) -> Decimal:
+    """Minor units as Stripe's reports write them, in major units. Zero- and three-decimal forms are unverified."""
+    return Decimal(minor).scaleb(-CURRENCIES[currency])
+
+
+def _person_value(person: Person | None, name: str) -> Value:
+    if person is None:
+        return None
+    plain = {"customer_id": person.id, "customer_email": person.email, "customer_name": person.name}
+    if name in plain:
+        return plain[name]
+    for prefix in ("customer_address_", "card_address_", "shipping_address_", "customer_shipping_address_"):
+        if name.startswith(prefix):
+            parts = {
+                "line1": person.line1,
+                "city": person.city,
+                "state": person.state,
+                "postal_code": person.postal_code,
+                "country": person.country,
+            }
+            return parts.get(name.removeprefix(prefix))
+    return None
+
+
+_TRANSACTION: Mapping[str, Callable[[Transaction], Value]] = {
+    "balance_transaction_id": lambda one: one.id,
+    "created_utc": lambda one: one.created,
+    "created": lambda one: one.created,
+    "available_on_utc": lambda one: one.available_on,
+    "available_on": lambda one: one.available_on,
+    "effective_at_utc": lambda one: one.created,
+    "effective_at": lambda one: one.created,
+    "currency": lambda one: one.currency,
+    "gross": lambda one: major(one.gross, one.currency),
+    "fee": lambda one: major(one.fee, one.currency),
+    "net": lambda one: major(one.net, one.currency),
+    "reporting_category": lambda one: one.category,
+    "source_id": lambda one: one.source_id,
+    "description": lambda one: one.description,
+    "customer_facing_amount": lambda one: major(one.gross, one.currency) if one.payment else None,
+    "customer_facing_currency": lambda one: one.currency if one.payment else None,
+    "charge_id": lambda one: one.payment.charge_id if one.payment else None,
+    "payment_intent_id": lambda one: one.payment.payment_intent_id if one.payment else None,
+    "charge_created_utc": lambda one: one.payment.created if one.payment else None,
+    "charge_created": lambda one: one.payment.created if one.payment else None,
+    "payment_method_type": lambda one: "card" if one.payment else None,
+    "is_link": lambda one: False if one.payment else None,
+    "card_brand": lambda one: one.payment.card_brand if one.payment else None,
+    "card_funding": lambda one: "credit" if one.payment else None,
+    "card_country": lambda one: one.payment.card_country if one.payment else None,
+    "statement_descriptor": lambda one: "SHOP" if one.payment else None,
+    "dispute_reason": lambda one: one.dispute_reason,
+}
+
+_PAYOUT: Mapping[str, Callable[[Payout], Value]] = {
+    "automatic_payout_id": lambda payout: payout.id,
+    "automatic_payout_effective_at_utc": lambda payout: payout.effective,
+    "automatic_payout_effective_at": lambda payout: payout.effective,
+    "trace_id": lambda payout: f"0042{payout.id[-8:]}",
+    "trace_id_status": lambda payout: "supported",
+    "payout_id": lambda payout: payout.id,
+    "payout_expected_arrival_date": lambda payout: payout.effective,
+    "payout_status": lambda payout: "failed" if payout.reversed_at else "paid",
+    "payout_reversed_at_utc": lambda payout: payout.reversed_at,
+    "payout_reversed_at": lambda payout: payout.reversed_at,
+    "payout_type": lambda payout: "bank_account",
+    "payout_description": lambda payout: "STRIPE PAYOUT",
+    "payout_destination_id": lambda payout: f"ba_{payout.currency}",
+}
+
+_TAX: Mapping[str, Callable[[TaxLine], Value]] = {
+    "id": lambda line: line.id,
+    "type": lambda line: "payment_intent",
+    "line_item_id": lambda line: line.line_item_id,
+    "currency": lambda line: line.currency,
+    "transaction_date": lambda line: line.created,
+    "tax_date": lambda line: line.created,
+    "subtotal": lambda line: major(line.taxable + line.exempt, line.currency),
+    "total": lambda line: major(line.taxable + line.exempt + line.tax, line.currency),
+    "tax_code": lambda line: "txcd_10000000",
+    "jurisdiction_name": lambda line: line.jurisdiction,
+    "jurisdiction_level": lambda line: line.level,
+    "country_code": lambda line: line.country,
+    "state_code": lambda line: line.state,
+    "origin_resolved_address_country": lambda line: "US",
+    "origin_resolved_address_state": lambda line: "NY",
+    "taxability": lambda line: "taxable" if line.taxable else "non_taxable",
+    "taxability_reason": lambda line: "standard_rated" if line.taxable else "customer_exempt",
+    "tax_rate": lambda line: line.rate,
+    "quantity_decimal": lambda line: line.quantity,
+    "quantity": lambda line: line.quantity,
+    "destination_resolved_address_country": lambda line: line.person.country,
+    "destination_resolved_address_state": lambda line: line.person.state,
+    "tax_name": lambda line: "Sales Tax" if line.country == "US" else "VAT",
+    "taxable_amount": lambda line: major(line.taxable, line.currency),
+    "non_taxable_amount": lambda line: major(line.exempt, line.currency),
+    "tax_amount": lambda line: major(line.tax, line.currency),
+    "filing_currency": lambda line: line.currency,
+    "filing_exchange_rate": lambda line: line.exchange_rate,
+    "filing_total": lambda line: major(line.taxable + line.exempt + line.tax, line.currency),
+    "filing_non_taxable_amount": lambda line: major(line.exempt, line.currency),
+    "filing_taxable_amount": lambda line: major(line.taxable, line.currency),
+    "filing_tax_amount": lambda line: major(line.tax, line.currency),
+}

@@ -1,0 +1,239 @@
+"""Reports computed from the ledger, as values: what Stripe's CSV would say, before it is CSV. Pure.
+
+In: a ledger, a report type of the catalogue, an interval, a zone, filters, columns. Out: rows of exact values.
+This is also the truth that tests compare warehouse tables with, so it knows nothing of CSV.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from ..catalog import ReportType
+from .itemized import ItemizedRow, Value, itemized_value, major, tax_value
+from .ledger import Ledger, Payout, TaxLine, Transaction, reversal_of
+
+
+@dataclass(frozen=True)
+class Query:
+    """What a run asks for. `known_until` bounds which payouts a transaction can already name."""
+
+    report_type: ReportType
+    start: datetime | None
+    end: datetime
+    zone: ZoneInfo
+    columns: Sequence[str]
+    known_until: datetime
+    currency: str | None = None
+    category: str | None = None
+
+    def holds(self, instant: datetime) -> bool:
+        """True inside the half-open interval."""
+        return (self.start is None or self.start <= instant) and instant < self.end
+
+
+def rows(ledger: Ledger, query: Query) -> Iterator[tuple[Value, ...]]:
+    """The rows of a report, in Stripe's order, with the values of `query.columns`."""
+    base = query.report_type.base
+    if base not in _REPORTS:
+        raise KeyError(base)
+    yield from _REPORTS[base](ledger, query)
+
+
+def computable(report_type: ReportType) -> bool:
+    """True for report types that the emulator can compute: known columns, and a report it has code for."""
+    return report_type.columns_complete and report_type.base in _REPORTS
+
+
+def _balance_itemized(ledger: Ledger, query: Query) -> Iterator[tuple[Value, ...]]:
+    settled = ledger.settled_by
+    for one in ledger.transactions:
+        if query.holds(one.created) and _chosen(one, query):
+            yield _itemized(ItemizedRow(one, _known(settled.get(one.id), query)), query)
+
+
+def _payout_reconciliation(ledger: Ledger, query: Query) -> Iterator[tuple[Value, ...]]:
+    for payout, one in _settled(ledger, query):
+        if _chosen(one, query):
+            yield _itemized(ItemizedRow(one, payout), query)
+
+
+def _ending_balance(ledger: Ledger, query: Query) -> Iterator[tuple[Value, ...]]:
+    for one in _unsettled(ledger, query.end):
+        if _chosen(one, query):
+            yield _itemized(ItemizedRow(one, None), query)
+
+
+def _payouts_itemized(ledger: Ledger, query: Query) -> Iterator[tuple[Value, ...]]:
+    for payout, one in _payout_transactions(ledger, query):
+        if _chosen(one, query):
+            yield _itemized(ItemizedRow(one, payout), query)
+
+
+def _tax_itemized(ledger: Ledger, query: Query) -> Iterator[tuple[Value, ...]]:
+    for line in sorted(ledger.tax_lines, key=lambda one: (one.created, one.id)):
+        if query.holds(line.created):
+            yield _tax(line, query)
+
+
+def _balance_summary(ledger: Ledger, query: Query) -> Iterator[tuple[Value, ...]]:
+    start = query.start or query.end
+    last_day = (query.end - timedelta(seconds=1)).astimezone(query.zone).date()
+    for currency in _currencies(ledger, query):
+        activity = [one for one in ledger.transactions if one.currency == currency and query.holds(one.created)]
+        payouts = [one for _, one in _payout_transactions(ledger, query) if one.currency == currency]
+        gross, fee = sum(one.gross for one in activity), sum(one.fee for one in activity)
+        paid = -sum(one.gross for one in payouts)
+        opening, closing = _balance(ledger, currency, start), _balance(ledger, currency, query.end)
+        # Stripe writes no currency on payout lines of an interval without payouts
+        payout_currency = currency if payouts else None
+        lines: list[tuple[str, str, int, str | None]] = [
+            ("starting_balance", f"Starting balance ({start.astimezone(query.zone).date()})", opening, currency),
+            ("activity_gross", "Account activity before fees", gross, currency),
+            ("activity_fee", "Less fees", -fee, currency),
+            ("activity", "Activity", gross - fee, currency),
+            ("payouts_gross", "Payouts to bank", paid, payout_currency),
+            ("payouts_fee", "Payout fees", 0, payout_currency),
+            ("payouts", "Total payouts", paid, payout_currency),
+            ("ending_balance", f"Ending balance ({last_day})", closing, currency),
+        ]
+        for category, description, net, shown in lines:
+            values: dict[str, Value] = {
+                "category": category,
+                "description": description,
+                "net_amount": major(net, currency),
+                "currency": shown,
+            }
+            yield tuple(values[name] for name in query.columns)
+
+
+def _summary(select: Callable[[Ledger, Query], Iterable[Transaction]], sign: int) -> Report:
+    """A summary by category with a total per currency. Fees are negative in summaries, payouts too."""
+
+    def report(ledger: Ledger, query: Query) -> Iterator[tuple[Value, ...]]:
+        groups: dict[str, dict[str, list[Transaction]]] = defaultdict(lambda: defaultdict(list))
+        for one in select(ledger, query):
+            if query.currency in (None, one.currency):
+                groups[one.currency][one.category].append(one)
+                groups[one.currency]["total"].append(one)
+        for currency, categories in sorted(groups.items()):
+            for category in sorted(categories, key=lambda name: (name == "total", name)):
+                found = categories[category]
+                gross, fee = sum(one.gross for one in found) * sign, -sum(one.fee for one in found)
+                values: dict[str, Value] = {
+                    "reporting_category": category,
+                    "currency": currency,
+                    "count": len(found),
+                    "gross": major(gross, currency),
+                    "fee": major(fee, currency),
+                    "net": major(gross + fee, currency),
+                }
+                yield tuple(values[name] for name in query.columns)
+
+    return report
+
+
+def _activity(ledger: Ledger, query: Query) -> Iterable[Transaction]:
+    return [one for one in ledger.transactions if query.holds(one.created)]
+
+
+def _settled(ledger: Ledger, query: Query) -> Iterator[tuple[Payout, Transaction]]:
+    for payout in ledger.payouts:
+        if query.holds(payout.effective):
+            for one in payout.settles:
+                yield payout, one
+
+
+def _unsettled(ledger: Ledger, end: datetime) -> list[Transaction]:
+    """Everything created before an instant that no payout effective before it has paid."""
+    settled = {one.id for payout in ledger.payouts if payout.effective < end for one in payout.settles}
+    everything = [*ledger.transactions, *_reversals(ledger)]
+    return sorted((one for one in everything if one.created < end and one.id not in settled), key=lambda x: x.sort_key)
+
+
+def _reversals(ledger: Ledger) -> list[Transaction]:
+    return [reversal_of(payout) for payout in ledger.payouts if payout.reversed_at is not None]
+
+
+def _payout_transactions(ledger: Ledger, query: Query) -> list[tuple[Payout, Transaction]]:
+    """Payouts as positive transactions, their reversals as negative ones."""
+    found = []
+    for payout in ledger.payouts:
+        if query.holds(payout.effective):
+            found.append((payout, _as_transaction(payout, 1)))
+        if payout.reversed_at is not None and query.holds(payout.reversed_at):
+            found.append((payout, _as_transaction(payout, -1)))
+    return sorted(found, key=lambda one: one[1].sort_key)
+
+
+def _as_transaction(payout: Payout, sign: int) -> Transaction:
+    back = sign < 0
+    created = payout.reversed_at if back and payout.reversed_at else payout.effective
+    return Transaction(
+        id=reversal_of(payout).id if back else payout.transaction_id,
+        created=created,
+        currency=payout.currency,
+        gross=sign * payout.amount,
+        fee=0,
+        category="payout_reversal" if back else "payout",
+        source_id=payout.id,
+        description="PAYOUT FAILED" if back else "STRIPE PAYOUT",
+        payable=created,
+    )
+
+
+def _balance(ledger: Ledger, currency: str, at: datetime) -> int:
+    everything = [*ledger.transactions, *_reversals(ledger)]
+    earned = sum(one.net for one in everything if one.currency == currency and one.created < at)
+    return earned - sum(one.amount for one in ledger.payouts if one.currency == currency and one.effective < at)
+
+
+def _currencies(ledger: Ledger, query: Query) -> list[str]:
+    if query.currency is not None:
+        return [query.currency]
+    return sorted({one.currency for one in ledger.transactions if one.created < query.end})
+
+
+def _chosen(one: Transaction, query: Query) -> bool:
+    return query.currency in (None, one.currency) and query.category in (None, one.category)
+
+
+def _known(payout: Payout | None, query: Query) -> Payout | None:
+    return payout if payout is not None and payout.effective < query.known_until else None
+
+
+def _itemized(row: ItemizedRow, query: Query) -> tuple[Value, ...]:
+    return tuple(_in_zone(itemized_value(row, name), name, query) for name in query.columns)
+
+
+def _tax(line: TaxLine, query: Query) -> tuple[Value, ...]:
+    return tuple(_in_zone(tax_value(line, name), name, query) for name in query.columns)
+
+
+def _in_zone(value: Value, name: str, query: Query) -> Value:
+    """Times as the column wants them: UTC instants stay aware, report-zone times lose their zone."""
+    if isinstance(value, datetime):
+        column = query.report_type.column(name)
+        if column is not None and column.type == "timestamp":
+            return value.astimezone(query.zone).replace(tzinfo=None)
+        if column is not None and column.type == "date":
+            return value.date()
+    return value
+
+
+Report = Callable[[Ledger, Query], Iterator[tuple[Value, ...]]]
+_REPORTS: Mapping[str, Report] = {
+    "balance.summary": _balance_summary,
+    "balance_change_from_activity.itemized": _balance_itemized,
+    "balance_change_from_activity.summary": _summary(_activity, 1),
+    "payouts.itemized": _payouts_itemized,
+    "payouts.summary": _summary(lambda ledger, query: [one for _, one in _payout_transactions(ledger, query)], -1),
+    "payout_reconciliation.itemized": _payout_reconciliation,
+    "payout_reconciliation.summary": _summary(lambda ledger, query: [one for _, one in _settled(ledger, query)], 1),
+    "ending_balance_reconciliation.itemized": _ending_balance,
+    "ending_balance_reconciliation.summary": _summary(lambda ledger, query: _unsettled(ledger, query.end), 1),
+    "tax.transactions.itemized": _tax_itemized,
+}

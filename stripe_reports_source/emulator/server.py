@@ -1,0 +1,180 @@
+"""One process with three loopback addresses: API, files, control.
+
+In: settings. Out: `Emulator`, a context manager with the servers in a background thread, and `run_forever`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+
+from .api import EmulatorApi, LoggedRequest
+from .control import control_app
+from .faults import Fault, FaultBoard
+from .itemized import Value
+from .ledger import Ledger, Transaction
+from .reports import rows
+from .service import Run, StripeService
+from .settings import EmulatorSettings
+
+
+class Emulator:
+    """An offline Stripe Reporting API.
+
+    As a context manager it serves in a background thread. The attributes `api_url`, `files_url` and `control_url`
+    are set once it serves.
+    """
+
+    def __init__(self, settings: EmulatorSettings | None = None) -> None:
+        self.settings = settings or EmulatorSettings()
+        self.service = StripeService(self.settings)
+        self.faults = FaultBoard()
+        self._api = EmulatorApi(self.service, self.faults)
+        self.api_url = self.files_url = self.control_url = ""
+        self._servers: list[uvicorn.Server] = []
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Emulator:
+        started = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self.serve(started)), daemon=True, name="emulator")
+        self._thread.start()
+        started.wait()
+        if not self.api_url:
+            raise OSError(f"the emulator could not listen on {self.settings.host}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        if self._thread is not None:
+            self._thread.join(5)
+
+    @property
+    def requests(self) -> Sequence[LoggedRequest]:
+        """All requests so far, in order."""
+        return self._api.requests
+
+    @property
+    def runs(self) -> Sequence[Run]:
+        """All runs so far, in order of creation."""
+        return self.service.runs
+
+    @property
+    def ledger(self) -> Ledger:
+        """The synthetic business."""
+        return self.service.ledger
+
+    def advance(self, to: datetime) -> None:
+        """Move clock and availability on."""
+        self.service.advance(to)
+
+    def add_transaction(self, transaction: Transaction) -> None:
+        """Record a late transaction."""
+        self.service.add_transaction(transaction)
+
+    def add_fault(self, fault: Fault) -> None:
+        """Put a fault in force."""
+        self.faults.add(fault)
+
+    def clear_faults(self) -> None:
+        """Lift all faults and let stuck runs go on."""
+        self.faults.clear()
+        self.service.release_stuck()
+
+    def truth(
+        self, report_type: str, start: datetime | None, end: datetime, **parameters: Any
+    ) -> list[tuple[Value, ...]]:
+        """What a report says now, as values, without HTTP or CSV.
+
+        Args:
+            report_type: exact id.
+            start: None for snapshot reports.
+            end: exclusive.
+            parameters: `timezone`, `currency`, `reporting_category`, `columns`.
+        """
+        interval = {"interval_end": int(end.timestamp())}
+        if start is not None:
+            interval["interval_start"] = int(start.timestamp())
+        return list(rows(self.ledger, self.service.query(report_type, {**interval, **parameters})))
+
+    async def serve(self, started: threading.Event) -> None:
+        """Serve until `stop`; sets `started` when the addresses are known, or could not be had."""
+        settings = self.settings
+        apps: list[tuple[Starlette, int]] = [
+            (self._api.api_app(), settings.api_port),
+            (self._api.files_app(), settings.files_port),
+            (control_app(self.service, self.faults, self._api), settings.control_port),
+        ]
+        # "critical": a fault that cuts a connection is an exception by design, not news
+        self._servers = [
+            _Server(
+                uvicorn.Config(
+                    app, settings.host, port, log_level="critical", lifespan="off", timeout_graceful_shutdown=1
+                )
+            )
+            for app, port in apps
+        ]
+        try:
+            tasks = [asyncio.ensure_future(server.serve()) for server in self._servers]
+            while not all(server.started for server in self._servers) and not any(task.done() for task in tasks):
+                await asyncio.sleep(0.005)
+            if all(server.started for server in self._servers):
+                self.api_url, self.files_url, self.control_url = (_url(server) for server in self._servers)
+                self.service.files_url = self.files_url
+            else:
+                self.stop()
+            started.set()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            started.set()
+            self.service.close()
+
+    def stop(self) -> None:
+        """Make `serve` end."""
+        for server in self._servers:
+            server.should_exit = True
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to whoever runs the process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield
+
+
+def _url(server: uvicorn.Server) -> str:
+    host, port = server.servers[0].sockets[0].getsockname()[:2]
+    return f"http://{host}:{port}"
+
+
+def run_forever(settings: EmulatorSettings) -> None:
+    """Serve in the foreground until SIGINT or SIGTERM.
+
+    Raises:
+        OSError: an address is taken.
+    """
+    done = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: done.set())
+    with Emulator(settings) as emulator:
+        print("An offline Stripe Reporting API:")
+        print(f"  API      {emulator.api_url}")
+        print(f"  files    {emulator.files_url}")
+        print(f'  control  {emulator.control_url}  (POST /advance {{"days": 1}}, /transactions, /faults)')
+        print("To sync from it, in another terminal:")
+        print(f"  export SOURCES__STRIPE_REPORTS__API_KEY={settings.live_keys[0]}")
+        print(f"  export SOURCES__STRIPE_REPORTS__API_BASE_URL={emulator.api_url}")
+        print(f"  export SOURCES__STRIPE_REPORTS__FILES_BASE_URL={emulator.files_url}")
+        print("  stripe-reports sync", flush=True)
+        done.wait()

@@ -1,0 +1,449 @@
+"""Stripe's side: report types, availability, runs, idempotency, validation. No HTTP.
+
+In: parsed requests. Out: API objects as dictionaries, or an `ApiError` with Stripe's status and error body.
+Thread-safe. Texts marked "unverified" are not recorded from Stripe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from ..catalog import ReportType, load_catalog
+from ..columns import split_metadata
+from .csv_format import write_csv
+from .faults import Fault
+from .ledger import CURRENCIES, Ledger, Transaction
+from .reports import Query, computable, rows
+from .settings import EmulatorSettings
+
+Parameters = dict[str, Any]
+_ONE_SECOND = timedelta(seconds=1)
+_IDEMPOTENCY_HOURS = 24
+
+
+class ApiError(Exception):
+    """An error answer."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        type: str = "invalid_request_error",
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = {
+            "error": {k: v for k, v in (("code", code), ("message", message), ("param", param), ("type", type)) if v}
+        }
+
+
+@dataclass
+class Run:
+    """A report run and its file."""
+
+    id: str
+    scope: str
+    livemode: bool
+    report_type: str
+    parameters: Parameters
+    created: int
+    ready_at: float
+    polls_left: int
+    status: str
+    error: str | None
+    stuck: bool
+    file: Path
+    number: int
+    succeeded_at: int | None = None
+
+
+class StripeService:
+    """See the module. A `scope` separates what a key and its Stripe-Account may see."""
+
+    def __init__(self, settings: EmulatorSettings) -> None:
+        self.settings = settings
+        self.ledger = Ledger(settings.seed, settings.scale, settings.business_start)
+        self.files_url = ""
+        self.runs: list[Run] = []
+        self._keys: dict[tuple[str, str], tuple[str, Run, int]] = {}
+        self._lock = threading.RLock()
+        self._clock = settings.first_clock
+        self._ticking_since = time.monotonic()
+        self._folder = tempfile.TemporaryDirectory(prefix="stripe-emulator-", ignore_cleanup_errors=True)
+        offered = [one for one in load_catalog() if computable(one)]
+        if settings.offered is not None:
+            offered = [one for one in offered if one.id in settings.offered]
+        self._types = {one.id: one for one in offered}
+        self._availability = {one.id: (settings.first_available, settings.available_end) for one in offered}
+        self._updated = {one.id: settings.available_end + timedelta(hours=7, minutes=39) for one in offered}
+        self.ledger.grow_to(settings.available_end)
+
+    def close(self) -> None:
+        """Remove the files."""
+        self._folder.cleanup()
+
+    @property
+    def now(self) -> datetime:
+        """The emulator's clock: it ticks with real time and is moved by `advance`."""
+        return self._clock + timedelta(seconds=time.monotonic() - self._ticking_since)
+
+    @property
+    def available_end(self) -> datetime:
+        """Up to when the data of all types is complete, at most."""
+        return max(end for _, end in self._availability.values())
+
+    def advance(self, to: datetime) -> None:
+        """Move clock and availability on: data up to `to` is complete, eight hours later."""
+        with self._lock:
+            self._set_clock(max(self.now, to + timedelta(hours=8)))
+            for name in self._types:
+                self.set_availability(name, end=to)
+
+    def set_availability(self, name: str, *, start: datetime | None = None, end: datetime | None = None) -> None:
+        """Set the availability of one report type; `updated` becomes the present."""
+        with self._lock:
+            old = self._availability[name]
+            self._availability[name] = (start or old[0], end or old[1])
+            self._updated[name] = self.now.replace(microsecond=0)
+            self.ledger.grow_to(self._availability[name][1])
+
+    def add_transaction(self, transaction: Transaction) -> None:
+        """Record a late transaction."""
+        with self._lock:
+            self.ledger.add(transaction)
+
+    def forget_idempotency(self) -> None:
+        """Forget all idempotency keys, as Stripe does after a day."""
+        with self._lock:
+            self._keys.clear()
+
+    def release_stuck(self) -> None:
+        """Let stuck runs go on."""
+        with self._lock:
+            for run in self.runs:
+                run.stuck = False
+
+    def mode_of(self, key: str | None) -> bool:
+        """Authenticate: True for a live key, False for a test key."""
+        if not key:
+            raise ApiError(
+                401,
+                "You did not provide an API key. You need to provide your API key in the Authorization "
+                "header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').",
+            )
+        if key in self.settings.powerless_keys:
+            raise ApiError(
+                403,
+                f"The provided key '{key[:7]}*' does not have the required permissions for this endpoint. "
+                "Having the 'report_runs_and_report_types_read' permission would allow this request to "
+                "continue.",
+            )
+        if key in self.settings.live_keys:
+            return True
+        if key in self.settings.test_keys:
+            return False
+        raise ApiError(401, f"Invalid API Key provided: {key[:7]}{'*' * 12}{key[-4:]}")
+
+    def list_types(self, live: bool) -> list[dict[str, Any]]:
+        """All report types."""
+        with self._lock:
+            return [self._type_object(one, live) for one in self._types.values()]
+
+    def get_type(self, name: str, live: bool) -> dict[str, Any]:
+        """One report type."""
+        return self._type_object(self._type(name, live), live)
+
+    def create_run(
+        self,
+        report_type: str | None,
+        parameters: Parameters,
+        *,
+        scope: str,
+        live: bool,
+        key: str | None,
+        fault: Fault | None = None,
+    ) -> tuple[dict[str, Any], bool]:
+        """Create a run; the second value is True for the replay of an idempotent request."""
+        fingerprint = hashlib.sha256(repr((report_type, sorted(parameters.items()))).encode()).hexdigest()
+        with self._lock:
+            if key is not None and (scope, key) in self._keys:
+                seen, run, created = self._keys[scope, key]
+                if self._unix() - created < _IDEMPOTENCY_HOURS * 3600:
+                    if seen != fingerprint:
+                        raise ApiError(
+                            400,
+                            f"Keys for idempotent requests can only be used with the same parameters they "
+                            f"were first used with. Try using a key other than '{key}' if you meant to execute "
+                            "a different request.",
+                            type="idempotency_error",
+                        )
+                    return self._first_answer(run), True
+            if not report_type:
+                raise ApiError(
+                    400, "Missing required param: report_type.", param="report_type", code="parameter_missing"
+                )
+            known = self._type(report_type, live)
+            query = self._query(known, parameters)
+            run = self._start(known, parameters, query, scope, live, fault)
+            if key is not None:
+                self._keys[scope, key] = (fingerprint, run, self._unix())
+            return self._first_answer(run), False
+
+    def get_run(self, run_id: str, scope: str) -> dict[str, Any]:
+        """The present state of a run; counts as a poll."""
+        with self._lock:
+            run = self._find(run_id, scope)
+            self._progress(run, polled=True)
+            return self._run_object(run)
+
+    def list_runs(
+        self,
+        scope: str,
+        *,
+        limit: int,
+        starting_after: str | None,
+        ending_before: str | None,
+        created: Mapping[str, int],
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """A page of runs, newest first, and whether there is more."""
+        with self._lock:
+            found = [run for run in reversed(self.runs) if run.scope == scope and _within(run.created, created)]
+            ids = [run.id for run in found]
+            if starting_after is not None:
+                found = found[ids.index(self._find(starting_after, scope).id) + 1 :]
+                page, more = found[:limit], len(found) > limit
+            elif ending_before is not None:
+                found = found[: ids.index(self._find(ending_before, scope).id)]
+                page, more = found[-limit:], len(found) > limit
+            else:
+                page, more = found[:limit], len(found) > limit
+            for run in page:
+                self._progress(run, polled=False)
+            return [self._run_object(run) for run in page], more
+
+    def file_of(self, file_id: str, scope: str) -> Path:
+        """The path of a result file."""
+        with self._lock:
+            for run in self.runs:
+                if run.scope == scope and run.status == "succeeded" and _file_id(run) == file_id:
+                    return run.file
+        raise ApiError(404, f"No such file upload: '{file_id}'", code="resource_missing", param="file")
+
+    def query(self, report_type: str, parameters: Parameters) -> Query:
+        """What a run with these parameters asks for: for computing the truth without HTTP."""
+        return self._query(self._types[report_type], parameters)
+
+    def _type(self, name: str, live: bool) -> ReportType:
+        known = self._types.get(name)
+        if known is None:
+            raise ApiError(404, f"No such report type: '{name}'", param="report_type", code="resource_missing")
+        if name in self.settings.live_only and not live:
+            raise ApiError(404, "This report type is only available for live data and requires a live mode key.")
+        return known
+
+    def _query(self, known: ReportType, parameters: Parameters) -> Query:
+        for name in parameters:
+            if not known.accepts(name):
+                raise ApiError(
+                    400,
+                    f"Received unknown parameter: parameters[{name}]",
+                    param=f"parameters[{name}]",
+                    code="parameter_unknown",
+                )
+        for name in known.required:
+            if name not in parameters:
+                raise ApiError(
+                    400,
+                    f"Missing required param: parameters[{name}].",
+                    param=f"parameters[{name}]",
+                    code="parameter_missing",
+                )
+        start = self._instant(parameters, "interval_start")
+        end = self._instant(parameters, "interval_end")
+        if end is None:
+            raise ApiError(400, "Missing required param: parameters[interval_end].", param="parameters[interval_end]")
+        self._check_interval(known, start, end)
+        zone = str(parameters.get("timezone", "Etc/UTC"))
+        if zone not in available_timezones():
+            raise ApiError(400, f"Invalid timezone: {zone}", param="parameters[timezone]")  # unverified text
+        currency = parameters.get("currency")
+        if currency is not None and currency not in CURRENCIES:
+            raise ApiError(400, f"Invalid currency: {currency}", param="parameters[currency]")  # unverified text
+        columns = parameters.get("columns") or self._default_columns(known)
+        for name in columns:
+            metadata = split_metadata(name)
+            if known.column(name) is None and (metadata is None or metadata[0] not in known.metadata_prefixes):
+                # unverified text; that such columns get a 400 is known
+                raise ApiError(
+                    400, f"Invalid column `{name}` for the report type {known.id}.", param="parameters[columns]"
+                )
+        return Query(
+            known,
+            start,
+            end,
+            ZoneInfo(zone),
+            tuple(columns),
+            self._availability[known.id][1],
+            currency,
+            parameters.get("reporting_category"),
+        )
+
+    def _instant(self, parameters: Parameters, name: str) -> datetime | None:
+        value = parameters.get(name)
+        if value is None:
+            return None
+        if not str(value).isdigit():
+            raise ApiError(
+                400, f"Invalid integer: {value}", param=f"parameters[{name}]", code="parameter_invalid_integer"
+            )
+        return datetime.fromtimestamp(int(value), timezone.utc)
+
+    def _check_interval(self, known: ReportType, start: datetime | None, end: datetime) -> None:
+        first, last = self._availability[known.id]
+        inside = timedelta(0) if self.settings.interval_edges else _ONE_SECOND
+        if start is not None and start < first + inside:
+            raise ApiError(
+                400,
+                f"Data for the report type {known.id} is only available starting at {_say(first)} UTC; you "
+                f"requested `interval_start` = {_say(start)} UTC.",
+                param="parameters.interval_start",
+            )
+        if end > last - inside:
+            raise ApiError(
+                400,
+                f"Data for the report type {known.id} is only available through {_say(last)} UTC; you "
+                f"requested `interval_end` = {_say(end)} UTC.",
+                param="parameters.interval_end",
+            )
+        if end <= (start or first):
+            raise ApiError(400, "`interval_start` must be before `interval_end`.", param="parameters.interval_start")
+
+    def _start(
+        self, known: ReportType, parameters: Parameters, query: Query, scope: str, live: bool, fault: Fault | None
+    ) -> Run:
+        number = len(self.runs) + 1
+        file = Path(self._folder.name) / f"{number}.csv"
+        with file.open("wb") as out:
+            write_csv(out, query.columns, rows(self.ledger, query))
+        failed = fault is not None and fault.action == "run_failed"
+        run = Run(
+            id=f"frr_{hashlib.sha256(f'{self.settings.seed}|{number}|{scope}'.encode()).hexdigest()[:24]}",
+            scope=scope,
+            livemode=live,
+            report_type=known.id,
+            parameters=parameters,
+            created=self._unix(),
+            ready_at=time.monotonic() + self.settings.run_delay,
+            polls_left=self.settings.pending_polls,
+            status="pending",
+            error=fault.error if failed and fault is not None else None,
+            stuck=fault is not None and fault.action == "run_stuck",
+            file=file,
+            number=number,
+        )
+        self.runs.append(run)
+        return run
+
+    def _progress(self, run: Run, *, polled: bool) -> None:
+        if run.status != "pending" or run.stuck:
+            return
+        if run.polls_left > 0 and polled:
+            run.polls_left -= 1
+        if run.polls_left <= 0 and time.monotonic() >= run.ready_at:
+            run.status = "failed" if run.error is not None else "succeeded"
+            run.succeeded_at = None if run.error is not None else self._unix()
+
+    def _find(self, run_id: str, scope: str) -> Run:
+        for run in self.runs:
+            if run.id == run_id and run.scope == scope:
+                return run
+        raise ApiError(404, f"No such reporting_report_run: '{run_id}'", param="id", code="resource_missing")
+
+    def _first_answer(self, run: Run) -> dict[str, Any]:
+        """What creation answered, which is what a replay answers again."""
+        return {**self._run_object(run), "status": "pending", "result": None, "succeeded_at": None, "error": None}
+
+    def _type_object(self, known: ReportType, live: bool) -> dict[str, Any]:
+        start, end = self._availability[known.id]
+        return {
+            "id": known.id,
+            "object": "reporting.report_type",
+            "data_available_end": int(end.timestamp()),
+            "data_available_start": int(start.timestamp()),
+            "default_columns": list(self._default_columns(known)),
+            "livemode": live,
+            "name": known.title,
+            "updated": int(self._updated[known.id].timestamp()),
+            "version": known.version,
+        }
+
+    def _run_object(self, run: Run) -> dict[str, Any]:
+        return {
+            "id": run.id,
+            "object": "reporting.report_run",
+            "created": run.created,
+            "error": run.error if run.status == "failed" else None,
+            "livemode": run.livemode,
+            "parameters": run.parameters,
+            "report_type": run.report_type,
+            "result": self._file_object(run) if run.status == "succeeded" else None,
+            "status": run.status,
+            "succeeded_at": run.succeeded_at,
+        }
+
+    def _file_object(self, run: Run) -> dict[str, Any]:
+        file_id = _file_id(run)
+        created = run.succeeded_at or run.created
+        return {
+            "id": file_id,
+            "object": "file",
+            "created": created,
+            "expires_at": created + 31_536_000,
+            "filename": f"{run.id}.csv",
+            "links": {"object": "list", "data": [], "has_more": False, "url": f"/v1/file_links?file={file_id}"},
+            "purpose": "finance_report_run",
+            "size": run.file.stat().st_size,
+            "title": f"FinanceReportRun {run.id}",
+            "type": "csv",
+            "url": f"{self.files_url}/v1/files/{file_id}/contents",
+        }
+
+    def _default_columns(self, known: ReportType) -> Sequence[str]:
+        return known.default_columns or [column.name for column in known.columns]
+
+    def _set_clock(self, now: datetime) -> None:
+        self._clock = now
+        self._ticking_since = time.monotonic()
+
+    def _unix(self) -> int:
+        return int(self.now.timestamp())
+
+
+def _within(created: int, bounds: Mapping[str, int]) -> bool:
+    checks = {
+        "gte": created >= bounds.get("gte", created),
+        "gt": created > bounds.get("gt", created - 1),
+        "lte": created <= bounds.get("lte", created),
+        "lt": created < bounds.get("lt", created + 1),
+    }
+    return all(checks.values())
+
+
+def _file_id(run: Run) -> str:
+    return f"file_{run.id.removeprefix('frr_')}"
+
+
+def _say(instant: datetime) -> str:
+    return instant.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,56 @@
+"""What an emulator is started with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+
+
+@dataclass(frozen=True)
+class EmulatorSettings:
+    """Settings of an emulator.
+
+    Args:
+        seed: another seed is another business.
+        scale: volume; 1.0 is some 25 transactions a day.
+        business_start: first day with transactions (UTC).
+        available_end: up to when data is complete at the start; `advance` moves it on.
+        available_start: from when data is available; None is the business's first day.
+        interval_edges: True if an interval may reach the ends of the availability, as Stripe's guide says;
+            False if it must stay a second inside, as the API reference says.
+        run_delay: seconds a run stays pending, in real time.
+        pending_polls: how often a run is seen pending before it can be seen finished, whatever the time.
+        live_keys, test_keys, powerless_keys: API keys; the last are valid but may do nothing.
+        offered: report type ids the account has; None is all the emulator can compute.
+        live_only: report type ids that refuse a test key.
+        host, api_port, files_port, control_port: addresses; port 0 is any free one.
+    """
+
+    seed: int = 7
+    scale: float = 1.0
+    business_start: date = date(2025, 1, 1)
+    available_end: datetime = datetime(2025, 7, 1, tzinfo=timezone.utc)
+    available_start: datetime | None = None
+    interval_edges: bool = True
+    run_delay: float = 0.0
+    pending_polls: int = 1
+    live_keys: tuple[str, ...] = ("rk_live_demo",)
+    test_keys: tuple[str, ...] = ("rk_test_demo",)
+    powerless_keys: tuple[str, ...] = ("rk_live_none",)
+    offered: tuple[str, ...] | None = None
+    live_only: tuple[str, ...] = ()
+    host: str = "127.0.0.1"
+    api_port: int = 0
+    files_port: int = 0
+    control_port: int = 0
+
+    @property
+    def first_available(self) -> datetime:
+        """From when data is available."""
+        start = self.business_start
+        return self.available_start or datetime(start.year, start.month, start.day, tzinfo=timezone.utc)
+
+    @property
+    def first_clock(self) -> datetime:
+        """The emulator's clock at the start: Stripe publishes some eight hours after a day's end."""
+        return self.available_end + timedelta(hours=8)
