@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 
 from .errors import (
     AuthenticationError,
@@ -167,6 +168,8 @@ class StripeClient:
                     headers["Range"] = f"bytes={done}-"
                 response = self._send("GET", file.url, account, stream=True, headers=headers)
                 with response:
+                    if done and response.status_code == 416:
+                        break  # Stripe has no byte after those that arrived
                     if response.status_code in (404, 410):
                         raise DownloadError(f"result file {file.id} is gone (HTTP {response.status_code}).")
                     self._raise_for_error(response)
@@ -175,17 +178,14 @@ class StripeClient:
                         out.seek(0)
                         out.truncate()
                     try:
-                        for chunk in response.iter_content(_CHUNK):
+                        # read1 gives what has arrived; read would lose it when the connection breaks
+                        while chunk := response.raw.read1(_CHUNK):
                             out.write(chunk)
                             digest.update(chunk)
                             done += len(chunk)
                             if done > file.size:
                                 break
-                    except (
-                        requests.ConnectionError,
-                        requests.Timeout,
-                        requests.exceptions.ChunkedEncodingError,
-                    ):
+                    except urllib3.exceptions.HTTPError:
                         pass  # the size tells whether anything is missing
                 if done >= file.size:
                     break

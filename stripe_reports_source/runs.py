@@ -90,9 +90,8 @@ class RunPolicy:
 
     timeout: float = 1800.0
     attempts: int = 3
-    first_poll: float = 0.5
+    first_poll: float = 0.1
     longest_poll: float = 20.0
-    growth: float = 1.5
     retry_delay: float = 5.0
 
 
@@ -106,7 +105,7 @@ class Obtained:
 
 
 class Runner:
-    """Brings requests to succeeded runs. Stateless but for the run book, so safe from several threads."""
+    """Brings requests to succeeded runs; safe from several threads. It learns how long runs usually take."""
 
     def __init__(
         self,
@@ -122,6 +121,7 @@ class Runner:
         self._policy = policy
         self._clock = clock
         self._sleep = sleep
+        self._typical = 0.0
 
     def obtain(self, request: RunRequest, spoiled: Collection[str], seen: Callable[[Obtained], None]) -> ReportRun:
         """A succeeded run for the request.
@@ -165,15 +165,22 @@ class Runner:
         )
 
     def _wait(self, request: RunRequest, run: ReportRun) -> ReportRun:
-        deadline = self._clock() + self._policy.timeout
-        delay = self._policy.first_poll
+        began = self._clock()
         while run.status == "pending":
-            remaining = deadline - self._clock()
+            elapsed = self._clock() - began
+            remaining = self._policy.timeout - elapsed
             if remaining <= 0:
                 raise RunTimedOut(
                     f"run {run.id} is still pending after {self._policy.timeout:g} s; the next sync picks it up."
                 )
-            self._sleep(min(delay, remaining))
-            delay = min(delay * self._policy.growth, self._policy.longest_poll)
+            self._sleep(min(self._next_poll(elapsed), remaining))
             run = self._client.run(run.id, request.account)
+        took = self._clock() - began
+        self._typical = took if self._typical == 0 else 0.7 * self._typical + 0.3 * took
         return run
+
+    def _next_poll(self, elapsed: float) -> float:
+        """Seconds to the next poll: soon before runs usually finish, then in steps that grow with the wait."""
+        step = elapsed * (0.1 if elapsed < 2 * self._typical else 0.5)
+        delay = step if elapsed else 0.95 * self._typical
+        return min(max(delay, self._policy.first_poll), self._policy.longest_poll)

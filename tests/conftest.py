@@ -1,0 +1,85 @@
+"""Fixtures: an emulator on loopback, pipelines in a temporary folder with real DuckDB files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import date, datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import dlt
+import pytest
+from dlt import Pipeline
+from dlt.extract import DltSource
+
+from stripe_reports_source import stripe_reports
+from stripe_reports_source.emulator import Emulator, EmulatorSettings
+
+SMALL: dict[str, Any] = {
+    "scale": 0.15,
+    "business_start": date(2025, 1, 1),
+    "available_end": datetime(2025, 3, 10, 12, tzinfo=timezone.utc),
+}
+
+
+@pytest.fixture(autouse=True)
+def own_dlt_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No config, secrets or pipelines of the machine reach a test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    monkeypatch.delenv("SOURCES__STRIPE_REPORTS__API_KEY", raising=False)
+
+
+@pytest.fixture
+def start_emulator() -> Iterator[Callable[..., Emulator]]:
+    """Start emulators with other settings than the small business of `emulator`."""
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(Emulator(EmulatorSettings(**{**SMALL, **settings})))
+
+
+@pytest.fixture
+def emulator(start_emulator: Callable[..., Emulator]) -> Emulator:
+    """A small business from January to 10 March 2025, noon."""
+    return start_emulator()
+
+
+@pytest.fixture
+def make_pipeline(tmp_path: Path) -> Callable[..., Pipeline]:
+    """Pipelines that load into one DuckDB file; another name or folder is another worker."""
+
+    def make(name: str = "reports", folder: str = "pipelines", database: str = "reports.duckdb") -> Pipeline:
+        return dlt.pipeline(
+            name,
+            destination=dlt.destinations.duckdb(str(tmp_path / database)),
+            dataset_name="stripe",
+            pipelines_dir=str(tmp_path / folder),
+        )
+
+    return make
+
+
+@pytest.fixture
+def pipeline(make_pipeline: Callable[..., Pipeline]) -> Pipeline:
+    """The pipeline of a test."""
+    return make_pipeline()
+
+
+def source_of(emulator: Emulator, reports: Any, **settings: Any) -> DltSource:
+    """A source that talks to an emulator."""
+    return stripe_reports(
+        reports,
+        **{
+            "api_key": emulator.settings.live_keys[0],
+            "api_base_url": emulator.api_url,
+            "files_base_url": emulator.files_url,
+            **settings,
+        },
+    )
+
+
+def query(pipeline: Pipeline, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Rows of a query on the pipeline's dataset."""
+    with pipeline.sql_client() as client:
+        return [tuple(row) for row in client.execute_sql(sql, *values) or ()]

@@ -1,0 +1,102 @@
+"""The worker pool: order within lanes, bounded slots, cancelling, stopping."""
+
+from __future__ import annotations
+
+import threading
+
+from stripe_reports_source.pool import FetchPool, Lane, Outcome
+
+
+def take_all(pool: FetchPool[int, int], lane: Lane[int, int], count: int) -> list[Outcome[int, int]]:
+    found = []
+    while len(found) < count:
+        outcome = pool.take(lane)
+        if outcome is None:
+            pool.wait(1)
+            continue
+        found.append(outcome)
+        pool.release(lane)
+    return found
+
+
+def test_outcomes_come_in_order_of_submission_however_they_finish() -> None:
+    later = threading.Event()
+
+    def work(job: int) -> int:
+        if job == 0:
+            assert later.wait(10)
+        else:
+            later.set()
+        return job * 10
+
+    pool: FetchPool[int, int] = FetchPool(2, work, lambda result: None)
+    lane = pool.lane([0, 1, 2, 3])
+    assert [one.result for one in take_all(pool, lane, 4)] == [0, 10, 20, 30]
+    pool.close(1)
+
+
+def test_slots_bound_what_is_started_and_not_released() -> None:
+    started = threading.Semaphore(0)
+    seen: list[int] = []
+
+    def work(job: int) -> int:
+        seen.append(job)
+        started.release()
+        return job
+
+    pool: FetchPool[int, int] = FetchPool(3, work, lambda result: None)
+    first = pool.lane([1, 2, 3, 4, 5, 6])
+    for _ in range(3):
+        assert started.acquire(timeout=10)
+    second = pool.lane([11, 12])
+    assert sorted(seen) == [1, 2, 3]
+    assert [one.job for one in take_all(pool, first, 1)] == [1]
+    assert started.acquire(timeout=10)
+    assert seen[3] == 11  # a free slot goes to the lane with less in flight
+    assert [one.job for one in take_all(pool, second, 2)] == [11, 12]
+    assert [one.job for one in take_all(pool, first, 5)] == [2, 3, 4, 5, 6]
+    pool.close(1)
+
+
+def test_errors_are_outcomes() -> None:
+    def work(job: int) -> int:
+        raise ValueError(job)
+
+    pool: FetchPool[int, int] = FetchPool(1, work, lambda result: None)
+    [outcome] = take_all(pool, pool.lane([7]), 1)
+    assert isinstance(outcome.error, ValueError)
+    pool.close(1)
+
+
+def test_cancelling_starts_nothing_more_and_throws_results_away() -> None:
+    go, thrown = threading.Event(), []
+
+    def work(job: int) -> int:
+        assert go.wait(10)
+        return job
+
+    pool: FetchPool[int, int] = FetchPool(2, work, thrown.append)
+    lane, other = pool.lane([1, 2, 3]), pool.lane([9])
+    pool.cancel(lane)
+    go.set()
+    assert take_all(pool, other, 1)[0].result == 9
+    pool.close(10)
+    assert set(thrown) <= {1, 2}
+    assert lane.slots == 0
+    assert pool.take(lane) is None
+
+
+def test_closing_wakes_sleepers() -> None:
+    asleep = threading.Event()
+    pool: FetchPool[int, int]
+
+    def work(job: int) -> int:
+        asleep.set()
+        pool.sleep(600)
+        return job
+
+    pool = FetchPool(1, work, lambda result: None)
+    pool.lane([1])
+    assert asleep.wait(10)
+    pool.close(10)
+    assert not any(thread.name.startswith("stripe-reports-") for thread in threading.enumerate())

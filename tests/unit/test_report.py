@@ -1,0 +1,132 @@
+"""What the user asks for against what Stripe offers: choices and refusals, before anything is run."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from stripe_reports_source import ConfigurationError, Report
+from stripe_reports_source.catalog import load_catalog
+from stripe_reports_source.intervals import Span
+from stripe_reports_source.objects import OfferedType
+from stripe_reports_source.report import Defaults, ResolvedReport, resolve
+
+NOW = datetime(2025, 1, 1, tzinfo=timezone.utc)
+OFFERED = [
+    OfferedType(name, name, int(name[-1]), Span(NOW, NOW), ("category", "net_amount"), NOW, True)
+    for name in (
+        "balance.summary.1",
+        "payout_reconciliation.itemized.2",
+        "payout_reconciliation.itemized.5",
+        "payout_reconciliation.itemized.7",
+        "balance_change_from_activity.itemized.1",
+        "ending_balance_reconciliation.itemized.4",
+        "payout_reconciliation.by_id.itemized.4",
+        "news.from_stripe.1",
+    )
+]
+
+
+def resolved(report: Report, zone: str = "UTC") -> ResolvedReport:
+    return resolve(report, OFFERED, load_catalog(), Defaults("month", 3, ZoneInfo(zone)))
+
+
+def test_a_base_id_takes_the_newest_version_that_is_known_whole() -> None:
+    found = resolved(Report("payout_reconciliation.itemized"))
+    assert found.offered.id == "payout_reconciliation.itemized.5"
+    known = load_catalog().get("payout_reconciliation.itemized.5")
+    assert known is not None
+    assert found.requested == tuple(column.name for column in known.columns)
+    assert found.parameters == {"columns": list(found.requested)}
+
+
+def test_an_exact_id_is_taken_as_it_is() -> None:
+    assert resolved(Report("payout_reconciliation.itemized.2")).offered.version == 2
+
+
+def test_a_type_that_nobody_knows_runs_with_stripes_default_columns() -> None:
+    found = resolved(Report("news.from_stripe"))
+    assert (found.known, found.requested, found.parameters, found.snapshot) == (None, None, {}, False)
+
+
+def test_snapshots_are_told_by_the_catalogue() -> None:
+    assert resolved(Report("ending_balance_reconciliation.itemized")).snapshot
+
+
+def test_metadata_comes_after_the_columns() -> None:
+    metadata = ["payment_metadata[order_id]", "refund_metadata[x]"]
+    found = resolved(Report("payout_reconciliation.itemized.5", columns=["net", "currency"], metadata=metadata))
+    assert found.requested == ("net", "currency", *metadata)
+    assert resolved(Report("balance.summary", columns="default")).requested is None
+
+
+def test_the_zone_is_a_parameter_only_where_it_can_be() -> None:
+    assert resolved(Report("payout_reconciliation.itemized.5"), "Asia/Kolkata").parameters["timezone"] == "Asia/Kolkata"
+    assert "timezone" not in resolved(Report("payout_reconciliation.itemized.2"), "Asia/Kolkata").parameters
+    assert "timezone" not in resolved(Report("payout_reconciliation.itemized.5"), "Etc/UTC").parameters
+
+
+def test_cell_keys_tell_accounts_grids_zones_and_filters_apart() -> None:
+    reports = [
+        Report("balance.summary"),
+        Report("balance.summary", interval="day"),
+        Report("balance.summary", timezone="Asia/Kolkata"),
+        Report("balance.summary", parameters={"currency": "eur"}),
+    ]
+    keys = {resolved(one).cell_key(account, NOW.date()) for one in reports for account in ("us", "eu")}
+    assert len(keys) == 8
+    assert resolved(reports[0]).cell_key("us", NOW.date()) == "us|balance.summary|month|UTC|2025-01-01"
+
+
+@pytest.mark.parametrize(
+    ("report", "message"),
+    [
+        (
+            Report("payouts.itemised"),
+            "'payouts.itemised' is unknown to Stripe and the catalogue; did you mean 'payouts.itemized'",
+        ),
+        (Report("payouts.itemized"), "not offered to this account or key; `stripe-reports types`"),
+        (Report("payout_reconciliation.itemized.4"), "it has payout_reconciliation.itemized.2, payout_rec"),
+        (Report("balance.summary", columns=["net_amout"]), "no column 'net_amout'; did you mean 'net_amount'"),
+        (Report("balance.summary", metadata=["payment_metadata[a]"]), "no metadata 'payment_metadata'"),
+        (Report("balance.summary", parameters={"payout": "po_1"}), "no parameter 'payout'; it takes currency"),
+        (Report("balance.summary", columns=["currency"], types={"net": "text"}), "types names 'net'"),
+        (Report("payout_reconciliation.by_id.itemized", parameters={"payout": "po_1"}), "run per payout"),
+        (
+            Report("payout_reconciliation.itemized", metadata={"payment_metadata[a]": "net"}),
+            "'net' for 'payment_metadata\\[a\\]' is also the name of the column 'net'",
+        ),
+    ],
+    ids=lambda value: value.report if isinstance(value, Report) else "",
+)
+def test_refused_against_what_is_offered(report: Report, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        resolved(report)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"report": ""}, "report ''"),
+        ({"columns": "all"}, "columns 'all'"),
+        ({"columns": []}, "columns is empty"),
+        ({"columns": ["a", "a"]}, "columns names 'a' twice"),
+        ({"metadata": "payment_metadata[a]"}, "must be a list or a mapping"),
+        ({"metadata": ["payment_metadata"]}, "must look like"),
+        ({"metadata": ["payment_metadata[" + "a" * 41 + "]"]}, "up to 40 characters"),
+        ({"metadata": {"payment_metadata[a]": "Not Snake"}}, "lower snake case"),
+        ({"metadata": {"payment_metadata[a]": "_account"}}, "lower snake case"),
+        ({"interval": "hour"}, "one of day, week, month"),
+        ({"lookback_days": -1}, "lookback_days -1"),
+        ({"timezone": "Nowhere"}, "timezone 'Nowhere'"),
+        ({"parameters": {"interval_end": 1}}, "set through 'end_date'"),
+        ({"types": {"net": "float"}}, "'float' is no type"),
+        ({"table_name": "Payouts!"}, "table_name 'Payouts!'"),
+    ],
+)
+def test_refused_whatever_is_offered(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        Report(**{"report": "balance.summary", **settings})
