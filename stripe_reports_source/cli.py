@@ -292,3 +292,7 @@ def _summary(loaded: Loaded) -> str:
     if not loaded.cells:
         return "Nothing new at Stripe."
     return f"Loaded {loaded.cells:,} intervals with {loaded.rows:,} rows in {len(loaded.load_infos)} load package(s)."
+
+
+if __name__ == "__main__":
+    main()

@@ -153,7 +153,8 @@ class Runner:
             if run.status == "succeeded" and run.id not in spoiled:
                 return run
             logger.warning("report run %s (%s) failed: %s", run.id, run.report_type, run.error)
-            self._sleep(self._policy.retry_delay * (attempt - first + 1))
+            if attempt + 1 < first + self._policy.attempts:
+                self._sleep(self._policy.retry_delay * (attempt - first + 1))
         raise RunFailed(f"Stripe failed {self._policy.attempts} runs, the last ({run.id}) with: {run.error}.")
 
     def _create(self, request: RunRequest, attempt: int) -> ReportRun:

@@ -1,0 +1,155 @@
+"""The command line as a user meets it: what it prints, its exit codes, Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import duckdb
+import pytest
+from click.testing import CliRunner, Result
+
+from stripe_reports_source.cli import cli
+from stripe_reports_source.client import RetryPolicy
+from stripe_reports_source.emulator import Emulator, Fault
+
+Run = Callable[..., Result]
+KEY = "SOURCES__STRIPE_REPORTS__API_KEY"
+
+
+def environment(emulator: Emulator, tmp_path: Path) -> dict[str, str]:
+    return {
+        KEY: emulator.settings.live_keys[0],
+        "SOURCES__STRIPE_REPORTS__API_BASE_URL": emulator.api_url,
+        "SOURCES__STRIPE_REPORTS__FILES_BASE_URL": emulator.files_url,
+        "DESTINATION__DUCKDB__CREDENTIALS": str(tmp_path / "w.duckdb"),
+        "COLUMNS": "160",
+    }
+
+
+@pytest.fixture
+def run(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    for name, value in environment(emulator, tmp_path).items():
+        monkeypatch.setenv(name, value)
+    return lambda *arguments: CliRunner().invoke(cli, arguments, catch_exceptions=False)
+
+
+def count(tmp_path: Path, table: str) -> int:
+    with duckdb.connect(str(tmp_path / "w.duckdb"), read_only=True) as connection:
+        [(found,)] = connection.sql(f"SELECT count(*) FROM stripe.{table}").fetchall()
+    return int(found)
+
+
+def test_types(run: Run) -> None:
+    result = run("types")
+    assert result.exit_code == 0
+    assert re.search(
+        r"payout_reconciliation\.itemized\.5 +2025-01-01 00:00 +2025-03-10 12:00 +68 +7 +live", result.output
+    )
+
+
+def test_sync_status_backfill(run: Run, emulator: Emulator, tmp_path: Path) -> None:
+    assert "Nothing is loaded yet" in run("status").output
+    first = run("sync", "balance.summary", "payouts.itemized", "--start-date", "2025-02-01")
+    assert first.exit_code == 0
+    rows = count(tmp_path, "balance_summary")
+    assert f"balance_summary [default]: {rows} rows" in first.output
+    again = run("sync", "balance.summary", "payouts.itemized")
+    assert (again.exit_code, "Nothing new at Stripe." in again.output) == (0, True)
+    emulator.advance(emulator.settings.available_end + timedelta(days=1, hours=3))
+    status = run("status").output
+    assert re.search(
+        r"payouts_itemized +default +2025-03-10 12:00 +2025-03-11 15:00 +1 d 3 h +\d+ +frr_\w+ succeeded", status
+    )
+    backfill = run("backfill", "balance.summary", "--start-date", "2025-01-01", "--end-date", "2025-02-01")
+    assert "Loaded 1 intervals" in backfill.output
+    assert count(tmp_path, "balance_summary") > rows
+
+
+def test_metadata_and_default_columns(run: Run, tmp_path: Path) -> None:
+    result = run("sync", "payout_reconciliation.itemized", "--columns", "default", "--interval", "week",
+                 "--metadata", "payment_metadata[order_id]")  # fmt: skip
+    assert result.exit_code == 0
+    with duckdb.connect(str(tmp_path / "w.duckdb"), read_only=True) as connection:
+        sql = "SELECT count(DISTINCT payment_metadata_order_id) FROM stripe.payout_reconciliation_itemized"
+        assert connection.sql(sql).fetchall() == [(5,)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sync", "payouts.itemised"], "did you mean 'payouts.itemized'"),
+        (["sync", "--timezone", "Nowhere"], "timezone 'Nowhere' is no time zone"),
+        (["sync", "--start-date", "2025-99-01"], "start_date '2025-99-01' is no calendar day"),
+        (["backfill", "--start-date", "2025-03-01", "--end-date", "2025-02-01"], "must lie before"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_1(
+    run: Run, emulator: Emulator, arguments: Sequence[str], message: str
+) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert message in result.output
+    assert result.output.startswith("error: ")
+    assert result.output.count("\n") == 1
+    assert list(emulator.runs) == []
+
+
+def test_no_key_and_a_wrong_key(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY, "rk_live_bad_one")
+    result = run("sync")
+    assert (result.exit_code, "Invalid API Key" in result.output) == (1, True)
+    assert "rk_live_bad_one" not in result.output
+    monkeypatch.delenv(KEY)
+    result = run("types")
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert KEY in result.output
+
+
+def test_a_failed_report_is_named_and_the_exit_code_is_not_0(
+    run: Run, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stripe_reports_source.source.RetryPolicy", partial(RetryPolicy, first_delay=0.001))
+    emulator.add_fault(Fault("replace", address="files", times=None, body='"nonsense"\n', skip=1))
+    result = run("sync", "balance.summary", "--interval", "month")
+    assert result.exit_code == 1
+    assert re.search(r"balance\.summary\.1 \[default\] \[2025-0[123]-01T00:00:00Z.*frr_\w+: ", result.output)
+
+
+def test_demo_twice(run: Run, tmp_path: Path) -> None:
+    first = run("demo")
+    assert first.exit_code == 0
+    differences = re.findall(r"(?:usd|eur|jpy|kwd) .* (\S+)\s*$", first.output, re.MULTILINE)
+    assert len(differences) == 20
+    assert set(differences) == {"0.00"}
+    second = run("demo")
+    assert second.exit_code == 0
+    assert "data up to 2025-07-04" in second.output
+    assert (tmp_path / "stripe_demo.duckdb").exists()
+
+
+def test_ctrl_c_stops_cleanly_and_the_next_sync_goes_on(emulator: Emulator, tmp_path: Path) -> None:
+    emulator.add_fault(Fault("run_stuck", method="POST", times=None))
+    command = [sys.executable, "-m", "stripe_reports_source.cli", "sync", "balance.summary"]
+    settings = {**os.environ, **environment(emulator, tmp_path)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=settings) as process:
+        while not emulator.runs:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said == "Stopped. What was loaded stays; Stripe keeps the runs, and the next sync goes on from there.\n"
+    emulator.clear_faults()
+    made = len(emulator.runs)
+    assert subprocess.run(command, env=settings, check=False).returncode == 0
+    assert len(emulator.runs) <= max(3, made)
+    assert count(tmp_path, "balance_summary") > 0
