@@ -17,8 +17,8 @@ from .errors import (
 )
 from .load import Loaded, load_reports
 from .report import Report
+from .scope import Event
 from .source import stripe_reports
-from .sync import Event
 
 __all__ = [
     "AuthenticationError",

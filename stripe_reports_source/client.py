@@ -23,13 +23,13 @@ import urllib3
 
 from .errors import (
     AuthenticationError,
-    ConfigurationError,
     DownloadError,
     PermissionDenied,
     StripeError,
     StripeUnreachable,
 )
 from .objects import OfferedType, Parameters, ReportRun, ResultFile, unix
+from .settings import RetryPolicy, checked_base_url, is_loopback
 
 STRIPE_VERSION = "2025-03-31.basil"
 """Pinned, so that a change of the account's default version cannot change the shape of answers."""
@@ -37,24 +37,7 @@ STRIPE_VERSION = "2025-03-31.basil"
 Sleep = Callable[[float], None]
 
 _CHUNK = 1 << 20
-_LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 _RETRY_STATUS = (409, 429)
-
-
-@dataclass(frozen=True)
-class RetryPolicy:
-    """How often and how long to try again. Times in seconds."""
-
-    attempts: int = 6
-    first_delay: float = 0.5
-    longest_delay: float = 30.0
-    connect_timeout: float = 10.0
-    read_timeout: float = 60.0
-
-    def delay(self, attempt: int, retry_after: float | None, chance: float) -> float:
-        """The wait before the next attempt: Stripe's Retry-After if it gave one, else doubling with jitter."""
-        backoff = min(self.longest_delay, self.first_delay * 2.0**attempt) * (0.5 + chance / 2)
-        return backoff if retry_after is None else max(backoff, min(retry_after, 4 * self.longest_delay))
 
 
 @dataclass(frozen=True)
@@ -64,26 +47,6 @@ class Downloaded:
     path: Path
     bytes: int
     sha256: str
-
-
-def checked_base_url(url: str, setting: str) -> str:
-    """A base address without a trailing slash.
-
-    Raises:
-        ConfigurationError: not HTTPS (plain HTTP is for loopback only, or the key would travel in the clear).
-    """
-    parts = urlsplit(url)
-    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
-    if not secure or not parts.hostname or parts.username or parts.query:
-        raise ConfigurationError(
-            f"{setting} {url!r} must be an https address (http only for this machine, such as http://127.0.0.1:12111)."
-        )
-    return url.rstrip("/")
-
-
-def is_loopback(host: str | None) -> bool:
-    """True for this machine's own addresses."""
-    return host is not None and _LOOPBACK.fullmatch(host) is not None
 
 
 class StripeClient:

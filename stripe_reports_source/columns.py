@@ -18,6 +18,10 @@ from .errors import ConfigurationError
 
 MAX_NAME_BYTES = 63  # PostgreSQL's limit, the shortest of the common warehouses
 TOMBSTONE = "_cell_dropped"
+"""The hard-delete marker of dlt's merge. The word "drop" in it is not chance: dlt 1.31 runs a merge in a transaction
+on DuckDB only if its SQL looks like DDL, which it tells by the words create, alter and drop anywhere in the text. With
+this name DELETE and INSERT of a cell are one transaction, whoever replays the package (tests/pipeline/test_atomic.py).
+"""
 SYSTEM_COLUMNS: dict[str, tuple[str, str]] = {
     "_account": ("text", "Account the report was run on: the Stripe-Account value, else the source's label"),
     "_report_type": ("text", "Exact report type id with its version"),

@@ -18,11 +18,12 @@ from typing import Any
 import dlt
 from dlt import Pipeline
 
+from .errors import ConfigurationError
 from .load import Loaded, load_reports
 from .report import Report
+from .scope import Event
 from .source import stripe_reports
 from .status import loaded_cursors
-from .sync import Event
 
 FIRST_DAY = datetime(2025, 1, 1, tzinfo=timezone.utc)
 FIRST_END = datetime(2025, 7, 1, tzinfo=timezone.utc)
@@ -62,6 +63,9 @@ def demo_reports() -> list[Report | str]:
 
 def demo_pipeline(database: Path) -> Pipeline:
     """The pipeline of the demonstration; its name goes with the file, so that two files do not share a state."""
+    if database.stem == DATASET:
+        # DuckDB cannot tell a schema from a database of the same name
+        raise ConfigurationError(f"database {str(database)!r} must not be named after the dataset {DATASET!r}.")
     name = re.sub(r"\W+", "_", database.stem)
     return dlt.pipeline(name, destination=dlt.destinations.duckdb(str(database)), dataset_name=DATASET)
 

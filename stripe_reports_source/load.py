@@ -15,7 +15,7 @@ from dlt.common.pipeline import LoadInfo
 from dlt.extract import DltSource
 
 from .errors import StripeReportsError, SyncFailed
-from .sync import ACTIVE_SCOPE, Event, LoadScope
+from .scope import ACTIVE_SCOPE, Event, LoadScope
 
 MAX_CELLS = 60
 MAX_BYTES = 1 << 30

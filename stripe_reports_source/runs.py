@@ -19,6 +19,7 @@ from datetime import datetime
 from .client import StripeClient
 from .errors import RunFailed, RunTimedOut
 from .objects import Parameters, ReportRun, unix
+from .settings import RunPolicy
 
 logger = logging.getLogger(__name__)
 
@@ -82,17 +83,6 @@ class RunBook:
             book[account, canonical(run.report_type, run.parameters)].append(run)
         self._runs.update(book)
         self._since[account] = since
-
-
-@dataclass(frozen=True)
-class RunPolicy:
-    """Times in seconds. `timeout` bounds the wait for one run, `attempts` the runs made per sync for one cell."""
-
-    timeout: float = 1800.0
-    attempts: int = 3
-    first_poll: float = 0.1
-    longest_poll: float = 20.0
-    retry_delay: float = 5.0
 
 
 @dataclass(frozen=True)

@@ -9,89 +9,31 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Mapping, MutableMapping
-from contextvars import ContextVar
-from dataclasses import dataclass, field
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from .audit import failed_run_row, loaded_run_row
-from .catalog import Catalog
-from .client import RetryPolicy, StripeClient
+from .catalog import load_catalog
+from .client import StripeClient
 from .columns import TableColumn
 from .errors import ConfigurationError, Failure, StripeReportsError
 from .fetch import CellFailure, CellFetcher, CellRequest, FetchedCell
 from .intervals import ONE_SECOND, Span, cells, cuts_loaded, start_of_day, sync_window
 from .objects import OfferedType
 from .pool import FetchPool, Lane
-from .report import Defaults, Report, ResolvedReport, resolve
-from .runs import RunBook, Runner, RunPolicy
+from .report import Report, ResolvedReport, resolve
+from .runs import RunBook, Runner
+from .scope import Event, EventKind, LoadScope
+from .settings import Settings
 
 logger = logging.getLogger(__name__)
 
-EventKind = Literal[
-    "planned", "up_to_date", "running", "adopted", "downloading", "parsing", "fetched", "loaded", "failed"
-]
 CLOSE_PATIENCE = 0.3
 """Seconds to wait for workers at the end: a request that hangs must not hold up Ctrl-C."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything the source was called with, checked; nothing here has asked Stripe anything."""
-
-    reports: tuple[Report, ...]
-    defaults: Defaults
-    start_date: date | None
-    account: str
-    stripe_account: str | None
-    connected_accounts: tuple[str, ...]
-    max_concurrent_runs: int
-    run_policy: RunPolicy
-    retry_policy: RetryPolicy
-    api_base_url: str
-    files_base_url: str
-    api_key: str = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Event:
-    """Progress of a sync, for people: what happens to which cell of which table."""
-
-    kind: EventKind
-    table: str
-    report_type: str
-    account: str
-    interval: Span | None = None
-    run_id: str | None = None
-    count: int = 0
-    message: str = ""
-
-
-@dataclass
-class LoadScope:
-    """How `load_reports` runs a source: bounded packages, failures collected. Held by `ACTIVE_SCOPE`.
-
-    Without a scope (plain `pipeline.run`) there is one package and the first failure ends it.
-    """
-
-    max_cells: int
-    max_bytes: int
-    on_event: Callable[[Event], None]
-    failures: list[Failure] = field(default_factory=list)
-    session: SyncSession | None = None
-    cells: int = 0
-    bytes: int = 0
-
-    @property
-    def full(self) -> bool:
-        """True when the present package holds enough."""
-        return self.cells >= self.max_cells or self.bytes >= self.max_bytes
-
-
-ACTIVE_SCOPE: ContextVar[LoadScope | None] = ContextVar("stripe_reports_load_scope", default=None)
 
 
 @dataclass
@@ -109,13 +51,13 @@ class LaneSync:
 class SyncSession:
     """What the reports of one sync share. Made lazily; `close` may be called at any time."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, scope: LoadScope | None) -> None:
+    def __init__(self, settings: Settings, scope: LoadScope | None) -> None:
         self.settings = settings
         self.scope = scope
         self.run_rows: list[dict[str, Any]] = []
         self.columns: dict[str, dict[str, TableColumn]] = {}
         self.open_reports = 0
-        self._catalog = catalog
+        self._catalog = load_catalog()
         self._client = StripeClient(
             settings.api_key,
             api_base_url=settings.api_base_url,

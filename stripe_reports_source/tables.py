@@ -6,13 +6,11 @@ pin every column's type in the dlt schema for ever.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
-from dlt.common.schema.typing import TColumnSchema, TTableSchemaColumns
 
 from .columns import SYSTEM_COLUMNS, TOMBSTONE, TableColumn
 from .fetch import FetchedCell
@@ -20,38 +18,6 @@ from .rows import arrow_type
 
 ROWS_PER_TABLE = 100_000
 """Rows yielded to dlt at a time; each becomes a row group of its Parquet file."""
-
-_DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
-
-
-def column_hint(type_: str) -> TColumnSchema:
-    """dlt's words for a column type's name."""
-    decimal = _DECIMAL.fullmatch(type_)
-    if decimal:
-        return {"data_type": "decimal", "precision": int(decimal[1]), "scale": int(decimal[2])}
-    if type_ in ("timestamp", "timestamptz"):
-        # without timezone=False dlt takes a naive Arrow timestamp for UTC and stores it with a zone
-        return {"data_type": "timestamp", "precision": 6, "timezone": type_ == "timestamptz"}
-    return {"data_type": type_}  # type: ignore[typeddict-item]  # text, bigint, bool and date are dlt's own names
-
-
-def hints(columns: Sequence[TableColumn]) -> TTableSchemaColumns:
-    """Hints of a report table: the report's columns, then the system columns."""
-    result: TTableSchemaColumns = {}
-    for column in columns:
-        result[column.name] = {
-            "name": column.name,
-            **column_hint(column.type),
-            "nullable": True,
-            "description": column.description,
-            "x-stripe-column": column.header,
-        }  # type: ignore[typeddict-unknown-key]  # dlt keeps any x- hint
-    for name, (type_, description) in SYSTEM_COLUMNS.items():
-        result[name] = {"name": name, **column_hint(type_), "nullable": True, "description": description}
-    # as hints, not as merge_key= of the resource: that argument clashes with Arrow's nullability at every item
-    result["_interval_key"].update({"nullable": False, "merge_key": True})
-    result[TOMBSTONE]["hard_delete"] = True
-    return result
 
 
 def cell_key(fetched: FetchedCell) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stripe_reports_source.client import RetryPolicy, StripeClient, checked_base_url
+from stripe_reports_source.client import StripeClient
 from stripe_reports_source.emulator import Emulator, Fault
 from stripe_reports_source.errors import (
     AuthenticationError,
@@ -20,6 +20,7 @@ from stripe_reports_source.errors import (
     StripeUnreachable,
 )
 from stripe_reports_source.objects import ReportRun, ResultFile, unix
+from stripe_reports_source.settings import RetryPolicy, checked_base_url
 
 MakeClient = Callable[..., StripeClient]
 JANUARY = {

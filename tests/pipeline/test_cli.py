@@ -18,8 +18,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stripe_reports_source.cli import cli
-from stripe_reports_source.client import RetryPolicy
 from stripe_reports_source.emulator import Emulator, Fault
+from stripe_reports_source.settings import RetryPolicy
 
 Run = Callable[..., Result]
 KEY = "SOURCES__STRIPE_REPORTS__API_KEY"

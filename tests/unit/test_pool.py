@@ -8,7 +8,7 @@ from stripe_reports_source.pool import FetchPool, Lane, Outcome
 
 
 def take_all(pool: FetchPool[int, int], lane: Lane[int, int], count: int) -> list[Outcome[int, int]]:
-    found = []
+    found: list[Outcome[int, int]] = []
     while len(found) < count:
         outcome = pool.take(lane)
         if outcome is None:
@@ -69,7 +69,8 @@ def test_errors_are_outcomes() -> None:
 
 
 def test_cancelling_starts_nothing_more_and_throws_results_away() -> None:
-    go, thrown = threading.Event(), []
+    go = threading.Event()
+    thrown: list[int] = []
 
     def work(job: int) -> int:
         assert go.wait(10)

@@ -1,0 +1,87 @@
+"""How a sync is watched and bounded: events, and the scope that `load_reports` runs a source in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from .errors import Failure
+from .intervals import Span
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from .sync import SyncSession
+
+EventKind = Literal[
+    "planned", "up_to_date", "running", "adopted", "downloading", "parsing", "fetched", "loaded", "failed"
+]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Progress of a sync, for people: what happens to which cell of which table."""
+
+    kind: EventKind
+    table: str
+    report_type: str
+    account: str
+    interval: Span | None = None
+    run_id: str | None = None
+    count: int = 0
+    message: str = ""
+
+
+@dataclass
+class LoadScope:
+    """How `load_reports` runs a source: bounded packages, failures collected. Held by `ACTIVE_SCOPE`.
+
+    Without a scope (plain `pipeline.run`) there is one package and the first failure ends it.
+    """
+
+    max_cells: int
+    max_bytes: int
+    on_event: Callable[[Event], None]
+    failures: list[Failure] = field(default_factory=list)
+    session: SyncSession | None = None
+    cells: int = 0
+    bytes: int = 0
+
+    @property
+    def full(self) -> bool:
+        """True when the present package holds enough."""
+        return self.cells >= self.max_cells or self.bytes >= self.max_bytes
+
+
+ACTIVE_SCOPE: ContextVar[LoadScope | None] = ContextVar("stripe_reports_load_scope", default=None)
+
+
+class Sessions:
+    """Finds the sync that a generator takes part in; one for each source that is built."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._load_id: str | None = None
+        self._session: SyncSession | None = None
+
+    def current(self, load_id: str | None) -> SyncSession:
+        """Under `load_reports` one session for all its packages, else one per extraction.
+
+        Args:
+            load_id: the package being extracted; None when the source is iterated outside a pipeline.
+        """
+        from .sync import SyncSession  # Arrow and HTTP, which building a source does not need
+
+        scope = ACTIVE_SCOPE.get()
+        if scope is not None:
+            if scope.session is None or scope.session.settings is not self.settings:
+                scope.session = SyncSession(self.settings, scope)
+            return scope.session
+        if self._session is not None and load_id != self._load_id:
+            self._session.close()
+            self._session = None
+        if self._session is None or (load_id is None and not self._session.open_reports):
+            self._session = SyncSession(self.settings, None)
+        self._load_id = load_id
+        return self._session

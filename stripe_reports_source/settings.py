@@ -1,0 +1,142 @@
+"""The settings of a source, checked. Pure: nothing here has asked Stripe anything.
+
+In: arguments of `stripe_reports`. Out: one frozen `Settings`, or a `ConfigurationError` that names the setting.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from .errors import ConfigurationError
+from .report import Defaults, Report
+
+logger = logging.getLogger(__name__)
+
+SYSTEM_TABLES = ("report_types", "report_runs", "report_columns")
+_LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often and how long to try again. Times in seconds."""
+
+    attempts: int = 6
+    first_delay: float = 0.5
+    longest_delay: float = 30.0
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+
+    def delay(self, attempt: int, retry_after: float | None, chance: float) -> float:
+        """The wait before the next attempt: Stripe's Retry-After if it gave one, else doubling with jitter."""
+        backoff = min(self.longest_delay, self.first_delay * 2.0**attempt) * (0.5 + chance / 2)
+        return backoff if retry_after is None else max(backoff, min(retry_after, 4 * self.longest_delay))
+
+
+@dataclass(frozen=True)
+class RunPolicy:
+    """Times in seconds. `timeout` bounds the wait for one run, `attempts` the runs made per sync for one cell."""
+
+    timeout: float = 1800.0
+    attempts: int = 3
+    first_poll: float = 0.1
+    longest_poll: float = 20.0
+    retry_delay: float = 5.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything the source was called with, checked; nothing here has asked Stripe anything."""
+
+    reports: tuple[Report, ...]
+    defaults: Defaults
+    start_date: date | None
+    account: str
+    stripe_account: str | None
+    connected_accounts: tuple[str, ...]
+    max_concurrent_runs: int
+    run_policy: RunPolicy
+    retry_policy: RetryPolicy
+    api_base_url: str
+    files_base_url: str
+    api_key: str = field(repr=False)
+
+
+def checked_base_url(url: str, setting: str) -> str:
+    """A base address without a trailing slash.
+
+    Raises:
+        ConfigurationError: not HTTPS (plain HTTP is for loopback only, or the key would travel in the clear).
+    """
+    parts = urlsplit(url)
+    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
+    if not secure or not parts.hostname or parts.username or parts.query:
+        raise ConfigurationError(
+            f"{setting} {url!r} must be an https address (http only for this machine, such as http://127.0.0.1:12111)."
+        )
+    return url.rstrip("/")
+
+
+def is_loopback(host: str | None) -> bool:
+    """True for this machine's own addresses."""
+    return host is not None and _LOOPBACK.fullmatch(host) is not None
+
+
+def checked_reports(reports: Sequence[str | Report]) -> tuple[Report, ...]:
+    """The reports asked for, of which no two share a table."""
+    if isinstance(reports, (str, Report)):
+        reports = [reports]
+    result = tuple(one if isinstance(one, Report) else Report(one) for one in reports)
+    if not result:
+        raise ConfigurationError("reports is empty; name at least one, such as 'balance.summary'.")
+    tables: set[str] = set()
+    for report in result:
+        if report.table in SYSTEM_TABLES:
+            raise ConfigurationError(f"report {report.report!r}: table_name {report.table!r} is a system table.")
+        if report.table in tables:
+            raise ConfigurationError(
+                f"reports holds two for the table {report.table!r}; give one of them another table_name."
+            )
+        tables.add(report.table)
+    return result
+
+
+def positive(value: Number, setting: str) -> Number:
+    """A number above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+        raise ConfigurationError(f"{setting} {value!r} must be a number above 0.")
+    return value
+
+
+def account_label(account: str) -> str:
+    """A label that can be part of a cell's key."""
+    if not account or "|" in account:
+        raise ConfigurationError(f"account {account!r} must be a short label without '|', such as 'us'.")
+    return account
+
+
+def account_id(account: str | None, setting: str) -> str | None:
+    """A Stripe account id, or None."""
+    if account is not None and not account.startswith("acct_"):
+        raise ConfigurationError(f"{setting} {account!r} must be a Stripe account id, acct_....")
+    return account
+
+
+def checked_key(api_key: str) -> str:
+    """A key that can be sent; warns of a full secret key."""
+    key = api_key.strip()
+    if not key or not key.isascii() or any(character.isspace() for character in key):
+        raise ConfigurationError(
+            "api_key is empty or holds spaces; set a Stripe key such as rk_live_... or sk_test_...."
+        )
+    if key.startswith("pk_"):
+        raise ConfigurationError("api_key is a publishable key (pk_...); reports need a restricted or secret key.")
+    if key.startswith("sk_live_"):
+        logger.warning("api_key is a full secret key; a restricted key (rk_live_...) with report permissions is safer.")
+    return key
