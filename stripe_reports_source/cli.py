@@ -81,7 +81,9 @@ def _missing_key(error: BaseException) -> bool:
 
 
 def _stopped(console: Console) -> None:
-    console.print("Stopped. What was loaded stays; Stripe keeps the runs, and the next sync goes on from there.")
+    console.print(
+        "Stopped. What was loaded stays; Stripe keeps the runs, and the next sync goes on from there.", soft_wrap=True
+    )
     raise SystemExit(STOPPED) from None
 
 
@@ -130,14 +132,16 @@ def demo(database: Path) -> None:
     console = Console()
     pipeline = demonstration.demo_pipeline(database)
     again = database.exists()
-    console.print(f"[bold]stripe-reports demo[/bold]: an offline emulator of Stripe's Reporting API into {database}\n")
+    title = f"[bold]stripe-reports demo[/bold]: an offline emulator of Stripe's Reporting API into {database}\n"
+    console.print(title, soft_wrap=True)
 
     def started(address: str, end: Any) -> None:
         console.print(f"Emulator at {address}, data up to {end:%Y-%m-%d}.")
 
     with SyncProgress(console) as progress:
         loaded = demonstration.run_demo(pipeline, progress, started)
-    console.print(_summary(loaded) + (" Only what is new and the lookback was run." if again else "") + "\n")
+    only_new = " Only what is new and the lookback was run." if again else ""
+    console.print(f"{_summary(loaded)}{only_new}\n", soft_wrap=True)
     show_table(console, "Tables", ["table", "rows", "columns"], demonstration.row_counts(pipeline))
     month, balance = demonstration.balance_roll_forward(pipeline)
     ties = [

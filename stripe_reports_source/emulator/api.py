@@ -23,7 +23,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from .faults import Address, Fault, FaultBoard
-from .service import ApiError, Parameters, StripeService
+from .service import StripeService
+from .validation import ApiError, Parameters
 
 _CHUNK = 1 << 18
 

@@ -1,7 +1,7 @@
-"""Stripe's side: report types, availability, runs, idempotency, validation. No HTTP.
+"""Stripe's side: report types, availability, runs, idempotency. No HTTP.
 
 In: parsed requests. Out: API objects as dictionaries, or an `ApiError` with Stripe's status and error body.
-Thread-safe. Texts marked "unverified" are not recorded from Stripe.
+Thread-safe.
 """
 
 from __future__ import annotations
@@ -10,43 +10,22 @@ import hashlib
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
 
 from ..catalog import ReportType, load_catalog
-from ..columns import split_metadata
+from ..intervals import Span
 from .csv_format import write_csv
 from .faults import Fault
-from .ledger import CURRENCIES, Ledger, Transaction
+from .ledger import Ledger, Transaction
 from .reports import Query, computable, rows
 from .settings import EmulatorSettings
+from .validation import ApiError, Parameters, checked_query, default_columns
 
-Parameters = dict[str, Any]
-_ONE_SECOND = timedelta(seconds=1)
 _IDEMPOTENCY_HOURS = 24
-
-
-class ApiError(Exception):
-    """An error answer."""
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        param: str | None = None,
-        code: str | None = None,
-        type: str = "invalid_request_error",
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = {
-            "error": {k: v for k, v in (("code", code), ("message", message), ("param", param), ("type", type)) if v}
-        }
 
 
 @dataclass
@@ -195,7 +174,7 @@ class StripeService:
                     400, "Missing required param: report_type.", param="report_type", code="parameter_missing"
                 )
             known = self._type(report_type, live)
-            query = self._query(known, parameters)
+            query = self._checked(known, parameters)
             run = self._start(known, parameters, query, scope, live, fault)
             if key is not None:
                 self._keys[scope, key] = (fingerprint, run, self._unix())
@@ -243,7 +222,11 @@ class StripeService:
 
     def query(self, report_type: str, parameters: Parameters) -> Query:
         """What a run with these parameters asks for: for computing the truth without HTTP."""
-        return self._query(self._types[report_type], parameters)
+        return self._checked(self._types[report_type], parameters)
+
+    def _checked(self, known: ReportType, parameters: Parameters) -> Query:
+        available = Span(*self._availability[known.id])
+        return checked_query(known, parameters, available, edges=self.settings.interval_edges)
 
     def _type(self, name: str, live: bool) -> ReportType:
         known = self._types.get(name)
@@ -252,83 +235,6 @@ class StripeService:
         if name in self.settings.live_only and not live:
             raise ApiError(404, "This report type is only available for live data and requires a live mode key.")
         return known
-
-    def _query(self, known: ReportType, parameters: Parameters) -> Query:
-        for name in parameters:
-            if not known.accepts(name):
-                raise ApiError(
-                    400,
-                    f"Received unknown parameter: parameters[{name}]",
-                    param=f"parameters[{name}]",
-                    code="parameter_unknown",
-                )
-        for name in known.required:
-            if name not in parameters:
-                raise ApiError(
-                    400,
-                    f"Missing required param: parameters[{name}].",
-                    param=f"parameters[{name}]",
-                    code="parameter_missing",
-                )
-        start = self._instant(parameters, "interval_start")
-        end = self._instant(parameters, "interval_end")
-        if end is None:
-            raise ApiError(400, "Missing required param: parameters[interval_end].", param="parameters[interval_end]")
-        self._check_interval(known, start, end)
-        zone = str(parameters.get("timezone", "Etc/UTC"))
-        if zone not in available_timezones():
-            raise ApiError(400, f"Invalid timezone: {zone}", param="parameters[timezone]")  # unverified text
-        currency = parameters.get("currency")
-        if currency is not None and currency not in CURRENCIES:
-            raise ApiError(400, f"Invalid currency: {currency}", param="parameters[currency]")  # unverified text
-        columns = parameters.get("columns") or self._default_columns(known)
-        for name in columns:
-            metadata = split_metadata(name)
-            if known.column(name) is None and (metadata is None or metadata[0] not in known.metadata_prefixes):
-                # unverified text; that such columns get a 400 is known
-                raise ApiError(
-                    400, f"Invalid column `{name}` for the report type {known.id}.", param="parameters[columns]"
-                )
-        return Query(
-            known,
-            start,
-            end,
-            ZoneInfo(zone),
-            tuple(columns),
-            self._availability[known.id][1],
-            currency,
-            parameters.get("reporting_category"),
-        )
-
-    def _instant(self, parameters: Parameters, name: str) -> datetime | None:
-        value = parameters.get(name)
-        if value is None:
-            return None
-        if not str(value).isdigit():
-            raise ApiError(
-                400, f"Invalid integer: {value}", param=f"parameters[{name}]", code="parameter_invalid_integer"
-            )
-        return datetime.fromtimestamp(int(value), timezone.utc)
-
-    def _check_interval(self, known: ReportType, start: datetime | None, end: datetime) -> None:
-        first, last = self._availability[known.id]
-        inside = timedelta(0) if self.settings.interval_edges else _ONE_SECOND
-        if start is not None and start < first + inside:
-            raise ApiError(
-                400,
-                f"Data for the report type {known.id} is only available starting at {_say(first)} UTC; you "
-                f"requested `interval_start` = {_say(start)} UTC.",
-                param="parameters.interval_start",
-            )
-        if end > last - inside:
-            raise ApiError(
-                400,
-                f"Data for the report type {known.id} is only available through {_say(last)} UTC; you "
-                f"requested `interval_end` = {_say(end)} UTC.",
-                param="parameters.interval_end",
-            )
-        if end <= (start or first):
-            raise ApiError(400, "`interval_start` must be before `interval_end`.", param="parameters.interval_start")
 
     def _start(
         self, known: ReportType, parameters: Parameters, query: Query, scope: str, live: bool, fault: Fault | None
@@ -382,7 +288,7 @@ class StripeService:
             "object": "reporting.report_type",
             "data_available_end": int(end.timestamp()),
             "data_available_start": int(start.timestamp()),
-            "default_columns": list(self._default_columns(known)),
+            "default_columns": list(default_columns(known)),
             "livemode": live,
             "name": known.title,
             "updated": int(self._updated[known.id].timestamp()),
@@ -420,9 +326,6 @@ class StripeService:
             "url": f"{self.files_url}/v1/files/{file_id}/contents",
         }
 
-    def _default_columns(self, known: ReportType) -> Sequence[str]:
-        return known.default_columns or [column.name for column in known.columns]
-
     def _set_clock(self, now: datetime) -> None:
         self._clock = now
         self._ticking_since = time.monotonic()
@@ -443,7 +346,3 @@ def _within(created: int, bounds: Mapping[str, int]) -> bool:
 
 def _file_id(run: Run) -> str:
     return f"file_{run.id.removeprefix('frr_')}"
-
-
-def _say(instant: datetime) -> str:
-    return instant.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
