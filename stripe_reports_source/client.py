@@ -8,9 +8,11 @@ The key goes into the Authorization header of requests to the two configured hos
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,6 +40,8 @@ Sleep = Callable[[float], None]
 
 _CHUNK = 1 << 20
 _RETRY_STATUS = (409, 429)
+MAX_JSON_BYTES = 64 << 20
+"""Far above any list of Stripe's; an answer that never ends must not fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class StripeClient:
         retry: RetryPolicy,
         sleep: Sleep,
         chance: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api_key = api_key
         self._api = checked_base_url(api_base_url, "api_base_url")
@@ -68,6 +73,7 @@ class StripeClient:
         self._retry = retry
         self._sleep = sleep
         self._chance = chance
+        self._clock = clock
         self._threads = threading.local()
 
     def __repr__(self) -> str:
@@ -136,6 +142,8 @@ class StripeClient:
                     if response.status_code in (404, 410):
                         raise DownloadError(f"result file {file.id} is gone (HTTP {response.status_code}).")
                     self._raise_for_error(response)
+                    if response.headers.get("Content-Encoding", "identity") != "identity":
+                        raise DownloadError(f"result file {file.id} came compressed, which was not asked for.")
                     if done and response.status_code != 206:
                         digest, done = hashlib.sha256(), 0
                         out.seek(0)
@@ -172,20 +180,36 @@ class StripeClient:
 
     def _json(self, method: str, path: str, account: str | None, **options: Any) -> dict[str, Any]:
         for attempt in range(self._retry.attempts):
-            response = self._send(method, self._api + path, account, **options)
-            self._raise_for_error(response)
-            try:
-                body = response.json()
-            except ValueError:
-                body = None
-            if isinstance(body, dict):
+            with self._send(method, self._api + path, account, stream=True, **options) as response:
+                self._raise_for_error(response)
+                body = self._body(response)
+            if body is not None:
                 return body
             # a proxy's page or a cut body: asking again is safe, POSTs carry an idempotency key
             if attempt + 1 < self._retry.attempts:
                 self._sleep(self._retry.delay(attempt, None, self._chance()))
         raise StripeUnreachable(
-            f"{method} {self._api + path} answered with something that is not JSON; check api_base_url and proxies."
+            f"{method} {self._api + path} gave {self._retry.attempts} times no whole JSON object; "
+            "check api_base_url and proxies."
         )
+
+    def _body(self, response: requests.Response) -> dict[str, Any] | None:
+        """The JSON object of an answer; None for anything else, and for what is endless, cut or badly compressed."""
+        late = self._clock() + self._retry.body_timeout
+        content = bytearray()
+        try:
+            for chunk in response.iter_content(_CHUNK):
+                content += chunk
+                if len(content) > MAX_JSON_BYTES or self._clock() > late:
+                    return None
+            body = json.loads(content)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError):
+            return None
+        return body if isinstance(body, dict) else None
+
+    def _error_body(self, response: requests.Response) -> dict[str, Any] | None:
+        error = (self._body(response) or {}).get("error")
+        return error if isinstance(error, dict) else None
 
     def _send(self, method: str, url: str, account: str | None, **options: Any) -> requests.Response:
         headers = {"Stripe-Version": STRIPE_VERSION, **options.pop("headers", {})}
@@ -205,20 +229,16 @@ class StripeClient:
                     allow_redirects=False,  # a redirect would carry the key to another host
                     **options,
                 )
-            except (
-                requests.ConnectionError,
-                requests.Timeout,
-                requests.exceptions.ChunkedEncodingError,
-            ) as error:
-                problem = type(error).__name__
+            except (requests.ConnectionError, requests.Timeout) as failure:
+                problem = type(failure).__name__
             else:
                 if not _worth_retrying(response):
                     return response
                 problem = f"HTTP {response.status_code}"
                 retry_after = _retry_after(response)
-                if attempt + 1 == self._retry.attempts and _error_body(response):
-                    return response
-                response.close()
+                with response:
+                    if attempt + 1 == self._retry.attempts and (error := self._error_body(response)):
+                        raise self._stripe_error(response, error)
             if attempt + 1 < self._retry.attempts:
                 self._sleep(self._retry.delay(attempt, retry_after, self._chance()))
         raise StripeUnreachable(
@@ -237,15 +257,18 @@ class StripeClient:
     def _raise_for_error(self, response: requests.Response) -> None:
         if response.status_code < 300:
             return
-        error = _error_body(response)
+        error = self._error_body(response)
         if error is None:
             raise StripeUnreachable(
                 f"{response.request.method} {response.url.split('?')[0]} answered HTTP {response.status_code} without "
                 "an error that Stripe writes; check the address and proxies."
             )
+        raise self._stripe_error(response, error)
+
+    def _stripe_error(self, response: requests.Response, error: Mapping[str, Any]) -> StripeError:
         message = str(error.get("message", "no message")).replace(self._api_key, "(key)")
         kinds = {401: AuthenticationError, 403: PermissionDenied}
-        raise kinds.get(response.status_code, StripeError)(
+        return kinds.get(response.status_code, StripeError)(
             message,
             http_status=response.status_code,
             type=error.get("type"),
@@ -265,14 +288,6 @@ def _worth_retrying(response: requests.Response) -> bool:
 def _retry_after(response: requests.Response) -> float | None:
     value = response.headers.get("Retry-After", "")
     return float(value) if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", value) else None
-
-
-def _error_body(response: requests.Response) -> dict[str, Any] | None:
-    try:
-        error = response.json().get("error")
-    except (ValueError, AttributeError, requests.RequestException):
-        return None
-    return error if isinstance(error, dict) else None
 
 
 def _origin(url: str) -> str:

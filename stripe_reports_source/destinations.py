@@ -1,17 +1,25 @@
-"""Whether a dlt destination can keep the promise that a cell is replaced whole."""
+"""Whether and how a dlt destination can keep the promises: cells replaced whole, values unchanged."""
 
 from __future__ import annotations
 
+import logging
+from importlib.util import find_spec
+
 from dlt import Pipeline
+from dlt.common.typing import TLoaderFileFormat
 
 from .errors import ConfigurationError
 
+logger = logging.getLogger(__name__)
+
 
 def check_destination(pipeline: Pipeline) -> None:
-    """Refuse a destination that would keep old rows beside new ones.
+    """Refuse a destination that would keep old rows beside new ones; warn of one that replaces them in two steps.
 
     A cell is replaced by dlt's `delete-insert` merge. Destinations without it (plain-file `filesystem`, vector
-    stores) fall back to appending, which doubles rows at every refresh.
+    stores) fall back to appending, which doubles rows at every refresh. dlt runs our merges in a transaction where the
+    destination's capabilities say `supports_ddl_transactions` (see `columns.TOMBSTONE`): not on BigQuery, Databricks,
+    ClickHouse, Athena, Dremio and Synapse.
 
     Raises:
         ConfigurationError: names the destination and some that work.
@@ -19,8 +27,32 @@ def check_destination(pipeline: Pipeline) -> None:
     destination = pipeline.destination
     if destination is None:
         return
-    if "delete-insert" not in (destination.capabilities().supported_merge_strategies or ()):
+    capabilities = destination.capabilities()
+    if "delete-insert" not in (capabilities.supported_merge_strategies or ()):
         raise ConfigurationError(
             f"destination {destination.destination_name!r} cannot replace rows (dlt's merge strategy 'delete-insert'), "
             "so each refresh would double them; use duckdb, postgres, snowflake, bigquery or another SQL destination."
         )
+    if not capabilities.supports_ddl_transactions:
+        logger.warning(
+            "destination %r replaces an interval's rows in two steps, not in one transaction: while a load runs, a "
+            "reader may see an interval empty (wait for the load's row in _dlt_loads); nothing is lost or doubled.",
+            destination.destination_name,
+        )
+
+
+def destination_type(pipeline: Pipeline) -> str:
+    """dlt's word for the kind of destination, such as `duckdb`."""
+    return pipeline.destination.destination_type.rpartition(".")[2] if pipeline.destination else ""
+
+
+def exact_file_format(pipeline: Pipeline) -> TLoaderFileFormat | None:
+    """The load file format that keeps every value, where dlt's own choice does not; None to leave it to dlt.
+
+    For PostgreSQL dlt 1.31 takes CSV and loads it with FORCE_NULL, which makes NULL of "". Parquet, for which it needs
+    the ADBC driver, is exact and as fast; INSERT statements are exact and slower.
+    """
+    if destination_type(pipeline) != "postgres":
+        return None
+    adbc = all(map(find_spec, ("adbc_driver_manager", "adbc_driver_postgresql")))
+    return "parquet" if adbc else "insert_values"

@@ -10,7 +10,6 @@ import dlt
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 
 from .audit import audit_table, column_rows, fingerprint, type_rows
-from .destinations import check_destination
 from .fetch import CellFailure
 from .hints import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES, AuditTable, report_hints
 from .intervals import Span
@@ -34,8 +33,6 @@ def report_items(report: Report, sessions: Sessions, cursor: dlt.sources.increme
     """Tables of one report, cell by cell; None while Stripe or a download is awaited, so that others go on."""
     load_id = _load_id()
     session = sessions.current(load_id)
-    if load_id is not None:
-        check_destination(dlt.current.pipeline())
     cursor.advance(None)  # type: ignore[arg-type]  # cells are planned here; dlt must not filter rows by the cursor
     state = dlt.current.resource_state(report.table).setdefault("lanes", {}) if load_id is not None else {}
     finished = False
@@ -68,9 +65,12 @@ def report_items(report: Report, sessions: Sessions, cursor: dlt.sources.increme
                         yield table
                     else:
                         hinted.add(names)
-                        yield dlt.mark.with_hints(table, dlt.mark.make_hints(columns=report_hints(item.rows.columns)))
+                        hints = dlt.mark.make_hints(
+                            columns=report_hints(item.rows.columns), file_format=session.file_format
+                        )
+                        yield dlt.mark.with_hints(table, hints)
                 # after the last yield: a generator that is closed at a yield must not have moved the cursor
-                session.note_loaded(lane, item, state)
+                session.note_loaded(lane, item, state, load_id)
                 _move_cursor(cursor, lanes, lane, state)
                 session.release(lane, item)
             if not progress:

@@ -18,6 +18,7 @@ from .errors import ConfigurationError
 Grid = Literal["day", "week", "month"]
 GRIDS: tuple[str, ...] = get_args(Grid)
 ONE_SECOND = timedelta(seconds=1)
+UTC_NAMES = ("UTC", "Etc/UTC")
 
 
 @dataclass(frozen=True)

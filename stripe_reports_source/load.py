@@ -7,7 +7,7 @@ cursor together, and the next one goes on from there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from dlt import Pipeline
@@ -15,10 +15,13 @@ from dlt.common.pipeline import LoadInfo
 from dlt.extract import DltSource
 
 from .errors import StripeReportsError, SyncFailed
+from .history import History
+from .locks import pipeline_lock
 from .scope import ACTIVE_SCOPE, Event, LoadScope
 
 MAX_CELLS = 60
 MAX_BYTES = 1 << 30
+SYNCS_AT_MOST = 3
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ def load_reports(
     """Load a source in packages until there is nothing left to load.
 
     Packages that an earlier, interrupted load left in the pipeline are loaded first. A report interval that
-    fails ends its report for this call; what it has loaded before stays, and the other reports go on.
+    fails ends its report for this call; what it has loaded before stays, and the other reports go on. Only one call
+    at a time works for a pipeline; another one waits.
 
     Args:
         pipeline: where to load to.
@@ -60,32 +64,43 @@ def load_reports(
     """
     counted = _Counter(on_event)
     scope = LoadScope(max_cells=max_cells, max_bytes=max_bytes, on_event=counted)
-    infos: list[LoadInfo] = []
-    if pipeline.has_pending_data:
-        pipeline.normalize()
-        infos.append(pipeline.load())
-    token = ACTIVE_SCOPE.set(scope)
-    try:
-        while True:
-            scope.cells = scope.bytes = 0
-            try:
-                info = pipeline.run(source)
-            except Exception as error:
-                own = own_error(error)
-                if own is None:
-                    raise
-                raise own from None
-            if info is not None:
-                infos.append(info)
-            if not scope.full:
-                break
-    finally:
-        ACTIVE_SCOPE.reset(token)
-        if scope.session is not None:
-            scope.session.close()
+    with pipeline_lock(pipeline):
+        infos: list[LoadInfo] = []
+        if pipeline.has_pending_data:
+            pipeline.normalize()
+            infos.append(pipeline.load())
+        token = ACTIVE_SCOPE.set(scope)
+        try:
+            for _ in range(SYNCS_AT_MOST):
+                infos += _load_packages(pipeline, source, scope)
+                if scope.session is None or History(pipeline).forks <= scope.session.forks:
+                    break
+                # another sync, which no lock kept out, has loaded meanwhile: the next round mends what crossed
+                scope.session.close()
+                scope.session = None
+        finally:
+            ACTIVE_SCOPE.reset(token)
+            if scope.session is not None:
+                scope.session.close()
     if scope.failures:
         raise SyncFailed(scope.failures)
     return Loaded(tuple(infos), counted.cells, counted.rows)
+
+
+def _load_packages(pipeline: Pipeline, source: DltSource, scope: LoadScope) -> Iterator[LoadInfo]:
+    while True:
+        scope.cells = scope.bytes = 0
+        try:
+            info = pipeline.run(source)
+        except Exception as error:
+            own = own_error(error)
+            if own is None:
+                raise
+            raise own from None
+        if info is not None:
+            yield info
+        if not scope.full:
+            return
 
 
 class _Counter:

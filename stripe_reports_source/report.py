@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from .catalog import Catalog, ReportType, split_id
 from .columns import SYSTEM_COLUMNS, is_normal, parse_type, split_metadata, table_columns
 from .errors import ConfigurationError
-from .intervals import GRIDS, Grid, parse_zone
+from .intervals import GRIDS, UTC_NAMES, Grid, parse_zone
 from .objects import OfferedType, Parameters
 
 _MANAGED = {
@@ -195,7 +195,7 @@ def resolve(
     if connected_account is not None:
         parameters["connected_account"] = connected_account
     _check_parameters(parameters, known, where)
-    if zone.key not in ("UTC", "Etc/UTC") and (known is None or known.accepts("timezone")):
+    if zone.key not in UTC_NAMES and (known is None or known.accepts("timezone")):
         parameters["timezone"] = zone.key
     if requested is not None:
         parameters["columns"] = list(requested)

@@ -7,6 +7,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+import dlt
+
 from .errors import Failure
 from .intervals import Span
 from .settings import Settings
@@ -73,15 +75,16 @@ class Sessions:
         """
         from .sync import SyncSession  # Arrow and HTTP, which building a source does not need
 
+        pipeline = None if load_id is None else dlt.current.pipeline()
         scope = ACTIVE_SCOPE.get()
         if scope is not None:
             if scope.session is None or scope.session.settings is not self.settings:
-                scope.session = SyncSession(self.settings, scope)
+                scope.session = SyncSession(self.settings, scope, pipeline)
             return scope.session
         if self._session is not None and load_id != self._load_id:
             self._session.close()
             self._session = None
         if self._session is None or (load_id is None and not self._session.open_reports):
-            self._session = SyncSession(self.settings, None)
+            self._session = SyncSession(self.settings, None, pipeline)
         self._load_id = load_id
         return self._session

@@ -25,13 +25,14 @@ Number = TypeVar("Number", int, float)
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often and how long to try again. Times in seconds."""
+    """How often and how long to try again. Times in seconds; `body_timeout` bounds a whole JSON answer."""
 
     attempts: int = 6
     first_delay: float = 0.5
     longest_delay: float = 30.0
     connect_timeout: float = 10.0
     read_timeout: float = 60.0
+    body_timeout: float = 120.0
 
     def delay(self, attempt: int, retry_after: float | None, chance: float) -> float:
         """The wait before the next attempt: Stripe's Retry-After if it gave one, else doubling with jitter."""

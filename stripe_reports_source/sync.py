@@ -16,12 +16,17 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import dlt
+from dlt import Pipeline
+
 from .audit import failed_run_row, loaded_run_row
 from .catalog import load_catalog
 from .client import StripeClient
 from .columns import TableColumn
+from .destinations import check_destination, exact_file_format
 from .errors import ConfigurationError, Failure, StripeReportsError
 from .fetch import CellFailure, CellFetcher, CellRequest, FetchedCell
+from .history import Fork, History
 from .intervals import ONE_SECOND, Span, cells, cuts_loaded, start_of_day, sync_window
 from .objects import OfferedType
 from .pool import FetchPool, Lane
@@ -51,7 +56,11 @@ class LaneSync:
 class SyncSession:
     """What the reports of one sync share. Made lazily; `close` may be called at any time."""
 
-    def __init__(self, settings: Settings, scope: LoadScope | None) -> None:
+    def __init__(self, settings: Settings, scope: LoadScope | None, pipeline: Pipeline | None) -> None:
+        if pipeline is not None:
+            check_destination(pipeline)
+        self.file_format = None if pipeline is None else exact_file_format(pipeline)
+        self._history = None if pipeline is None else History(pipeline)
         self.settings = settings
         self.scope = scope
         self.run_rows: list[dict[str, Any]] = []
@@ -76,6 +85,11 @@ class SyncSession:
         if self._offered is None:
             self._offered = self._client.report_types(self.settings.stripe_account)
         return self._offered
+
+    @property
+    def forks(self) -> frozenset[Fork]:
+        """The forks in the pipeline's history that this sync knows of."""
+        return self._history.forks if self._history else frozenset()
 
     def notify(self, event: Event) -> None:
         """Tell whoever watches."""
@@ -132,20 +146,7 @@ class SyncSession:
                     available.end,
                 )
         else:
-            # a cursor without a lane of this account belongs to another account's history
-            since = (cursor or known["cursor"]) if known else None
-            if since is not None and known.get("complete_to") == available.end and since >= available.end - ONE_SECOND:
-                planned = Span(available.end, available.end)
-            else:
-                first = loaded.start if loaded else _first_instant(settings.start_date, resolved.zone)
-                planned = sync_window(
-                    available,
-                    grid=resolved.grid,
-                    zone=resolved.zone,
-                    first=first,
-                    cursor=since,
-                    lookback_days=resolved.lookback_days,
-                )
+            planned = self._sync_window(resolved, key, known, cursor)
         jobs = [
             CellRequest(resolved, settings.account, settings.stripe_account, cell)
             for cell in cells(planned, resolved.grid, resolved.zone)
@@ -153,6 +154,36 @@ class SyncSession:
         jobs = _whole_cells(jobs, loaded, backfill=window is not None)
         self.notify(_event("planned" if jobs else "up_to_date", resolved, key, count=len(jobs)))
         return LaneSync(key, resolved, jobs, window is not None, len(jobs))
+
+    def _sync_window(
+        self, resolved: ResolvedReport, key: str, known: Mapping[str, Any], cursor: datetime | None
+    ) -> Span:
+        """What an incremental sync of a lane reads; empty when Stripe has nothing new."""
+        available = resolved.offered.available
+        # a cursor without a lane of this account belongs to another account's history
+        since = (cursor or known.get("cursor")) if known else None
+        first = _first_instant(self.settings.start_date, resolved.zone)
+        if since is not None:
+            first = known["loaded_from"]
+            again = self._replaced_by_others(resolved.report.table, key, known)
+            if again is not None:
+                logger.warning("%s: two syncs have crossed; loading again from %s", resolved.offered.id, again)
+                since = min(since, again)
+            elif known.get("complete_to") == available.end and since >= available.end - ONE_SECOND:
+                return Span(available.end, available.end)
+        return sync_window(
+            available,
+            grid=resolved.grid,
+            zone=resolved.zone,
+            first=first,
+            cursor=since,
+            lookback_days=resolved.lookback_days,
+        )
+
+    def _replaced_by_others(self, table: str, key: str, known: Mapping[str, Any]) -> datetime | None:
+        if self._history is None:
+            return None
+        return self._history.replaced_since(known.get("forks", ()), dlt.current.source_schema().name, table, key)
 
     def start(self, lane: LaneSync) -> None:
         """Let the lane's cells be fetched, unless that is under way already."""
@@ -214,14 +245,19 @@ class SyncSession:
             raise StripeReportsError(str(failed)) from failure.error
         self.scope.failures.append(failed)
 
-    def note_loaded(self, lane: LaneSync, fetched: FetchedCell, state: MutableMapping[str, Any]) -> None:
+    def note_loaded(
+        self, lane: LaneSync, fetched: FetchedCell, state: MutableMapping[str, Any], load_id: str | None
+    ) -> None:
         """Keep what the next sync must know, in the state that dlt commits with the rows."""
         known = state.setdefault(lane.key, {})
         loaded = Span(known["loaded_from"], known["loaded_to"]) if known else None
         hull = fetched.span.hull(loaded)
         known.update(loaded_from=hull.start, loaded_to=hull.end, grid=lane.resolved.grid_identity)
+        first = known["package_from"] if "package" in known and known["package"] == load_id else fetched.span.start
+        known.update(package=load_id, package_from=min(first, fetched.span.start))  # see `history`
         if not lane.backfill:
             known["cursor"] = fetched.span.end
+            known["forks"] = sorted(self.forks)
             if lane.left == 1:
                 known["complete_to"] = lane.resolved.offered.available.end
         self.run_rows.append(loaded_run_row(fetched))

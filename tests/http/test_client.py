@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import itertools
+import socket
+import threading
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +42,8 @@ def slept() -> list[float]:
 @pytest.fixture
 def make_client(emulator: Emulator, slept: list[float]) -> MakeClient:
     def make(api_key: str = emulator.settings.live_keys[0], **changes: Any) -> StripeClient:
-        addresses = {"api_base_url": emulator.api_url, "files_base_url": emulator.files_url, **changes}
-        return StripeClient(api_key, **addresses, retry=RetryPolicy(attempts=4), sleep=slept.append, chance=lambda: 1.0)
+        settings = {"api_base_url": emulator.api_url, "files_base_url": emulator.files_url, **changes}
+        return StripeClient(api_key, **settings, retry=RetryPolicy(attempts=4), sleep=slept.append, chance=lambda: 1.0)
 
     return make
 
@@ -138,14 +143,69 @@ def test_broken_answers_are_asked_for_again(client: StripeClient, emulator: Emul
     assert client.report_types()
 
 
-def test_giving_up_names_request_and_trouble(client: StripeClient, emulator: Emulator) -> None:
-    emulator.add_fault(Fault("reset", times=None))
-    with pytest.raises(StripeUnreachable, match=r"GET http://.*/v1/reporting/report_types failed 4 times"):
+def test_giving_up_names_request_and_trouble(make_client: MakeClient, emulator: Emulator) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        with pytest.raises(StripeUnreachable, match=r"GET http://.*/v1/reporting/report_types failed 4 times.*Error"):
+            make_client(api_base_url=address).report_types()
+    for fault in (Fault("reset", times=None), Fault("status", status=200, body="<html>", times=None)):
+        emulator.clear_faults()
+        emulator.add_fault(fault)
+        with pytest.raises(StripeUnreachable, match="4 times no whole JSON object"):
+            make_client().report_types()
+
+
+class Endless(BaseHTTPRequestHandler):
+    """Answers without an end."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while True:
+                self.wfile.write(b" " * (1 << 16))
+
+    def log_message(self, format: str, *values: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def endless() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Endless)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_answer_without_an_end_is_left(
+    make_client: MakeClient, endless: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stripe_reports_source.client.MAX_JSON_BYTES", 1 << 20)
+    client = make_client(api_base_url=endless, files_base_url=endless)
+    with pytest.raises(StripeUnreachable, match="no whole JSON object"):
         client.report_types()
-    emulator.clear_faults()
-    emulator.add_fault(Fault("status", status=200, body="<html>", times=None))
-    with pytest.raises(StripeUnreachable, match="not JSON"):
-        client.report_types()
+    with pytest.raises(DownloadError, match="has 5000000 bytes at Stripe"):
+        client.download(ResultFile("file_1", f"{endless}/file", 5_000_000), tmp_path / "x.csv")
+    assert list(tmp_path.glob("*.csv")) == []
+
+
+def test_an_answer_that_drips_is_left(make_client: MakeClient, endless: str) -> None:
+    times = itertools.count(0, 50)  # seconds that seem to pass between two looks at the clock
+    with pytest.raises(StripeUnreachable, match="no whole JSON object"):
+        make_client(api_base_url=endless, clock=lambda: float(next(times))).report_types()
+
+
+def test_broken_compression(client: StripeClient, emulator: Emulator, tmp_path: Path) -> None:
+    file = file_of(finished_run(client))
+    garbage: dict[str, Any] = {"status": 200, "headers": {"Content-Encoding": "gzip"}, "body": "this is no gzip"}
+    emulator.add_fault(Fault("status", **garbage, times=2))
+    assert client.report_types()
+    emulator.add_fault(Fault("status", **garbage, address="files"))
+    with pytest.raises(DownloadError, match="came compressed"):
+        client.download(file, tmp_path / "x.csv")
 
 
 def test_a_lost_answer_to_creation_makes_no_second_run(client: StripeClient, emulator: Emulator) -> None:

@@ -12,9 +12,10 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from stripe_reports_source import ConfigurationError, Report, load_reports
 from stripe_reports_source.emulator import Emulator, late_charge
 from stripe_reports_source.intervals import Grid
-from tests.conftest import query, source_of
+from tests.conftest import BOTH, query, source_of
 from tests.pipeline.truth import NEWEST, assert_true
 
+pytestmark = BOTH
 Make = Callable[..., Emulator]
 UTC = timezone.utc
 METADATA = tuple(f"payment_metadata[{key}]" for key in ("order_id", "orderId", "Order-ID", "注文", "seats", "note"))
@@ -157,25 +158,32 @@ def test_stripes_two_readings_of_the_ends(start_emulator: Make, pipeline: Pipeli
     assert_true(emulator, pipeline, reports[:1], start=start + second, end=end - second)
 
 
-def test_columns_and_their_types(emulator: Emulator, pipeline: Pipeline) -> None:
+DECIMAL = {"duckdb": ("DECIMAL(38,{})", 38), "postgres": ("numeric", 38)}
+TIMES = {
+    "duckdb": ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "DATE"),
+    "postgres": ("timestamp without time zone", "timestamp with time zone", "date"),
+}
+
+
+def test_columns_and_their_types(emulator: Emulator, pipeline: Pipeline, destination: str) -> None:
     pipeline.run(source_of(emulator, ["payouts.itemized", "tax.transactions.itemized"]))
     described = query(
         pipeline,
-        "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'payouts_itemized' "
-        "AND table_schema = 'stripe' ORDER BY ordinal_position",
+        "SELECT column_name, data_type, numeric_precision, numeric_scale, table_name "
+        "FROM information_schema.columns WHERE table_schema = %s ORDER BY table_name, ordinal_position",
+        pipeline.dataset_name,
     )
-    types = dict(described)
-    assert [name for name, _ in described][:4] == ["payout_id", "effective_at_utc", "effective_at", "currency"]
-    assert types["gross"] == types["net"] == "DECIMAL(38,9)"
-    assert types["effective_at_utc"] == types["_interval_end"] == "TIMESTAMP WITH TIME ZONE"
-    assert types["effective_at"] == "TIMESTAMP"
-    assert types["payout_expected_arrival_date"] == "DATE"
-    tax = query(
-        pipeline,
-        "SELECT data_type FROM information_schema.columns WHERE table_name = 'tax_transactions_itemized' "
-        "AND table_schema = 'stripe' AND column_name = 'filing_exchange_rate'",
-    )
-    assert tax == [("DECIMAL(38,18)",)]
+    payouts = [(name, *rest) for name, *rest, table in described if table == "payouts_itemized"]
+    types = {name: (type_, precision, scale) for name, type_, precision, scale in payouts}
+    assert [one[0] for one in payouts][:4] == ["payout_id", "effective_at_utc", "effective_at", "currency"]
+    decimal, precision = DECIMAL[destination]
+    naive, aware, date = TIMES[destination]
+    assert types["gross"] == types["net"] == (decimal.format(9), precision, 9)
+    assert types["effective_at_utc"][0] == types["_interval_end"][0] == aware
+    assert types["effective_at"][0] == naive
+    assert types["payout_expected_arrival_date"][0] == date
+    [rate] = [tuple(rest) for name, *rest, table in described if name == "filing_exchange_rate"]
+    assert rate == (decimal.format(18), precision, 18)
 
 
 def test_system_tables(emulator: Emulator, pipeline: Pipeline) -> None:
