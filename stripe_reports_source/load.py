@@ -17,6 +17,7 @@ from dlt.extract import DltSource
 from .errors import StripeReportsError, SyncFailed
 from .history import History
 from .locks import pipeline_lock
+from .remains import remove_remains
 from .scope import ACTIVE_SCOPE, Event, LoadScope
 
 MAX_CELLS = 60
@@ -66,6 +67,7 @@ def load_reports(
     scope = LoadScope(max_cells=max_cells, max_bytes=max_bytes, on_event=counted)
     with pipeline_lock(pipeline):
         infos: list[LoadInfo] = []
+        remove_remains(pipeline)
         if pipeline.has_pending_data:
             pipeline.normalize()
             infos.append(pipeline.load())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -49,12 +49,19 @@ def emulator(start_emulator: Callable[..., Emulator]) -> Emulator:
     return start_emulator()
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The address of a PostgreSQL server that lives as long as the tests."""
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """The address of an embedded PostgreSQL server with an empty database."""
     with tempfile.TemporaryDirectory(prefix="stripe-reports-pg-") as folder, get_server(folder) as server:
         # dlt wants a host and a password, of which the server needs none: it listens on a socket in its folder
         yield f"postgresql://postgres:none@{quote(str(server.get_postmaster_info().socket_dir), safe='')}:5432/postgres"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server that lives as long as the tests."""
+    with postgres_server() as address:
+        yield address
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ class LoggedRequest:
     body: str
     headers: Mapping[str, str]
     status: int
+    fault: str | None
 
 
 class ConnectionCut(Exception):
@@ -98,7 +99,9 @@ class EmulatorApi:
                 response = await self._answer(request, handler, fault)
                 status = response.status_code
             finally:
-                logged = LoggedRequest(address, request.method, path, body, dict(request.headers), status)
+                logged = LoggedRequest(
+                    address, request.method, path, body, dict(request.headers), status, fault.action if fault else None
+                )
                 self.requests.append(logged)
             response.headers["Request-Id"] = f"req_{next(self._numbers):06d}"
             response.headers["Stripe-Version"] = request.headers.get("stripe-version", "2025-03-31.basil")

@@ -26,6 +26,7 @@ def control_app(service: StripeService, faults: FaultBoard, api: EmulatorApi) ->
     - `POST /availability` `{"report_type": ..., "start": ..., "end": ...}`.
     - `POST /transactions` `{"created": ..., "currency": "usd", "gross": 1999, "fee": 88, "description": ...,
       "metadata": {}}`, amounts in minor units.
+    - `DELETE /transactions/txn_...`: take a transaction out again, so that an interval can lose all its rows.
     - `POST /faults`: see `Fault`; `DELETE /faults` lifts all and lets stuck runs go on.
     - `POST /forget`: forget idempotency keys.
     - `GET /requests`: what was asked so far.
@@ -72,6 +73,10 @@ def control_app(service: StripeService, faults: FaultBoard, api: EmulatorApi) ->
         )
         return JSONResponse({"id": f"txn_{identity}"})
 
+    async def withdraw(request: Request) -> Response:
+        service.withdraw_transaction(request.path_params["id"])
+        return JSONResponse({"withdrawn": True})
+
     async def add_fault(request: Request) -> Response:
         faults.add(Fault.from_json(await _json(request)))
         return JSONResponse({"added": True})
@@ -95,6 +100,7 @@ def control_app(service: StripeService, faults: FaultBoard, api: EmulatorApi) ->
             Route("/advance", _checked(advance), methods=["POST"]),
             Route("/availability", _checked(availability), methods=["POST"]),
             Route("/transactions", _checked(transactions), methods=["POST"]),
+            Route("/transactions/{id}", _checked(withdraw), methods=["DELETE"]),
             Route("/faults", _checked(add_fault), methods=["POST"]),
             Route("/faults", _checked(clear_faults), methods=["DELETE"]),
             Route("/forget", _checked(forget), methods=["POST"]),

@@ -136,6 +136,18 @@ class Ledger:
         insort(self.transactions, transaction, key=lambda one: one.sort_key)
         self._payouts = None
 
+    def withdraw(self, transaction_id: str) -> None:
+        """Take a transaction out again: reports from now on do not show it, so an interval may lose all its rows.
+
+        Raises:
+            KeyError: there is no such transaction.
+        """
+        kept = [one for one in self.transactions if one.id != transaction_id]
+        if len(kept) == len(self.transactions):
+            raise KeyError(transaction_id)
+        self.transactions = kept
+        self._payouts = None
+
     @property
     def payouts(self) -> list[Payout]:
         """All payouts up to the last day made, in order; they follow from the transactions."""
@@ -184,6 +196,8 @@ class Ledger:
         )
 
     def _day(self, day: date) -> Iterator[Transaction | TaxLine]:
+        if self._scale == 0:
+            return
         rng = random.Random(f"{self._seed}:{day}")  # noqa: S311  # a synthetic business, not a secret
         for moment in _edges(day):
             yield from self._sale(rng, moment, "usd", f"edge-{moment.timestamp():.0f}")

@@ -82,6 +82,10 @@ class Emulator:
         """Record a late transaction."""
         self.service.add_transaction(transaction)
 
+    def withdraw_transaction(self, transaction_id: str) -> None:
+        """Take a transaction out again."""
+        self.service.withdraw_transaction(transaction_id)
+
     def add_fault(self, fault: Fault) -> None:
         """Put a fault in force."""
         self.faults.add(fault)

@@ -45,6 +45,7 @@ class Run:
     stuck: bool
     file: Path
     number: int
+    available_end: datetime
     succeeded_at: int | None = None
 
 
@@ -102,6 +103,11 @@ class StripeService:
         """Record a late transaction."""
         with self._lock:
             self.ledger.add(transaction)
+
+    def withdraw_transaction(self, transaction_id: str) -> None:
+        """Take a transaction out again."""
+        with self._lock:
+            self.ledger.withdraw(transaction_id)
 
     def forget_idempotency(self) -> None:
         """Forget all idempotency keys, as Stripe does after a day."""
@@ -258,6 +264,7 @@ class StripeService:
             stuck=fault is not None and fault.action == "run_stuck",
             file=file,
             number=number,
+            available_end=self._availability[known.id][1],
         )
         self.runs.append(run)
         return run

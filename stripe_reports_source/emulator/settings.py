@@ -12,7 +12,7 @@ class EmulatorSettings:
 
     Args:
         seed: another seed is another business.
-        scale: volume; 1.0 is some 25 transactions a day.
+        scale: volume; 1.0 is some 25 transactions a day, 0 none but those that are added.
         business_start: first day with transactions (UTC).
         available_end: up to when data is complete at the start; `advance` moves it on.
         available_start: from when data is available; None is the business's first day.

@@ -1,0 +1,36 @@
+"""What a killed process leaves in dlt's working folder, and would block or fill it for ever.
+
+In: a pipeline whose lock is held. Out: nothing; only remains of packages that are safe elsewhere are removed.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from pathlib import Path
+
+from dlt import Pipeline
+
+logger = logging.getLogger(__name__)
+
+ABANDONED_SECONDS = 86_400
+"""Age at which the folder of an extraction that never ended is taken for abandoned. A plain `pipeline.run` holds no
+lock, so a younger one may be another process at work."""
+
+
+def remove_remains(pipeline: Pipeline) -> None:
+    """Remove extracted packages that are normalised already, and extractions that were abandoned.
+
+    dlt 1.31 deletes an extracted package, file by file, after its normalised form is in place. Killed in between, it
+    fails on the rest at every later run; killed while it extracts, it never looks at what is there again.
+    """
+    extracted = Path(pipeline.working_dir) / "normalize" / "extracted"
+    done = {*pipeline.list_normalized_load_packages(), *pipeline.list_completed_load_packages()}
+    for load_id in done.intersection(pipeline.list_extracted_load_packages()):
+        logger.info("removing the rest of the extracted package %s, which is normalised", load_id)
+        shutil.rmtree(extracted / load_id)
+    for folder in extracted.parent.glob("*/"):
+        if folder != extracted and folder.is_dir() and time.time() - folder.stat().st_mtime > ABANDONED_SECONDS:
+            logger.info("removing the abandoned extraction %s", folder.name)
+            shutil.rmtree(folder)

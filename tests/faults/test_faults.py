@@ -1,0 +1,50 @@
+"""A short, fixed slice of the fault harness, and proof that it finds faults of the loader when they are planted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.harness import Player, processes
+from tests.faults.schedule import Destination, make_schedule
+
+
+@pytest.fixture
+def player_of(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
+    def make(destination: Destination, *plants: str) -> Player:
+        address = request.getfixturevalue("postgres") if destination == "postgres" else None
+        return Player(processes(), tmp_path, address, plants)
+
+    return make
+
+
+def slices() -> Iterator[tuple[Destination, int]]:
+    yield from (("duckdb", seed) for seed in range(1, 9))
+    yield from (("postgres", seed) for seed in range(1, 5))
+
+
+@pytest.mark.parametrize(("destination", "seed"), list(slices()))
+def test_nothing_is_lost_doubled_or_half_done(player_of: Any, destination: Destination, seed: int) -> None:
+    played = player_of(destination).play(make_schedule(seed, destination, kills=True))
+    assert played.findings.clean, played.findings.details
+
+
+@pytest.mark.parametrize(
+    ("plant", "destination", "seed", "found"),
+    [
+        ("no tombstone", "duckdb", 315, "rows_doubled"),
+        ("early cursor", "duckdb", 303, "cursors_past_a_hole"),
+        ("no adoption", "duckdb", 300, "runs_beyond_need"),
+        ("random idempotency key", "duckdb", 306, "runs_beyond_need"),
+        ("no transaction", "duckdb", 301, "cells_half_replaced"),
+        ("key in the log", "duckdb", 300, "key_leaks"),
+        ("crossed syncs unseen", "postgres", 318, "rows_lost"),
+    ],
+)
+def test_planted_faults_are_found(player_of: Any, plant: str, destination: Destination, seed: int, found: str) -> None:
+    schedule = make_schedule(seed, destination, kills=destination == "duckdb")
+    findings = player_of(destination, plant).play(schedule).findings
+    assert getattr(findings, found) > 0, findings

@@ -1,0 +1,41 @@
+"""What a killed process leaves in the working folder does not block the next sync."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from dlt import Pipeline
+
+from stripe_reports_source import load_reports
+from stripe_reports_source.emulator import Emulator
+from tests.conftest import source_of
+from tests.pipeline.truth import assert_true
+
+
+def test_remains_of_a_normalised_package(emulator: Emulator, pipeline: Pipeline, tmp_path: Path) -> None:
+    """dlt was killed while it deleted the extracted form of a package that it had normalised."""
+    pipeline.extract(source_of(emulator, ["payouts.itemized"]))
+    [load_id] = pipeline.list_extracted_load_packages()
+    extracted = Path(pipeline.working_dir) / "normalize" / "extracted" / load_id
+    shutil.copytree(extracted, tmp_path / "kept")
+    pipeline.normalize()
+    shutil.copytree(tmp_path / "kept", extracted)
+    (extracted / "schema.json").unlink()
+    runs = len(emulator.runs)
+    load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))
+    assert_true(emulator, pipeline, ["payouts.itemized"], end=emulator.settings.available_end)
+    assert len(emulator.runs) == runs
+    assert not extracted.exists()
+
+
+def test_abandoned_extractions_do_not_fill_the_disk(emulator: Emulator, pipeline: Pipeline) -> None:
+    normalize = Path(pipeline.working_dir) / "normalize"
+    for name, age in (("abandoned", 90_000), ("at_work", 100)):
+        (normalize / name).mkdir(parents=True)
+        there = (normalize / name).stat().st_mtime - age
+        os.utime(normalize / name, (there, there))
+    load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))
+    assert not (normalize / "abandoned").exists()
+    assert (normalize / "at_work").exists()
