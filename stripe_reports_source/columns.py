@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from .catalog import ReportType
 from .errors import ConfigurationError
@@ -128,6 +128,57 @@ def table_columns(
         description = known.description if known else f"Stripe's column {header}"
         columns.append(TableColumn(header, name, type_, description))
     return tuple(columns)
+
+
+def fit_to_table(
+    columns: Sequence[TableColumn],
+    stored: Mapping[str, str],
+    *,
+    typed: Collection[str] = (),
+    documented: Collection[str] = (),
+) -> tuple[TableColumn, ...]:
+    """The columns as a table that has some of them already takes them: a stored type never changes.
+
+    Versions of a report disagree on some columns (`automatic_payout_effective_at` is UTC in one, in the report's zone
+    in another), and a newer release of this package may know the type of a column that was loaded as text.
+
+    Args:
+        columns: of a file.
+        stored: type by column of the table.
+        typed: headers whose type the user has set.
+        documented: headers whose type the catalogue knows.
+
+    Returns:
+        The columns. One that is stored as text stays text; an undocumented one keeps the type it is stored with; any
+        other whose type differs gets a column of its own beside the stored one, named after its type.
+
+    Raises:
+        ConfigurationError: the user's type is not the one that is stored.
+    """
+    fitted: list[TableColumn] = []
+    taken = {column.name for column in columns}
+    for column in columns:
+        kept = stored.get(column.name, column.type)
+        if kept == column.type:
+            fitted.append(column)
+        elif column.header in typed:
+            raise ConfigurationError(
+                f"types: {column.header!r} is to be {column.type}, but its column {column.name!r} holds {kept}; name "
+                "another column through metadata, or load the report anew with refresh='drop_resources'."
+            )
+        elif kept == "text" or column.header not in documented:
+            fitted.append(replace(column, type=kept))
+        else:
+            name = _beside(column, taken)
+            taken.add(name)
+            fitted.append(replace(column, name=name))
+    return tuple(fitted)
+
+
+def _beside(column: TableColumn, taken: Collection[str]) -> str:
+    suffix = {"timestamp": "local", "timestamptz": "utc"}.get(column.type) or _snake(column.type)
+    name = f"{column.name[: MAX_NAME_BYTES - len(suffix) - 1]}_{suffix}"
+    return name if name not in taken else column_name(f"{column.header} {suffix}")
 
 
 def parse_type(type_: str, setting: str) -> str:

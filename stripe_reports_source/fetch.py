@@ -7,14 +7,16 @@ batches that is complete before anything of it is loaded. Runs in worker threads
 from __future__ import annotations
 
 import logging
+import re
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from .client import Downloaded, StripeClient
-from .columns import TableColumn, table_columns
-from .errors import DownloadError, RowError, StripeError
+from .columns import TableColumn
+from .errors import ConfigurationError, DownloadError, RowError, StripeError
 from .intervals import ONE_SECOND, Cell, Span
 from .objects import ReportRun, unix
 from .report import ResolvedReport
@@ -71,6 +73,8 @@ class CellFetcher:
         self._runner = runner
         self._folder = folder
         self._report_stage = report_stage
+        self._lock = threading.Lock()
+        self._refused: dict[str, frozenset[str]] = {}
 
     def fetch(self, request: CellRequest) -> FetchedCell:
         """Run, download and parse one cell.
@@ -104,7 +108,12 @@ class CellFetcher:
         self._report_stage(request, "parsing", run.id)
         typed = file.path.with_suffix(".arrow")
         try:
-            rows = spool(file.path, typed, lambda headers: _columns_of(request.report, headers))
+            rows = spool(
+                file.path,
+                typed,
+                lambda headers: _columns_of(self._report(request), headers),
+                request.report.decimal_separator,
+            )
         except BaseException:
             typed.unlink(missing_ok=True)
             raise
@@ -124,22 +133,46 @@ class CellFetcher:
         available = request.report.offered.available
         span = request.cell.span
         while True:
+            report = self._report(request)
             try:
-                return span, self._runner.obtain(self._run_request(request, span), spoiled, note)
+                return span, self._runner.obtain(self._run_request(request, report, span), spoiled, note)
             except StripeError as error:
+                column = _refused_column(report, error)
+                if column is not None:
+                    self._leave_out(report, column, error)
+                    continue
                 inner = _one_second_inside(span, available, error)
                 if inner is None or inner.empty:
                     raise
                 logger.info("%s: Stripe refuses %s, asking for %s", request.report.offered.id, span, inner)
                 span = inner
 
-    def _run_request(self, request: CellRequest, span: Span) -> RunRequest:
-        offered = request.report.offered
-        interval = {} if request.report.snapshot else {"interval_start": unix(span.start)}
+    def _report(self, request: CellRequest) -> ResolvedReport:
+        """The report without the columns that Stripe has refused so far."""
+        return request.report.without_columns(self._refused.get(request.report.offered.id, ()))
+
+    def _leave_out(self, report: ResolvedReport, column: str, error: StripeError) -> None:
+        """Do without a column that Stripe refuses, if only the catalogue asked for it.
+
+        Raises:
+            ConfigurationError: the user asked for it.
+        """
+        name = report.offered.id
+        if report.report.columns is not None or column in report.report.metadata:
+            raise ConfigurationError(f"Stripe refuses the column {column!r}; leave it out: {error.message}") from error
+        with self._lock:
+            refused = self._refused.get(name, frozenset())
+            if column not in refused:
+                logger.warning("%s: Stripe refuses the column %r; it is left out", name, column)
+                self._refused[name] = refused | {column}
+
+    def _run_request(self, request: CellRequest, report: ResolvedReport, span: Span) -> RunRequest:
+        offered = report.offered
+        interval = {} if report.snapshot else {"interval_start": unix(span.start)}
         return RunRequest(
             account=request.account,
             report_type=offered.id,
-            parameters={**interval, "interval_end": unix(span.end), **request.report.parameters},
+            parameters={**interval, "interval_end": unix(span.end), **report.parameters},
             available_end=offered.available.end,
             updated=offered.updated,
         )
@@ -164,7 +197,21 @@ def _columns_of(report: ResolvedReport, headers: Sequence[str]) -> tuple[TableCo
     missing = [name for name in report.requested or () if name not in headers]
     if missing:
         raise RowError(f"line 1: the requested column {missing[0]!r} is not in the file.")
-    return table_columns(headers, report.known, names=report.names, types=report.types)
+    return report.table_columns(headers)
+
+
+def _refused_column(report: ResolvedReport, error: StripeError) -> str | None:
+    """The requested column that a 400 of Stripe's names, if it names one."""
+    if error.http_status != 400:
+        return None
+    named = [
+        name
+        for name in report.requested or ()
+        if re.search(rf"(?<![\w\[]){re.escape(name)}(?![\w\[\]])", error.message)
+    ]
+    # a word of the message may happen to be a column too; Stripe's text or parameter has to speak of columns
+    speaks_of_columns = "column" in f"{error.param} {error.message}"
+    return max(named, key=len) if named and speaks_of_columns else None
 
 
 def _one_second_inside(span: Span, available: Span, error: StripeError) -> Span | None:

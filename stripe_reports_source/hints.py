@@ -88,6 +88,16 @@ def column_hint(type_: str) -> TColumnSchema:
     return {"data_type": type_}  # type: ignore[typeddict-item]  # text, bigint, bool and date are dlt's own names
 
 
+def stored_type(column: TColumnSchema) -> str:
+    """The type's name of a column in dlt's schema."""
+    type_: str = column.get("data_type") or "text"
+    if type_ == "decimal":
+        return f"decimal({column.get('precision')},{column.get('scale')})"
+    if type_ == "timestamp":
+        return "timestamp" if column.get("timezone") is False else "timestamptz"
+    return type_
+
+
 def report_hints(columns: Sequence[TableColumn]) -> TTableSchemaColumns:
     """Hints of a report table: the report's columns, then the system columns."""
     result: TTableSchemaColumns = {}

@@ -14,10 +14,11 @@ from dlt import Pipeline
 from dlt.common.pipeline import LoadInfo
 from dlt.extract import DltSource
 
+from .comments import write_comments
 from .errors import StripeReportsError, SyncFailed
 from .history import History
 from .locks import pipeline_lock
-from .remains import remove_remains
+from .remains import abort_begun_packages, remove_remains
 from .scope import ACTIVE_SCOPE, Event, LoadScope
 
 MAX_CELLS = 60
@@ -44,9 +45,9 @@ def load_reports(
 ) -> Loaded:
     """Load a source in packages until there is nothing left to load.
 
-    Packages that an earlier, interrupted load left in the pipeline are loaded first. A report interval that
-    fails ends its report for this call; what it has loaded before stays, and the other reports go on. Only one call
-    at a time works for a pipeline; another one waits.
+    Packages that an earlier, interrupted load left in the pipeline are loaded first, or extracted again. A report
+    interval that fails ends its report for this call; what it has loaded before stays, and the other reports go on.
+    Only one call at a time works for a pipeline; another one waits.
 
     Args:
         pipeline: where to load to.
@@ -68,6 +69,7 @@ def load_reports(
     with pipeline_lock(pipeline):
         infos: list[LoadInfo] = []
         remove_remains(pipeline)
+        abort_begun_packages(pipeline)
         if pipeline.has_pending_data:
             pipeline.normalize()
             infos.append(pipeline.load())
@@ -80,6 +82,8 @@ def load_reports(
                 # another sync, which no lock kept out, has loaded meanwhile: the next round mends what crossed
                 scope.session.close()
                 scope.session = None
+            if infos:
+                write_comments(pipeline, source.name)
         finally:
             ACTIVE_SCOPE.reset(token)
             if scope.session is not None:

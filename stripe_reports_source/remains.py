@@ -1,6 +1,7 @@
 """What a killed process leaves in dlt's working folder, and would block or fill it for ever.
 
-In: a pipeline whose lock is held. Out: nothing; only remains of packages that are safe elsewhere are removed.
+In: a pipeline whose lock is held. Out: nothing; what is removed is safe elsewhere, or is extracted again from the runs
+that Stripe keeps.
 """
 
 from __future__ import annotations
@@ -34,3 +35,18 @@ def remove_remains(pipeline: Pipeline) -> None:
         if folder != extracted and folder.is_dir() and time.time() - folder.stat().st_mtime > ABANDONED_SECONDS:
             logger.info("removing the abandoned extraction %s", folder.name)
             shutil.rmtree(folder)
+
+
+def abort_begun_packages(pipeline: Pipeline) -> None:
+    """Abort the packages whose loading had begun; what they hold is extracted again, from the same report runs.
+
+    dlt 1.31 goes on with such a package job by job. A job that was killed after the database had committed its rows and
+    before dlt had noted it runs again, and puts the rows into the staging table a second time: the merge would double
+    them.
+    """
+    for load_id in pipeline.list_normalized_load_packages():
+        jobs = pipeline.get_load_package_info(load_id).jobs
+        if jobs["started_jobs"] or jobs["completed_jobs"]:
+            logger.info("aborting the package %s, whose loading had begun", load_id)
+            pipeline.abort_packages()
+            return

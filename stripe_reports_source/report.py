@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from .catalog import Catalog, ReportType, split_id
-from .columns import SYSTEM_COLUMNS, is_normal, parse_type, split_metadata, table_columns
+from .columns import (
+    SYSTEM_COLUMNS,
+    TableColumn,
+    fit_to_table,
+    is_normal,
+    parse_type,
+    split_metadata,
+    table_columns,
+)
 from .errors import ConfigurationError
 from .intervals import GRIDS, UTC_NAMES, Grid, parse_zone
 from .objects import OfferedType, Parameters
@@ -26,6 +34,9 @@ _MANAGED = {
     "timezone": "timezone",
     "columns": "columns",
 }
+
+_FORM = ("columns", "timezone", "decimal_separator")
+"""Parameters that choose how rows are written, not which."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +150,25 @@ class ResolvedReport:
     zone: ZoneInfo
     names: Mapping[str, str] = field(default_factory=dict)
     types: Mapping[str, str] = field(default_factory=dict)
+    stored: Mapping[str, str] = field(default_factory=dict)
+    """Types of the columns that the report's table has already."""
+
+    def table_columns(self, headers: Sequence[str]) -> tuple[TableColumn, ...]:
+        """The table's columns for a file's headers, in the file's order.
+
+        Raises:
+            ConfigurationError: two headers end in one column, or a type is not the one that is stored.
+        """
+        columns = table_columns(headers, self.known, names=self.names, types=self.types)
+        documented = [header for header in headers if self.known and self.known.column(header)]
+        return fit_to_table(columns, self.stored, typed=self.types, documented=documented)
+
+    def without_columns(self, refused: Collection[str]) -> ResolvedReport:
+        """The report without some of its columns."""
+        if self.requested is None or not refused:
+            return self
+        kept = tuple(name for name in self.requested if name not in refused)
+        return replace(self, requested=kept, parameters={**self.parameters, "columns": list(kept)})
 
     @property
     def snapshot(self) -> bool:
@@ -146,9 +176,14 @@ class ResolvedReport:
         return self.known is not None and self.known.shape == "snapshot"
 
     @property
+    def decimal_separator(self) -> str:
+        """The character that the file writes before decimal places, as the user's parameter says."""
+        return "," if self.parameters.get("decimal_separator") in (",", "comma") else "."
+
+    @property
     def filters(self) -> str:
         """The parameters that choose rows, as stable text; empty when there are none."""
-        chosen = {name: value for name, value in self.parameters.items() if name not in ("columns", "timezone")}
+        chosen = {name: value for name, value in self.parameters.items() if name not in _FORM}
         return json.dumps(chosen, sort_keys=True, separators=(",", ":")) if chosen else ""
 
     @property
@@ -179,6 +214,7 @@ def resolve(
     catalog: Catalog,
     defaults: Defaults,
     connected_account: str | None = None,
+    stored: Mapping[str, str] | None = None,
 ) -> ResolvedReport:
     """Settle version, columns and parameters of a report.
 
@@ -210,10 +246,11 @@ def resolve(
         zone=zone,
         names=report._names,
         types={header: parse_type(type_, where) for header, type_ in (report.types or {}).items()},
+        stored=stored or {},
     )
     _check_types(resolved, where)
     if requested is not None:
-        table_columns(requested, known, names=resolved.names, types=resolved.types)  # refuses a clash of names
+        resolved.table_columns(requested)  # refuses a clash of names or types
     return resolved
 
 

@@ -69,13 +69,19 @@ class Spool:
                 yield reader.get_batch(index)
 
 
-def spool(source: Path, target: Path, columns_of: Callable[[Sequence[str]], tuple[TableColumn, ...]]) -> Spool:
+def spool(
+    source: Path,
+    target: Path,
+    columns_of: Callable[[Sequence[str]], tuple[TableColumn, ...]],
+    decimal_separator: str = ".",
+) -> Spool:
     """Parse a whole CSV file into an Arrow IPC file, so that nothing of a bad file is ever loaded.
 
     Args:
         source: a CSV file with a header.
         target: the file to write.
         columns_of: table columns of the header names, same order.
+        decimal_separator: the character before the decimal places of numbers.
 
     Raises:
         RowError: names the line (1 is the header), column and value, shortened, of the first thing that does
@@ -89,14 +95,14 @@ def spool(source: Path, target: Path, columns_of: Callable[[Sequence[str]], tupl
         rows = 0
         try:
             with pa.OSFile(str(target), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-                for batch in _typed_batches(source, columns, schema, block) if has_rows else ():
+                for batch in _typed_batches(source, columns, schema, block, decimal_separator) if has_rows else ():
                     writer.write_batch(batch)
                     rows += batch.num_rows
             return Spool(target, columns, rows)
         except _RowLongerThanBlock:
             block *= 8
         except (pa.ArrowInvalid, _BadValue) as error:
-            raise _locate(source, columns, rows, error) from None
+            raise _locate(source, columns, rows, error, decimal_separator) from None
 
 
 def read_header(path: Path) -> tuple[list[str], bool]:
@@ -154,7 +160,7 @@ class _Checked(io.RawIOBase):
 
 
 def _typed_batches(
-    source: Path, columns: Sequence[TableColumn], schema: pa.Schema, block: int
+    source: Path, columns: Sequence[TableColumn], schema: pa.Schema, block: int, point: str
 ) -> Iterator[pa.RecordBatch]:
     with closing(_Checked(source)) as file:
         try:
@@ -171,7 +177,7 @@ def _typed_batches(
                 ),
             )
             for batch in reader:
-                arrays = [_typed(array, column.type) for array, column in zip(batch.columns, columns, strict=True)]
+                arrays = [_typed(values, one.type, point) for values, one in zip(batch.columns, columns, strict=True)]
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
         except pa.ArrowInvalid as error:
             if "straddl" in str(error) and block < source.stat().st_size:
@@ -181,12 +187,15 @@ def _typed_batches(
             raise _BadValue("a quote that is opened and never closed")
 
 
-def _typed(array: pa.Array, type_: str) -> pa.Array:
+def _typed(array: pa.Array, type_: str, point: str) -> pa.Array:
     """Text to its column's type; raises for a value that does not have the type's form."""
     if type_ == "text":
         return array
     array = pc.if_else(pc.equal(array, ""), None, array)
-    form = _FORMS["decimal" if type_.startswith("decimal") else type_]
+    decimal = type_.startswith("decimal")
+    if decimal and point != ".":
+        array = _with_point(array, point)
+    form = _FORMS["decimal" if decimal else type_]
     if not pc.all(pc.match_substring_regex(array, form), min_count=0).as_py():
         raise _BadValue(f"a value that is no {type_}")
     if type_ == "bool":
@@ -198,7 +207,12 @@ def _typed(array: pa.Array, type_: str) -> pa.Array:
     return array.cast(arrow_type(type_))
 
 
-def _locate(source: Path, columns: Sequence[TableColumn], good_rows: int, cause: Exception) -> RowError:
+def _with_point(array: pa.Array, separator: str) -> pa.Array:
+    """Numbers written with another separator, with a point. One that has a point already stays wrong: it gets two."""
+    return pc.replace_substring(pc.replace_substring(array, ".", ".."), separator, ".")
+
+
+def _locate(source: Path, columns: Sequence[TableColumn], good_rows: int, cause: Exception, point: str) -> RowError:
     """Find the first thing that does not fit, row by row. Slow, and only ever done for a file that is refused."""
     limit = csv.field_size_limit(2**31 - 1)
     try:
@@ -214,7 +228,7 @@ def _locate(source: Path, columns: Sequence[TableColumn], good_rows: int, cause:
                     if len(row) != len(columns):
                         return RowError(f"line {line}: {len(row)} values for {len(columns)} columns.")
                     for value, column in zip(row, columns, strict=True):
-                        problem = _problem(value, column.type)
+                        problem = _problem(value, column.type, point)
                         if problem:
                             shown = value if len(value) <= 40 else f"{value[:40]}..."
                             return RowError(f"line {line}, column {column.header!r}: {shown!r} {problem}.")
@@ -228,12 +242,14 @@ def _locate(source: Path, columns: Sequence[TableColumn], good_rows: int, cause:
     return RowError(f"the file holds {cause}." if isinstance(cause, _BadValue) else f"the file is no CSV: {cause}.")
 
 
-def _problem(value: str, type_: str) -> str | None:
+def _problem(value: str, type_: str, point: str) -> str | None:
     if "\0" in value:
         return "holds a NUL byte"
     if type_ == "text" or not value:
         return None
     decimal = _DECIMAL.fullmatch(type_)
+    if decimal and point != ".":
+        value = value.replace(".", "..").replace(point, ".")
     if not re.match(_FORMS["decimal" if decimal else type_], value, re.ASCII):
         return f"is no {type_}"
     try:

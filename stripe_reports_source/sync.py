@@ -26,6 +26,7 @@ from .columns import TableColumn
 from .destinations import check_destination, exact_file_format
 from .errors import ConfigurationError, Failure, StripeReportsError
 from .fetch import CellFailure, CellFetcher, CellRequest, FetchedCell
+from .hints import stored_type
 from .history import Fork, History
 from .intervals import ONE_SECOND, Span, cells, cuts_loaded, start_of_day, sync_window
 from .objects import OfferedType
@@ -129,11 +130,15 @@ class SyncSession:
         state: Mapping[str, Any],
     ) -> LaneSync:
         settings = self.settings
-        resolved = resolve(report, self.offered, self._catalog, settings.defaults, connected)
+        resolved = resolve(
+            report, self.offered, self._catalog, settings.defaults, connected, self._stored_types(report.table)
+        )
         label = settings.stripe_account or settings.account
         key = f"{label}/{connected}" if connected else label
         known: Mapping[str, Any] = state.get(key, {})
         _refuse_other_grid(resolved, known)
+        if known.get("report_type", resolved.offered.id) != resolved.offered.id:
+            logger.warning("%s: goes on as %s from here on", known["report_type"], resolved.offered.id)
         loaded = Span(known["loaded_from"], known["loaded_to"]) if known else None
         available = resolved.offered.available
         if window is not None:
@@ -154,6 +159,12 @@ class SyncSession:
         jobs = _whole_cells(jobs, loaded, backfill=window is not None)
         self.notify(_event("planned" if jobs else "up_to_date", resolved, key, count=len(jobs)))
         return LaneSync(key, resolved, jobs, window is not None, len(jobs))
+
+    def _stored_types(self, table: str) -> dict[str, str]:
+        if self._history is None:
+            return {}
+        columns = dlt.current.source_schema().tables.get(table, {}).get("columns", {})
+        return {name: stored_type(column) for name, column in columns.items() if "data_type" in column}
 
     def _sync_window(
         self, resolved: ResolvedReport, key: str, known: Mapping[str, Any], cursor: datetime | None
@@ -252,7 +263,12 @@ class SyncSession:
         known = state.setdefault(lane.key, {})
         loaded = Span(known["loaded_from"], known["loaded_to"]) if known else None
         hull = fetched.span.hull(loaded)
-        known.update(loaded_from=hull.start, loaded_to=hull.end, grid=lane.resolved.grid_identity)
+        known.update(
+            loaded_from=hull.start,
+            loaded_to=hull.end,
+            grid=lane.resolved.grid_identity,
+            report_type=lane.resolved.offered.id,
+        )
         first = known["package_from"] if "package" in known and known["package"] == load_id else fetched.span.start
         known.update(package=load_id, package_from=min(first, fetched.span.start))  # see `history`
         if not lane.backfill:

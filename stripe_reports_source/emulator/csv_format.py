@@ -14,25 +14,27 @@ from typing import IO
 from .itemized import Value
 
 
-def write_csv(out: IO[bytes], columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
+def write_csv(
+    out: IO[bytes], columns: Sequence[str], rows: Iterable[Sequence[Value]], decimal_separator: str = "."
+) -> None:
     """Write a header and rows, one at a time."""
     out.write(csv_line(columns))
     for row in rows:
-        out.write(csv_line(row))
+        out.write(csv_line(row, decimal_separator))
 
 
-def csv_line(values: Sequence[Value]) -> bytes:
+def csv_line(values: Sequence[Value], decimal_separator: str = ".") -> bytes:
     """One record."""
-    return (",".join(map(_field, values)) + "\n").encode()
+    return (",".join(_field(value, decimal_separator) for value in values) + "\n").encode()
 
 
-def _field(value: Value) -> str:
+def _field(value: Value, decimal_separator: str) -> str:
     if value is None:
         return ""
-    return '"' + _text(value).replace('"', '""') + '"'
+    return '"' + _text(value, decimal_separator).replace('"', '""') + '"'
 
 
-def _text(value: Value) -> str:
+def _text(value: Value, decimal_separator: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):
@@ -40,5 +42,5 @@ def _text(value: Value) -> str:
     if isinstance(value, date):
         return f"{value:%Y-%m-%d} 00:00:00"
     if isinstance(value, Decimal):
-        return f"{value:f}"
+        return f"{value:f}".replace(".", decimal_separator)
     return str(value)

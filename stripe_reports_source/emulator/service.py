@@ -248,7 +248,8 @@ class StripeService:
         number = len(self.runs) + 1
         file = Path(self._folder.name) / f"{number}.csv"
         with file.open("wb") as out:
-            write_csv(out, query.columns, rows(self.ledger, query))
+            # the values that Stripe takes for decimal_separator are not documented; the characters themselves are taken
+            write_csv(out, query.columns, rows(self.ledger, query), str(parameters.get("decimal_separator", ".")))
         failed = fault is not None and fault.action == "run_failed"
         run = Run(
             id=f"frr_{hashlib.sha256(f'{self.settings.seed}|{number}|{scope}'.encode()).hexdigest()[:24]}",

@@ -35,6 +35,7 @@ KILL_POINTS = (
     "after a cell",
     "package written",
     "package normalised",
+    "after rows are staged",
     "before a merge",
     "half-way through a merge",
     "after a merge",

@@ -20,6 +20,8 @@ from typing import Any
 import dlt
 import duckdb
 from dlt import Pipeline
+from dlt.destinations._adbc_jobs import AdbcParquetCopyJob
+from dlt.destinations.impl.duckdb.duck import DuckDbCopyJob
 from dlt.destinations.job_client_impl import SqlJobClientBase, SqlLoadJob
 from dlt.destinations.sql_client import SqlClientBase
 
@@ -174,7 +176,7 @@ def _arm(kill: Kill) -> None:
     def at_any_time() -> None:
         threading.Timer(kill.after, os.kill, (os.getpid(), signal.SIGKILL)).start()
 
-    arms: dict[str, Callable[[], None]] = {
+    arms: dict[str, Callable[[], object]] = {
         "before creating a run": lambda: around(StripeClient, "create_run", before=True),
         "after creating a run": lambda: around(StripeClient, "create_run"),
         "after a poll": lambda: around(StripeClient, "run"),
@@ -185,6 +187,7 @@ def _arm(kill: Kill) -> None:
         "after a cell": lambda: around(SyncSession, "note_loaded"),
         "package written": lambda: around(Pipeline, "extract"),
         "package normalised": lambda: around(Pipeline, "normalize"),
+        "after rows are staged": lambda: [around(job, "run") for job in (DuckDbCopyJob, AdbcParquetCopyJob)],
         "before a merge": lambda: around(SqlLoadJob, "run", before=True),
         "half-way through a merge": lambda: setattr(SqlClientBase, "execute_many", half_a_merge),
         "after a merge": lambda: around(SqlLoadJob, "run"),
@@ -298,6 +301,10 @@ def _no_history() -> None:
     _replace(History, "replaced_since", lambda self, *args: None)
 
 
+def _resume_begun() -> None:
+    _replace(load, "abort_begun_packages", lambda pipeline: None)
+
+
 def _leaky_log() -> None:
     real = StripeClient._session
 
@@ -315,6 +322,7 @@ PLANTS: dict[str, Callable[[], None]] = {
     "early cursor": _early_cursor,
     "no transaction": _no_transaction,
     "crossed syncs unseen": _no_history,
+    "begun packages resumed": _resume_begun,
     "key in the log": _leaky_log,
 }
 """Faults of the loader itself, planted to see whether the harness finds them."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
+import signal
+from datetime import timedelta
 from pathlib import Path
 
 from dlt import Pipeline
+from dlt.destinations.impl.duckdb.duck import DuckDbCopyJob
 
 from stripe_reports_source import load_reports
 from stripe_reports_source.emulator import Emulator
@@ -39,3 +43,33 @@ def test_abandoned_extractions_do_not_fill_the_disk(emulator: Emulator, pipeline
     load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))
     assert not (normalize / "abandoned").exists()
     assert (normalize / "at_work").exists()
+
+
+def load_until_killed(pipeline: Pipeline) -> None:
+    """Load, and die after the database has taken a job's rows and before dlt has noted it."""
+    real = DuckDbCopyJob.run
+
+    def run(job: DuckDbCopyJob) -> None:
+        real(job)
+        if job.file_name().startswith("payouts_itemized"):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(DuckDbCopyJob, "run", run)  # noqa: B010  # a forked process, which ends here
+    pipeline.load()
+
+
+def test_a_package_that_was_half_loaded_is_not_doubled(emulator: Emulator, pipeline: Pipeline) -> None:
+    load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))  # so that the dataset is there
+    emulator.advance(emulator.settings.available_end + timedelta(days=1))
+    pipeline.extract(source_of(emulator, ["payouts.itemized"]))
+    pipeline.normalize()
+    killed = multiprocessing.get_context("fork").Process(target=load_until_killed, args=(pipeline,))
+    killed.start()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
+    [load_id] = pipeline.list_normalized_load_packages()
+    assert pipeline.get_load_package_info(load_id).jobs["started_jobs"]
+    runs = len(emulator.runs)
+    load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))
+    assert_true(emulator, pipeline, ["payouts.itemized"], end=emulator.service.available_end)
+    assert len(emulator.runs) == runs

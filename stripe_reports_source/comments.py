@@ -1,0 +1,58 @@
+"""Column descriptions as comments in DuckDB and PostgreSQL, which dlt does not write there.
+
+In: a pipeline that has loaded. Out: comments in its tables, where they are not what the dlt schema says already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dlt import Pipeline
+from dlt.destinations.sql_client import SqlClientBase
+
+from .destinations import destination_type
+
+_EXISTING = {
+    "duckdb": "SELECT table_name, column_name, comment FROM duckdb_columns() "
+    "WHERE schema_name = %s AND database_name = current_database()",
+    "postgres": "SELECT t.relname, a.attname, d.description FROM pg_class t "
+    "JOIN pg_namespace n ON n.oid = t.relnamespace JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 "
+    "LEFT JOIN pg_description d ON d.objoid = t.oid AND d.objsubid = a.attnum WHERE n.nspname = %s",
+}
+
+
+def write_comments(pipeline: Pipeline, source_name: str) -> int:
+    """Write the descriptions of a source's columns into its tables.
+
+    Args:
+        pipeline: where the tables were loaded.
+        source_name: the source, whose schema has the descriptions.
+
+    Returns:
+        How many comments were written; 0 where dlt writes them itself or the destination has none.
+    """
+    query = _EXISTING.get(destination_type(pipeline))
+    if query is None or source_name not in pipeline.schemas:
+        return 0
+    with pipeline.sql_client(source_name) as client:
+        rows = client.execute_sql(query, client.dataset_name) or ()
+        existing = {(table, column): comment for table, column, comment in rows}
+        statements = list(_statements(pipeline, source_name, client, existing))
+        if statements:
+            client.execute_many(statements)
+    return len(statements)
+
+
+def _statements(
+    pipeline: Pipeline,
+    source_name: str,
+    client: SqlClientBase[object],
+    existing: dict[tuple[str, str], str | None],
+) -> Iterator[str]:
+    for name, table in pipeline.schemas[source_name].tables.items():
+        for column, hints in table["columns"].items():
+            text = hints.get("description")
+            if text and (name, column) in existing and existing[name, column] != text:
+                where = f"{client.make_qualified_table_name(name)}.{client.escape_column_name(column)}"
+                quoted = text.replace("'", "''")
+                yield f"COMMENT ON COLUMN {where} IS '{quoted}'"
