@@ -38,6 +38,7 @@ from tests.faults.schedule import Kill, Schedule
 
 CLEAN, NOT_ALL_LOADED, OWN_ERROR, OTHER_ERROR = 0, 3, 4, 5
 PATIENCE = 60.0
+COPY_JOBS = {"duckdb": DuckDbCopyJob, "postgres": AdbcParquetCopyJob}
 DATASET = "stripe"
 
 
@@ -102,7 +103,7 @@ def _ending(work: Work) -> int:
     for plant in work.plants:
         PLANTS[plant]()
     if work.kill:
-        _arm(work.kill)
+        _arm(work, work.kill)
     if not work.locks:
         _replace(load, "pipeline_lock", lambda pipeline: contextlib.nullcontext())
     if work.hold_for:
@@ -139,7 +140,7 @@ def _replace(owner: Any, name: str, other: Any) -> None:
     setattr(owner, name, other)
 
 
-def _arm(kill: Kill) -> None:
+def _arm(work: Work, kill: Kill) -> None:
     countdown = itertools.count(1)
 
     def strike() -> None:
@@ -176,7 +177,7 @@ def _arm(kill: Kill) -> None:
     def at_any_time() -> None:
         threading.Timer(kill.after, os.kill, (os.getpid(), signal.SIGKILL)).start()
 
-    arms: dict[str, Callable[[], object]] = {
+    arms: dict[str, Callable[[], None]] = {
         "before creating a run": lambda: around(StripeClient, "create_run", before=True),
         "after creating a run": lambda: around(StripeClient, "create_run"),
         "after a poll": lambda: around(StripeClient, "run"),
@@ -187,7 +188,7 @@ def _arm(kill: Kill) -> None:
         "after a cell": lambda: around(SyncSession, "note_loaded"),
         "package written": lambda: around(Pipeline, "extract"),
         "package normalised": lambda: around(Pipeline, "normalize"),
-        "after rows are staged": lambda: [around(job, "run") for job in (DuckDbCopyJob, AdbcParquetCopyJob)],
+        "after rows are staged": lambda: around(COPY_JOBS[work.schedule.destination], "run"),
         "before a merge": lambda: around(SqlLoadJob, "run", before=True),
         "half-way through a merge": lambda: setattr(SqlClientBase, "execute_many", half_a_merge),
         "after a merge": lambda: around(SqlLoadJob, "run"),
