@@ -113,7 +113,7 @@ def read_header(path: Path) -> tuple[list[str], bool]:
     """
     try:
         # surrogateescape: decoding runs ahead of the header, and bad bytes further on have their own error
-        with path.open("r", encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
             header = next(csv.reader(lines, strict=True), [])
             has_rows = lines.read(1) != ""
         "".join(header).encode()
@@ -216,14 +216,12 @@ def _locate(source: Path, columns: Sequence[TableColumn], good_rows: int, cause:
     """Find the first thing that does not fit, row by row. Slow, and only ever done for a file that is refused."""
     limit = csv.field_size_limit(2**31 - 1)
     try:
-        with source.open("r", encoding="utf-8-sig", newline="") as lines:
+        with source.open(encoding="utf-8-sig", newline="") as lines:
             reader = csv.reader(lines)
             next(reader)
             line = reader.line_num + 1
             for number, row in enumerate(reader):
-                if number >= good_rows:
-                    if not row and len(columns) > 1:
-                        continue
+                if number >= good_rows and (row or len(columns) == 1):
                     row = row or [""]
                     if len(row) != len(columns):
                         return RowError(f"line {line}: {len(row)} values for {len(columns)} columns.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import pytest
@@ -13,7 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stripe_reports_source.catalog import load_catalog
-from stripe_reports_source.columns import SYSTEM_COLUMNS, column_name, parse_type, split_metadata, table_columns
+from stripe_reports_source.columns import (
+    SYSTEM_COLUMNS,
+    TableColumn,
+    column_name,
+    fit_to_table,
+    is_normal,
+    parse_type,
+    split_metadata,
+    table_columns,
+)
 from stripe_reports_source.errors import ConfigurationError
 
 CONVENTIONS: Sequence[NamingConvention] = [SnakeCase(63), SqlCi(63), Direct(63)]
@@ -112,3 +122,129 @@ def test_types() -> None:
     for bad in ("float", "double", "decimal(39,2)", "decimal(4,5)", "decimal(0,0)", ""):
         with pytest.raises(ConfigurationError, match="no type"):
             parse_type(bad, "x")
+
+
+def column(name: str, type_: str, header: str | None = None) -> TableColumn:
+    return TableColumn(header or name, name, type_, "what it holds")
+
+
+def test_a_new_column_is_taken_as_it_is() -> None:
+    columns = (column("net", "decimal(38,9)"), column("note", "text"))
+    assert fit_to_table(columns, {}) == columns
+    assert fit_to_table(columns, {"net": "decimal(38,9)", "other": "bigint"}) == columns
+
+
+def test_what_is_stored_as_text_stays_text() -> None:
+    [found] = fit_to_table([column("net", "decimal(38,9)")], {"net": "text"}, documented=["net"])
+    assert found == column("net", "text")
+
+
+def test_an_undocumented_column_keeps_its_stored_type() -> None:
+    [found] = fit_to_table([column("seats", "text")], {"seats": "bigint"})
+    assert found == column("seats", "bigint")
+
+
+@pytest.mark.parametrize(
+    ("type_", "stored", "name"),
+    [
+        ("timestamp", "timestamptz", "at_local"),
+        ("timestamptz", "timestamp", "at_utc"),
+        ("decimal(38,18)", "decimal(38,9)", "at_decimal_38_18"),
+        ("text", "bigint", "at_text"),
+    ],
+)
+def test_a_documented_column_of_another_type_gets_its_own_column(type_: str, stored: str, name: str) -> None:
+    columns = [column("at", type_), column("net", "bigint")]
+    assert fit_to_table(columns, {"at": stored}, documented=["at"]) == (
+        TableColumn("at", name, type_, "what it holds"),
+        column("net", "bigint"),
+    )
+
+
+def test_that_column_never_takes_anothers_place() -> None:
+    columns = [column("at", "timestamptz"), column("at_utc", "timestamptz"), column("x" * 63, "timestamp")]
+    stored = {"at": "timestamp", "x" * 63: "timestamptz"}
+    first, second, third = fit_to_table(columns, stored, documented=["at", "x" * 63])
+    assert (first.name, second) == (column_name("at utc"), columns[1])
+    assert first.name.startswith("at_utc_")
+    assert third.name == "x" * 57 + "_local"
+    twice = [column("at", "timestamptz", "at"), column("at", "timestamptz", "At")]
+    names = [one.name for one in fit_to_table(twice, {"at": "timestamp"}, documented=["at", "At"])]
+    assert names == ["at_utc", column_name("At utc")]
+
+
+def test_a_users_type_that_is_not_the_stored_one_is_refused() -> None:
+    columns = [column("seats", "bigint", "payment_metadata[seats]")]
+    assert fit_to_table(columns, {"seats": "bigint"}, typed=["payment_metadata[seats]"]) == tuple(columns)
+    with pytest.raises(ConfigurationError) as caught:
+        fit_to_table(columns, {"seats": "text"}, typed=["payment_metadata[seats]"])
+    assert str(caught.value) == (
+        "types: 'payment_metadata[seats]' is to be bigint, but its column 'seats' holds text; name another column "
+        "through metadata, or load the report anew with refresh='drop_resources'."
+    )
+
+
+@pytest.mark.parametrize(
+    ("header", "readable"),
+    [
+        ("payment_metadata[orderId]", "payment_metadata_order_id"),
+        ("payment_metadata[HTTPCode2Go]", "payment_metadata_httpcode2_go"),
+        ("payment_metadata[ --x.Y-- ]", "payment_metadata_x_y"),
+        ("payment_metadata[日本]", "payment_metadata"),
+        ("日本", "column"),
+        ("2nd Column", "column_2nd_column"),
+        ("Net", "net"),
+        ("payment_metadata_order_id", "payment_metadata_order_id"),
+        ("a_0123abcd", "a_0123abcd"),
+        ("payment_metadata[" + "k" * 40 + "]", None),
+        ("x" * 80, "x" * 54),
+        ("tax_transaction_metadata[" + "AbcD" * 10 + "]", "tax_transaction_metadata_abc_dabc_dabc_dabc_dabc_dabc"),
+    ],
+)
+def test_hashed_names_word_for_word(header: str, readable: str | None) -> None:
+    digest = hashlib.sha256(header.encode()).hexdigest()[:8]
+    expected = "payment_metadata_" + "k" * 40 if readable is None else f"{readable}_{digest}"
+    assert column_name(header) == expected
+
+
+def test_names_of_headers() -> None:
+    assert split_metadata("payment_metadata[a]b]") == ("payment_metadata", "a]b")
+    assert split_metadata("payment_metadata[]") is None
+    assert split_metadata("payment_metadata[" + "a" * 41 + "]") is None
+    assert column_name("a_0123abcd", known=True) == "a_0123abcd"
+    assert is_normal("a" * 63)
+    assert not is_normal("a" * 64)
+
+
+def test_table_columns_word_for_word() -> None:
+    [found] = table_columns(["payment_metadata[a]"], None, names={}, types={})
+    assert found == TableColumn(
+        "payment_metadata[a]", "payment_metadata_a", "text", "Stripe's column payment_metadata[a]"
+    )
+    known = load_catalog().get("payouts.itemized.3")
+    assert known is not None
+    [net] = table_columns(["net"], known, names={}, types={"net": "text"})
+    assert (net.type, net.description) == ("text", known.column("net").description)  # type: ignore[union-attr]
+    with pytest.raises(ConfigurationError) as caught:
+        table_columns(["net", "m[a]"], None, names={"m[a]": "net"}, types={})
+    assert str(caught.value) == (
+        "metadata name 'net' for 'm[a]' is also the name of the column 'net'; choose another name."
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        table_columns(["m[a]"], None, names={"m[a]": "_account"}, types={})
+    assert str(caught.value) == (
+        "metadata name '_account' for 'm[a]' is also the name of a column that this package adds; choose another name."
+    )
+
+
+def test_types_word_for_word() -> None:
+    assert parse_type("decimal(38,38)", "x") == "decimal(38,38)"
+    assert parse_type("decimal(1,0)", "x") == "decimal(1,0)"
+    for plain in ("text", "bigint", "bool", "date", "timestamp", "timestamptz"):
+        assert parse_type(plain, "x") == plain
+    with pytest.raises(ConfigurationError) as caught:
+        parse_type("float", "report 'r': type of 'x':")
+    assert str(caught.value) == (
+        "report 'r': type of 'x': 'float' is no type; use one of text, bigint, bool, date, timestamp, timestamptz, "
+        "decimal, decimal(38,18)."
+    )

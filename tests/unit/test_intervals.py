@@ -183,3 +183,25 @@ def test_days_and_zones_parse() -> None:
     for name in ("Mars/Olympus", "", "../etc/passwd", "/etc/localtime"):
         with pytest.raises(ConfigurationError, match="timezone"):
             parse_zone(name)
+
+
+def test_spans() -> None:
+    early, middle, late = (datetime(2025, 1, day, 12, tzinfo=timezone.utc) for day in (1, 2, 3))
+    assert Span(early, middle).hull(None) == Span(early, middle)
+    assert Span(early, middle).hull(Span(middle, late)) == Span(early, late)
+    assert Span(middle, late).hull(Span(early, middle)) == Span(early, late)
+    assert Span(early, late).hull(Span(middle, middle)) == Span(early, late)
+    assert str(Span(early, late)) == "[2025-01-01T12:00:00Z, 2025-01-03T12:00:00Z)"
+
+
+def test_sentences() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_zone("Mars/Base")
+    assert str(caught.value) == (
+        "timezone 'Mars/Base' is no time zone; use an IANA name such as 'UTC' or 'America/New_York'."
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        parse_day("2025-1-1", "start_date")
+    assert str(caught.value) == (
+        "start_date '2025-1-1' is no calendar day; write it as YYYY-MM-DD, such as '2025-01-31'."
+    )
