@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from datetime import date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
@@ -205,3 +206,15 @@ def test_sentences() -> None:
     assert str(caught.value) == (
         "start_date '2025-1-1' is no calendar day; write it as YYYY-MM-DD, such as '2025-01-31'."
     )
+
+
+def test_the_machines_own_zone_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        start = start_of_day(date(2025, 1, 1), parse_zone("America/New_York"))
+        assert start.utcoffset() == timedelta(0)
+        assert str(Span(start, start)) == "[2025-01-01T05:00:00Z, 2025-01-01T05:00:00Z)"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
