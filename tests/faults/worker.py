@@ -229,7 +229,7 @@ def _watch(work: Work, stop: threading.Event) -> None:
     seen: set[str] = set()
     with work.sightings.open("a") as out, _reader(work) as read:
         known: dict[str, set[str]] = {}
-        while not stop.wait(0.002):
+        while not stop.wait(0.02):
             for report in work.schedule.reports:
                 table = report.replace(".", "_")
                 try:
