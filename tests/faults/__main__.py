@@ -8,7 +8,9 @@ python -m tests.faults --plant "no tombstone" --schedules 20   # does the harnes
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -42,6 +44,9 @@ def main() -> int:
         folder = asked.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stripe-reports-faults-")))
         postgres = stack.enter_context(postgres_server()) if asked.destination == "postgres" else None
         player = Player(processes(), folder, postgres, tuple(asked.plant))
+        # asked to end early, it still says what it has found
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        stack.enter_context(contextlib.suppress(KeyboardInterrupt))
         for seed in range(asked.seed, asked.seed + asked.schedules):
             played = player.play(make_schedule(seed, asked.destination, kills=asked.kills))
             total.update(
