@@ -78,7 +78,7 @@ class SyncProgress:
         if task_id is None:
             return
         interval = _days(event)
-        if event.kind == "loaded":
+        if event.kind in ("loaded", "skipped"):
             self._rows[key] += event.count
             self._progress.update(task_id, advance=1, rows=self._rows[key], description="")
         elif event.kind == "failed":

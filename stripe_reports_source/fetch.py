@@ -38,6 +38,11 @@ class CellRequest:
     account: str | None
     cell: Cell
 
+    @property
+    def title(self) -> str:
+        """What is asked for, in words: the interval, or the key of a report without one."""
+        return self.report.filters if self.report.keys else str(self.cell.span)
+
 
 @dataclass(frozen=True)
 class FetchedCell:
@@ -168,11 +173,13 @@ class CellFetcher:
 
     def _run_request(self, request: CellRequest, report: ResolvedReport, span: Span) -> RunRequest:
         offered = report.offered
-        interval = {} if report.snapshot else {"interval_start": unix(span.start)}
+        interval = {"interval_start": unix(span.start), "interval_end": unix(span.end)}
+        if report.known is not None:
+            interval = {name: value for name, value in interval.items() if report.known.accepts(name)}
         return RunRequest(
             account=request.account,
             report_type=offered.id,
-            parameters={**interval, "interval_end": unix(span.end), **report.parameters},
+            parameters={**interval, **report.parameters},
             available_end=offered.available.end,
             updated=offered.updated,
         )

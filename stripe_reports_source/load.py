@@ -77,9 +77,10 @@ def load_reports(
         try:
             for _ in range(SYNCS_AT_MOST):
                 infos += _load_packages(pipeline, source, scope)
-                if scope.session is None or History(pipeline).forks <= scope.session.forks:
+                crossed = scope.session is not None and not History(pipeline).forks <= scope.session.forks
+                if scope.session is None or not (crossed or scope.session.follow_up):
                     break
-                # another sync, which no lock kept out, has loaded meanwhile: the next round mends what crossed
+                # the next round mends what a sync without a lock has crossed, or runs reports for new payouts
                 scope.session.close()
                 scope.session = None
             if infos:

@@ -176,6 +176,17 @@ class ResolvedReport:
         return self.known is not None and self.known.shape == "snapshot"
 
     @property
+    def keys(self) -> tuple[str, ...]:
+        """The parameters that a run is made for instead of an interval, such as `payout`; empty for most reports."""
+        if self.known is None or self.known.shape != "keyed":
+            return ()
+        return tuple(name for name in self.known.required if name not in _MANAGED)
+
+    def for_key(self, key: Mapping[str, str]) -> ResolvedReport:
+        """A keyed report for one of its keys."""
+        return replace(self, parameters={**self.parameters, **key})
+
+    @property
     def decimal_separator(self) -> str:
         """The character that the file writes before decimal places, as the user's parameter says."""
         return "," if self.parameters.get("decimal_separator") in (",", "comma") else "."
@@ -189,10 +200,14 @@ class ResolvedReport:
     @property
     def grid_identity(self) -> str:
         """What makes cells comparable: cells of different grids, zones or filters overlap."""
+        if self.keys:
+            return self.report.base
         return "|".join(part for part in (self.report.base, self.filters, self.grid, self.zone.key) if part)
 
     def cell_key(self, account: str, first_day: date) -> str:
         """Identity of a cell in its table: what loading it again replaces."""
+        if self.keys:
+            return f"{account}|{self.report.base}|{self.filters}"
         return f"{account}|{self.grid_identity}|{first_day.isoformat()}"
 
 
@@ -295,7 +310,8 @@ def _choose_columns(
             have = ", ".join(known.metadata_prefixes) or "none"
             raise ConfigurationError(f"{where} has no metadata {prefix!r} (it has: {have}); leave {header!r} out.")
     defaults = known.default_columns if known and known.default_columns else offered.default_columns
-    if report.columns == "default" or (report.columns is None and not (known and known.columns)):
+    selectable = known is not None and bool(known.columns) and known.accepts("columns")
+    if report.columns == "default" or (report.columns is None and not selectable):
         if not metadata:
             return None
         if defaults is None:
@@ -320,15 +336,6 @@ def _check_parameters(parameters: Parameters, known: ReportType | None, where: s
         if not known.accepts(name):
             takes = sorted({*known.required, *known.optional} - set(_MANAGED))
             raise ConfigurationError(f"{where} takes no parameter {name!r}; it takes {', '.join(takes) or 'none'}.")
-    if known.shape == "keyed":
-        needs = ", ".join(name for name in known.required if name not in _MANAGED)
-        raise ConfigurationError(
-            f"{where} is run per {needs}, not per interval; load {_by_interval(known.base)!r} instead."
-        )
-
-
-def _by_interval(base: str) -> str:
-    return base.replace(".by_id", "")
 
 
 def _check_types(resolved: ResolvedReport, where: str) -> None:

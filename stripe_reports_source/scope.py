@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .sync import SyncSession
 
 EventKind = Literal[
-    "planned", "up_to_date", "running", "adopted", "downloading", "parsing", "fetched", "loaded", "failed"
+    "planned", "up_to_date", "running", "adopted", "downloading", "parsing", "fetched", "loaded", "skipped", "failed"
 ]
 
 

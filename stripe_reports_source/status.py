@@ -83,7 +83,7 @@ def _open_failures(runs: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     loaded: set[tuple[Any, Any]] = set()
     failures = []
     for run in runs:
-        interval = (run["account"], run["interval_start"] or run["interval_end"])
+        interval = (run["account"], run["interval_start"] or run["interval_end"] or run["parameters"])
         if run["error"] is None:
             loaded.add(interval)
         elif interval not in loaded:
@@ -91,7 +91,17 @@ def _open_failures(runs: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(failures)
 
 
-_RUN_COLUMNS = ("run_id", "report_type", "account", "interval_start", "interval_end", "status", "created", "error")
+_RUN_COLUMNS = (
+    "run_id",
+    "report_type",
+    "account",
+    "interval_start",
+    "interval_end",
+    "parameters",
+    "status",
+    "created",
+    "error",
+)
 
 
 def _runs(pipeline: Pipeline, table: str) -> list[dict[str, Any]]:

@@ -24,11 +24,12 @@ from .catalog import load_catalog
 from .client import StripeClient
 from .columns import TableColumn
 from .destinations import check_destination, exact_file_format
-from .errors import ConfigurationError, Failure, StripeReportsError
+from .errors import ConfigurationError, Failure, StripeError, StripeReportsError
 from .fetch import CellFailure, CellFetcher, CellRequest, FetchedCell
 from .hints import stored_type
 from .history import Fork, History
-from .intervals import ONE_SECOND, Span, cells, cuts_loaded, start_of_day, sync_window
+from .intervals import ONE_SECOND, Cell, Span, cells, cuts_loaded, day_of, start_of_day, sync_window
+from .keyed import keys_to_run, payouts_table
 from .objects import OfferedType
 from .pool import FetchPool, Lane
 from .report import Report, ResolvedReport, resolve
@@ -61,6 +62,9 @@ class SyncSession:
         if pipeline is not None:
             check_destination(pipeline)
         self.file_format = None if pipeline is None else exact_file_format(pipeline)
+        self._pipeline = pipeline
+        self._tables = {report.table for report in settings.reports}
+        self._followed: set[str | None] = set()
         self._history = None if pipeline is None else History(pipeline)
         self.settings = settings
         self.scope = scope
@@ -91,6 +95,11 @@ class SyncSession:
     def forks(self) -> frozenset[Fork]:
         """The forks in the pipeline's history that this sync knows of."""
         return self._history.forks if self._history else frozenset()
+
+    @property
+    def follow_up(self) -> bool:
+        """True when payouts were loaded for which another report of this sync is to be run now."""
+        return not self._followed.isdisjoint(self.columns)
 
     def notify(self, event: Event) -> None:
         """Tell whoever watches."""
@@ -141,6 +150,8 @@ class SyncSession:
             logger.warning("%s: goes on as %s from here on", known["report_type"], resolved.offered.id)
         loaded = Span(known["loaded_from"], known["loaded_to"]) if known else None
         available = resolved.offered.available
+        if resolved.keys:
+            return self._keyed_lane(resolved, key, label, window)
         if window is not None:
             planned = window.clamp(available)
             if window.end > available.end:
@@ -157,6 +168,18 @@ class SyncSession:
             for cell in cells(planned, resolved.grid, resolved.zone)
         ]
         jobs = _whole_cells(jobs, loaded, backfill=window is not None)
+        self.notify(_event("planned" if jobs else "up_to_date", resolved, key, count=len(jobs)))
+        return LaneSync(key, resolved, jobs, window is not None, len(jobs))
+
+    def _keyed_lane(self, resolved: ResolvedReport, key: str, label: str, window: Span | None) -> LaneSync:
+        """A lane of a report that is run per payout: one cell for each, as of Stripe's present data."""
+        available = resolved.offered.available
+        cell = Cell(day_of(available.end, resolved.zone), available, available)
+        jobs = [
+            CellRequest(resolved.for_key(one), self.settings.account, self.settings.stripe_account, cell)
+            for one in keys_to_run(resolved, self._pipeline, label, window, self._tables)
+        ]
+        self._followed.add(payouts_table(resolved))
         self.notify(_event("planned" if jobs else "up_to_date", resolved, key, count=len(jobs)))
         return LaneSync(key, resolved, jobs, window is not None, len(jobs))
 
@@ -212,13 +235,14 @@ class SyncSession:
         return outcome.error if isinstance(outcome.error, CellFailure) else outcome.result
 
     def release(self, lane: LaneSync, fetched: FetchedCell | None) -> None:
-        """Free a cell's slot and disk space. Without a cell the lane has failed: the rest of it is dropped."""
+        """Free a cell's slot and disk space. Without a cell it has failed, and so has the rest of its lane."""
         pool, started = self._started(lane)
-        if fetched is None:
+        if fetched is None and not lane.resolved.keys:
             lane.left = 0
             pool.cancel(started)
         else:
             lane.left -= 1
+        if fetched is not None:
             _remove(fetched)
         pool.release(started)
 
@@ -239,6 +263,11 @@ class SyncSession:
         Raises:
             StripeReportsError: without a scope.
         """
+        if request.report.keys and isinstance(failure.error, StripeError) and failure.error.http_status in (400, 404):
+            # manual and instant payouts never have such a report, automatic ones only some time after they are made
+            logger.warning("%s %s: no report (yet): %s", request.report.offered.id, request.title, failure.error)
+            self.notify(_event("skipped", lane.resolved, lane.key, message=str(failure.error)))
+            return
         row = failed_run_row(request, failure)
         if row:
             self.run_rows.append(row)
@@ -246,7 +275,7 @@ class SyncSession:
         failed = Failure(
             report=lane.resolved.offered.id,
             account=lane.key,
-            interval=str(request.cell.span),
+            interval=request.title,
             run_id=run_id,
             error=failure.error,
             remedy=getattr(failure.error, "remedy", StripeReportsError.remedy),

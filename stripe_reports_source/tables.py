@@ -62,7 +62,7 @@ def _constants(fetched: FetchedCell, load_id: str | None) -> dict[str, str | dat
         "_account": request.account or request.label,
         "_report_type": request.report.offered.id,
         "_report_run_id": fetched.obtained.run.id,
-        "_interval_start": None if request.report.snapshot else fetched.span.start,
+        "_interval_start": None if request.report.snapshot or request.report.keys else fetched.span.start,
         "_interval_end": fetched.span.end,
         "_interval_key": cell_key(fetched),
         "_dlt_load_id": load_id,

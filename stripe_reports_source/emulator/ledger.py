@@ -112,7 +112,7 @@ class Ledger:
     """See the module. `transactions` is in order of creation and holds everything but payouts."""
 
     def __init__(self, seed: int, scale: float, first_day: date) -> None:
-        self._seed = seed
+        self.seed = self._seed = seed
         self._scale = scale
         self._next_day = first_day
         self._first_day = first_day

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from ..catalog import ReportType
+from .generic import generic_rows
 from .itemized import ItemizedRow, Value, itemized_value, major, tax_value
 from .ledger import Ledger, Payout, TaxLine, Transaction, reversal_of
 
@@ -29,22 +31,31 @@ class Query:
     known_until: datetime
     currency: str | None = None
     category: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """The parameters that only some reports take, such as `payout` and `connected_account`."""
 
     def holds(self, instant: datetime) -> bool:
         """True inside the half-open interval."""
         return (self.start is None or self.start <= instant) and instant < self.end
 
 
-def rows(ledger: Ledger, query: Query) -> Iterator[tuple[Value, ...]]:
-    """The rows of a report, in Stripe's order, with the values of `query.columns`."""
-    base = query.report_type.base
-    if base not in _REPORTS:
-        raise KeyError(base)
-    yield from _REPORTS[base](ledger, query)
+def rows(ledger: Ledger, query: Query, accounts: Sequence[str] = ()) -> Iterator[tuple[Value, ...]]:
+    """The rows of a report, in Stripe's order, with the values of `query.columns`.
+
+    Args:
+        ledger: the business.
+        query: what is asked for.
+        accounts: the platform's connected accounts.
+    """
+    if computable(query.report_type):
+        yield from _REPORTS[query.report_type.base](ledger, query)
+        return
+    for row in generic_rows(ledger.seed, query, accounts):
+        yield tuple(_in_zone(value, name, query) for name, value in zip(query.columns, row, strict=True))
 
 
 def computable(report_type: ReportType) -> bool:
-    """True for report types that the emulator can compute: known columns, and a report it has code for."""
+    """True for report types that follow from the ledger: known columns, and a report there is code for."""
     return report_type.columns_complete and report_type.base in _REPORTS
 
 
@@ -59,6 +70,13 @@ def _payout_reconciliation(ledger: Ledger, query: Query) -> Iterator[tuple[Value
     for payout, one in _settled(ledger, query):
         if _chosen(one, query):
             yield _itemized(ItemizedRow(one, payout), query)
+
+
+def _by_payout(ledger: Ledger, query: Query) -> Iterator[tuple[Value, ...]]:
+    for payout in ledger.payouts:
+        if payout.id == query.extra["payout"]:
+            for one in payout.settles:
+                yield _itemized(ItemizedRow(one, payout), query)
 
 
 def _ending_balance(ledger: Ledger, query: Query) -> Iterator[tuple[Value, ...]]:
@@ -232,6 +250,7 @@ _REPORTS: Mapping[str, Report] = {
     "payouts.itemized": _payouts_itemized,
     "payouts.summary": _summary(lambda ledger, query: [one for _, one in _payout_transactions(ledger, query)], -1),
     "payout_reconciliation.itemized": _payout_reconciliation,
+    "payout_reconciliation.by_id.itemized": _by_payout,
     "payout_reconciliation.summary": _summary(lambda ledger, query: [one for _, one in _settled(ledger, query)], 1),
     "ending_balance_reconciliation.itemized": _ending_balance,
     "ending_balance_reconciliation.summary": _summary(lambda ledger, query: _unsettled(ledger, query.end), 1),

@@ -96,20 +96,21 @@ class Emulator:
         self.service.release_stuck()
 
     def truth(
-        self, report_type: str, start: datetime | None, end: datetime, **parameters: Any
+        self, report_type: str, start: datetime | None, end: datetime | None, **parameters: Any
     ) -> list[tuple[Value, ...]]:
         """What a report says now, as values, without HTTP or CSV.
 
         Args:
             report_type: exact id.
             start: None for snapshot reports.
-            end: exclusive.
-            parameters: `timezone`, `currency`, `reporting_category`, `columns`.
+            end: exclusive; None for reports that take no interval.
+            parameters: `timezone`, `currency`, `reporting_category`, `columns`, `payout`, ...
         """
-        interval = {"interval_end": int(end.timestamp())}
+        interval = {} if end is None else {"interval_end": int(end.timestamp())}
         if start is not None:
             interval["interval_start"] = int(start.timestamp())
-        return list(rows(self.ledger, self.service.query(report_type, {**interval, **parameters})))
+        query = self.service.query(report_type, {**interval, **parameters})
+        return list(rows(self.ledger, query, self.settings.connected_accounts))
 
     async def serve(self, started: threading.Event) -> None:
         """Serve until `stop`; sets `started` when the addresses are known, or could not be had."""

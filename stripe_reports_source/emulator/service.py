@@ -62,7 +62,8 @@ class StripeService:
         self._clock = settings.first_clock
         self._ticking_since = time.monotonic()
         self._folder = tempfile.TemporaryDirectory(prefix="stripe-emulator-", ignore_cleanup_errors=True)
-        offered = [one for one in load_catalog() if computable(one)]
+        keyless = [one for one in load_catalog() if one.shape != "keyed"]
+        offered = list(load_catalog()) if settings.all_types else [one for one in keyless if computable(one)]
         if settings.offered is not None:
             offered = [one for one in offered if one.id in settings.offered]
         self._types = {one.id: one for one in offered}
@@ -144,7 +145,8 @@ class StripeService:
     def list_types(self, live: bool) -> list[dict[str, Any]]:
         """All report types."""
         with self._lock:
-            return [self._type_object(one, live) for one in self._types.values()]
+            hidden = () if live else self.settings.live_only
+            return [self._type_object(one, live) for one in self._types.values() if one.id not in hidden]
 
     def get_type(self, name: str, live: bool) -> dict[str, Any]:
         """One report type."""
@@ -180,7 +182,15 @@ class StripeService:
                     400, "Missing required param: report_type.", param="report_type", code="parameter_missing"
                 )
             known = self._type(report_type, live)
+            if parameters.get("connected_account") in self.settings.revoked_accounts:
+                account = parameters["connected_account"]
+                raise ApiError(  # unverified text
+                    403,
+                    f"The account '{account}' is not connected to your platform or access to it has been revoked.",
+                    code="account_invalid",
+                )
             query = self._checked(known, parameters)
+            self._check_payout(known, parameters)
             run = self._start(known, parameters, query, scope, live, fault)
             if key is not None:
                 self._keys[scope, key] = (fingerprint, run, self._unix())
@@ -234,6 +244,15 @@ class StripeService:
         available = Span(*self._availability[known.id])
         return checked_query(known, parameters, available, edges=self.settings.interval_edges)
 
+    def _check_payout(self, known: ReportType, parameters: Parameters) -> None:
+        payout, end = parameters.get("payout"), self._availability[known.id][1]
+        if payout is None or known.base.startswith("connected_account_"):
+            return
+        if not any(one.id == payout and one.effective < end for one in self.ledger.payouts):
+            raise ApiError(  # unverified text; that such payouts have no report is known
+                400, f"The payout {payout} cannot be reconciled (yet).", param="parameters[payout]"
+            )
+
     def _type(self, name: str, live: bool) -> ReportType:
         known = self._types.get(name)
         if known is None:
@@ -249,7 +268,8 @@ class StripeService:
         file = Path(self._folder.name) / f"{number}.csv"
         with file.open("wb") as out:
             # the values that Stripe takes for decimal_separator are not documented; the characters themselves are taken
-            write_csv(out, query.columns, rows(self.ledger, query), str(parameters.get("decimal_separator", ".")))
+            separator = str(parameters.get("decimal_separator", "."))
+            write_csv(out, query.columns, rows(self.ledger, query, self.settings.connected_accounts), separator)
         failed = fault is not None and fault.action == "run_failed"
         run = Run(
             id=f"frr_{hashlib.sha256(f'{self.settings.seed}|{number}|{scope}'.encode()).hexdigest()[:24]}",

@@ -21,8 +21,11 @@ class EmulatorSettings:
         run_delay: seconds a run stays pending, in real time.
         pending_polls: how often a run is seen pending before it can be seen finished, whatever the time.
         live_keys, test_keys, powerless_keys: API keys; the last are valid but may do nothing.
-        offered: report type ids the account has; None is all the emulator can compute.
-        live_only: report type ids that refuse a test key.
+        offered: report type ids the account has; None is all that follow from the ledger.
+        all_types: offer every report type of the catalogue; those without a business behind them have made-up rows.
+        connected_accounts: the platform's accounts.
+        revoked_accounts: accounts that have left the platform: runs for them are refused.
+        live_only: report type ids that a test key is not offered.
         host, api_port, files_port, control_port: addresses; port 0 is any free one.
     """
 
@@ -38,6 +41,9 @@ class EmulatorSettings:
     test_keys: tuple[str, ...] = ("rk_test_demo",)
     powerless_keys: tuple[str, ...] = ("rk_live_none",)
     offered: tuple[str, ...] | None = None
+    all_types: bool = False
+    connected_accounts: tuple[str, ...] = ("acct_emulated1", "acct_emulated2", "acct_emulated3")
+    revoked_accounts: tuple[str, ...] = ()
     live_only: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     api_port: int = 0

@@ -14,10 +14,12 @@ from zoneinfo import ZoneInfo, available_timezones
 from ..catalog import ReportType
 from ..columns import split_metadata
 from ..intervals import ONE_SECOND, Span
+from .generic import columns_of
 from .ledger import CURRENCIES
 from .reports import Query
 
 Parameters = dict[str, Any]
+_KEYS = ("payout", "connected_account", "connected_accounts", "customer", "invoice", "invoice_line_item")
 
 
 class ApiError(Exception):
@@ -41,7 +43,7 @@ class ApiError(Exception):
 
 def default_columns(known: ReportType) -> Sequence[str]:
     """The columns of a run that names none."""
-    return known.default_columns or [column.name for column in known.columns]
+    return known.default_columns or columns_of(known)
 
 
 def checked_query(known: ReportType, parameters: Parameters, available: Span, *, edges: bool) -> Query:
@@ -73,10 +75,9 @@ def checked_query(known: ReportType, parameters: Parameters, available: Span, *,
                 code="parameter_missing",
             )
     start = _instant(parameters, "interval_start")
-    end = _instant(parameters, "interval_end")
-    if end is None:
-        raise ApiError(400, "Missing required param: parameters[interval_end].", param="parameters[interval_end]")
-    _check_interval(known, start, end, available, edges)
+    end = _instant(parameters, "interval_end") or available.end
+    if known.accepts("interval_end"):
+        _check_interval(known, start, end, available, edges)
     zone = str(parameters.get("timezone", "Etc/UTC"))
     if zone not in available_timezones():
         raise ApiError(400, f"Invalid timezone: {zone}", param="parameters[timezone]")  # unverified text
@@ -86,7 +87,7 @@ def checked_query(known: ReportType, parameters: Parameters, available: Span, *,
     columns = parameters.get("columns") or default_columns(known)
     for name in columns:
         metadata = split_metadata(name)
-        if known.column(name) is None and (metadata is None or metadata[0] not in known.metadata_prefixes):
+        if name not in columns_of(known) and (metadata is None or metadata[0] not in known.metadata_prefixes):
             # unverified text; that such columns get a 400 is known
             raise ApiError(400, f"Invalid column `{name}` for the report type {known.id}.", param="parameters[columns]")
     return Query(
@@ -98,6 +99,7 @@ def checked_query(known: ReportType, parameters: Parameters, available: Span, *,
         available.end,
         currency,
         parameters.get("reporting_category"),
+        {name: value for name, value in parameters.items() if name in _KEYS},
     )
 
 

@@ -94,7 +94,7 @@ def test_cell_keys_tell_accounts_grids_zones_and_filters_apart() -> None:
         (Report("balance.summary", metadata=["payment_metadata[a]"]), "no metadata 'payment_metadata'"),
         (Report("balance.summary", parameters={"payout": "po_1"}), "no parameter 'payout'; it takes currency"),
         (Report("balance.summary", columns=["currency"], types={"net": "text"}), "types names 'net'"),
-        (Report("payout_reconciliation.by_id.itemized", parameters={"payout": "po_1"}), "run per payout"),
+        (Report("payout_reconciliation.by_id.itemized", parameters={"invoice": "in_1"}), "no parameter 'invoice'"),
         (
             Report("payout_reconciliation.itemized", metadata={"payment_metadata[a]": "net"}),
             "'net' for 'payment_metadata\\[a\\]' is also the name of the column 'net'",
