@@ -18,6 +18,7 @@ from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.extract import DltSource
 from rich.console import Console
 
+from .catalog import ReportType, load_catalog, split_id
 from .console import SyncProgress, show_table
 from .errors import StripeReportsError
 from .load import Loaded, load_reports, own_error
@@ -159,31 +160,55 @@ def demo(database: Path) -> None:
 
 
 @cli.command()
+@click.option(
+    "--all", "everything", is_flag=True, help="Every report type that the catalogue knows; asks Stripe nothing."
+)
 @_plain_errors
-def types() -> None:
+def types(everything: bool) -> None:
     """List the report types that the key can run, and how far their data reaches."""
-    from .catalog import load_catalog, split_id
-
     catalog = load_catalog()
+    console = Console()
+    if everything:
+        newest = [catalog.versions(base)[-1] for base in catalog.bases()]
+        found = [[one.family, one.base, one.version, _SHAPES[one.shape], known_columns(one), one.row] for one in newest]
+        columns = ["family", "report", "newest", "run per", "known columns", "one row is"]
+        show_table(console, "Report types in the catalogue", columns, sorted(found))
+        return
+    offered = _offered()
     rows = []
-    for one in _offered():
+    for one in offered:
         known = catalog.get(one["id"])
-        newest = catalog.versions(split_id(one["id"])[0])
-        columns = "unknown" if known is None or not known.columns else str(len(known.columns))
-        if known is not None and known.columns and not known.columns_complete:
-            columns += ", not all"
+        versions = catalog.versions(split_id(one["id"])[0])
         rows.append(
             [
                 one["id"],
                 one["data_available_start"],
                 one["data_available_end"],
-                columns,
-                newest[-1].id.rpartition(".")[2] if newest else "-",
+                _SHAPES[known.shape] if known else "interval",
+                known_columns(known),
+                str(versions[-1].version) if versions else "-",
                 "live" if one["livemode"] else "test",
             ]
         )
-    columns_shown = ["report type", "data from", "data to (UTC)", "known columns", "newest known version", "mode"]
-    show_table(Console(), "Report types of this key", columns_shown, sorted(rows))
+    columns = ["report type", "data from", "data to (UTC)", "run per", "known columns", "newest known", "mode"]
+    show_table(console, "Report types of this key", columns, sorted(rows))
+    lacking = sorted(set(catalog.bases()) - {split_id(one["id"])[0] for one in offered})
+    if lacking:
+        why = "a live key or" if any(not one["livemode"] for one in offered) else "Connect or"
+        text = f"Not offered to this key (they may need {why} another Stripe product): {', '.join(lacking)}"
+        console.print(text, highlight=False, markup=False)
+
+
+_SHAPES = {"interval": "interval", "snapshot": "instant", "keyed": "payout"}
+
+
+def known_columns(known: ReportType | None) -> str:
+    """How many columns the catalogue knows of a report type, in words."""
+    if known is None:
+        return "type not known"
+    if not known.columns:
+        return "none"
+    return f"{len(known.columns)}{'' if known.columns_complete else ', not all'}"
 
 
 @cli.command()

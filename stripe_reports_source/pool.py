@@ -2,8 +2,9 @@
 
 In: jobs, each in the lane of one report of one account. Out: their outcomes, lane by lane in the order of
 submission. A slot is held from the start of a job until its outcome is released, so slots bound both the runs
-in flight at Stripe and the files on disk. Lanes with the least in flight go first, and a lane's jobs start in
-order, so every lane that holds slots holds one for the outcome it gives out next: no deadlock.
+in flight at Stripe and the files on disk; but as long as the finished outcomes that wait are small in all, they hold
+none, and Stripe is kept busy while a package is loaded. Lanes with the least in flight go first, and a lane's jobs
+start in order, so every lane that holds slots holds one for the outcome it gives out next: no deadlock.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Outcome(Generic[J, R]):
     finished: bool = False
     result: R | None = None
     error: Exception | None = None
+    bytes: int = 0
 
 
 class Lane(Generic[J, R]):
@@ -39,6 +41,8 @@ class Lane(Generic[J, R]):
         self.queued: deque[J] = deque()
         self.started: deque[Outcome[J, R]] = deque()
         self.slots = 0
+        self.running = 0
+        self.taken_bytes = 0
         self.cancelled = False
 
     @property
@@ -50,10 +54,21 @@ class Lane(Generic[J, R]):
 class FetchPool(Generic[J, R]):
     """See the module. `work` runs in daemon threads; `discard` gets results that nobody takes."""
 
-    def __init__(self, size: int, work: Callable[[J], R], discard: Callable[[R], None]) -> None:
+    def __init__(
+        self,
+        size: int,
+        work: Callable[[J], R],
+        discard: Callable[[R], None],
+        *,
+        bytes_of: Callable[[R], int] = lambda result: 0,
+        spare_bytes: int = 0,
+    ) -> None:
         self._work = work
         self._discard = discard
         self._size = size
+        self._bytes_of = bytes_of
+        self._spare_bytes = spare_bytes
+        self._waiting_bytes = 0
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._lanes: list[Lane[J, R]] = []
@@ -85,12 +100,18 @@ class FetchPool(Generic[J, R]):
     def take(self, lane: Lane[J, R]) -> Outcome[J, R] | None:
         """The lane's next outcome in order, None while it is not done. Call `release` when through with it."""
         with self._changed:
-            return lane.started.popleft() if lane.ready else None
+            if not lane.ready:
+                return None
+            outcome = lane.started.popleft()
+            lane.taken_bytes = outcome.bytes
+            return outcome
 
     def release(self, lane: Lane[J, R]) -> None:
         """Give back the slot of the outcome taken last."""
         with self._changed:
             lane.slots -= 1
+            self._waiting_bytes -= lane.taken_bytes
+            lane.taken_bytes = 0
             self._changed.notify_all()
 
     def cancel(self, lane: Lane[J, R]) -> None:
@@ -101,6 +122,7 @@ class FetchPool(Generic[J, R]):
             finished = [outcome for outcome in lane.started if outcome.finished]
             lane.started = deque(outcome for outcome in lane.started if not outcome.finished)
             lane.slots -= len(finished)
+            self._waiting_bytes -= sum(outcome.bytes for outcome in finished)
             self._changed.notify_all()
         self._throw_away(finished)
 
@@ -129,24 +151,31 @@ class FetchPool(Generic[J, R]):
                 outcome: Outcome[J, R] = Outcome(lane.queued.popleft())
                 lane.started.append(outcome)
                 lane.slots += 1
+                lane.running += 1
             try:
                 outcome.result = self._work(outcome.job)
+                outcome.bytes = self._bytes_of(outcome.result)
             except Stopped:
                 return
             except Exception as error:
                 outcome.error = error
             with self._changed:
                 outcome.finished = True
+                lane.running -= 1
+                self._waiting_bytes += outcome.bytes
                 cancelled = lane.cancelled
                 if cancelled:
                     lane.started.remove(outcome)
                     lane.slots -= 1
+                    self._waiting_bytes -= outcome.bytes
                 self._changed.notify_all()
             if cancelled:
                 self._throw_away([outcome])
 
     def _next_lane(self) -> Lane[J, R] | None:
-        if self._stop.is_set() or sum(lane.slots for lane in self._lanes) >= self._size:
+        if self._stop.is_set() or sum(lane.running for lane in self._lanes) >= self._size:
+            return None
+        if self._waiting_bytes >= self._spare_bytes and sum(lane.slots for lane in self._lanes) >= self._size:
             return None
         return min((lane for lane in self._lanes if lane.queued), key=lambda lane: lane.slots, default=None)
 

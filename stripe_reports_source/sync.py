@@ -39,6 +39,8 @@ from .settings import Settings
 
 logger = logging.getLogger(__name__)
 
+SPARE_BYTES = 128 << 20
+"""Result files that may wait for a load package beyond one per slot, in all: small runs go on while dlt loads."""
 CLOSE_PATIENCE = 0.3
 """Seconds to wait for workers at the end: a request that hangs must not hold up Ctrl-C."""
 
@@ -343,7 +345,13 @@ class SyncSession:
         self._folder = tempfile.TemporaryDirectory(prefix="stripe-reports-", ignore_cleanup_errors=True)
         folder = Path(self._folder.name)
         fetcher = CellFetcher(self._client, runner, folder, self._on_stage)
-        return FetchPool(self.settings.max_concurrent_runs, fetcher.fetch, _remove)
+        return FetchPool(
+            self.settings.max_concurrent_runs,
+            fetcher.fetch,
+            _remove,
+            bytes_of=lambda fetched: fetched.file.bytes,
+            spare_bytes=SPARE_BYTES,
+        )
 
     def _on_stage(self, request: CellRequest, stage: EventKind, run_id: str | None) -> None:
         logger.info("%s %s: %s %s", request.report.offered.id, request.cell.span, stage, run_id or "")

@@ -52,7 +52,7 @@ def test_types(run: Run) -> None:
     result = run("types")
     assert result.exit_code == 0
     assert re.search(
-        r"payout_reconciliation\.itemized\.5 +2025-01-01 00:00 +2025-03-10 12:00 +68 +7 +live", result.output
+        r"payout_reconciliation\.itemized\.5 +2025-01-01 00:00 +2025-03-10 12:00 +interval +\d+ +7 +live", result.output
     )
 
 
@@ -72,6 +72,17 @@ def test_sync_status_backfill(run: Run, emulator: Emulator, tmp_path: Path) -> N
     backfill = run("backfill", "balance.summary", "--start-date", "2025-01-01", "--end-date", "2025-02-01")
     assert "Loaded 1 intervals" in backfill.output
     assert count(tmp_path, "balance_summary") > rows
+
+
+def test_types_of_a_key_and_of_the_catalogue(run: Run, emulator: Emulator) -> None:
+    offered = run("types").output
+    assert re.search(r"payouts\.itemized\.3 +2025-01-01 00:00 +2025-03-10 12:00 +interval +\d+ +5 +live", offered)
+    assert "Not offered to this key (they may need Connect or another Stripe product): all_fees." in offered
+    asked = len(emulator.requests)
+    everything = run("types", "--all").output
+    assert re.search(r"payout_reconciliation +payout_reconciliation\.by_id\.itemized +4 +payout +48", everything)
+    assert re.search(r"apps_analytics +apps\.churn_rate +1 +interval +none", everything)
+    assert len(emulator.requests) == asked
 
 
 def test_metadata_and_default_columns(run: Run, tmp_path: Path) -> None:

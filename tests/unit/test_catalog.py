@@ -6,6 +6,7 @@ import json
 from importlib.resources import files
 
 import pytest
+from stripe.params.reporting._report_run_create_params import ReportRunCreateParamsParameters
 
 from stripe_reports_source.catalog import Catalog, ReportType, load_catalog, split_id
 from stripe_reports_source.columns import is_normal, parse_type
@@ -47,6 +48,13 @@ def test_report_zone_times_exist_only_where_there_is_a_zone(known: ReportType) -
         if column.name in ("automatic_payout_effective_at", "payout_reversed_at", "created", "available_on"):
             assert column.type == ("timestamp" if known.accepts("timezone") else "timestamptz"), column
             assert ("UTC" in column.description) is (column.type == "timestamptz")
+
+
+def test_parameters_are_those_of_stripes_openapi_description() -> None:
+    """Stripe's SDK is made from it."""
+    assert set(ReportRunCreateParamsParameters.__annotations__) <= PARAMETERS
+    used = {name for one in CATALOG for name in (*one.required, *one.optional)}
+    assert used == PARAMETERS
 
 
 def test_versions_and_shapes() -> None:

@@ -101,3 +101,21 @@ def test_closing_wakes_sleepers() -> None:
     assert asleep.wait(10)
     pool.close(10)
     assert not any(thread.name.startswith("stripe-reports-") for thread in threading.enumerate())
+
+
+def test_small_outcomes_that_wait_hold_no_slot() -> None:
+    started = threading.Semaphore(0)
+
+    def work(job: int) -> int:
+        started.release()
+        return job
+
+    pool: FetchPool[int, int] = FetchPool(2, work, lambda result: None, bytes_of=lambda result: 10, spare_bytes=35)
+    lane = pool.lane(list(range(12)))
+    for _ in range(4):  # the fourth makes 40 bytes, which is more than may wait
+        assert started.acquire(timeout=10)
+    while sum(outcome.finished for outcome in list(lane.started)) < 4:
+        pool.wait(1)
+    assert not started.acquire(timeout=0)
+    assert [one.job for one in take_all(pool, lane, 12)] == list(range(12))
+    pool.close(1)
