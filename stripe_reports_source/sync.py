@@ -11,10 +11,9 @@ import tempfile
 import time
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import dlt
 from dlt import Pipeline
@@ -24,13 +23,14 @@ from .catalog import load_catalog
 from .client import StripeClient
 from .columns import TableColumn
 from .destinations import check_destination, exact_file_format
-from .errors import ConfigurationError, Failure, StripeError, StripeReportsError
+from .errors import Failure, StripeError, StripeReportsError
 from .fetch import CellFailure, CellFetcher, CellRequest, FetchedCell
 from .hints import stored_type
 from .history import Fork, History
-from .intervals import ONE_SECOND, Cell, Span, cells, cuts_loaded, day_of, start_of_day, sync_window
+from .intervals import ONE_SECOND, Cell, Span, cells, day_of, sync_window
 from .keyed import keys_to_run, payouts_table
 from .objects import OfferedType
+from .planning import first_instant, refuse_other_grid, whole_cells
 from .pool import FetchPool, Lane
 from .report import Report, ResolvedReport, resolve
 from .runs import RunBook, Runner
@@ -147,7 +147,7 @@ class SyncSession:
         label = settings.stripe_account or settings.account
         key = f"{label}/{connected}" if connected else label
         known: Mapping[str, Any] = state.get(key, {})
-        _refuse_other_grid(resolved, known)
+        refuse_other_grid(resolved, known)
         if known.get("report_type", resolved.offered.id) != resolved.offered.id:
             logger.warning("%s: goes on as %s from here on", known["report_type"], resolved.offered.id)
         loaded = Span(known["loaded_from"], known["loaded_to"]) if known else None
@@ -169,7 +169,7 @@ class SyncSession:
             CellRequest(resolved, settings.account, settings.stripe_account, cell)
             for cell in cells(planned, resolved.grid, resolved.zone)
         ]
-        jobs = _whole_cells(jobs, loaded, backfill=window is not None)
+        jobs = whole_cells(jobs, loaded, backfill=window is not None)
         self.notify(_event("planned" if jobs else "up_to_date", resolved, key, count=len(jobs)))
         return LaneSync(key, resolved, jobs, window is not None, len(jobs))
 
@@ -198,7 +198,7 @@ class SyncSession:
         available = resolved.offered.available
         # a cursor without a lane of this account belongs to another account's history
         since = (cursor or known.get("cursor")) if known else None
-        first = _first_instant(self.settings.start_date, resolved.zone)
+        first = first_instant(self.settings.start_date, resolved.zone)
         if since is not None:
             first = known["loaded_from"]
             again = self._replaced_by_others(resolved.report.table, key, known)
@@ -362,41 +362,6 @@ class SyncSession:
             time.sleep(seconds)
         else:
             self._pool.sleep(seconds)
-
-
-def _first_instant(start_date: date | None, zone: ZoneInfo) -> datetime | None:
-    return None if start_date is None else start_of_day(start_date, zone)
-
-
-def _refuse_other_grid(resolved: ResolvedReport, known: Mapping[str, Any]) -> None:
-    if known and known["grid"] != resolved.grid_identity:
-        raise ConfigurationError(
-            f"report {resolved.offered.id!r}: table {resolved.report.table!r} holds cells of {known['grid']!r}, and "
-            f"cells of {resolved.grid_identity!r} would overlap them. Keep interval, timezone and parameters as they "
-            "were, set another table_name, or load the report anew with refresh='drop_resources'."
-        )
-
-
-def _whole_cells(jobs: list[CellRequest], loaded: Span | None, *, backfill: bool) -> list[CellRequest]:
-    """Leave out, or refuse, cells whose replacement would drop rows that are loaded."""
-    kept = []
-    for job in jobs:
-        if loaded is None or not cuts_loaded(job.cell, loaded):
-            kept.append(job)
-            continue
-        if not backfill and job.cell.span.end <= loaded.end:
-            logger.warning(
-                "%s: Stripe no longer has all of %s; it stays as it is loaded",
-                job.report.offered.id,
-                job.cell.whole,
-            )
-            continue
-        raise ConfigurationError(
-            f"report {job.report.offered.id!r}: loading {job.cell.span} would replace the whole {job.report.grid} cell "
-            f"{job.cell.whole}, of which more is loaded. Let start_date and end_date be the first day of a "
-            f"{job.report.grid}."
-        )
-    return kept
 
 
 def _remove(fetched: FetchedCell) -> None:

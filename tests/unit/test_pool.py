@@ -110,7 +110,7 @@ def test_small_outcomes_that_wait_hold_no_slot() -> None:
         started.release()
         return job
 
-    pool: FetchPool[int, int] = FetchPool(2, work, lambda result: None, bytes_of=lambda result: 10, spare_bytes=35)
+    pool: FetchPool[int, int] = FetchPool(1, work, lambda result: None, bytes_of=lambda result: 10, spare_bytes=35)
     lane = pool.lane(list(range(12)))
     for _ in range(4):  # the fourth makes 40 bytes, which is more than may wait
         assert started.acquire(timeout=10)

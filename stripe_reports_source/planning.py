@@ -1,0 +1,60 @@
+"""What may be planned beside what is loaded already: no overlapping cells, no rows dropped. Pure.
+
+In: cells that are to be run, and what a lane's state says is loaded. Out: the cells that may be run, or a refusal.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from .errors import ConfigurationError
+from .fetch import CellRequest
+from .intervals import Span, cuts_loaded, start_of_day
+from .report import ResolvedReport
+
+logger = logging.getLogger(__name__)
+
+
+def first_instant(start_date: date | None, zone: ZoneInfo) -> datetime | None:
+    """The instant at which the user's first day begins."""
+    return None if start_date is None else start_of_day(start_date, zone)
+
+
+def refuse_other_grid(resolved: ResolvedReport, known: Mapping[str, Any]) -> None:
+    """Refuse cells that would overlap those a table has: another grid, zone or filter than `known` says.
+
+    Raises:
+        ConfigurationError: with what to do instead.
+    """
+    if known and known["grid"] != resolved.grid_identity:
+        raise ConfigurationError(
+            f"report {resolved.offered.id!r}: table {resolved.report.table!r} holds cells of {known['grid']!r}, and "
+            f"cells of {resolved.grid_identity!r} would overlap them. Keep interval, timezone and parameters as they "
+            "were, set another table_name, or load the report anew with refresh='drop_resources'."
+        )
+
+
+def whole_cells(jobs: list[CellRequest], loaded: Span | None, *, backfill: bool) -> list[CellRequest]:
+    """Leave out, or refuse, cells whose replacement would drop rows that are loaded."""
+    kept = []
+    for job in jobs:
+        if loaded is None or not cuts_loaded(job.cell, loaded):
+            kept.append(job)
+            continue
+        if not backfill and job.cell.span.end <= loaded.end:
+            logger.warning(
+                "%s: Stripe no longer has all of %s; it stays as it is loaded",
+                job.report.offered.id,
+                job.cell.whole,
+            )
+            continue
+        raise ConfigurationError(
+            f"report {job.report.offered.id!r}: loading {job.cell.span} would replace the whole {job.report.grid} cell "
+            f"{job.cell.whole}, of which more is loaded. Let start_date and end_date be the first day of a "
+            f"{job.report.grid}."
+        )
+    return kept
