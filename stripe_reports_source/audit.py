@@ -72,7 +72,7 @@ def _run_row(request: CellRequest, obtained: Obtained) -> dict[str, Any]:
     return {
         "run_id": run.id,
         "report_type": run.report_type,
-        "account": request.account or request.label,
+        "account": request.label,
         "table_name": request.report.report.table,
         "interval_start": _instant(run.parameters.get("interval_start")),
         "interval_end": _instant(run.parameters.get("interval_end")),

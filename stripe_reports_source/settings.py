@@ -124,7 +124,7 @@ def account_label(account: str) -> str:
 
 def account_id(account: str | None, setting: str) -> str | None:
     """A Stripe account id, or None."""
-    if account is not None and not account.startswith("acct_"):
+    if account is not None and not re.fullmatch(r"acct_\w+", account):
         raise ConfigurationError(f"{setting} {account!r} must be a Stripe account id, acct_....")
     return account
 

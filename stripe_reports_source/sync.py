@@ -166,7 +166,7 @@ class SyncSession:
         else:
             planned = self._sync_window(resolved, key, known, cursor)
         jobs = [
-            CellRequest(resolved, settings.account, settings.stripe_account, cell)
+            CellRequest(resolved, label, settings.stripe_account, cell)
             for cell in cells(planned, resolved.grid, resolved.zone)
         ]
         jobs = whole_cells(jobs, loaded, backfill=window is not None)
@@ -178,7 +178,7 @@ class SyncSession:
         available = resolved.offered.available
         cell = Cell(day_of(available.end, resolved.zone), available, available)
         jobs = [
-            CellRequest(resolved.for_key(one), self.settings.account, self.settings.stripe_account, cell)
+            CellRequest(resolved.for_key(one), label, self.settings.stripe_account, cell)
             for one in keys_to_run(resolved, self._pipeline, label, window, self._tables)
         ]
         self._followed.add(payouts_table(resolved))
@@ -196,8 +196,9 @@ class SyncSession:
     ) -> Span:
         """What an incremental sync of a lane reads; empty when Stripe has nothing new."""
         available = resolved.offered.available
-        # a cursor without a lane of this account belongs to another account's history
-        since = (cursor or known.get("cursor")) if known else None
+        since = known.get("cursor")
+        if since is not None and cursor is not None:
+            since = min(since, cursor)  # dlt's cursor may have been moved on by a sync of another account
         first = first_instant(self.settings.start_date, resolved.zone)
         if since is not None:
             first = known["loaded_from"]
@@ -355,7 +356,7 @@ class SyncSession:
 
     def _on_stage(self, request: CellRequest, stage: EventKind, run_id: str | None) -> None:
         logger.info("%s %s: %s %s", request.report.offered.id, request.cell.span, stage, run_id or "")
-        self.notify(_event(stage, request.report, request.account or request.label, request.cell.span, run_id))
+        self.notify(_event(stage, request.report, request.label, request.cell.span, run_id))
 
     def _sleep(self, seconds: float) -> None:
         if self._pool is None:

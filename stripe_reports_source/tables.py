@@ -59,7 +59,7 @@ def _schema(columns: Sequence[TableColumn]) -> pa.Schema:
 def _constants(fetched: FetchedCell, load_id: str | None) -> dict[str, str | datetime | None]:
     request = fetched.request
     return {
-        "_account": request.account or request.label,
+        "_account": request.label,
         "_report_type": request.report.offered.id,
         "_report_run_id": fetched.obtained.run.id,
         "_interval_start": None if request.report.snapshot or request.report.keys else fetched.span.start,

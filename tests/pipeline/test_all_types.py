@@ -16,6 +16,7 @@ from stripe_reports_source.columns import column_name
 from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.emulator.generic import columns_of
 from stripe_reports_source.emulator.validation import default_columns
+from stripe_reports_source.status import report_status
 from tests.conftest import BOTH, query, source_of
 
 Make = Callable[..., Emulator]
@@ -166,3 +167,29 @@ def test_a_test_key_is_told_what_it_lacks(start_emulator: Make, pipeline: Pipeli
     with pytest.raises(ConfigurationError, match=r"not offered to this account or key.*need a live key"):
         load_reports(pipeline, source_of(emulator, ["payouts.itemized"], api_key=emulator.settings.test_keys[0]))
     assert list(emulator.runs) == []
+
+
+def test_on_behalf_of_an_account(emulator: Emulator, pipeline: Pipeline) -> None:
+    for account in ("acct_a", "acct_b", "acct_a"):
+        load_reports(pipeline, source_of(emulator, ["payouts.itemized"], stripe_account=account))
+    assert {one.headers.get("stripe-account") for one in emulator.requests} == {"acct_a", "acct_b"}
+    window = emulator.settings.first_available, emulator.settings.available_end
+    rows = len(emulator.truth("payouts.itemized.3", *window))
+    found = query(pipeline, "SELECT _account, count(*) FROM payouts_itemized GROUP BY 1 ORDER BY 1")
+    assert found == [("acct_a", rows), ("acct_b", rows)]
+    assert len(emulator.runs) == 2 * 3
+    keys = query(pipeline, "SELECT DISTINCT split_part(_interval_key, '|', 1) FROM payouts_itemized ORDER BY 1")
+    assert keys == [("acct_a",), ("acct_b",)]
+
+
+def test_each_type_is_loaded_as_far_as_its_own_data_reaches(emulator: Emulator, pipeline: Pipeline) -> None:
+    end = emulator.settings.available_end
+    emulator.service.set_availability("payouts.itemized.3", end=end + timedelta(hours=12))
+    emulator.service.set_availability("tax.transactions.itemized.2", end=end - timedelta(days=2))
+    load_reports(pipeline, source_of(emulator, ["payouts.itemized", "tax.transactions.itemized"]))
+    offered = query(pipeline, "SELECT id, data_available_end FROM report_types")
+    found = report_status(pipeline, [{"id": name, "data_available_end": until} for name, until in offered])
+    assert {(one.table, one.loaded_to, one.behind) for one in found} == {
+        ("payouts_itemized", end + timedelta(hours=12), timedelta(0)),
+        ("tax_transactions_itemized", end - timedelta(days=2), timedelta(0)),
+    }
