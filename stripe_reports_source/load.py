@@ -69,7 +69,7 @@ def load_reports(
     with pipeline_lock(pipeline):
         infos: list[LoadInfo] = []
         remove_remains(pipeline)
-        abort_begun_packages(pipeline)
+        abort_begun_packages(pipeline, source.name)
         if pipeline.has_pending_data:
             pipeline.normalize()
             infos.append(pipeline.load())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,6 +24,8 @@ from .destinations import destination_type
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
+POSTGRES_PATIENCE = 7200.0
+"""Seconds to wait for PostgreSQL's lock: a connection pooler may keep one that nobody holds."""
 
 
 @contextmanager
@@ -32,21 +35,27 @@ def pipeline_lock(pipeline: Pipeline) -> Iterator[None]:
         for path in _lock_files(pipeline):
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(path)
-            _wait_for(lambda lock=lock: _try_file(lock), pipeline)  # type: ignore[misc]
+            _wait_for(lambda lock=lock: _try_file(lock), pipeline, math.inf)  # type: ignore[misc]
             held.callback(lock.release)
         if destination_type(pipeline) == "postgres":
             client: SqlClientBase[Any] = held.enter_context(pipeline.sql_client())  # type: ignore[arg-type]
             number = int.from_bytes(hashlib.sha256(_identity(pipeline).encode()).digest()[:8], "big", signed=True)
-            _wait_for(lambda: _try_advisory(client, number), pipeline)
+            if _wait_for(lambda: _try_advisory(client, number), pipeline, POSTGRES_PATIENCE):
+                held.callback(client.execute_sql, "SELECT pg_advisory_unlock(%s)", number)
         yield
 
 
-def _wait_for(attempt: Callable[[], bool], pipeline: Pipeline) -> None:
+def _wait_for(attempt: Callable[[], bool], pipeline: Pipeline, patience: float) -> bool:
     if attempt():
-        return
+        return True
     logger.warning("another sync of the pipeline %r is at work; waiting for it", pipeline.pipeline_name)
-    while not attempt():
+    give_up = time.monotonic() + patience
+    while time.monotonic() < give_up:
         time.sleep(POLL_SECONDS)
+        if attempt():
+            return True
+    logger.warning("going on without the lock of the pipeline %r after %s s", pipeline.pipeline_name, patience)
+    return False
 
 
 def _try_file(lock: FileLock) -> bool:

@@ -37,16 +37,18 @@ def remove_remains(pipeline: Pipeline) -> None:
             shutil.rmtree(folder)
 
 
-def abort_begun_packages(pipeline: Pipeline) -> None:
-    """Abort the packages whose loading had begun; what they hold is extracted again, from the same report runs.
+def abort_begun_packages(pipeline: Pipeline, source_name: str) -> None:
+    """Abort a source's packages whose loading had begun; what they hold is extracted again, from the same report runs.
+
+    Where packages of other sources are pending too, which may have nothing to extract again from, none is aborted.
 
     dlt 1.31 goes on with such a package job by job. A job that was killed after the database had committed its rows and
     before dlt had noted it runs again, and puts the rows into the staging table a second time: the merge would double
     them.
     """
-    for load_id in pipeline.list_normalized_load_packages():
-        jobs = pipeline.get_load_package_info(load_id).jobs
-        if jobs["started_jobs"] or jobs["completed_jobs"]:
-            logger.info("aborting the package %s, whose loading had begun", load_id)
-            pipeline.abort_packages()
-            return
+    pending = [*pipeline.list_normalized_load_packages(), *pipeline.list_extracted_load_packages()]
+    packages = [pipeline.get_load_package_info(load_id) for load_id in pending]
+    begun = [one.load_id for one in packages if one.jobs["started_jobs"] or one.jobs["completed_jobs"]]
+    if begun and all(one.schema_name == source_name for one in packages):
+        logger.info("aborting the package %s, whose loading had begun", begun[0])
+        pipeline.abort_packages()

@@ -303,7 +303,7 @@ def _no_history() -> None:
 
 
 def _resume_begun() -> None:
-    _replace(load, "abort_begun_packages", lambda pipeline: None)
+    _replace(load, "abort_begun_packages", lambda pipeline, source_name: None)
 
 
 def _leaky_log() -> None:

@@ -9,11 +9,13 @@ import signal
 from datetime import timedelta
 from pathlib import Path
 
+import dlt
 from dlt import Pipeline
 from dlt.destinations.impl.duckdb.duck import DuckDbCopyJob
 
 from stripe_reports_source import load_reports
 from stripe_reports_source.emulator import Emulator
+from stripe_reports_source.remains import abort_begun_packages
 from tests.conftest import source_of
 from tests.pipeline.truth import assert_true
 
@@ -58,7 +60,8 @@ def load_until_killed(pipeline: Pipeline) -> None:
     pipeline.load()
 
 
-def test_a_package_that_was_half_loaded_is_not_doubled(emulator: Emulator, pipeline: Pipeline) -> None:
+def half_loaded(emulator: Emulator, pipeline: Pipeline) -> str:
+    """Leave a package in the pipeline whose loading was killed; returns its load id."""
     load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))  # so that the dataset is there
     emulator.advance(emulator.settings.available_end + timedelta(days=1))
     pipeline.extract(source_of(emulator, ["payouts.itemized"]))
@@ -69,7 +72,20 @@ def test_a_package_that_was_half_loaded_is_not_doubled(emulator: Emulator, pipel
     assert killed.exitcode == -signal.SIGKILL
     [load_id] = pipeline.list_normalized_load_packages()
     assert pipeline.get_load_package_info(load_id).jobs["started_jobs"]
+    return load_id
+
+
+def test_a_package_that_was_half_loaded_is_not_doubled(emulator: Emulator, pipeline: Pipeline) -> None:
+    half_loaded(emulator, pipeline)
     runs = len(emulator.runs)
     load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))
     assert_true(emulator, pipeline, ["payouts.itemized"], end=emulator.service.available_end)
     assert len(emulator.runs) == runs
+
+
+def test_packages_of_other_sources_are_left_alone(emulator: Emulator, pipeline: Pipeline) -> None:
+    load_id = half_loaded(emulator, pipeline)
+    pipeline.extract([{"of": "another source"}], table_name="other", schema=dlt.Schema("another"))
+    abort_begun_packages(pipeline, "stripe_reports")
+    assert pipeline.list_normalized_load_packages() == [load_id]
+    assert len(pipeline.list_extracted_load_packages()) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from datetime import timedelta
@@ -34,7 +35,7 @@ def test_a_second_sync_waits_for_the_first(
         waiting.set()
         assert go_on.wait(60)
 
-    monkeypatch.setattr("stripe_reports_source.locks.time", SimpleNamespace(sleep=wait))
+    monkeypatch.setattr("stripe_reports_source.locks.time", SimpleNamespace(sleep=wait, monotonic=time.monotonic))
     first, second = make_pipeline(folder="first"), make_pipeline(folder="second")
     done = threading.Event()
 
