@@ -86,6 +86,7 @@ def test_a_package_that_was_half_loaded_is_not_doubled(emulator: Emulator, pipel
 def test_packages_of_other_sources_are_left_alone(emulator: Emulator, pipeline: Pipeline) -> None:
     load_id = half_loaded(emulator, pipeline)
     pipeline.extract([{"of": "another source"}], table_name="other", schema=dlt.Schema("another"))
+    extracted = pipeline.list_extracted_load_packages()
     abort_begun_packages(pipeline, "stripe_reports")
     assert pipeline.list_normalized_load_packages() == [load_id]
-    assert len(pipeline.list_extracted_load_packages()) == 1
+    assert pipeline.list_extracted_load_packages() == extracted != []
