@@ -90,7 +90,8 @@ def load_reports(
             if scope.session is not None:
                 scope.session.close()
     if scope.failures:
-        raise SyncFailed(scope.failures)
+        # what failed in two rounds is one failure, the later one
+        raise SyncFailed(list({(one.report, one.account, one.interval): one for one in scope.failures}.values()))
     return Loaded(tuple(infos), counted.cells, counted.rows)
 
 
