@@ -38,6 +38,23 @@ def refuse_other_grid(resolved: ResolvedReport, known: Mapping[str, Any]) -> Non
         )
 
 
+def refuse_other_lanes(resolved: ResolvedReport, label: str, connected: str | None, state: Mapping[str, Any]) -> None:
+    """Refuse runs per connected account beside runs for all of them, and the other way round: rows would be doubled.
+
+    Raises:
+        ConfigurationError: with what to do instead.
+    """
+    others = [key for key in state if (key == label if connected else key.startswith(f"{label}/"))]
+    if others:
+        ways = ("one run per account", "all accounts in one run")
+        asked, have = ways if connected else ways[::-1]
+        raise ConfigurationError(
+            f"report {resolved.offered.id!r}: table {resolved.report.table!r} holds {have}; connected_accounts now asks "
+            f"for {asked}, which would double rows. Keep connected_accounts as it was, set another table_name, or load "
+            "the report anew with refresh='drop_resources'."
+        )
+
+
 def whole_cells(jobs: list[CellRequest], loaded: Span | None, *, backfill: bool) -> list[CellRequest]:
     """Leave out, or refuse, cells whose replacement would drop rows that are loaded."""
     kept = []

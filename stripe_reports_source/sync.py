@@ -30,7 +30,7 @@ from .history import Fork, History
 from .intervals import ONE_SECOND, Cell, Span, cells, day_of, sync_window
 from .keyed import keys_to_run, payouts_table
 from .objects import OfferedType
-from .planning import first_instant, refuse_other_grid, whole_cells
+from .planning import first_instant, refuse_other_grid, refuse_other_lanes, whole_cells
 from .pool import FetchPool, Lane
 from .report import Report, ResolvedReport, resolve
 from .runs import RunBook, Runner
@@ -148,6 +148,7 @@ class SyncSession:
         key = f"{label}/{connected}" if connected else label
         known: Mapping[str, Any] = state.get(key, {})
         refuse_other_grid(resolved, known)
+        refuse_other_lanes(resolved, label, connected, state)
         if known.get("report_type", resolved.offered.id) != resolved.offered.id:
             logger.warning("%s: goes on as %s from here on", known["report_type"], resolved.offered.id)
         loaded = Span(known["loaded_from"], known["loaded_to"]) if known else None

@@ -193,3 +193,21 @@ def test_each_type_is_loaded_as_far_as_its_own_data_reaches(emulator: Emulator, 
         ("payouts_itemized", end + timedelta(hours=12), timedelta(0)),
         ("tax_transactions_itemized", end - timedelta(days=2), timedelta(0)),
     }
+
+
+def test_all_accounts_and_one_by_one_do_not_mix(platform: Emulator, pipeline: Pipeline) -> None:
+    report = "connected_account_payouts.itemized"
+    accounts = platform.settings.connected_accounts
+    load_reports(pipeline, source_of(platform, [report], connected_accounts=accounts[:2]))
+    load_reports(pipeline, source_of(platform, [report], connected_accounts=accounts))  # one more is fine
+    runs = len(platform.runs)
+    with pytest.raises(ConfigurationError, match="holds one run per account; connected_accounts now asks for all"):
+        load_reports(pipeline, source_of(platform, [report]))
+    load_reports(pipeline, source_of(platform, [Report(report, table_name="together")]))
+    with pytest.raises(ConfigurationError, match="holds all accounts in one run"):
+        load_reports(
+            pipeline, source_of(platform, [Report(report, table_name="together")], connected_accounts=accounts)
+        )
+    assert len(platform.runs) == runs + 1
+    counts = query(pipeline, "SELECT (SELECT count(*) FROM connected_account_payouts_itemized), count(*) FROM together")
+    assert counts[0][0] == counts[0][1] > 0
