@@ -49,9 +49,9 @@ def refuse_other_lanes(resolved: ResolvedReport, label: str, connected: str | No
         ways = ("one run per account", "all accounts in one run")
         asked, have = ways if connected else ways[::-1]
         raise ConfigurationError(
-            f"report {resolved.offered.id!r}: table {resolved.report.table!r} holds {have}; connected_accounts now asks "
-            f"for {asked}, which would double rows. Keep connected_accounts as it was, set another table_name, or load "
-            "the report anew with refresh='drop_resources'."
+            f"report {resolved.offered.id!r}: table {resolved.report.table!r} holds {have}; connected_accounts now "
+            f"asks for {asked}, which would double rows. Keep connected_accounts as it was, set another table_name, or "
+            "load the report anew with refresh='drop_resources'."
         )
 
 
