@@ -137,6 +137,10 @@ class _BadValue(Exception):
     """Some value of a batch does not fit its column."""
 
 
+class _NulByte(_BadValue):
+    """The file has a NUL byte, which Python before 3.11 cannot even read as CSV."""
+
+
 class _Checked(io.RawIOBase):
     """A file that is checked while it is read for what the CSV parser would let pass: NUL and a quote left open."""
 
@@ -150,7 +154,7 @@ class _Checked(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         chunk = self._file.read(size)
         if b"\0" in chunk:
-            raise _BadValue("a NUL byte, which no text of Stripe's holds")
+            raise _NulByte
         self.quotes += chunk.count(b'"')
         return chunk
 
@@ -214,6 +218,10 @@ def _with_point(array: pa.Array, separator: str) -> pa.Array:
 
 def _locate(source: Path, columns: Sequence[TableColumn], good_rows: int, cause: Exception, point: str) -> RowError:
     """Find the first thing that does not fit, row by row. Slow, and only ever done for a file that is refused."""
+    if isinstance(cause, _NulByte):
+        with source.open("rb") as raw:
+            line = next(number for number, text in enumerate(raw, 1) if b"\0" in text)
+        return RowError(f"line {line}: a NUL byte, which no text of Stripe's holds.")
     limit = csv.field_size_limit(2**31 - 1)
     try:
         with source.open(encoding="utf-8-sig", newline="") as lines:
@@ -241,8 +249,6 @@ def _locate(source: Path, columns: Sequence[TableColumn], good_rows: int, cause:
 
 
 def _problem(value: str, type_: str, point: str) -> str | None:
-    if "\0" in value:
-        return "holds a NUL byte"
     if type_ == "text" or not value:
         return None
     decimal = _DECIMAL.fullmatch(type_)

@@ -19,7 +19,7 @@ from stripe_reports_source.emulator.csv_format import csv_line
 from stripe_reports_source.errors import RowError
 from stripe_reports_source.rows import Spool, spool
 
-NUL = "the file holds a NUL byte, which no text of Stripe's holds."
+NUL = "line 2: a NUL byte, which no text of Stripe's holds."
 
 
 def parse(folder: Path, content: bytes, types: dict[str, str], separator: str = ".") -> Spool:
@@ -51,8 +51,8 @@ def refusal(folder: Path, content: bytes, types: dict[str, str], separator: str 
         (b'"a"\n"x"\n\n"y"\n', {"a": "bigint"}, "line 2, column 'a': 'x' is no bigint."),
         (b'"a"\n"1"\n\n"y"\n', {"a": "bigint"}, "line 4, column 'a': 'y' is no bigint."),
         (b'"a","b"\n"1","2\n', {}, "the file holds a quote that is opened and never closed."),
-        (b'"a","b"\n"1","x\x00"\n', {}, "line 2, column 'b': 'x\\x00' holds a NUL byte."),
-        (b'"a","b"\n"1","\x00', {}, "line 2, column 'b': '\\x00' holds a NUL byte."),
+        (b'"a","b"\n"1","x\x00"\n', {}, NUL),
+        (b'"a","b"\n"1","\x00', {}, NUL),
         (b'"a"\n"1"\n"\xff"\n', {}, "byte 9 and on: not UTF-8 (invalid start byte)."),
         (b'\xef\xbb\xbf"a"\r\n"1"\r\n"2\r\n"\r\n', {"a": "bigint"}, "line 3, column 'a': '2\\r\\n' is no bigint."),
         (b'"a"\n"' + b"7" * 40 + b'"\n', {"a": "bigint"}, f"line 2, column 'a': '{'7' * 40}' is no bigint."),
