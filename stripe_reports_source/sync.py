@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from .intervals import ONE_SECOND, Cell, Span, cells, day_of, sync_window
 from .keyed import keys_to_run, payouts_table
 from .objects import OfferedType
 from .planning import first_instant, refuse_other_grid, refuse_other_lanes, whole_cells
-from .pool import FetchPool, Lane
+from .pool import FetchPool, Lane, Stopped
 from .report import Report, ResolvedReport, resolve
 from .runs import RunBook, Runner
 from .scope import Event, EventKind, LoadScope
@@ -85,6 +86,8 @@ class SyncSession:
         self._lanes: dict[str, list[LaneSync]] = {}
         self._pool: FetchPool[CellRequest, FetchedCell] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._news = scope.run_news if scope else None
+        self._closing = threading.Event()
 
     @property
     def offered(self) -> list[OfferedType]:
@@ -331,6 +334,9 @@ class SyncSession:
         pool, self._pool = self._pool, None
         folder, self._folder = self._folder, None
         self._lanes.clear()
+        self._closing.set()
+        if self._news:
+            self._news.wake()
         if pool:
             pool.close(CLOSE_PATIENCE)
         if folder:
@@ -343,7 +349,14 @@ class SyncSession:
 
     def _new_pool(self) -> FetchPool[CellRequest, FetchedCell]:
         book = RunBook(self._client)
-        runner = Runner(self._client, book, self.settings.run_policy, clock=time.monotonic, sleep=self._sleep)
+        runner = Runner(
+            self._client,
+            book,
+            self.settings.run_policy,
+            clock=time.monotonic,
+            sleep=self._sleep,
+            wait_for_news=self._wait_for_news if self._news else None,
+        )
         self._folder = tempfile.TemporaryDirectory(prefix="stripe-reports-", ignore_cleanup_errors=True)
         folder = Path(self._folder.name)
         fetcher = CellFetcher(self._client, runner, folder, self._on_stage)
@@ -358,6 +371,12 @@ class SyncSession:
     def _on_stage(self, request: CellRequest, stage: EventKind, run_id: str | None) -> None:
         logger.info("%s %s: %s %s", request.report.offered.id, request.cell.span, stage, run_id or "")
         self.notify(_event(stage, request.report, request.label, request.cell.span, run_id))
+
+    def _wait_for_news(self, run_id: str, seconds: float) -> None:
+        if self._news:
+            self._news.wait(run_id, seconds, self._closing)
+        if self._closing.is_set():
+            raise Stopped
 
     def _sleep(self, seconds: float) -> None:
         if self._pool is None:
