@@ -71,16 +71,10 @@ class _Server(uvicorn.Server):
         self._receiver.ask_to_stop()
 
 
-def serve(receiver: WebhookReceiver, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT.
-
-    Raises:
-        ConfigurationError: the address cannot be had.
-    """
-    config = uvicorn.Config(
+def server_config(receiver: WebhookReceiver) -> uvicorn.Config:
+    """How a receiver's app is served: every cost of a connection is bounded."""
+    return uvicorn.Config(
         receiver.app,
-        host,
-        port,
         http=_BoundedProtocol,
         ws="none",
         lifespan="off",  # started and stopped here, with a bounded wait
@@ -92,7 +86,15 @@ def serve(receiver: WebhookReceiver, host: str, port: int) -> None:
         timeout_graceful_shutdown=5,
         h11_max_incomplete_event_size=HEADER_BYTES,
     )
-    server = _Server(config, receiver)
+
+
+def serve(receiver: WebhookReceiver, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigurationError: the address cannot be had.
+    """
+    server = _Server(server_config(receiver), receiver)
     with _listening(host, port) as listener:
         receiver.start()
         try:
