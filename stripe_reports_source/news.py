@@ -44,11 +44,10 @@ class RunNews:
             self._changed.notify_all()
 
 
-def next_poll(elapsed: float, typical: float) -> float:
-    """Seconds to the next poll where news are expected: a lost event costs about as long as a run takes anyway.
+def next_poll(elapsed: float) -> float:
+    """Seconds to the next poll where news are expected: a lost event at most doubles the time of its run.
 
     Args:
         elapsed: seconds waited for this run so far.
-        typical: seconds that runs usually take, 0 if that is not known.
     """
-    return min(max(FIRST_POLL, 2 * typical, elapsed), LONGEST_POLL)
+    return min(max(FIRST_POLL, elapsed), LONGEST_POLL)

@@ -179,7 +179,7 @@ class Runner:
                     f"run {run.id} is still pending after {self._policy.timeout:g} s; the next sync picks it up."
                 )
             if self._wait_for_news is not None:
-                self._wait_for_news(run.id, min(next_poll(elapsed, self._typical), remaining))
+                self._wait_for_news(run.id, min(next_poll(elapsed), remaining))
             else:
                 self._sleep(min(self._next_poll(elapsed), remaining))
             run = self._client.run(run.id, request.account)

@@ -24,7 +24,7 @@ from .catalog import load_catalog
 from .client import StripeClient
 from .columns import TableColumn
 from .destinations import check_destination, exact_file_format
-from .errors import Failure, StripeError, StripeReportsError
+from .errors import Failure, StripeError, StripeReportsError, StripeUnreachable
 from .fetch import CellFailure, CellFetcher, CellRequest, FetchedCell
 from .hints import stored_type
 from .history import Fork, History
@@ -379,10 +379,12 @@ class SyncSession:
             raise Stopped
 
     def _sleep(self, seconds: float) -> None:
-        if self._pool is None:
-            time.sleep(seconds)
-        else:
+        if self._pool is not None:
             self._pool.sleep(seconds)
+        elif self.scope is None or self.scope.stop is None:
+            time.sleep(seconds)
+        elif self.scope.stop.wait(seconds):
+            raise StripeUnreachable("The load was stopped while it waited to ask Stripe again.")
 
 
 def _remove(fetched: FetchedCell) -> None:

@@ -38,14 +38,26 @@ def body_of(event: Any) -> bytes:
 @contextmanager
 def served(receiver: WebhookReceiver) -> Iterator[str]:
     """Serve a receiver's app; gives its address. The worker is left to whoever needs one."""
-    config = server_config(receiver)
+    with _serving(server_config(receiver)) as url:
+        yield f"{url}/webhook"
+
+
+@contextmanager
+def served_app(app: Any) -> Iterator[str]:
+    """Serve any app, with its lifespan."""
+    with _serving(uvicorn.Config(app, log_config=None, lifespan="on")) as url:
+        yield url
+
+
+@contextmanager
+def _serving(config: uvicorn.Config) -> Iterator[str]:
     config.host, config.port = "127.0.0.1", 0
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     until(lambda: server.started)
     host, port = server.servers[0].sockets[0].getsockname()[:2]
-    yield f"http://{host}:{port}/webhook"
+    yield f"http://{host}:{port}"
     server.should_exit = True
     thread.join(PATIENCE)
 
