@@ -18,14 +18,17 @@ from .concerns import concerned_tables
 from .events import ReportEvent, verify_event
 from .handle import handle_event
 from .inbox import Inbox
-from .receiver import WebhookReceiver
+from .receiver import Limits, WebhookReceiver
+from .signing import configured_secrets
 
 __all__ = [
     "Inbox",
+    "Limits",
     "ReportEvent",
     "WebhookReceiver",
     "WebhookRefused",
     "concerned_tables",
+    "configured_secrets",
     "handle_event",
     "verify_event",
 ]

@@ -5,26 +5,18 @@ In: a pipeline, a way to build the source, options. Out: nothing; JSON lines on 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-import dlt
 from dlt import Pipeline
 from dlt.extract import DltSource
 
 from ..errors import ConfigurationError
-from .events import checked_secrets
 from .journal import log_as_json
 from .receiver import WebhookReceiver
+from .signing import configured_secrets
 
-SETTINGS = ("sources.stripe_reports.webhook_secrets", "sources.stripe_reports.webhook_secret")
-UNSIGNED = (
-    "No signing secret. Set the environment variable SOURCES__STRIPE_REPORTS__WEBHOOK_SECRETS to the endpoint's "
-    "whsec_..., or webhook_secrets under [sources.stripe_reports] in .dlt/secrets.toml."
-)
 NO_EXTRA = "The command webhook needs an extra: pip install 'stripe-reports-source[webhook]'."
 NEEDED = ("starlette", "uvicorn", "stripe")
 
@@ -60,27 +52,3 @@ def serve_webhook(
         gather_seconds=gather_seconds,
     )
     serve(receiver, host, port)
-
-
-def configured_secrets() -> tuple[str, ...]:
-    """The endpoint's signing secrets from dlt config: a list, or text with commas or a JSON list.
-
-    Raises:
-        ConfigurationError: there is none, or one that cannot be right.
-    """
-    for setting in SETTINGS:
-        value: Any = dlt.secrets.get(setting)
-        if value:
-            return checked_secrets(_listed(value))
-    raise ConfigurationError(UNSIGNED)
-
-
-def _listed(value: Any) -> list[str]:
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            raise ConfigurationError("webhook_secrets begins like a JSON list but is none.") from None
-    if isinstance(value, str):
-        return [one.strip() for one in value.split(",") if one.strip()]
-    return list(value)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from stripe_reports_source.emulator import Emulator, Endpoint, Fault
-from stripe_reports_source.webhook.serve import configured_secrets
+from stripe_reports_source.webhook import configured_secrets
 from tests.pipeline.test_cli import environment
 from tests.webhook.served import PATIENCE, SECRET, get, until
 

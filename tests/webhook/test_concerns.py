@@ -10,7 +10,7 @@ from stripe_reports_source import Report, stripe_reports
 from stripe_reports_source.webhook import ReportEvent, concerned_tables
 from stripe_reports_source.webhook.concerns import narrowed, report_tables
 
-REPORTS = [
+REPORTS: list[str | Report] = [
     "balance.summary",
     Report("balance.summary", parameters={"currency": "eur"}, table_name="in_euro"),
     Report("payouts.itemized.3", table_name="exact"),
