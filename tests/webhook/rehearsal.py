@@ -78,15 +78,15 @@ def rehearse(plan: Plan, folder: Path) -> dict[str, Any]:
         _until(lambda: _settled(receiver), "all events were settled")
         code = receiver.stop()
         found = _judge(emulator, receiver, code)
-    return {**vars(plan), "kills_done": kills, **found, "total_seconds": round(time.monotonic() - began, 1)}
+    return {**vars(plan), "kills_done": dict(kills), **found, "total_seconds": round(time.monotonic() - began, 1)}
 
 
-def _trouble(plan: Plan, emulator: Emulator, receiver: Receiver) -> int:
+def _trouble(plan: Plan, emulator: Emulator, receiver: Receiver) -> Counter[str]:
     """Move the data on until enough events were sent, with kills at random points between."""
     chance = random.Random(plan.seed)
     _until(lambda: receiver.metric("syncs_total"), "the first sync ended")
     kill_at = sorted(chance.uniform(0.02, 0.9) * plan.events for _ in range(plan.kills))
-    kills = 0
+    kills = Counter[str]()
     while (sent := _true_events(emulator)) < plan.events:
         if sent and chance.random() < 0.3:
             # events about nothing new, in a burst
@@ -96,15 +96,20 @@ def _trouble(plan: Plan, emulator: Emulator, receiver: Receiver) -> int:
         time.sleep(chance.uniform(0.05, 1.5))
         if kill_at and sent >= kill_at[0]:
             kill_at.pop(0)
-            receiver.kill()
-            kills += 1
+            _kill(receiver, kills)
             time.sleep(chance.uniform(0, 0.5))
             receiver.start()
     for _ in kill_at:
-        receiver.kill()
-        kills += 1
+        _kill(receiver, kills)
         receiver.start()
     return kills
+
+
+def _kill(receiver: Receiver, kills: Counter[str]) -> None:
+    """Kill it, and count whether it was at work."""
+    working = receiver.metric("working")
+    receiver.kill()
+    kills["while it started" if working is None else "in a sync" if working else "between syncs"] += 1
 
 
 def _true_events(emulator: Emulator) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import requests
 
 from stripe_reports_source.emulator import Emulator, Endpoint, Fault
 from stripe_reports_source.webhook import configured_secrets
@@ -127,6 +128,46 @@ def test_secrets_from_the_environment(value: str, expected: tuple[str, ...], mon
     monkeypatch.delenv(SETTING)
     monkeypatch.setenv("SOURCES__STRIPE_REPORTS__WEBHOOK_SECRET", "whsec_c")
     assert configured_secrets() == ("whsec_c",)
+
+
+def test_secrets_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / ".dlt").mkdir()
+    listed = '[sources.stripe_reports]\nwebhook_secrets = ["whsec_a", "whsec_b"]\n'
+    (tmp_path / ".dlt" / "secrets.toml").write_text(listed)
+    script = "from stripe_reports_source.webhook import configured_secrets; print(*configured_secrets())"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["whsec_a", "whsec_b"]
+
+
+def test_the_rehearsal_of_the_readme(start: Start, tmp_path: Path) -> None:
+    """Emulator and receiver as two processes, led by the control address."""
+    ports = ["--api-port", "0", "--files-port", "0", "--control-port", "0"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "stripe_reports_source.cli", "emulator", *ports, "--run-delay", "0.1"],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as offline:
+        assert offline.stdout is not None
+        said = [offline.stdout.readline() for _ in range(4)]
+        api, files, control = (line.split()[1] for line in said[1:])
+        addresses = {
+            "SOURCES__STRIPE_REPORTS__API_BASE_URL": api,
+            "SOURCES__STRIPE_REPORTS__FILES_BASE_URL": files,
+        }
+        running = start("balance.summary", "--gather", "0.1", **addresses)
+        endpoint = {"url": running.url, "secret": SECRET, "duplicates": 0.1, "reorder": True}
+        assert requests.post(f"{control}/webhooks", json=endpoint, timeout=30).ok
+
+        def syncs() -> int:
+            return sum(line.get("message") == "sync" and line.get("rows", 0) != 0 for line in running.lines)
+
+        until(lambda: syncs() == 1)
+        assert requests.post(f"{control}/advance", json={"days": 1}, timeout=30).ok
+        until(lambda: syncs() == 2)
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(PATIENCE) == 0
+        offline.send_signal(signal.SIGTERM)
+    assert offline.returncode == 0
 
 
 def test_nothing_of_it_is_imported_unasked() -> None:
