@@ -115,8 +115,8 @@ def _check_signature(text: str, header: str | None, secrets: Sequence[str], tole
         except stripe.SignatureVerificationError:
             raise WebhookRefused("too_old", f"The signature is more than {tolerance} s old.") from None
         return
-    # the library's error holds the body; it must not be chained
-    raise WebhookRefused("bad_signature", "The body is not signed with this endpoint's secret.") from None
+    # not within an except block: the library's error holds the body, and would be chained
+    raise WebhookRefused("bad_signature", "The body is not signed with this endpoint's secret.")
 
 
 def _read(event: Any) -> ReportEvent | None:
