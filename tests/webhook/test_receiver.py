@@ -153,8 +153,9 @@ def test_one_wrong_report_does_not_keep_the_others_from_going_on(
 
 
 def test_a_run_that_was_left_pending_is_taken_up_when_it_ends(
-    emulator: Emulator, pipeline: Pipeline, receive: Receive
+    emulator: Emulator, pipeline: Pipeline, receive: Receive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(backlog, "FIRST_DELAY", 1000.0)  # only the run's event can bring it in time
     emulator.add_fault(Fault("run_stuck", method="POST", times=None))
     receiver = receive(["balance.summary"], run_timeout=0.5)
     until(lambda: syncs(receiver, "failed") == 1)
