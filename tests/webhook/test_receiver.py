@@ -79,7 +79,11 @@ def test_new_data_is_loaded_when_stripe_says_so(emulator: Emulator, pipeline: Pi
     )
 
 
-def test_the_event_of_a_run_spares_its_polls(start_emulator: Callable[..., Emulator], pipeline: Pipeline) -> None:
+def test_the_event_of_a_run_spares_its_polls(
+    start_emulator: Callable[..., Emulator], pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(news, "FIRST_POLL", 1000.0)  # only the event can end the wait in time
+    monkeypatch.setattr(news, "LONGEST_POLL", 1000.0)
     emulator = start_emulator(run_delay=0.5)
     receiver = WebhookReceiver(pipeline, source_of(emulator, REPORTS), [SECRET])
     with served(receiver) as url:
