@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 import uvicorn
@@ -48,27 +48,11 @@ class _BoundedProtocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """The first signal ends it cleanly, the second at once."""
-
-    def __init__(self, config: uvicorn.Config, receiver: WebhookReceiver) -> None:
-        super().__init__(config)
-        self._receiver = receiver
+    """A server that leaves signals to `serve`, which needs them before and after it too."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self.should_exit:
-            os._exit(STOPPED_AT_ONCE)
-        self.should_exit = True
-        # at once, so that the load winds down while the last answers are given
-        self._receiver.ask_to_stop()
+        yield
 
 
 def server_config(receiver: WebhookReceiver) -> uvicorn.Config:
@@ -94,19 +78,36 @@ def serve(receiver: WebhookReceiver, host: str, port: int) -> None:
     Raises:
         ConfigurationError: the address cannot be had.
     """
-    server = _Server(server_config(receiver), receiver)
-    with _listening(host, port) as listener:
-        receiver.start()
-        try:
+    server = _Server(server_config(receiver))
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if server.should_exit:
+            os._exit(STOPPED_AT_ONCE)
+        server.should_exit = True
+        # at once, so that the load winds down while the last answers are given
+        receiver.ask_to_stop()
+
+    with _signals_go_to(stop):
+        with _listening(host, port) as listener:
+            receiver.start()
             server.run(sockets=[listener])
-        finally:
-            stopped = receiver.stop()
+        stopped = receiver.stop()
     if not stopped:
         # a package takes longer than the grace: the next start takes up what is left of it, as after a crash
         logger.warning("stopped in the middle of a load", extra={"grace_seconds": GRACE_SECONDS})
         logging.shutdown()
         os._exit(0)
     logger.info("stopped")
+
+
+@contextlib.contextmanager
+def _signals_go_to(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler_before in before.items():
+            signal.signal(number, handler_before)
 
 
 def _listening(host: str, port: int) -> socket.socket:
