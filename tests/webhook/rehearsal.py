@@ -53,7 +53,7 @@ def rehearse(plan: Plan, folder: Path) -> dict[str, Any]:
         scale=0.1,
         business_start=date(2025, 1, 15),
         available_end=FIRST_END,
-        run_delay=0.1,
+        run_delay=0.6,
         offered=tuple(NEWEST.values()),
     )
     began = time.monotonic()
@@ -74,6 +74,9 @@ def rehearse(plan: Plan, folder: Path) -> dict[str, Any]:
             )
         )
         kills = _trouble(plan, emulator, receiver)
+        # the last new data comes to a receiver that nobody restarts any more: only its events can tell of it
+        _until(lambda: receiver.metric("syncs_total"), "the sync after the last start ended")
+        emulator.advance(emulator.service.available_end + STEP)
         _until(lambda: emulator.events.idle, "all events were delivered")
         _until(lambda: _settled(receiver), "all events were settled")
         code = receiver.stop()
@@ -99,6 +102,9 @@ def _trouble(plan: Plan, emulator: Emulator, receiver: Receiver) -> Counter[str]
             _kill(receiver, kills)
             time.sleep(chance.uniform(0, 0.5))
             receiver.start()
+            if chance.random() < 0.7:
+                # no newer data for a while: what was begun before the kill must be taken up, not made again
+                _until(lambda: receiver.metric("syncs_total"), "the sync after a kill ended")
     for _ in kill_at:
         _kill(receiver, kills)
         receiver.start()
