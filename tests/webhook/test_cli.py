@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,7 +42,9 @@ class Running:
 
 
 @pytest.fixture
-def start(emulator: Emulator, tmp_path: Path) -> Start:
+def start(emulator: Emulator, tmp_path: Path) -> Iterator[Start]:
+    started: list[subprocess.Popen[str]] = []
+
     def run(*arguments: str, **changes: str) -> Running:
         given = {**os.environ, **environment(emulator, tmp_path), SETTING: SECRET, **changes}
         log = tmp_path / "webhook.log"
@@ -51,10 +53,15 @@ def start(emulator: Emulator, tmp_path: Path) -> Start:
             env=given,
             stdout=subprocess.DEVNULL,
             stderr=log.open("w"),
+            text=True,
         )
-        return Running(process, log)  # type: ignore[arg-type]
+        started.append(process)
+        return Running(process, log)
 
-    return run
+    yield run
+    for process in started:
+        process.kill()
+        process.wait()
 
 
 def test_it_loads_logs_and_stops_cleanly(start: Start, emulator: Emulator) -> None:
