@@ -296,8 +296,8 @@ def _ratio(figures: Result) -> Result:
 
 CASES = (
     Case("load", "first load", "times", 2.0, 1.5, large_load),
-    Case("small-load", "first load of a fifth", "times", 2.7, None, small_load),
-    Case("replace", "replacing a cell of a fifth", "times", 3.5, 2.7, replace_cell),
+    Case("small-load", "first load", "times", 2.7, None, small_load),
+    Case("replace", "replacing a cell with changed data", "times", 3.5, 2.7, replace_cell),
     Case("memory", "peak memory of the whole process", "MB", 500, None, peak_memory, ("load", "small-load")),
     Case("start-up", "import, against `import dlt`", "times", 1.15, None, start_up),
     Case(

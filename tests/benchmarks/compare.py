@@ -98,31 +98,33 @@ def _losses(facts: dict[str, Any], base: dict[str, Any]) -> list[str]:
     if facts["empty"] != base["empty"]:
         losses.append('NULL and "" are one')
     if facts["zeros"] != base["zeros"]:
-        losses.append(f"postal codes are {facts['code']}, leading zeros gone")
-    if facts["time"] != base["time"]:
-        losses.append(f"times are {facts['time']}")
+        losses.append(f"postal codes are {facts['code']}: 01067 is 1067")
+    for kind in ("UTC", "local"):
+        if facts[kind] != base[kind]:
+            losses.append(f"{kind} times are {facts[kind]}")
     return losses
 
 
 _FACTS = (
-    "SELECT (SELECT {typeof}(gross) FROM {table} LIMIT 1), (SELECT {typeof}(created_utc) FROM {table} LIMIT 1), "
-    f"(SELECT {{typeof}}({EMPTY_AND_NULL}) FROM {{table}} WHERE {EMPTY_AND_NULL} IS NOT NULL LIMIT 1), "
+    "SELECT (SELECT typeof(gross) FROM {table} LIMIT 1), (SELECT typeof(created_utc) FROM {table} LIMIT 1), "
+    "(SELECT typeof(created) FROM {table} LIMIT 1), "
+    f"(SELECT typeof({EMPTY_AND_NULL}) FROM {{table}} WHERE {EMPTY_AND_NULL} IS NOT NULL LIMIT 1), "
     f"(SELECT count(*) FROM {{table}} WHERE CAST({EMPTY_AND_NULL} AS VARCHAR) = ''), "
     f"(SELECT count(*) FROM {{table}} WHERE CAST({EMPTY_AND_NULL} AS VARCHAR) LIKE '0%' "
     f"AND length(CAST({EMPTY_AND_NULL} AS VARCHAR)) = 5)"
 )
-_NAMES = ("amount", "time", "code", "empty", "zeros")
+_NAMES = ("amount", "UTC", "local", "code", "empty", "zeros")
 
 
 def _facts(database: Path, table: str) -> dict[str, Any]:
     with duckdb.connect(str(database), read_only=True) as connection:
-        row = connection.execute(_FACTS.format(typeof="typeof", table=table)).fetchone()
+        row = connection.execute(_FACTS.format(table=table)).fetchone()
     return dict(zip(_NAMES, row or (), strict=True))
 
 
 def _facts_of_sqlite(database: Path) -> dict[str, Any]:
     with sqlite3.connect(database) as connection:
-        row = connection.execute(_FACTS.format(typeof="typeof", table="report")).fetchone()
+        row = connection.execute(_FACTS.format(table="report")).fetchone()
     return dict(zip(_NAMES, row, strict=True))
 
 
