@@ -21,11 +21,12 @@ _LAUNCHER = Path(__file__).with_name("launcher.py")
 
 @dataclass(frozen=True)
 class Measured:
-    """One process. `said` is what a worker of ours wrote about itself."""
+    """One process. `said` is what a worker of ours wrote about itself, `samples` are (second, own, file bytes)."""
 
     seconds: float
     cpu_seconds: float
     peak_bytes: int
+    samples: list[tuple[float, int, int]] = field(default_factory=list)
     said: dict[str, Any] = field(default_factory=dict)
 
 
@@ -38,8 +39,13 @@ def worker(what: str, **arguments: Any) -> list[str]:
     return [sys.executable, "-m", "tests.benchmarks.workers", what, json.dumps(arguments, default=str)]
 
 
-def measure(command: Sequence[str], folder: Path) -> Measured:
+def measure(command: Sequence[str], folder: Path, *, profile: bool = False) -> Measured:
     """Run a command in a folder, which also is its home for dlt and temporary files.
+
+    Args:
+        command: what to run.
+        folder: where.
+        profile: look at its memory twenty times a second.
 
     Raises:
         CommandFailed: it ended with another code than 0.
@@ -56,7 +62,9 @@ def measure(command: Sequence[str], folder: Path) -> Measured:
         "RUNTIME__DLTHUB_TELEMETRY": "false",
         "TMPDIR": str(scratch),
         "BENCHMARK_SAID": str(said),
+        **({"BENCHMARK_PROFILE": "1"} if profile else {}),
     }
+    os.sync()  # what was written before is not to be waited for now
     launched = subprocess.run(
         [sys.executable, "-I", "-S", str(_LAUNCHER), str(log), *command],
         cwd=folder,
@@ -110,3 +118,21 @@ def median_seconds(measured: Sequence[Measured]) -> float:
 def megabytes(measured: Sequence[Measured]) -> int:
     """The largest peak memory, in millions of bytes."""
     return round(max(one.peak_bytes for one in measured) / 1e6)
+
+
+def by_stage(measured: Measured) -> list[dict[str, Any]]:
+    """How long each stage of a load took, and the most memory in it: its own, and pages of mapped files."""
+    begins = sorted((second, stage) for stage, second in measured.said.get("stages", {}).items())
+    begins = [(0.0, "start"), *begins]
+    stages = []
+    for (start, stage), end in zip(begins, [*(second for second, _ in begins[1:]), measured.seconds], strict=True):
+        inside = [sample for sample in measured.samples if start <= sample[0] < end] or [(0.0, 0, 0)]
+        stages.append(
+            {
+                "from": stage,
+                "seconds": round(end - start, 2),
+                "own_mb": round(max(own for _, own, _ in inside) / 1e6),
+                "file_mb": round(max(mapped for _, _, mapped in inside) / 1e6),
+            }
+        )
+    return stages

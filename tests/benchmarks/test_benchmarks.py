@@ -16,7 +16,7 @@ from tests.benchmarks.verify import Wrong, check_load
 
 def test_every_case_runs_and_is_verified(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = tmp_path / "lines.jsonl"
-    arguments = ["--rows", "2000", "--pairs", "1", "--runs", "4", "--compare", "--compare-rows", "300"]
+    arguments = ["--rows", "2000", "--pairs", "1", "--runs", "4", "--compare", "--compare-rows", "300", "--profile"]
     assert main([*arguments, "--json", str(lines), "--folder", str(tmp_path)]) == 0
     results = [json.loads(line) for line in lines.read_text().splitlines()]
     cases = [one for one in results if "verified" in one]
