@@ -76,7 +76,7 @@ def load_reports(
         abort_begun_packages(pipeline, source.name)
         if pipeline.has_pending_data:
             pipeline.normalize()
-            infos.append(load_package(pipeline))
+            infos.append(load_package(pipeline, source.name))
         token = ACTIVE_SCOPE.set(scope)
         try:
             for _ in range(SYNCS_AT_MOST):
@@ -104,7 +104,7 @@ def _load_packages(
     source: DltSource,
     scope: LoadScope,
     counted: _Counter,
-    load_package: Callable[[Pipeline], LoadInfo],
+    load_package: Callable[[Pipeline, str], LoadInfo],
 ) -> Iterator[LoadInfo]:
     """The steps of `pipeline.run`, package by package; only the first one refreshes, if the pipeline is made to."""
     pipeline.run()  # takes over the state at the destination, as before any extraction
@@ -114,7 +114,7 @@ def _load_packages(
         try:
             pipeline.extract(source, refresh=refresh)
             pipeline.normalize()
-            info = load_package(pipeline)
+            info = load_package(pipeline, source.name)
         except Exception as error:
             if _inside(error, SpoiledPackage) is not None:
                 # a new session fails the cell before any of its rows are extracted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -33,7 +34,7 @@ def load_until_killed(pipeline: Pipeline) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     setattr(CellJob, "run", run)  # noqa: B010  # a forked process, which ends here
-    load_package(pipeline)
+    load_package(pipeline, "stripe_reports")
 
 
 def kill_in_the_middle_of_a_load(emulator: Emulator, pipeline: Pipeline) -> None:
@@ -50,7 +51,7 @@ def test_a_job_that_runs_again_changes_nothing(emulator: Emulator, pipeline: Pip
     load_reports(pipeline, source_of(emulator, [PAYOUTS]))
     emulator.advance(emulator.settings.available_end + timedelta(days=1))
     kill_in_the_middle_of_a_load(emulator, pipeline)
-    load_package(pipeline)  # goes on with the very same jobs
+    load_package(pipeline, "stripe_reports")  # goes on with the very same jobs
     assert not pipeline.has_pending_data
     assert_true(emulator, pipeline, [PAYOUTS], end=emulator.service.available_end)
 
@@ -84,6 +85,16 @@ def test_the_pipeline_and_the_database_are_left_as_they_were(emulator: Emulator,
     assert pipeline.destination is destination
     assert pipeline.state["destination_type"] == "dlt.destinations.duckdb"
     assert staged == [(0,)]
+
+
+def test_wide_rows_get_more_memory(
+    emulator: Emulator, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("stripe_reports_source.duckdb_cells.BYTES_PER_THREAD", 4 << 20)
+    with caplog.at_level(logging.INFO, "stripe_reports_source"):
+        load_reports(pipeline, source_of(emulator, [ACTIVITY]))
+    assert any("more memory than" in record.getMessage() for record in caplog.records)
+    assert_true(emulator, pipeline, [ACTIVITY], end=emulator.settings.available_end)
 
 
 def test_files_that_dlt_splits_are_left_to_dlt(
