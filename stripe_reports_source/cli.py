@@ -275,6 +275,53 @@ def status(destination: str, dataset: str, pipeline_name: str) -> None:
 
 
 @cli.command()
+@_report_options
+@_pipeline_options
+@click.option("--start-date", help="First day of history, YYYY-MM-DD.  [default: where Stripe's data begins]")
+@click.option("--lookback-days", type=int, help="Days before the cursor to read again.  [default: 3]")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=int, default=8080, show_default=True)
+@click.option("--inbox", type=click.Path(path_type=Path, dir_okay=False), help="SQLite file that keeps the events.")
+@click.option("--sync-every", type=float, default=6.0, show_default=True, help="Hours between syncs without an event.")
+@click.option("--gather", type=float, default=2.0, show_default=True, help="Seconds that an event waits for others.")
+@click.pass_context
+@_plain_errors
+def webhook(
+    context: click.Context,
+    reports: tuple[str, ...],
+    start_date: str | None,
+    lookback_days: int | None,
+    destination: str,
+    dataset: str,
+    pipeline_name: str,
+    host: str,
+    port: int,
+    inbox: Path | None,
+    sync_every: float,
+    gather: float,
+    **options: Any,
+) -> None:
+    """Receive Stripe's events and load what they tell of REPORTS (default: the four main ones), until SIGTERM.
+
+    The endpoint's signing secret comes from dlt config, as SOURCES__STRIPE_REPORTS__WEBHOOK_SECRETS in the environment
+    or webhook_secrets in .dlt/secrets.toml; two of them, with a comma between, while one replaces the other.
+    """
+    from .webhook.serve import serve_webhook  # an extra
+
+    settings = {"start_date": start_date, "lookback_days": lookback_days}
+    serve_webhook(
+        dlt.pipeline(pipeline_name, destination=destination, dataset_name=dataset),
+        lambda: _source(reports, settings, **options),
+        host=host,
+        port=port,
+        inbox=inbox,
+        sync_every_hours=sync_every,
+        gather_seconds=gather,
+        verbose=bool(context.find_root().params["verbose"]),
+    )
+
+
+@cli.command()
 @click.option("--api-port", type=int, default=12111, show_default=True)
 @click.option("--files-port", type=int, default=12112, show_default=True)
 @click.option("--control-port", type=int, default=12113, show_default=True)

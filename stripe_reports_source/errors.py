@@ -11,14 +11,15 @@ StripeReportsError
 │   ├── RunTimedOut           the run is still pending; the next sync picks up the same run
 │   ├── DownloadError         the result file is gone or is not what Stripe announced
 │   └── RowError              the file holds something that does not fit its column
-└── SyncFailed                some cells are not loaded; lists each with cause and remedy
+├── SyncFailed                some cells are not loaded; lists each with cause and remedy
+└── WebhookRefused            a request to the webhook that is not an event of Stripe's, or too old
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 class StripeReportsError(Exception):
@@ -138,3 +139,16 @@ class SyncFailed(StripeReportsError):
             f"{len(self.failures)} report interval(s) not loaded; all others are, and no cursor moved past these:\n"
             f"{lines}"
         )
+
+
+class WebhookRefused(StripeReportsError):
+    """A request that claims to be an event of Stripe's was not accepted; nothing of it is kept.
+
+    `reason` is `bad_signature`, `too_old` (signed well, but longer ago than the tolerance) or `malformed`.
+    """
+
+    remedy = "Check the endpoint's signing secret, and this machine's clock."
+
+    def __init__(self, reason: Literal["bad_signature", "too_old", "malformed"], message: str) -> None:
+        self.reason = reason
+        super().__init__(message)

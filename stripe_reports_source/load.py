@@ -7,6 +7,7 @@ cursor together, and the next one goes on from there.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -19,6 +20,7 @@ from .comments import write_comments
 from .errors import StripeReportsError, SyncFailed
 from .history import History
 from .locks import pipeline_lock
+from .news import RunNews
 from .remains import abort_begun_packages, remove_remains
 from .scope import ACTIVE_SCOPE, Event, LoadScope, SpoiledPackage
 
@@ -44,6 +46,8 @@ def load_reports(
     max_cells: int = MAX_CELLS,
     max_bytes: int = MAX_BYTES,
     on_event: Callable[[Event], None] | None = None,
+    stop: threading.Event | None = None,
+    run_news: RunNews | None = None,
 ) -> Loaded:
     """Load a source in packages until there is nothing left to load.
 
@@ -57,6 +61,8 @@ def load_reports(
         max_cells: intervals per load package, of all reports together.
         max_bytes: bytes of result files per load package, about.
         on_event: called with each `Event`, from several threads.
+        stop: once set, the load ends after the present package; what is left is for the next call.
+        run_news: tells when Stripe has ended a run, so that it need not be polled often; webhooks do that.
 
     Returns:
         What was loaded.
@@ -69,7 +75,7 @@ def load_reports(
     from .duckdb_cells import load_package  # DuckDB and Arrow, which `import stripe_reports_source` does not need
 
     counted = _Counter(on_event)
-    scope = LoadScope(max_cells=max_cells, max_bytes=max_bytes, on_event=counted)
+    scope = LoadScope(max_cells=max_cells, max_bytes=max_bytes, on_event=counted, stop=stop, run_news=run_news)
     with pipeline_lock(pipeline):
         infos: list[LoadInfo] = []
         remove_remains(pipeline)
@@ -82,7 +88,7 @@ def load_reports(
             for _ in range(SYNCS_AT_MOST):
                 infos += _load_packages(pipeline, source, scope, counted, load_package)
                 crossed = scope.session is not None and not History(pipeline).forks <= scope.session.forks
-                if scope.session is None or not (crossed or scope.session.follow_up):
+                if scope.session is None or scope.stopped or not (crossed or scope.session.follow_up):
                     break
                 # the next round mends what a sync without a lock has crossed, or runs reports for new payouts
                 scope.session.close()
@@ -131,7 +137,7 @@ def _load_packages(
         refresh = None
         if info is not None:
             yield info
-        if not scope.full:
+        if scope.stopped or not scope.full:
             return
 
 

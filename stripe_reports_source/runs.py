@@ -19,6 +19,7 @@ from datetime import datetime
 from .client import StripeClient
 from .errors import RunFailed, RunTimedOut
 from .intervals import UTC_NAMES
+from .news import next_poll
 from .objects import Parameters, ReportRun, unix
 from .settings import RunPolicy
 
@@ -115,9 +116,12 @@ class Runner:
         *,
         clock: Callable[[], float],
         sleep: Callable[[float], None],
+        wait_for_news: Callable[[str, float], None] | None = None,
     ) -> None:
+        """`wait_for_news(run_id, seconds)` returns sooner when the run has ended; None: nobody says so, poll often."""
         self._client = client
         self._book = book
+        self._wait_for_news = wait_for_news
         self._policy = policy
         self._clock = clock
         self._sleep = sleep
@@ -175,7 +179,10 @@ class Runner:
                 raise RunTimedOut(
                     f"run {run.id} is still pending after {self._policy.timeout:g} s; the next sync picks it up."
                 )
-            self._sleep(min(self._next_poll(elapsed), remaining))
+            if self._wait_for_news is not None:
+                self._wait_for_news(run.id, min(next_poll(elapsed), remaining))
+            else:
+                self._sleep(min(self._next_poll(elapsed), remaining))
             polls += 1
             run = self._client.run(run.id, request.account)
         took = self._clock() - began

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import dlt
+from dlt.extract import DltSource
 
-from .errors import Failure
+from .errors import ConfigurationError, Failure
+from .hints import REPORT_TYPES
 from .intervals import Span
 from .settings import Settings
 
 if TYPE_CHECKING:
     from .fetch import CellFailure
+    from .news import RunNews
     from .sync import SyncSession
 
 EventKind = Literal[
@@ -44,7 +48,8 @@ class SpoiledPackage(Exception):
 class LoadScope:
     """How `load_reports` runs a source: bounded packages, failures collected. Held by `ACTIVE_SCOPE`.
 
-    Without a scope (plain `pipeline.run`) there is one package and the first failure ends it.
+    Without a scope (plain `pipeline.run`) there is one package and the first failure ends it. `stop` ends the load
+    after the present package; `run_news` tells the workers that a run has ended.
     """
 
     max_cells: int
@@ -56,14 +61,40 @@ class LoadScope:
     session: SyncSession | None = None
     cells: int = 0
     bytes: int = 0
+    stop: threading.Event | None = None
+    run_news: RunNews | None = None
 
     @property
     def full(self) -> bool:
         """True when the present package holds enough."""
-        return self.cells >= self.max_cells or self.bytes >= self.max_bytes
+        return self.stopped or self.cells >= self.max_cells or self.bytes >= self.max_bytes
+
+    @property
+    def stopped(self) -> bool:
+        """True when whoever called wants the load to end."""
+        return self.stop is not None and self.stop.is_set()
 
 
 ACTIVE_SCOPE: ContextVar[LoadScope | None] = ContextVar("stripe_reports_load_scope", default=None)
+ASKED_SETTINGS: ContextVar[list[Settings] | None] = ContextVar("stripe_reports_asked_settings", default=None)
+
+
+def settings_of(source: DltSource) -> Settings:
+    """What a source was built with. It asks nobody: one of its resources is iterated, and answers that instead.
+
+    Raises:
+        ConfigurationError: it is not a `stripe_reports` source.
+    """
+    answers: list[Settings] = []
+    token = ASKED_SETTINGS.set(answers)
+    try:
+        if REPORT_TYPES.name in source.resources:
+            list(source.resources[REPORT_TYPES.name])
+    finally:
+        ASKED_SETTINGS.reset(token)
+    if not answers:
+        raise ConfigurationError(f"source {source.name!r} is not a stripe_reports source.")
+    return answers[0]
 
 
 class Sessions:

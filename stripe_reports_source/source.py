@@ -18,7 +18,7 @@ from .errors import ConfigurationError
 from .hints import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES, AuditTable, audit_hints
 from .intervals import parse_day, parse_zone, start_of_day
 from .report import Defaults, Report, check_grid, check_lookback
-from .scope import Sessions
+from .scope import ASKED_SETTINGS, Sessions
 from .settings import (
     RetryPolicy,
     RunPolicy,
@@ -139,6 +139,10 @@ def _report_resource(report: Report, sessions: Sessions, start: date | None, end
 
 def _audit_resource(table: AuditTable, sessions: Sessions) -> DltResource:
     def audit_rows() -> Iterator[Any]:
+        asked = ASKED_SETTINGS.get()
+        if asked is not None:
+            asked.append(sessions.settings)
+            return
         from .extract import column_items, run_items, type_items
 
         items = {REPORT_TYPES.name: type_items, REPORT_RUNS.name: run_items, REPORT_COLUMNS.name: column_items}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from .catalog import load_catalog
 from .client import StripeClient
 from .columns import TableColumn
 from .destinations import check_destination, exact_file_format
-from .errors import Failure, StripeError, StripeReportsError
+from .errors import Failure, StripeError, StripeReportsError, StripeUnreachable
 from .fetch import CellFailure, CellFetcher, CellRequest, FetchedCell
 from .hints import stored_type
 from .history import Fork, History
@@ -32,7 +33,7 @@ from .intervals import ONE_SECOND, Cell, Span, cells, day_of, sync_window
 from .keyed import keys_to_run, payouts_table
 from .objects import OfferedType
 from .planning import first_instant, refuse_other_grid, refuse_other_lanes, whole_cells
-from .pool import FetchPool, Lane
+from .pool import FetchPool, Lane, Stopped
 from .report import Report, ResolvedReport, resolve
 from .runs import RunBook, Runner
 from .scope import Event, EventKind, LoadScope, SpoiledPackage
@@ -87,6 +88,8 @@ class SyncSession:
         self._lanes: dict[str, list[LaneSync]] = {}
         self._pool: FetchPool[CellRequest, FetchedCell] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._news = scope.run_news if scope else None
+        self._closing = threading.Event()
 
     @property
     def offered(self) -> list[OfferedType]:
@@ -354,6 +357,9 @@ class SyncSession:
         pool, self._pool = self._pool, None
         folder, self._folder = self._folder, None
         self._lanes.clear()
+        self._closing.set()
+        if self._news:
+            self._news.wake()
         if pool:
             pool.close(CLOSE_PATIENCE)
         if folder:
@@ -366,7 +372,14 @@ class SyncSession:
 
     def _new_pool(self) -> FetchPool[CellRequest, FetchedCell]:
         book = RunBook(self._client)
-        runner = Runner(self._client, book, self.settings.run_policy, clock=time.monotonic, sleep=self._sleep)
+        runner = Runner(
+            self._client,
+            book,
+            self.settings.run_policy,
+            clock=time.monotonic,
+            sleep=self._sleep,
+            wait_for_news=self._wait_for_news if self._news else None,
+        )
         self._folder = tempfile.TemporaryDirectory(prefix="stripe-reports-", ignore_cleanup_errors=True)
         folder = Path(self._folder.name)
         spoiled = self.scope.spoiled if self.scope else {}
@@ -383,11 +396,19 @@ class SyncSession:
         logger.info("%s %s: %s %s", request.report.offered.id, request.cell.span, stage, run_id or "")
         self.notify(_event(stage, request.report, request.label, request.cell.span, run_id))
 
+    def _wait_for_news(self, run_id: str, seconds: float) -> None:
+        if self._news:
+            self._news.wait(run_id, seconds, self._closing)
+        if self._closing.is_set():
+            raise Stopped
+
     def _sleep(self, seconds: float) -> None:
-        if self._pool is None:
-            time.sleep(seconds)
-        else:
+        if self._pool is not None:
             self._pool.sleep(seconds)
+        elif self.scope is None or self.scope.stop is None:
+            time.sleep(seconds)
+        elif self.scope.stop.wait(seconds):
+            raise StripeUnreachable("The load was stopped while it waited to ask Stripe again.")
 
 
 def _remove(fetched: FetchedCell) -> None:

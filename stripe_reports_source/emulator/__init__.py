@@ -7,9 +7,20 @@ Needs the extra `emulator` (starlette and uvicorn). Start it with `stripe-report
         requests.get(emulator.api_url + "/v1/reporting/report_types", auth=("rk_live_demo", ""))
 """
 
+from .events import Delivery, Endpoint, sign
 from .faults import Fault
 from .ledger import Transaction, late_charge
 from .server import Emulator, run_forever
 from .settings import EmulatorSettings
 
-__all__ = ["Emulator", "EmulatorSettings", "Fault", "Transaction", "late_charge", "run_forever"]
+__all__ = [
+    "Delivery",
+    "Emulator",
+    "EmulatorSettings",
+    "Endpoint",
+    "Fault",
+    "Transaction",
+    "late_charge",
+    "run_forever",
+    "sign",
+]

@@ -13,12 +13,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from .api import EmulatorApi
+from .events import Endpoint, EventSender
 from .faults import Fault, FaultBoard
 from .ledger import CURRENCIES, late_charge
 from .service import StripeService
 
 
-def control_app(service: StripeService, faults: FaultBoard, api: EmulatorApi) -> Starlette:
+def control_app(service: StripeService, faults: FaultBoard, api: EmulatorApi, events: EventSender) -> Starlette:
     """An app with these routes:
 
     - `GET /state`: clock, availability, counts.
@@ -30,6 +31,10 @@ def control_app(service: StripeService, faults: FaultBoard, api: EmulatorApi) ->
     - `POST /faults`: see `Fault`; `DELETE /faults` lifts all and lets stuck runs go on.
     - `POST /forget`: forget idempotency keys.
     - `GET /requests`: what was asked so far.
+    - `POST /webhooks` `{"url": ..., "secret": "whsec_..."}`: send signed events there; see `Endpoint` for the trouble
+      that can be asked for. `GET /webhooks`: what was delivered so far. `DELETE /webhooks`: send no more.
+    - `POST /events` `{"report_type": ..., "count": 10}`: tell of new data of a report type, or of all, where there is
+      none: so many pairs of events at once.
     """
 
     async def state(request: Request) -> Response:
@@ -81,6 +86,25 @@ def control_app(service: StripeService, faults: FaultBoard, api: EmulatorApi) ->
         faults.add(Fault.from_json(await _json(request)))
         return JSONResponse({"added": True})
 
+    async def register(request: Request) -> Response:
+        events.register(Endpoint.from_json(await _json(request)))
+        return JSONResponse({"registered": True})
+
+    async def unregister(request: Request) -> Response:
+        events.clear()
+        return JSONResponse({"registered": False})
+
+    async def deliveries(request: Request) -> Response:
+        return JSONResponse({"idle": events.idle, "deliveries": [asdict(one) for one in events.deliveries]})
+
+    async def burst(request: Request) -> Response:
+        body = await _json(request)
+        names = [body["report_type"]] if "report_type" in body else service.type_names
+        for _ in range(int(body.get("count", 1))):
+            for name in names:
+                service.announce_type(name)
+        return JSONResponse({"events": 2 * len(names) * int(body.get("count", 1))})
+
     async def clear_faults(request: Request) -> Response:
         faults.clear()
         service.release_stuck()
@@ -105,6 +129,10 @@ def control_app(service: StripeService, faults: FaultBoard, api: EmulatorApi) ->
             Route("/faults", _checked(clear_faults), methods=["DELETE"]),
             Route("/forget", _checked(forget), methods=["POST"]),
             Route("/requests", _checked(requests)),
+            Route("/webhooks", _checked(register), methods=["POST"]),
+            Route("/webhooks", _checked(unregister), methods=["DELETE"]),
+            Route("/webhooks", _checked(deliveries)),
+            Route("/events", _checked(burst), methods=["POST"]),
         ]
     )
 

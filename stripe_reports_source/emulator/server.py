@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 
 from .api import EmulatorApi, LoggedRequest
 from .control import control_app
+from .events import Delivery, Endpoint, EventSender
 from .faults import Fault, FaultBoard
 from .itemized import Value
 from .ledger import Ledger, Transaction
@@ -38,6 +39,8 @@ class Emulator:
         self.settings = settings or EmulatorSettings()
         self.service = StripeService(self.settings)
         self.faults = FaultBoard()
+        self.events = EventSender(self.settings.seed, self.service.end_runs)
+        self.service.on_event = self.events.emit
         self._api = EmulatorApi(self.service, self.faults)
         self.api_url = self.files_url = self.control_url = ""
         self._servers: list[uvicorn.Server] = []
@@ -55,6 +58,7 @@ class Emulator:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.events.close()
         self.stop()
         if self._thread is not None:
             self._thread.join(5)
@@ -95,6 +99,15 @@ class Emulator:
         self.faults.clear()
         self.service.release_stuck()
 
+    def send_events(self, endpoint: Endpoint) -> None:
+        """Send signed events to an address from now on; runs then end by themselves instead of when they are polled."""
+        self.events.register(endpoint)
+
+    @property
+    def deliveries(self) -> Sequence[Delivery]:
+        """All attempts to deliver events, in the order in which they ended."""
+        return self.events.deliveries
+
     def truth(
         self, report_type: str, start: datetime | None, end: datetime | None, **parameters: Any
     ) -> list[tuple[Value, ...]]:
@@ -118,7 +131,7 @@ class Emulator:
         apps: list[tuple[Starlette, int]] = [
             (self._api.api_app(), settings.api_port),
             (self._api.files_app(), settings.files_port),
-            (control_app(self.service, self.faults, self._api), settings.control_port),
+            (control_app(self.service, self.faults, self._api, self.events), settings.control_port),
         ]
         # "critical": a fault that cuts a connection is an exception by design, not news
         self._servers = [
@@ -176,7 +189,7 @@ def run_forever(settings: EmulatorSettings) -> None:
         print("An offline Stripe Reporting API:")
         print(f"  API      {emulator.api_url}")
         print(f"  files    {emulator.files_url}")
-        print(f'  control  {emulator.control_url}  (POST /advance {{"days": 1}}, /transactions, /faults)')
+        print(f'  control  {emulator.control_url}  (POST /advance {{"days": 1}}, /transactions, /faults, /webhooks)')
         print("To sync from it, in another terminal:")
         print(f"  export SOURCES__STRIPE_REPORTS__API_KEY={settings.live_keys[0]}")
         print(f"  export SOURCES__STRIPE_REPORTS__API_BASE_URL={emulator.api_url}")

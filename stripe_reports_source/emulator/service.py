@@ -10,7 +10,7 @@ import hashlib
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -56,7 +56,9 @@ class StripeService:
         self.settings = settings
         self.ledger = Ledger(settings.seed, settings.scale, settings.business_start)
         self.files_url = ""
+        self.on_event: Callable[[str, dict[str, Any], str | None], None] = lambda kind, about, account: None
         self.runs: list[Run] = []
+        self._pending: list[Run] = []
         self._keys: dict[tuple[str, str], tuple[str, Run, int]] = {}
         self._lock = threading.RLock()
         self._clock = settings.first_clock
@@ -85,6 +87,11 @@ class StripeService:
         """Up to when the data of all types is complete, at most."""
         return max(end for _, end in self._availability.values())
 
+    @property
+    def type_names(self) -> list[str]:
+        """The exact ids of all report types."""
+        return list(self._types)
+
     def advance(self, to: datetime) -> None:
         """Move clock and availability on: data up to `to` is complete, eight hours later."""
         with self._lock:
@@ -99,6 +106,22 @@ class StripeService:
             self._availability[name] = (start or old[0], end or old[1])
             self._updated[name] = self.now.replace(microsecond=0)
             self.ledger.grow_to(self._availability[name][1])
+            self.announce_type(name)
+
+    def announce_type(self, name: str) -> None:
+        """Tell that a report type has new data, with two events, as Stripe does; also where it has none."""
+        with self._lock:
+            about = self._type_object(self._type(name, True), True)
+            for _ in range(2):
+                self.on_event("reporting.report_type.updated", about, None)
+
+    def end_runs(self) -> None:
+        """End the runs whose time has come, without a poll."""
+        with self._lock:
+            for run in self._pending:
+                run.polls_left = 0
+                self._progress(run, polled=False)
+            self._pending = [run for run in self._pending if run.status == "pending"]
 
     def add_transaction(self, transaction: Transaction) -> None:
         """Record a late transaction."""
@@ -288,6 +311,7 @@ class StripeService:
             available_end=self._availability[known.id][1],
         )
         self.runs.append(run)
+        self._pending.append(run)
         return run
 
     def _progress(self, run: Run, *, polled: bool) -> None:
@@ -298,6 +322,9 @@ class StripeService:
         if run.polls_left <= 0 and time.monotonic() >= run.ready_at:
             run.status = "failed" if run.error is not None else "succeeded"
             run.succeeded_at = None if run.error is not None else self._unix()
+            self.on_event(
+                f"reporting.report_run.{run.status}", self._run_object(run), run.scope.partition(":")[2] or None
+            )
 
     def _find(self, run_id: str, scope: str) -> Run:
         for run in self.runs:

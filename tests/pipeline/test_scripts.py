@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "pipelines" / "stripe_reports_pipeline.py"
+FOLDER = Path(__file__).parents[2] / "pipelines"
+SCRIPT = FOLDER / "stripe_reports_pipeline.py"
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,18 @@ def test_a_function_loads_rows(function: str) -> None:
     assert said[0] == f"{function}:"
     assert int(said[1]) > 0
     assert int(said[3]) > 0
+
+
+def test_the_functions_take_an_event_and_load_it() -> None:
+    environment = {**os.environ, "STRIPE_REPORTS_EMULATOR": "1"}
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / "stripe_webhook_function.py")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answers, loaded = done.stdout.splitlines()
+    assert answers == "answers: 400 to a forgery, 200 to Stripe; on the queue: 1"
+    assert int(loaded.split()[1]) > 0
+    assert int(loaded.split()[3]) > 0

@@ -1,0 +1,44 @@
+"""The endpoint's signing secrets, from dlt config.
+
+In: the environment, `.dlt/secrets.toml`, or whatever else dlt reads secrets from. Out: secrets that can be used.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import dlt
+
+from ..errors import ConfigurationError
+from .events import checked_secrets
+
+SETTINGS = ("sources.stripe_reports.webhook_secrets", "sources.stripe_reports.webhook_secret")
+UNSIGNED = (
+    "No signing secret. Set the environment variable SOURCES__STRIPE_REPORTS__WEBHOOK_SECRETS to the endpoint's "
+    "whsec_..., or webhook_secrets under [sources.stripe_reports] in .dlt/secrets.toml."
+)
+
+
+def configured_secrets() -> tuple[str, ...]:
+    """The endpoint's signing secrets from dlt config: a list, or text with commas or a JSON list.
+
+    Raises:
+        ConfigurationError: there is none, or one that cannot be right.
+    """
+    for setting in SETTINGS:
+        value: Any = dlt.secrets.get(setting)
+        if value:
+            return checked_secrets(_listed(value))
+    raise ConfigurationError(UNSIGNED)
+
+
+def _listed(value: Any) -> list[str]:
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise ConfigurationError("webhook_secrets begins like a JSON list but is none.") from None
+    if isinstance(value, str):
+        return [one.strip() for one in value.split(",") if one.strip()]
+    return list(value)
