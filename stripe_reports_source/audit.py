@@ -17,8 +17,8 @@ from .columns import SYSTEM_COLUMNS, TableColumn
 from .fetch import CellFailure, CellRequest, FetchedCell
 from .hints import AuditTable
 from .objects import OfferedType
-from .rows import arrow_type
 from .runs import Obtained
+from .values import arrow_type
 
 
 def audit_table(table: AuditTable, rows: Sequence[Mapping[str, Any]], load_id: str | None) -> pa.Table:
@@ -50,13 +50,13 @@ def type_rows(types: Iterable[OfferedType], account: str) -> list[dict[str, Any]
     ]
 
 
-def loaded_run_row(fetched: FetchedCell) -> dict[str, Any]:
+def loaded_run_row(fetched: FetchedCell, rows: int) -> dict[str, Any]:
     """The row of `report_runs` for a cell that is loaded."""
     return {
         **_run_row(fetched.request, fetched.obtained),
         "bytes": fetched.file.bytes,
         "sha256": fetched.file.sha256,
-        "rows": fetched.rows.rows,
+        "rows": rows,
     }
 
 

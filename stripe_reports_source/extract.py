@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import datetime, timezone
 from typing import Any
 
 import dlt
+import pyarrow as pa
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 
+from .ahead import one_ahead
 from .audit import audit_table, column_rows, fingerprint, type_rows
-from .fetch import CellFailure
+from .errors import RowError
+from .fetch import CellFailure, FetchedCell
 from .hints import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES, AuditTable, report_hints
 from .intervals import Span
 from .report import Report
+from .rows import BLOCK_BYTES
 from .scope import Sessions
 from .sync import LaneSync, SyncSession
 from .tables import cell_tables
@@ -54,25 +59,30 @@ def report_items(report: Report, sessions: Sessions, cursor: dlt.sources.increme
                 if item is None:
                     continue
                 progress = True
-                if isinstance(item, CellFailure):
-                    request = lane.jobs[-lane.left]
-                    session.release(lane, None)
-                    session.fail(lane, request, item)
+                request = lane.jobs[-lane.left]
+                rows = -1  # the tombstone is none
+                try:
+                    if isinstance(item, CellFailure):
+                        raise item
+                    for table in _parsed(session, item, load_id):
+                        rows += table.num_rows
+                        names = tuple(table.column_names)
+                        if names in hinted:
+                            yield table
+                        else:
+                            hinted.add(names)
+                            hints = dlt.mark.make_hints(
+                                columns=report_hints(item.columns), file_format=session.file_format
+                            )
+                            yield dlt.mark.with_hints(table, hints)
+                except CellFailure as failure:
+                    session.release(lane, item, failed=True)
+                    session.fail(lane, request, failure, begun=rows >= 0)
                     continue
-                for table in cell_tables(item, load_id):
-                    names = tuple(table.column_names)
-                    if names in hinted:
-                        yield table
-                    else:
-                        hinted.add(names)
-                        hints = dlt.mark.make_hints(
-                            columns=report_hints(item.rows.columns), file_format=session.file_format
-                        )
-                        yield dlt.mark.with_hints(table, hints)
                 # after the last yield: a generator that is closed at a yield must not have moved the cursor
-                session.note_loaded(lane, item, state, load_id)
+                session.note_loaded(lane, item, rows, state, load_id)
                 _move_cursor(cursor, lanes, lane, state)
-                session.release(lane, item)
+                session.release(lane, item, failed=False)
             if not progress:
                 session.wait()
                 yield None
@@ -83,6 +93,16 @@ def report_items(report: Report, sessions: Sessions, cursor: dlt.sources.increme
             session.abandon(report.table)
         if session.scope is None and not session.open_reports:
             session.close()
+
+
+def _parsed(session: SyncSession, fetched: FetchedCell, load_id: str | None) -> Iterator[pa.Table]:
+    """A cell's tables; those of a larger file are parsed in a thread of their own, while dlt writes the one before."""
+    tables = cell_tables(fetched, load_id)
+    try:
+        with session.parsing(fetched), closing(tables):
+            yield from one_ahead(tables) if fetched.file.bytes > BLOCK_BYTES else tables
+    except RowError as error:
+        raise CellFailure(error, fetched.obtained) from error
 
 
 def _move_cursor(

@@ -1,7 +1,7 @@
-"""One cell from Stripe to a checked, typed file on this disk.
+"""One cell from Stripe to a whole file on this disk.
 
-In: a `CellRequest` (which report, which cell). Out: a `FetchedCell`: run, file facts, and a spool of typed
-batches that is complete before anything of it is loaded. Runs in worker threads.
+In: a `CellRequest` (which report, which cell). Out: a `FetchedCell`: run, file facts and the columns of the file,
+whose rows are parsed when they are loaded. Runs in worker threads.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -20,12 +20,12 @@ from .errors import ConfigurationError, DownloadError, RowError, StripeError
 from .intervals import ONE_SECOND, Cell, Span
 from .objects import ReportRun, unix
 from .report import ResolvedReport
-from .rows import Spool, spool
+from .rows import read_header
 from .runs import Obtained, Runner, RunRequest
 
 logger = logging.getLogger(__name__)
 
-Stage = Literal["running", "adopted", "downloading", "parsing", "fetched"]
+Stage = Literal["running", "adopted", "downloading", "fetched"]
 DOWNLOADS_PER_CELL = 3
 
 
@@ -43,6 +43,11 @@ class CellRequest:
         """What is asked for, in words: the interval, or the key of a report without one."""
         return self.report.filters if self.report.keys else str(self.cell.span)
 
+    @property
+    def key(self) -> str:
+        """The `_interval_key` of the cell."""
+        return self.report.cell_key(self.label, self.cell.first_day)
+
 
 @dataclass(frozen=True)
 class FetchedCell:
@@ -52,7 +57,7 @@ class FetchedCell:
     span: Span
     obtained: Obtained
     file: Downloaded
-    rows: Spool
+    columns: tuple[TableColumn, ...]
 
 
 class CellFailure(Exception):
@@ -65,7 +70,14 @@ class CellFailure(Exception):
 
 
 class CellFetcher:
-    """Fetches cells; safe from several threads. `report_stage` hears of each step of each cell."""
+    """Fetches cells; safe from several threads.
+
+    Args:
+        client, runner: Stripe.
+        folder: where files go.
+        report_stage: hears of each step of each cell.
+        spoiled: cells, by table and key, whose file is known not to fit; they fail without another look.
+    """
 
     def __init__(
         self,
@@ -73,11 +85,13 @@ class CellFetcher:
         runner: Runner,
         folder: Path,
         report_stage: Callable[[CellRequest, Stage, str | None], None],
+        spoiled: Mapping[tuple[str, str], CellFailure],
     ) -> None:
         self._client = client
         self._runner = runner
         self._folder = folder
         self._report_stage = report_stage
+        self._spoiled = spoiled
         self._lock = threading.Lock()
         self._refused: dict[str, frozenset[str]] = {}
 
@@ -87,6 +101,9 @@ class CellFetcher:
         Raises:
             CellFailure: with the cause and the run it happened to, if there was one.
         """
+        known = self._spoiled.get((request.report.report.table, request.key))
+        if known is not None:
+            raise known
         seen: list[Obtained] = []
 
         def note(obtained: Obtained) -> None:
@@ -110,22 +127,13 @@ class CellFetcher:
                     raise
                 logger.warning("%s Making a new run.", error)
                 spoiled.append(run.id)
-        self._report_stage(request, "parsing", run.id)
-        typed = file.path.with_suffix(".arrow")
         try:
-            rows = spool(
-                file.path,
-                typed,
-                lambda headers: _columns_of(self._report(request), headers),
-                request.report.decimal_separator,
-            )
+            columns = _columns_of(self._report(request), read_header(file.path)[0])
         except BaseException:
-            typed.unlink(missing_ok=True)
-            raise
-        finally:
             file.path.unlink(missing_ok=True)
+            raise
         self._report_stage(request, "fetched", run.id)
-        return FetchedCell(request, span, Obtained(run, seen[-1].attempt, seen[-1].adopted), file, rows)
+        return FetchedCell(request, span, Obtained(run, seen[-1].attempt, seen[-1].adopted), file, columns)
 
     def _run_at_edges(
         self, request: CellRequest, spoiled: list[str], note: Callable[[Obtained], None]

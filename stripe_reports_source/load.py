@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from dlt import Pipeline
 from dlt.common.pipeline import LoadInfo
@@ -21,11 +22,12 @@ from .history import History
 from .locks import pipeline_lock
 from .news import RunNews
 from .remains import abort_begun_packages, remove_remains
-from .scope import ACTIVE_SCOPE, Event, LoadScope
+from .scope import ACTIVE_SCOPE, Event, LoadScope, SpoiledPackage
 
 MAX_CELLS = 60
 MAX_BYTES = 1 << 30
 SYNCS_AT_MOST = 3
+E = TypeVar("E", bound=BaseException)
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ def load_reports(
         ConfigurationError, AuthenticationError, PermissionDenied, StripeUnreachable: nothing could be begun.
         PipelineStepFailed: dlt could not write to the destination.
     """
+    from .duckdb_cells import load_package  # DuckDB and Arrow, which `import stripe_reports_source` does not need
+
     counted = _Counter(on_event)
     scope = LoadScope(max_cells=max_cells, max_bytes=max_bytes, on_event=counted, stop=stop, run_news=run_news)
     with pipeline_lock(pipeline):
@@ -78,11 +82,11 @@ def load_reports(
         abort_begun_packages(pipeline, source.name)
         if pipeline.has_pending_data:
             pipeline.normalize()
-            infos.append(pipeline.load())
+            infos.append(load_package(pipeline, source.name))
         token = ACTIVE_SCOPE.set(scope)
         try:
             for _ in range(SYNCS_AT_MOST):
-                infos += _load_packages(pipeline, source, scope)
+                infos += _load_packages(pipeline, source, scope, counted, load_package)
                 crossed = scope.session is not None and not History(pipeline).forks <= scope.session.forks
                 if scope.session is None or scope.stopped or not (crossed or scope.session.follow_up):
                     break
@@ -101,16 +105,36 @@ def load_reports(
     return Loaded(tuple(infos), counted.cells, counted.rows)
 
 
-def _load_packages(pipeline: Pipeline, source: DltSource, scope: LoadScope) -> Iterator[LoadInfo]:
+def _load_packages(
+    pipeline: Pipeline,
+    source: DltSource,
+    scope: LoadScope,
+    counted: _Counter,
+    load_package: Callable[[Pipeline, str], LoadInfo],
+) -> Iterator[LoadInfo]:
+    """The steps of `pipeline.run`, package by package; only the first one refreshes, if the pipeline is made to."""
+    pipeline.run()  # takes over the state at the destination, as before any extraction
+    refresh = pipeline.refresh
     while True:
         scope.cells = scope.bytes = 0
         try:
-            info = pipeline.run(source)
+            pipeline.extract(source, refresh=refresh)
+            pipeline.normalize()
+            info = load_package(pipeline, source.name)
         except Exception as error:
+            if _inside(error, SpoiledPackage) is not None:
+                # a new session fails the cell before any of its rows are extracted
+                counted.forget()
+                if scope.session is not None:
+                    scope.session.close()
+                    scope.session = None
+                continue
             own = own_error(error)
             if own is None:
                 raise
             raise own from None
+        counted.keep()
+        refresh = None
         if info is not None:
             yield info
         if scope.stopped or not scope.full:
@@ -118,25 +142,39 @@ def _load_packages(pipeline: Pipeline, source: DltSource, scope: LoadScope) -> I
 
 
 class _Counter:
-    """Passes events on and counts what is loaded."""
+    """Passes events on and counts what is loaded, package by package."""
 
     def __init__(self, on_event: Callable[[Event], None] | None) -> None:
         self._on_event = on_event
-        self.cells = 0
-        self.rows = 0
+        self.cells = self.rows = 0
+        self.forget()
 
     def __call__(self, event: Event) -> None:
         if event.kind == "loaded":
-            self.cells += 1
-            self.rows += event.count
+            self._cells += 1
+            self._rows += event.count
         if self._on_event is not None:
             self._on_event(event)
+
+    def forget(self) -> None:
+        """The present package is not loaded."""
+        self._cells = self._rows = 0
+
+    def keep(self) -> None:
+        """The present package is loaded."""
+        self.cells += self._cells
+        self.rows += self._rows
+        self.forget()
 
 
 def own_error(error: BaseException | None) -> StripeReportsError | None:
     """This package's error inside dlt's wrapping, which buries the sentence that matters."""
+    return _inside(error, StripeReportsError)
+
+
+def _inside(error: BaseException | None, kind: type[E]) -> E | None:
     while error is not None:
-        if isinstance(error, StripeReportsError):
+        if isinstance(error, kind):
             return error
         error = error.__cause__ or error.__context__
     return None

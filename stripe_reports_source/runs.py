@@ -171,6 +171,7 @@ class Runner:
 
     def _wait(self, request: RunRequest, run: ReportRun) -> ReportRun:
         began = self._clock()
+        polls = 0
         while run.status == "pending":
             elapsed = self._clock() - began
             remaining = self._policy.timeout - elapsed
@@ -182,13 +183,19 @@ class Runner:
                 self._wait_for_news(run.id, min(next_poll(elapsed), remaining))
             else:
                 self._sleep(min(self._next_poll(elapsed), remaining))
+            polls += 1
             run = self._client.run(run.id, request.account)
         took = self._clock() - began
+        if polls == 1:
+            took *= 0.9  # it may have been through for long
+        if run.succeeded_at is not None:
+            took = min(took, (run.succeeded_at - run.created).total_seconds() + 1)
         self._typical = took if self._typical == 0 else 0.7 * self._typical + 0.3 * took
         return run
 
     def _next_poll(self, elapsed: float) -> float:
         """Seconds to the next poll: soon before runs usually finish, then in steps that grow with the wait."""
-        step = elapsed * (0.1 if elapsed < 2 * self._typical else 0.5)
-        delay = step if elapsed else 0.95 * self._typical
-        return min(max(delay, self._policy.first_poll), self._policy.longest_poll)
+        soon = 0.95 * self._typical - elapsed
+        near = elapsed < 1.2 * self._typical
+        delay = soon if soon > 0 else elapsed * (0.04 if near else 0.1 if elapsed < 2 * self._typical else 0.5)
+        return min(max(delay, self._policy.first_poll / (4 if near else 1)), self._policy.longest_poll)

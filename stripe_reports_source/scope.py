@@ -17,11 +17,12 @@ from .intervals import Span
 from .settings import Settings
 
 if TYPE_CHECKING:
+    from .fetch import CellFailure
     from .news import RunNews
     from .sync import SyncSession
 
 EventKind = Literal[
-    "planned", "up_to_date", "running", "adopted", "downloading", "parsing", "fetched", "loaded", "skipped", "failed"
+    "planned", "up_to_date", "running", "adopted", "downloading", "fetched", "parsing", "loaded", "skipped", "failed"
 ]
 
 
@@ -39,6 +40,10 @@ class Event:
     message: str = ""
 
 
+class SpoiledPackage(Exception):
+    """Ends an extraction that holds part of a cell whose file turned out not to fit."""
+
+
 @dataclass
 class LoadScope:
     """How `load_reports` runs a source: bounded packages, failures collected. Held by `ACTIVE_SCOPE`.
@@ -51,6 +56,8 @@ class LoadScope:
     max_bytes: int
     on_event: Callable[[Event], None]
     failures: list[Failure] = field(default_factory=list)
+    spoiled: dict[tuple[str, str], CellFailure] = field(default_factory=dict)
+    """Failures, by table and cell key, that were found when part of the cell had been extracted."""
     session: SyncSession | None = None
     cells: int = 0
     bytes: int = 0

@@ -10,7 +10,8 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -35,7 +36,7 @@ from .planning import first_instant, refuse_other_grid, refuse_other_lanes, whol
 from .pool import FetchPool, Lane, Stopped
 from .report import Report, ResolvedReport, resolve
 from .runs import RunBook, Runner
-from .scope import Event, EventKind, LoadScope
+from .scope import Event, EventKind, LoadScope, SpoiledPackage
 from .settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ class SyncSession:
         self.run_rows: list[dict[str, Any]] = []
         self.columns: dict[str, dict[str, TableColumn]] = {}
         self.open_reports = 0
+        self._parsing = 0
         self._catalog = load_catalog()
         self._client = StripeClient(
             settings.api_key,
@@ -239,18 +241,23 @@ class SyncSession:
         outcome = pool.take(started)
         if outcome is None:
             return None
-        return outcome.error if isinstance(outcome.error, CellFailure) else outcome.result
+        if isinstance(outcome.error, CellFailure):
+            return outcome.error
+        if self.scope and outcome.result is not None:
+            self.scope.cells += 1
+            self.scope.bytes += outcome.result.file.bytes
+        return outcome.result
 
-    def release(self, lane: LaneSync, fetched: FetchedCell | None) -> None:
-        """Free a cell's slot and disk space. Without a cell it has failed, and so has the rest of its lane."""
+    def release(self, lane: LaneSync, taken: FetchedCell | CellFailure, *, failed: bool) -> None:
+        """Free a cell's slot and disk space. If it has failed, so has the rest of its lane."""
         pool, started = self._started(lane)
-        if fetched is None and not lane.resolved.keys:
+        if failed and not lane.resolved.keys:
             lane.left = 0
             pool.cancel(started)
         else:
             lane.left -= 1
-        if fetched is not None:
-            _remove(fetched)
+        if isinstance(taken, FetchedCell):
+            _remove(taken)
         pool.release(started)
 
     def abandon(self, table: str) -> None:
@@ -260,15 +267,31 @@ class SyncSession:
                 self._pool.cancel(lane.lane)
 
     def wait(self) -> None:
-        """Wait a moment for any cell."""
-        if self._pool is not None:
+        """Wait a moment for any cell, unless there is one at hand."""
+        if self._pool is not None and not self._parsing:
             self._pool.wait(0.05)
 
-    def fail(self, lane: LaneSync, request: CellRequest, failure: CellFailure) -> None:
+    @contextmanager
+    def parsing(self, fetched: FetchedCell) -> Iterator[None]:
+        """While a cell's rows are given out, nobody waits."""
+        self._on_stage(fetched.request, "parsing", fetched.obtained.run.id)
+        self._parsing += 1
+        try:
+            yield
+        finally:
+            self._parsing -= 1
+
+    def fail(self, lane: LaneSync, request: CellRequest, failure: CellFailure, *, begun: bool = False) -> None:
         """Note a cell that could not be loaded: in `report_runs` and, under a scope, for the error at the end.
+
+        Args:
+            lane, request: the cell.
+            failure: why.
+            begun: rows of the cell are in the load package already, which has to be extracted anew without it.
 
         Raises:
             StripeReportsError: without a scope.
+            SpoiledPackage: under a scope, when the cell was begun.
         """
         if request.report.keys and isinstance(failure.error, StripeError) and failure.error.http_status in (400, 404):
             # manual and instant payouts never have such a report, automatic ones only some time after they are made
@@ -291,9 +314,12 @@ class SyncSession:
         if self.scope is None:
             raise StripeReportsError(str(failed)) from failure.error
         self.scope.failures.append(failed)
+        if begun:
+            self.scope.spoiled[request.report.report.table, request.key] = failure
+            raise SpoiledPackage(str(failed)) from failure.error
 
     def note_loaded(
-        self, lane: LaneSync, fetched: FetchedCell, state: MutableMapping[str, Any], load_id: str | None
+        self, lane: LaneSync, fetched: FetchedCell, rows: int, state: MutableMapping[str, Any], load_id: str | None
     ) -> None:
         """Keep what the next sync must know, in the state that dlt commits with the rows."""
         known = state.setdefault(lane.key, {})
@@ -312,12 +338,9 @@ class SyncSession:
             known["forks"] = sorted(self.forks)
             if lane.left == 1:
                 known["complete_to"] = lane.resolved.offered.available.end
-        self.run_rows.append(loaded_run_row(fetched))
+        self.run_rows.append(loaded_run_row(fetched, rows))
         table = self.columns.setdefault(lane.resolved.report.table, {})
-        table.update((column.name, column) for column in fetched.rows.columns)
-        if self.scope:
-            self.scope.cells += 1
-            self.scope.bytes += fetched.file.bytes
+        table.update((column.name, column) for column in fetched.columns)
         self.notify(
             _event(
                 "loaded",
@@ -325,7 +348,7 @@ class SyncSession:
                 lane.key,
                 fetched.span,
                 fetched.obtained.run.id,
-                count=fetched.rows.rows,
+                count=rows,
             )
         )
 
@@ -359,7 +382,8 @@ class SyncSession:
         )
         self._folder = tempfile.TemporaryDirectory(prefix="stripe-reports-", ignore_cleanup_errors=True)
         folder = Path(self._folder.name)
-        fetcher = CellFetcher(self._client, runner, folder, self._on_stage)
+        spoiled = self.scope.spoiled if self.scope else {}
+        fetcher = CellFetcher(self._client, runner, folder, self._on_stage, spoiled)
         return FetchPool(
             self.settings.max_concurrent_runs,
             fetcher.fetch,
@@ -388,7 +412,7 @@ class SyncSession:
 
 
 def _remove(fetched: FetchedCell) -> None:
-    fetched.rows.path.unlink(missing_ok=True)
+    fetched.file.path.unlink(missing_ok=True)
 
 
 def _event(

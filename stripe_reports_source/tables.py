@@ -1,12 +1,11 @@
-"""Typed batches as they are loaded: system columns, tombstone, dlt column hints.
+"""Typed batches as they are loaded: a file's rows with system columns and a tombstone.
 
-In: a fetched cell. Out: Arrow tables whose schema follows from the file's columns alone, and the hints that
-pin every column's type in the dlt schema for ever.
+In: a fetched cell. Out: Arrow tables whose schema follows from the file's columns alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,29 +13,27 @@ import pyarrow as pa
 
 from .columns import SYSTEM_COLUMNS, TOMBSTONE, TableColumn
 from .fetch import FetchedCell
-from .rows import arrow_type
+from .rows import typed_batches
+from .values import arrow_type
 
-ROWS_PER_TABLE = 100_000
-"""Rows yielded to dlt at a time; each becomes a row group of its Parquet file."""
-
-
-def cell_key(fetched: FetchedCell) -> str:
-    """The `_interval_key` of a cell."""
-    request = fetched.request
-    return request.report.cell_key(request.label, request.cell.first_day)
+ROWS_PER_TABLE = 65_536
+"""Rows yielded to dlt at a time; each becomes a row group of its Parquet file. Three of them are in memory at once."""
 
 
-def cell_tables(fetched: FetchedCell, load_id: str | None) -> Iterator[pa.Table]:
+def cell_tables(fetched: FetchedCell, load_id: str | None) -> Generator[pa.Table, None, None]:
     """The tables that replace a cell: its rows, and first a tombstone.
 
     The tombstone is a row with the cell's key alone. It makes dlt's merge delete what an earlier load of the
     cell left even when the new report is empty, and is never stored itself.
+
+    Raises:
+        RowError: a value does not fit. Tables before it have been given out by then.
     """
-    schema = _schema(fetched.rows.columns)
+    schema = _schema(fetched.columns)
     constants = _constants(fetched, load_id)
     batches = [_tombstone(schema, constants)]
     held = 0
-    for batch in fetched.rows.batches():
+    for batch in typed_batches(fetched.file.path, fetched.columns, fetched.request.report.decimal_separator):
         stamps = [_repeat(constants[name], schema.field(name).type, batch.num_rows) for name in SYSTEM_COLUMNS]
         batches.append(pa.RecordBatch.from_arrays([*batch.columns, *stamps], schema=schema))
         held += batch.num_rows
@@ -64,7 +61,7 @@ def _constants(fetched: FetchedCell, load_id: str | None) -> dict[str, str | dat
         "_report_run_id": fetched.obtained.run.id,
         "_interval_start": None if request.report.snapshot or request.report.keys else fetched.span.start,
         "_interval_end": fetched.span.end,
-        "_interval_key": cell_key(fetched),
+        "_interval_key": request.key,
         "_dlt_load_id": load_id,
         TOMBSTONE: None,
     }

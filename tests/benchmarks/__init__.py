@@ -1,0 +1,1 @@
+"""Measures the package against fixed references: `python -m tests.benchmarks`."""

@@ -30,7 +30,7 @@ KILL_POINTS = (
     "after a poll",
     "before a download",
     "after a download",
-    "after parsing",
+    "after a look at the header",
     "half-way through a cell",
     "after a cell",
     "package written",

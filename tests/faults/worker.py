@@ -21,13 +21,15 @@ import dlt
 import duckdb
 from dlt import Pipeline
 from dlt.destinations._adbc_jobs import AdbcParquetCopyJob
-from dlt.destinations.impl.duckdb.duck import DuckDbCopyJob
+from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
+from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 from dlt.destinations.job_client_impl import SqlJobClientBase, SqlLoadJob
 from dlt.destinations.sql_client import SqlClientBase
 
 from stripe_reports_source import SyncFailed, extract, fetch, load, load_reports, stripe_reports, tables
 from stripe_reports_source import source as source_module
 from stripe_reports_source.client import StripeClient
+from stripe_reports_source.duckdb_cells import CellJob
 from stripe_reports_source.errors import StripeReportsError
 from stripe_reports_source.history import History
 from stripe_reports_source.load import own_error
@@ -38,7 +40,9 @@ from tests.faults.schedule import Kill, Schedule
 
 CLEAN, NOT_ALL_LOADED, OWN_ERROR, OTHER_ERROR = 0, 3, 4, 5
 PATIENCE = 60.0
-COPY_JOBS = {"duckdb": DuckDbCopyJob, "postgres": AdbcParquetCopyJob}
+COPY_JOBS = {"duckdb": CellJob, "postgres": AdbcParquetCopyJob}
+SQL_CLIENTS: dict[str, Any] = {"duckdb": DuckDbSqlClient, "postgres": Psycopg2SqlClient}
+MERGE_JOBS = {"duckdb": CellJob, "postgres": SqlLoadJob}
 DATASET = "stripe"
 
 
@@ -166,13 +170,20 @@ def _arm(work: Work, kill: Kill) -> None:
             yield table
             strike()
 
-    def half_a_merge(client: SqlClientBase[Any], statements: Any, *args: Any, **kwargs: Any) -> Any:
-        results = []
-        for statement in statements:
-            results.append(client.execute_sql(statement, *args, **kwargs))
+    def half_a_merge() -> None:
+        def execute(client: SqlClientBase[Any], statement: Any, *args: Any, **kwargs: Any) -> Any:
+            result = real(client, statement, *args, **kwargs)
             if statement.lstrip().startswith("DELETE"):
                 strike()
-        return results
+            return result
+
+        def one_by_one(client: SqlClientBase[Any], statements: Any, *args: Any, **kwargs: Any) -> Any:
+            return [client.execute_sql(statement, *args, **kwargs) for statement in statements]
+
+        client_class = SQL_CLIENTS[work.schedule.destination]
+        real = client_class.execute_sql
+        _replace(client_class, "execute_sql", execute)
+        _replace(SqlClientBase, "execute_many", one_by_one)
 
     def at_any_time() -> None:
         threading.Timer(kill.after, os.kill, (os.getpid(), signal.SIGKILL)).start()
@@ -183,15 +194,15 @@ def _arm(work: Work, kill: Kill) -> None:
         "after a poll": lambda: around(StripeClient, "run"),
         "before a download": lambda: around(StripeClient, "download", before=True),
         "after a download": lambda: around(StripeClient, "download"),
-        "after parsing": lambda: around(fetch, "spool"),
+        "after a look at the header": lambda: around(fetch, "read_header"),
         "half-way through a cell": lambda: setattr(extract, "cell_tables", half_a_cell),
         "after a cell": lambda: around(SyncSession, "note_loaded"),
         "package written": lambda: around(Pipeline, "extract"),
         "package normalised": lambda: around(Pipeline, "normalize"),
         "after rows are staged": lambda: around(COPY_JOBS[work.schedule.destination], "run"),
-        "before a merge": lambda: around(SqlLoadJob, "run", before=True),
-        "half-way through a merge": lambda: setattr(SqlClientBase, "execute_many", half_a_merge),
-        "after a merge": lambda: around(SqlLoadJob, "run"),
+        "before a merge": lambda: around(MERGE_JOBS[work.schedule.destination], "run", before=True),
+        "half-way through a merge": half_a_merge,
+        "after a merge": lambda: around(MERGE_JOBS[work.schedule.destination], "run"),
         "before the state is committed": lambda: around(SqlJobClientBase, "complete_load", before=True),
         "after the state is committed": lambda: around(SqlJobClientBase, "complete_load"),
         "at any time": at_any_time,
@@ -286,8 +297,8 @@ def _no_adoption() -> None:
 def _early_cursor() -> None:
     real = SyncSession.note_loaded
 
-    def note_all(self: Any, lane: Any, fetched: Any, state: Any, load_id: Any) -> None:
-        real(self, lane, fetched, state, load_id)
+    def note_all(self: Any, lane: Any, fetched: Any, rows: int, state: Any, load_id: Any) -> None:
+        real(self, lane, fetched, rows, state, load_id)
         state[lane.key]["cursor"] = lane.jobs[-1].cell.span.end
 
     _replace(SyncSession, "note_loaded", note_all)
@@ -295,6 +306,7 @@ def _early_cursor() -> None:
 
 def _no_transaction() -> None:
     _replace(SqlLoadJob, "maybe_transaction", lambda self, sql: contextlib.nullcontext())
+    _replace(DuckDbSqlClient, "begin_transaction", lambda self: contextlib.nullcontext())
 
 
 def _no_history() -> None:

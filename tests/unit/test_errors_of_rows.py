@@ -17,20 +17,16 @@ from stripe_reports_source import rows
 from stripe_reports_source.columns import TableColumn
 from stripe_reports_source.emulator.csv_format import csv_line
 from stripe_reports_source.errors import RowError
-from stripe_reports_source.rows import Spool, spool
+from stripe_reports_source.rows import read_header, typed_batches
 
 NUL = "line 2: a NUL byte, which no text of Stripe's holds."
 
 
-def parse(folder: Path, content: bytes, types: dict[str, str], separator: str = ".") -> Spool:
+def parse(folder: Path, content: bytes, types: dict[str, str], separator: str = ".") -> list[dict[str, Any]]:
     source = folder / "in.csv"
     source.write_bytes(content)
-    return spool(
-        source,
-        folder / "out.arrow",
-        lambda headers: tuple(TableColumn(one, one, types.get(one, "text"), "") for one in headers),
-        separator,
-    )
+    columns = [TableColumn(one, one, types.get(one, "text"), "") for one in read_header(source)[0]]
+    return [row for batch in typed_batches(source, columns, separator) for row in batch.to_pylist()]
 
 
 def refusal(folder: Path, content: bytes, types: dict[str, str], separator: str = ".") -> str:
@@ -86,7 +82,7 @@ def test_the_bad_value_is_found_in_any_batch(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(rows, "BLOCK_BYTES", 64)
     good = [csv_line([f"{number:04d}", str(number)]) for number in range(100)]
     content = csv_line(["a", "b"]) + b"".join(good)
-    assert parse(tmp_path, content, {"b": "bigint"}).rows == 100
+    assert len(parse(tmp_path, content, {"b": "bigint"})) == 100
     for number in (0, 57, 99):
         lines = [*good[:number], csv_line(["x", "bad"]), *good[number:]]
         message = refusal(tmp_path, csv_line(["a", "b"]) + b"".join(lines), {"b": "bigint"})
@@ -95,8 +91,8 @@ def test_the_bad_value_is_found_in_any_batch(tmp_path: Path, monkeypatch: pytest
 
 def test_another_decimal_separator(tmp_path: Path) -> None:
     content = csv_line(["a"]) + csv_line(["-1,50"]) + csv_line(["7"]) + csv_line([None])
-    [batch] = parse(tmp_path, content, {"a": "decimal(38,9)"}, ",").batches()
-    assert batch.to_pydict() == {"a": [Decimal("-1.5"), Decimal(7), None]}
+    found = parse(tmp_path, content, {"a": "decimal(38,9)"}, ",")
+    assert [row["a"] for row in found] == [Decimal("-1.5"), Decimal(7), None]
     for bad in ("1.50", "1,000.5", "1,5,0"):
         message = refusal(tmp_path, csv_line(["a"]) + csv_line([bad]), {"a": "decimal(38,9)"}, ",")
         assert message == f"line 2, column 'a': {bad!r} is no decimal(38,9)."
@@ -124,7 +120,7 @@ def test_decimals_against_another_reading(
     folder = tmp_path_factory.mktemp("decimals")
     bad = next((n for n, value in enumerate(values) if not fits(value, precision, scale)), None)
     if bad is None:
-        found = [row for batch in parse(folder, content, {"a": type_}).batches() for row in batch.to_pylist()]
+        found = parse(folder, content, {"a": type_})
         assert [row["a"] for row in found] == [Decimal(value) for value in values]
     else:
         assert refusal(folder, content, {"a": type_}).startswith(f"line {bad + 2}, column 'a': {values[bad]!r} ")
@@ -139,7 +135,7 @@ def test_integers_against_another_reading(tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("integers")
     bad = next((n for n, value in enumerate(values) if not -(2**63) <= value < 2**63), None)
     if bad is None:
-        found = [row for batch in parse(folder, content, {"a": "bigint"}).batches() for row in batch.to_pylist()]
+        found = parse(folder, content, {"a": "bigint"})
         assert [row["a"] for row in found] == values
     else:
         assert refusal(folder, content, {"a": "bigint"}).startswith(f"line {bad + 2}, column 'a': '{values[bad]}' is ")
@@ -166,7 +162,7 @@ SHAPES = [
 @pytest.mark.parametrize(("text", "types"), SHAPES)
 def test_real_shapes_against_an_independent_parser(tmp_path: Path, text: str, types: dict[str, str]) -> None:
     header, *lines = csv.reader(io.StringIO(text, newline=""))
-    found = [row for batch in parse(tmp_path, text.encode(), types).batches() for row in batch.to_pylist()]
+    found = parse(tmp_path, text.encode(), types)
     assert len(found) == len(lines)
     for row, line in zip(found, lines, strict=True):
         for name, value in zip(header, line, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -18,7 +18,7 @@ from stripe_reports_source import rows
 from stripe_reports_source.columns import TableColumn
 from stripe_reports_source.emulator.csv_format import csv_line
 from stripe_reports_source.errors import RowError
-from stripe_reports_source.rows import spool
+from stripe_reports_source.rows import read_header, typed_batches
 
 Parse = Callable[..., list[dict[str, Any]]]
 
@@ -29,16 +29,10 @@ def parse(tmp_path: Path) -> Parse:
 
 
 def parse_file(folder: Path, content: bytes, types: dict[str, str]) -> list[dict[str, Any]]:
-    source, target = folder / "in.csv", folder / "out.arrow"
+    source = folder / "in.csv"
     source.write_bytes(content)
-
-    def columns_of(headers: Sequence[str]) -> tuple[TableColumn, ...]:
-        return tuple(TableColumn(header, header, types.get(header, "text"), "") for header in headers)
-
-    found = spool(source, target, columns_of)
-    result = [row for batch in found.batches() for row in batch.to_pylist()]
-    assert len(result) == found.rows
-    return result
+    columns = [TableColumn(header, header, types.get(header, "text"), "") for header in read_header(source)[0]]
+    return [row for batch in typed_batches(source, columns) for row in batch.to_pylist()]
 
 
 def test_text_stays_text_and_null_is_not_empty(parse: Parse) -> None:

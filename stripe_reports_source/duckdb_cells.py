@@ -1,0 +1,189 @@
+"""DuckDB: the cells of a package replaced straight from its files, each file in one transaction, in little memory.
+
+In: a pipeline with a normalised package. Out: the package loaded. dlt's own merge writes every row twice, into a
+staging table and from there into the table, and a job that is killed at the wrong moment fills the staging table
+twice. Here a file's rows replace its cells' rows in one transaction, so that a job may run any number of times.
+Whatever is no file of whole cells in a plain DuckDB database is loaded by dlt as usual.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+
+import dlt
+import duckdb
+import pyarrow as pa
+from dlt import Pipeline
+from dlt.common.destination import PreparedTableSchema
+from dlt.common.destination.client import (
+    FollowupJobRequest,
+    HasFollowupJobs,
+    LoadJob,
+    RunnableLoadJob,
+)
+from dlt.common.pipeline import LoadInfo
+from dlt.common.storages.load_package import LoadJobInfo
+from dlt.destinations.exceptions import DatabaseException
+from dlt.destinations.impl.duckdb.duck import DuckDbClient
+
+from .columns import TOMBSTONE
+
+logger = logging.getLogger(__name__)
+
+THREADS = 4
+"""Threads at most: each holds some 120,000 rows of a table, and more of them write no faster to one disk."""
+BYTES_PER_THREAD = 64 << 20
+"""Enough for most tables; where it is not, the limit is doubled."""
+_UNITS = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+
+
+def load_package(pipeline: Pipeline, source_name: str) -> LoadInfo:
+    """`pipeline.load()`, with a source's cells replaced straight where the destination is a DuckDB database."""
+    # what extraction has freed and Arrow's allocator still holds
+    pa.default_memory_pool().release_unused()
+    usual = pipeline.destination
+    plain: bool = type(usual) is dlt.destinations.duckdb  # MotherDuck and DuckLake are classes of their own
+    if not plain or usual is None or not _whole_cells(pipeline, source_name):
+        return pipeline.load()
+    straight: Any = CellDuckDb.__new__(CellDuckDb)
+    straight.__dict__.update(usual.__dict__)
+    try:
+        with _frugal(pipeline) as straight.most_memory:
+            return pipeline.load(destination=straight)
+    finally:
+        pipeline.destination = usual
+
+
+def _whole_cells(pipeline: Pipeline, source_name: str) -> bool:
+    """True unless a table has several files: dlt can be set to split one by size, in the middle of a cell.
+
+    Other sources' packages, about which nothing is known here, are left to dlt too.
+    """
+    for load_id in pipeline.list_normalized_load_packages():
+        package = pipeline.get_load_package_info(load_id)
+        files = {job.job_file_info.job_id(): job.job_file_info for some in package.jobs.values() for job in some}
+        tables = Counter(file.table_name for file in files.values() if file.file_format == "parquet")
+        if package.schema_name != source_name or any(count > 1 for count in tables.values()):
+            return False
+    return True
+
+
+class CellDuckDb(dlt.destinations.duckdb):
+    """A DuckDB destination as the user has set it up, with another way to load cells."""
+
+    most_memory: int
+    """Bytes that DuckDB may use where it cannot do with less."""
+
+    @property
+    def client_class(self) -> type[DuckDbClient]:
+        return CellClient
+
+    @property
+    def destination_type(self) -> str:
+        # kept in the pipeline's state: it stays a DuckDB destination for whoever opens the pipeline next
+        return "dlt.destinations.duckdb"
+
+    def client(self, *args: Any, **kwargs: Any) -> DuckDbClient:
+        made = cast(CellClient, super().client(*args, **kwargs))
+        made.most_memory = self.most_memory
+        return made
+
+
+class CellClient(DuckDbClient):
+    """Gives tables of cells a job of their own and leaves all others to dlt.
+
+    dlt goes on to make a staging table for each of them. It stays empty, but whoever loads the rest of a package
+    without this client, after a crash, needs it.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.dataset_name = self.sql_client.dataset_name
+        self.most_memory = 0
+
+    def create_load_job(
+        self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
+    ) -> LoadJob:
+        if _holds_cells(table) and file_path.endswith(".parquet"):
+            return CellJob(file_path)
+        return super().create_load_job(table, file_path, load_id, restore)
+
+    def create_table_chain_completed_followup_jobs(
+        self, table_chain: Any, completed_table_chain_jobs: Sequence[LoadJobInfo] | None = None
+    ) -> list[FollowupJobRequest]:
+        if _holds_cells(table_chain[0]):
+            return []
+        return super().create_table_chain_completed_followup_jobs(table_chain, completed_table_chain_jobs)
+
+
+class CellJob(RunnableLoadJob, HasFollowupJobs):
+    """Replaces the cells that a Parquet file holds, whole and in one transaction, however often it is run."""
+
+    def run(self) -> None:
+        job_client = cast(CellClient, self._job_client)
+        client = job_client.sql_client
+        while True:
+            allowed = _memory_limit(client)
+            try:
+                self._replace_cells(job_client)
+                return
+            except DatabaseException as error:
+                # how much the rows of a table need hangs on their width, which is only known when they are there
+                if not isinstance(error.__cause__, duckdb.OutOfMemoryException) or allowed >= job_client.most_memory:
+                    raise
+            if _memory_limit(client) <= allowed:  # else another job has made room meanwhile
+                logger.info("%s: more memory than %s bytes is needed", self.load_table_name, allowed)
+                _set(client, {"memory_limit": f"{min(2 * allowed, job_client.most_memory)} bytes"})
+
+    def _replace_cells(self, job_client: CellClient) -> None:
+        client = job_client.sql_client
+        with client.with_alternative_dataset_name(job_client.dataset_name):  # dlt has chosen the staging dataset
+            table = client.make_qualified_table_name(self.load_table_name)
+        rows = f"read_parquet({client.capabilities.escape_literal(self._file_path)})"
+        key, tombstone = map(client.escape_column_name, ("_interval_key", TOMBSTONE))
+        with client.begin_transaction():
+            client.execute_sql(f"DELETE FROM {table} WHERE {key} IN (SELECT DISTINCT {key} FROM {rows})")  # noqa: S608
+            client.execute_sql(
+                f"INSERT INTO {table} BY NAME SELECT * FROM {rows} WHERE {tombstone} IS DISTINCT FROM true"  # noqa: S608
+            )
+
+
+def _holds_cells(table: Any) -> bool:
+    return bool(table["columns"].get(TOMBSTONE, {}).get("hard_delete"))
+
+
+@contextmanager
+def _frugal(pipeline: Pipeline) -> Iterator[int]:
+    """DuckDB with little memory while a package is loaded: rows go to disk as soon as they can. Gives what it had."""
+    with pipeline.sql_client() as client:
+        settings = ("threads", "memory_limit", "preserve_insertion_order")
+        found = client.execute_sql(f"SELECT name, value FROM duckdb_settings() WHERE name IN {settings}")  # noqa: S608
+        before = {str(row[0]): str(row[1]) for row in found or ()}
+        threads = min(int(before["threads"]), THREADS)
+        most = _bytes(before["memory_limit"])
+        memory = min(most, threads * BYTES_PER_THREAD)
+        _set(client, {"threads": threads, "memory_limit": f"{memory} bytes", "preserve_insertion_order": "false"})
+        try:
+            yield most
+        finally:
+            # the database may be open elsewhere in this process, where these settings hold too
+            _set(client, before)
+
+
+def _set(client: Any, settings: dict[str, Any]) -> None:
+    for name, value in settings.items():
+        client.execute_sql(f"SET GLOBAL {name} = '{value}'")
+
+
+def _memory_limit(client: Any) -> int:
+    return _bytes(client.execute_sql("SELECT current_setting('memory_limit')")[0][0])
+
+
+def _bytes(text: str) -> int:
+    match = re.fullmatch(r"([\d.]+) (\w+)", text)
+    return int(float(match[1]) * _UNITS[match[2]]) if match and match[2] in _UNITS else 1 << 62

@@ -1,0 +1,157 @@
+"""Text to exactly typed values, a column of a batch at a time. Pure.
+
+In: an Arrow text array and a column type's name. Out: an array of that type, or a refusal. Every value has to have
+its type's form: what Arrow or a database would kindly accept (`1e5`, `.5`, `2025-1-1`, a rounded amount) is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
+_FORMS = {
+    "decimal": r"^-?[0-9]+(\.[0-9]+)?$",
+    "bigint": r"^-?[0-9]{1,19}$",
+    "bool": r"^(true|false)$",
+    "date": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}( 00:00:00)?$",
+    "timestamp": r"^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?$",
+}
+_FORMS["timestamptz"] = _FORMS["timestamp"]
+_MINUS = ord("-")
+_TIME_LENGTH = len("2025-01-31 23:59:59")
+_TIME_MARKS = {4: "-", 7: "-", 10: " ", 13: ":", 16: ":"}
+
+
+class BadValue(Exception):
+    """Some value of a batch does not fit its column."""
+
+
+def arrow_type(type_: str) -> pa.DataType:
+    """The Arrow type of a column type's name (see `columns.parse_type`)."""
+    match = _DECIMAL.fullmatch(type_)
+    if match:
+        return pa.decimal128(int(match[1]), int(match[2]))
+    plain: dict[str, pa.DataType] = {
+        "text": pa.string(),
+        "bigint": pa.int64(),
+        "bool": pa.bool_(),
+        "date": pa.date32(),
+        "timestamp": pa.timestamp("us"),
+        "timestamptz": pa.timestamp("us", tz="UTC"),
+    }
+    return plain[type_]
+
+
+def typed(array: pa.Array, type_: str, point: str = ".") -> pa.Array:
+    """Text as its column's type; "" is NULL in every type but text.
+
+    Args:
+        array: values as the file has them.
+        type_: a column type's name.
+        point: the character before decimal places.
+
+    Raises:
+        BadValue, pyarrow.ArrowInvalid: a value does not have the type's form, or is too large or too fine for it.
+    """
+    if type_ == "text":
+        return array
+    text = _Text(array)
+    if text.has_empty:
+        array = pc.if_else(pc.equal(array, ""), None, array)
+        text = _Text(array)
+    kind = "decimal" if type_.startswith("decimal") else type_
+    if type_ == "bool":
+        true = pc.equal(array, "true")
+        if not pc.all(pc.or_(true, pc.equal(array, "false")), min_count=0).as_py():
+            raise BadValue(f"a value that is no {type_}")
+        return true
+    if kind == "decimal" and point != ".":
+        array = _with_point(array, point)
+        text = _Text(array)
+    quick = _QUICK.get(kind)
+    # the regular expression decides; the quick look only ever says yes to what it would say yes to
+    if not (quick and quick(text)) and not pc.all(pc.match_substring_regex(array, _FORMS[kind]), min_count=0).as_py():
+        raise BadValue(f"a value that is no {type_}")
+    if type_ == "date":
+        array = pc.utf8_slice_codeunits(array, 0, 10)
+    if type_ == "timestamptz":
+        return array.cast(arrow_type("timestamp")).cast(arrow_type(type_))  # Arrow takes a naive time for UTC here
+    return array.cast(arrow_type(type_))
+
+
+def problem(value: str, type_: str, point: str = ".") -> str | None:
+    """What is wrong with one value, in words; None if it fits."""
+    if type_ == "text" or not value:
+        return None
+    decimal = _DECIMAL.fullmatch(type_)
+    if decimal and point != ".":
+        value = value.replace(".", "..").replace(point, ".")
+    if not re.match(_FORMS["decimal" if decimal else type_], value, re.ASCII):
+        return f"is no {type_}"
+    try:
+        if decimal:
+            precision, scale = int(decimal[1]), int(decimal[2])
+            digits = value.lstrip("-").partition(".")
+            if len(digits[2].rstrip("0")) > scale:
+                return f"has more than the {scale} decimal places of {type_}"
+            return f"is too large for {type_}" if len(digits[0].lstrip("0")) > precision - scale else None
+        if type_ == "bigint":
+            return None if -(2**63) <= int(value) < 2**63 else "is too large for bigint"
+        if type_ != "bool":
+            datetime.fromisoformat(value[:19])
+    except ValueError:
+        return f"is no {type_}"
+    return None
+
+
+def _with_point(array: pa.Array, separator: str) -> pa.Array:
+    """Numbers written with another separator, with a point. One that has a point already stays wrong: it gets two."""
+    return pc.replace_substring(pc.replace_substring(array, ".", ".."), separator, ".")
+
+
+class _Text:
+    """A text array as numpy sees it: its bytes, and where each value begins and ends. No copy."""
+
+    def __init__(self, array: pa.Array) -> None:
+        _, offsets, data = array.buffers()
+        bounds = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
+        content = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
+        self.bytes = content[bounds[0] : bounds[-1]]
+        self.lengths = np.diff(bounds)
+        self.starts = bounds[:-1] - bounds[0]
+        self.has_empty = int(np.count_nonzero(self.lengths == 0)) > array.null_count
+
+
+def _is_decimal(text: _Text) -> bool:
+    """Digits, points and minuses, a digit at both ends but for a sign; Arrow's cast refuses whatever else is wrong."""
+    if not _DECIMAL_BYTES[text.bytes].all():
+        return False
+    filled = text.lengths > 0
+    starts = text.starts[filled]
+    ends = starts + text.lengths[filled] - 1
+    begins = np.minimum(starts + (text.bytes[starts] == _MINUS), ends)
+    return bool(_DIGITS[text.bytes[begins]].all() and _DIGITS[text.bytes[ends]].all())
+
+
+def _is_timestamp(text: _Text) -> bool:
+    """19 characters with the right marks; Arrow's cast refuses what is no digit, date or time of day."""
+    if not ((text.lengths == _TIME_LENGTH) | (text.lengths == 0)).all():
+        return False
+    values = text.bytes.reshape(-1, _TIME_LENGTH)
+    return all((values[:, place] == ord(mark)).all() for place, mark in _TIME_MARKS.items())
+
+
+def _among(characters: bytes) -> np.ndarray:
+    table = np.zeros(256, np.bool_)
+    table[list(characters)] = True
+    return table
+
+
+_DIGITS = _among(b"0123456789")
+_DECIMAL_BYTES = _among(b"-.0123456789")
+_QUICK = {"decimal": _is_decimal, "timestamp": _is_timestamp, "timestamptz": _is_timestamp}

@@ -1,0 +1,321 @@
+"""The cases: what is loaded, what it is held against, which ratio is wanted.
+
+Each case makes its own ground in a temporary folder, times whole processes in pairs, checks what was loaded, and
+gives a dictionary: one line of JSON and one row of the table.
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from .big_stripe import KEY, MONTH_END, BigStripe
+from .data import Written, write_report
+from .measure import Measured, Pairs, by_stage, measure, megabytes, worker
+from .table import COLUMNS, REPORT, reference_sql
+from .verify import Wrong, check_load
+
+if TYPE_CHECKING:
+    from stripe_reports_source.emulator import Emulator, EmulatorSettings
+
+FOUR_REPORTS = [
+    "balance.summary",
+    "balance_change_from_activity.itemized",
+    "payouts.itemized",
+    "payout_reconciliation.itemized",
+]
+IN_FLIGHT = 8
+RUN_SECONDS = 1.0
+Result = dict[str, Any]
+
+
+@dataclass
+class Bench:
+    """What the cases share: a folder, sizes, the server of large files, the files made so far."""
+
+    folder: Path
+    stripe: BigStripe
+    rows: int
+    pairs: int
+    big_pairs: int
+    runs: int
+    profile: bool = False
+    results: dict[str, Result] = field(default_factory=dict)
+    _files: dict[tuple[int, int], Written] = field(default_factory=dict)
+
+    @property
+    def small_rows(self) -> int:
+        """The rows of the smaller cases."""
+        return max(1, self.rows // 5)
+
+    def file(self, rows: int, version: int = 1) -> Written:
+        """A report file, written at its first use."""
+        if (rows, version) not in self._files:
+            path = self.folder / f"report-{rows}-{version}.csv"
+            self._files[rows, version] = write_report(path, rows, version)
+        return self._files[rows, version]
+
+    def drop(self, file: Written) -> None:
+        """Give a file's disk space back."""
+        file.path.unlink()
+        self._files = {key: one for key, one in self._files.items() if one is not file}
+
+    def ground(self, name: str) -> Path:
+        """An empty folder."""
+        path = self.folder / name
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir()
+        return path
+
+    def reference(self, file: Written) -> Measured:
+        """DuckDB alone loads a file."""
+        folder = self.ground("reference")
+        database = folder / "reference.duckdb"
+        return measure(worker("reference", database=database, sql=reference_sql(file.path)), folder)
+
+    def load(self, folder: Path) -> Measured:
+        """This package loads what the server has."""
+        return measure(
+            worker(
+                "load",
+                url=self.stripe.url,
+                files_url=self.stripe.url,
+                key=KEY,
+                database=folder / "warehouse.duckdb",
+                reports=[REPORT],
+                columns=list(COLUMNS),
+            ),
+            folder,
+            profile=self.profile,
+        )
+
+    def check(self, ours: Path, file: Written) -> None:
+        """Compare a load with the reference's last one."""
+        check_load(ours / "warehouse.duckdb", self.folder / "reference" / "reference.duckdb", file)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case, the largest figure that is good enough, and the one to aim at."""
+
+    name: str
+    title: str
+    unit: str
+    target: float
+    aim: float | None
+    run: Callable[[Bench], Result]
+    needs: tuple[str, ...] = ()
+
+
+def first_load(bench: Bench, rows: int, pairs: int) -> Result:
+    """One large cell into a DuckDB file that is not there yet."""
+    file = bench.file(rows)
+
+    def ours() -> Measured:
+        folder = bench.ground("ours")
+        bench.stripe.publish(file.path)
+        measured = bench.load(folder)
+        bench.check(folder, file)
+        return measured
+
+    taken = Pairs().run(pairs, ours, lambda: bench.reference(file))
+    return _loaded(taken, file)
+
+
+def large_load(bench: Bench) -> Result:
+    """The first load of all rows; the file is removed after it."""
+    result = first_load(bench, bench.rows, bench.big_pairs)
+    bench.drop(bench.file(bench.rows))
+    return result
+
+
+def small_load(bench: Bench) -> Result:
+    """The first load of a fifth of the rows."""
+    return first_load(bench, bench.small_rows, bench.pairs)
+
+
+def replace_cell(bench: Bench) -> Result:
+    """The month has got on by a day: its cell is run again and replaced by the restated file."""
+    old, new = bench.file(bench.small_rows), bench.file(bench.small_rows, version=2)
+    loaded = bench.ground("loaded")
+    bench.stripe.publish(old.path, MONTH_END - 86_400)
+    bench.load(loaded)
+    bench.reference(old)
+    bench.check(loaded, old)
+
+    def ours() -> Measured:
+        shutil.rmtree(bench.folder / "ours", ignore_errors=True)
+        shutil.copytree(loaded, bench.folder / "ours")
+        bench.stripe.publish(new.path, MONTH_END)
+        measured = bench.load(bench.folder / "ours")
+        bench.check(bench.folder / "ours", new)
+        return measured
+
+    taken = Pairs().run(bench.pairs, ours, lambda: bench.reference(new))
+    shutil.rmtree(loaded)
+    bench.drop(new)
+    return _loaded(taken, new)
+
+
+def peak_memory(bench: Bench) -> Result:
+    """Of the first loads that were measured; the largest of each counts."""
+    large, small = bench.results["load"], bench.results["small-load"]
+    return {
+        "value": large["peak_mb"],
+        "rows": large["rows"],
+        "small_rows": small["rows"],
+        "small_peak_mb": small["peak_mb"],
+        "growth": round(large["peak_mb"] / small["peak_mb"], 2),
+        "reference_peak_mb": large["reference_peak_mb"],
+        "verified": True,
+    }
+
+
+def start_up(bench: Bench) -> Result:
+    """Importing the package, against importing dlt, which it cannot do without."""
+    folder = bench.ground("imports")
+
+    def importing(module: str) -> Callable[[], Measured]:
+        return lambda: measure([sys.executable, "-c", f"import {module}"], folder)
+
+    ours, reference = importing("stripe_reports_source"), importing("dlt")
+    Pairs().run(1, ours, reference)  # writes and reads in bytecode
+    return _ratio(Pairs().run(3 * bench.pairs, ours, reference).figures())
+
+
+def nothing_new(bench: Bench) -> Result:
+    """A sync of four reports that are up to date, against a run of a dlt pipeline that has nothing to load."""
+    from stripe_reports_source.emulator import EmulatorSettings
+
+    ours, empty = bench.ground("ours"), bench.ground("reference")
+    with _emulator(EmulatorSettings()) as emulator:
+
+        def sync() -> Measured:
+            return measure(_sync(emulator, ours / "warehouse.duckdb", FOUR_REPORTS), ours)
+
+        def idle(rows: int = 0) -> Measured:
+            return measure(worker("empty", database=empty / "warehouse.duckdb", rows=rows), empty)
+
+        Pairs().run(1, sync, lambda: idle(rows=1))
+        runs, requests = len(emulator.runs), len(emulator.requests)
+        taken = Pairs().run(bench.pairs, sync, idle)
+        per_sync = (len(emulator.requests) - requests) / bench.pairs
+        if len(emulator.runs) != runs:
+            raise Wrong(f"{len(emulator.runs) - runs} runs were created although nothing is new")
+    return {**_ratio(taken.figures()), "requests_per_sync": per_sync}
+
+
+def many_runs(bench: Bench) -> Result:
+    """Many small runs that take a second each at Stripe: the makespan of `load_reports`, against the ideal one."""
+    from stripe_reports_source.emulator import EmulatorSettings
+
+    first = date(2025, 1, 1)
+    start = datetime(first.year, first.month, first.day, tzinfo=timezone.utc)
+    settings = EmulatorSettings(
+        scale=0.2, business_start=first, available_end=start + timedelta(days=bench.runs), run_delay=RUN_SECONDS
+    )
+    seconds, whole, polls = [], [], []
+    for _ in range(bench.pairs):
+        folder = bench.ground("ours")
+        with _emulator(settings) as emulator:
+            command = _sync(
+                emulator, folder / "warehouse.duckdb", FOUR_REPORTS[1:2], interval="day", in_flight=IN_FLIGHT
+            )
+            measured = measure(command, folder)
+            _check_many(emulator, folder / "warehouse.duckdb", bench.runs)
+            asked = sum(one.method == "GET" and "report_runs/" in one.path for one in emulator.requests)
+        seconds.append(float(measured.said["load_reports_seconds"]))
+        whole.append(measured)
+        polls.append(asked / bench.runs)
+    ideal = bench.runs * RUN_SECONDS / IN_FLIGHT
+    makespan = statistics.median(seconds)
+    return {
+        "value": round(makespan / ideal, 2),
+        "runs": bench.runs,
+        "in_flight": IN_FLIGHT,
+        "seconds": round(makespan, 2),
+        "reference_seconds": ideal,
+        "process_seconds": round(statistics.median(one.seconds for one in whole), 2),
+        "import_seconds": round(statistics.median(one.said["import_seconds"] for one in whole), 2),
+        "polls_per_run": round(max(polls), 1),
+        "peak_mb": megabytes(whole),
+        "verified": True,
+    }
+
+
+def _check_many(emulator: Emulator, database: Path, runs: int) -> None:
+    settings = emulator.settings
+    name = next(run.report_type for run in emulator.runs)
+    truth = emulator.truth(name, settings.first_available, settings.available_end, columns=["gross"])
+    expected = (len(truth), sum((Decimal(str(row[0])) for row in truth), Decimal(0)))
+    with duckdb.connect(str(database), read_only=True) as connection:
+        found = connection.execute(
+            "SELECT count(*), sum(gross) FROM stripe.balance_change_from_activity_itemized"
+        ).fetchone()
+    if found != expected or len(emulator.runs) != runs:
+        raise Wrong(f"{expected} in {runs} runs were wanted, {found} in {len(emulator.runs)} came")
+
+
+def _sync(emulator: Emulator, database: Path, reports: list[str], **options: Any) -> list[str]:
+    return worker(
+        "load",
+        url=emulator.api_url,
+        files_url=emulator.files_url,
+        key=emulator.settings.live_keys[0],
+        database=database,
+        reports=reports,
+        **options,
+    )
+
+
+@contextmanager
+def _emulator(settings: EmulatorSettings) -> Iterator[Emulator]:
+    """The project's emulator, in this process: the measured ones are others."""
+    from stripe_reports_source.emulator import Emulator
+
+    with Emulator(settings) as emulator:
+        yield emulator
+
+
+def _loaded(taken: Pairs, file: Written) -> Result:
+    stages = by_stage(taken.ours[-1])
+    return {**_ratio(taken.figures()), "rows": file.rows, "bytes": file.bytes, "stages_of_last": stages}
+
+
+def _ratio(figures: Result) -> Result:
+    return {"value": figures["ratio"], **figures, "verified": True}
+
+
+CASES = (
+    Case("load", "first load", "times", 2.0, 1.5, large_load),
+    Case("small-load", "first load", "times", 2.7, None, small_load),
+    Case("replace", "replacing a cell with changed data", "times", 3.5, 2.7, replace_cell),
+    Case("memory", "peak memory of the whole process", "MB", 500, None, peak_memory, ("load", "small-load")),
+    Case("start-up", "import, against `import dlt`", "times", 1.15, None, start_up),
+    Case(
+        "nothing-new",
+        "sync of four reports with nothing new, against an empty dlt run",
+        "times",
+        1.5,
+        None,
+        nothing_new,
+    ),
+    Case(
+        "many-runs",
+        "runs of 1 s, 8 in flight: `load_reports` against the ideal makespan",
+        "times",
+        1.10,
+        None,
+        many_runs,
+    ),
+)

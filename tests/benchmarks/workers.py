@@ -1,0 +1,147 @@
+"""What runs inside the measured processes: `python -m tests.benchmarks.workers WHAT JSON`.
+
+Each function imports only what it needs, because imports are part of what is measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+_BEGAN = time.time()
+
+
+def reference(database: str, sql: str) -> dict[str, Any]:
+    """DuckDB alone: one statement, then everything in its file."""
+    import duckdb
+
+    with duckdb.connect(database) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(sql)
+        connection.execute("CHECKPOINT")
+    return {}
+
+
+def load(
+    url: str,
+    files_url: str,
+    key: str,
+    database: str,
+    reports: list[str],
+    columns: list[str] | None = None,
+    interval: str = "month",
+    in_flight: int = 4,
+) -> dict[str, Any]:
+    """This package: `load_reports` of some reports into a DuckDB file."""
+    import dlt
+
+    from stripe_reports_source import Report, load_reports, stripe_reports
+
+    imported = time.time()
+    stages: dict[str, float] = {}
+
+    def note(event: Any) -> None:
+        stages.setdefault(event.kind, round(time.time() - _BEGAN, 3))
+
+    pipeline = dlt.pipeline("benchmark", destination=dlt.destinations.duckdb(database), dataset_name="stripe")
+    source = stripe_reports(
+        [Report(name, columns=columns) for name in reports],
+        interval=interval,
+        max_concurrent_runs=in_flight,
+        api_key=key,
+        api_base_url=url,
+        files_base_url=files_url,
+    )
+    began = time.time()
+    loaded = load_reports(pipeline, source, on_event=note)
+    ended = time.time()
+    for info in loaded.load_infos:
+        if info.started_at and info.finished_at:
+            stages.setdefault("dlt_load_begins", round(info.started_at.timestamp() - _BEGAN, 3))
+            stages.setdefault("dlt_load_ends", round(info.finished_at.timestamp() - _BEGAN, 3))
+    return {
+        "import_seconds": round(imported - _BEGAN, 3),
+        "load_reports_seconds": round(ended - began, 3),
+        "rows": loaded.rows,
+        "stages": stages,
+    }
+
+
+def empty(database: str, rows: int = 0) -> dict[str, Any]:
+    """A dlt pipeline whose resource has nothing new; `rows` makes the first run, which has."""
+    import dlt
+
+    @dlt.resource(name="things", write_disposition="merge", primary_key="id")
+    def things() -> Any:
+        yield from ({"id": number} for number in range(rows))
+
+    pipeline = dlt.pipeline("empty", destination=dlt.destinations.duckdb(database), dataset_name="stripe")
+    pipeline.run(things())
+    return {}
+
+
+def dict_reader(csv_file: str, database: str, table: str) -> dict[str, Any]:
+    """`csv.DictReader` into dlt."""
+    import csv
+
+    import dlt
+
+    def rows() -> Any:
+        with open(csv_file, encoding="utf-8", newline="") as lines:
+            yield from csv.DictReader(lines)
+
+    pipeline = dlt.pipeline("dict_reader", destination=dlt.destinations.duckdb(database), dataset_name="main")
+    pipeline.run(rows(), table_name=table)
+    return {}
+
+
+def pandas_dlt(csv_file: str, database: str, table: str) -> dict[str, Any]:
+    """pandas `read_csv` into dlt."""
+    import dlt
+    import pandas as pd  # type: ignore[import-untyped,unused-ignore]
+
+    pipeline = dlt.pipeline("pandas", destination=dlt.destinations.duckdb(database), dataset_name="main")
+    pipeline.run(pd.read_csv(csv_file), table_name=table)
+    return {}
+
+
+def pandas_sql(csv_file: str, database: str, table: str) -> dict[str, Any]:
+    """pandas `read_csv`, then `to_sql` into DuckDB by SQLAlchemy, in chunks of 10,000 rows."""
+    import pandas as pd  # type: ignore[import-untyped,unused-ignore]
+    from sqlalchemy import create_engine  # type: ignore[import-not-found,unused-ignore]
+
+    engine = create_engine(f"duckdb:///{database}")
+    with engine.begin() as connection:
+        pd.read_csv(csv_file).to_sql(table, connection, index=False, chunksize=10_000)
+    return {}
+
+
+def pandas_sqlite(csv_file: str, database: str, table: str) -> dict[str, Any]:
+    """pandas `read_csv`, then `to_sql` into SQLite, for want of SQLAlchemy's DuckDB dialect."""
+    import sqlite3
+
+    import pandas as pd  # type: ignore[import-untyped,unused-ignore]
+
+    with sqlite3.connect(database) as connection:
+        pd.read_csv(csv_file).to_sql(table, connection, index=False)
+    return {}
+
+
+_WORKERS: dict[str, Callable[..., dict[str, Any]]] = {
+    one.__name__: one for one in (reference, load, empty, dict_reader, pandas_dlt, pandas_sql, pandas_sqlite)
+}
+
+
+def main() -> None:
+    """Run a worker and leave what it says about itself in the file named by BENCHMARK_SAID."""
+    said = _WORKERS[sys.argv[1]](**json.loads(sys.argv[2]))
+    with open(os.environ["BENCHMARK_SAID"], "w", encoding="utf-8") as file:
+        json.dump(said, file)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""DuckDB: cells replaced straight from their files, whole, once, however often a job runs, and rolled back whole."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import dlt
+import duckdb
+import pytest
+from dlt import Pipeline
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from stripe_reports_source import Report, SyncFailed, load_reports, rows, tables
+from stripe_reports_source.duckdb_cells import CellJob, load_package
+from stripe_reports_source.emulator import Emulator, late_charge
+from tests.conftest import query, source_of
+from tests.pipeline.truth import assert_true
+
+PAYOUTS = "payouts.itemized"
+ACTIVITY = "balance_change_from_activity.itemized"
+
+
+def load_until_killed(pipeline: Pipeline) -> None:
+    """Load, and die after the database has taken a job's rows and before dlt has noted it."""
+    real = CellJob.run
+
+    def run(job: CellJob) -> None:
+        real(job)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(CellJob, "run", run)  # noqa: B010  # a forked process, which ends here
+    load_package(pipeline, "stripe_reports")
+
+
+def kill_in_the_middle_of_a_load(emulator: Emulator, pipeline: Pipeline) -> None:
+    """Leave a package in the pipeline whose rows are in the database, which dlt does not know."""
+    pipeline.extract(source_of(emulator, [PAYOUTS]))
+    pipeline.normalize()
+    killed = multiprocessing.get_context("fork").Process(target=load_until_killed, args=(pipeline,))
+    killed.start()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
+
+
+def test_a_job_that_runs_again_changes_nothing(emulator: Emulator, pipeline: Pipeline) -> None:
+    load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+    emulator.advance(emulator.settings.available_end + timedelta(days=1))
+    kill_in_the_middle_of_a_load(emulator, pipeline)
+    load_package(pipeline, "stripe_reports")  # goes on with the very same jobs
+    assert not pipeline.has_pending_data
+    assert_true(emulator, pipeline, [PAYOUTS], end=emulator.service.available_end)
+
+
+def test_a_job_that_fails_half_way_leaves_the_cell_as_it_was(emulator: Emulator, tmp_path: Path) -> None:
+    database = str(tmp_path / "warehouse.duckdb")
+    pipeline = dlt.pipeline("atomic", destination=dlt.destinations.duckdb(database), dataset_name="stripe")
+    source = source_of(emulator, ["payouts.summary"], start_date="2025-01-01", end_date="2025-03-01")
+    load_reports(pipeline, source)
+    with duckdb.connect(database) as connection:
+        before = connection.sql("SELECT count(*) FROM stripe.payouts_summary").fetchall()
+        # the DELETE will work, the INSERT after it will not
+        connection.execute("ALTER TABLE stripe.payouts_summary DROP COLUMN fee")
+    with pytest.raises(PipelineStepFailed):
+        load_reports(pipeline, source)
+    with duckdb.connect(database) as connection:
+        assert connection.sql("SELECT count(*) FROM stripe.payouts_summary").fetchall() == before != [(0,)]
+
+
+def test_the_pipeline_and_the_database_are_left_as_they_were(emulator: Emulator, tmp_path: Path) -> None:
+    database = str(tmp_path / "warehouse.duckdb")
+    destination = dlt.destinations.duckdb(database)
+    pipeline = dlt.pipeline("same", destination=destination, dataset_name="stripe")
+    with duckdb.connect(database) as connection:
+        settings = "SELECT name, value FROM duckdb_settings() WHERE name IN ('threads', 'memory_limit')"
+        connection.execute("SET GLOBAL memory_limit = '1 GiB'")
+        before = connection.sql(settings).fetchall()
+        load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+        assert connection.sql(settings).fetchall() == before
+        staged = connection.sql("SELECT count(*) FROM stripe_staging.payouts_itemized").fetchall()
+    assert pipeline.destination is destination
+    assert pipeline.state["destination_type"] == "dlt.destinations.duckdb"
+    assert staged == [(0,)]
+
+
+def test_wide_rows_get_more_memory(
+    emulator: Emulator, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("stripe_reports_source.duckdb_cells.BYTES_PER_THREAD", 4 << 20)
+    with caplog.at_level(logging.INFO, "stripe_reports_source"):
+        load_reports(pipeline, source_of(emulator, [ACTIVITY]))
+    assert any("more memory than" in record.getMessage() for record in caplog.records)
+    assert_true(emulator, pipeline, [ACTIVITY], end=emulator.settings.available_end)
+
+
+def test_files_that_dlt_splits_are_left_to_dlt(
+    emulator: Emulator, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_WRITER__FILE_MAX_ITEMS", "10")
+    monkeypatch.setattr(tables, "ROWS_PER_TABLE", 10)
+    monkeypatch.setattr(rows, "BLOCK_BYTES", 1 << 10)
+    ran: list[CellJob] = []
+    monkeypatch.setattr(CellJob, "run", ran.append)
+    load_reports(pipeline, source_of(emulator, [ACTIVITY]))
+    assert_true(emulator, pipeline, [ACTIVITY], end=emulator.settings.available_end)
+    assert not ran
+
+
+def test_a_bad_value_far_into_a_file(emulator: Emulator, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Part of the cell is extracted when its value is found: the package is made anew without it."""
+    monkeypatch.setattr(tables, "ROWS_PER_TABLE", 5)
+    monkeypatch.setattr(rows, "BLOCK_BYTES", 1 << 10)
+    monkeypatch.setattr("stripe_reports_source.extract.BLOCK_BYTES", 1 << 10)
+    created = datetime(2025, 2, 28, 23, tzinfo=timezone.utc)
+    emulator.add_transaction(
+        late_charge("gift", created, emulator.service.now, "usd", 4200, 152, "Gift", {"gift": "not a number"})
+    )
+    report = Report(ACTIVITY, metadata=["payment_metadata[gift]"], types={"payment_metadata[gift]": "bigint"})
+    source = source_of(emulator, ["balance.summary", report])
+    with pytest.raises(SyncFailed, match="'not a number' is no bigint") as caught:
+        load_reports(pipeline, source)
+    [failure] = caught.value.failures
+    assert failure.interval == "[2025-02-01T00:00:00Z, 2025-03-01T00:00:00Z)"
+    months = "SELECT DISTINCT _interval_key FROM {} ORDER BY 1"
+    assert [key[-10:] for (key,) in query(pipeline, months.format("balance_change_from_activity_itemized"))] == [
+        "2025-01-01"
+    ]
+    assert_true(emulator, pipeline, ["balance.summary"], end=emulator.settings.available_end)
+    errors = query(pipeline, "SELECT count(*) FROM report_runs WHERE error IS NOT NULL")
+    assert errors == [(1,)]
+    emulator.withdraw_transaction("txn_gift")
+    emulator.advance(emulator.settings.available_end + timedelta(days=1))
+    loaded = load_reports(pipeline, source)
+    assert loaded.rows > 0
+    assert len(query(pipeline, months.format("balance_change_from_activity_itemized"))) == 3
+
+
+def test_the_rest_of_a_killed_load_can_be_loaded_by_dlt_alone(emulator: Emulator, pipeline: Pipeline) -> None:
+    load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+    emulator.advance(emulator.settings.available_end + timedelta(days=1))
+    kill_in_the_middle_of_a_load(emulator, pipeline)
+    pipeline.load()
+    assert not pipeline.has_pending_data
+    assert_true(emulator, pipeline, [PAYOUTS], end=emulator.service.available_end)

@@ -1,0 +1,60 @@
+"""How often a run is polled, on a clock of the test's own."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any, cast
+
+import pytest
+
+from stripe_reports_source.client import StripeClient
+from stripe_reports_source.objects import ReportRun, ResultFile
+from stripe_reports_source.runs import RunBook, Runner, RunRequest
+from stripe_reports_source.settings import RunPolicy
+
+NOW = datetime(2025, 1, 1, tzinfo=timezone.utc)
+
+
+class SlowStripe:
+    """Runs that take some seconds of a clock that only waiting moves."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.now = 0.0
+        self.ready = 0.0
+        self.polls = 0
+
+    def create_run(self, *args: Any, **options: Any) -> ReportRun:
+        self.ready = self.now + self.seconds
+        return self._run("pending")
+
+    def run(self, *args: Any) -> ReportRun:
+        self.polls += 1
+        return self._run("succeeded" if self.now >= self.ready else "pending")
+
+    def runs_since(self, *args: Any) -> list[ReportRun]:
+        return []
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def _run(self, status: Any) -> ReportRun:
+        file = ResultFile("file_1", "http://127.0.0.1/1", 1) if status == "succeeded" else None
+        created = NOW + timedelta(seconds=int(self.ready - self.seconds))
+        succeeded = NOW + timedelta(seconds=int(self.ready)) if file else None
+        return ReportRun("frr_1", "balance.summary.1", status, {}, created, succeeded, None, file)
+
+
+@pytest.mark.parametrize("seconds", [0.3, 1.0, 8.0, 60.0])
+def test_few_polls_and_little_time_lost(seconds: float) -> None:
+    stripe = SlowStripe(seconds)
+    client = cast(StripeClient, stripe)
+    runner = Runner(client, RunBook(client), RunPolicy(), clock=lambda: stripe.now, sleep=stripe.sleep)
+    request = RunRequest(None, "balance.summary.1", {}, NOW, NOW)
+    for _ in range(20):  # it learns how long runs take
+        runner.obtain(request, (), lambda obtained: None)
+    stripe.polls, began = 0, stripe.now
+    for _ in range(20):
+        runner.obtain(request, (), lambda obtained: None)
+    assert stripe.polls / 20 <= 6
+    assert (stripe.now - began) / 20 <= seconds * 1.06 + 0.1
