@@ -173,8 +173,11 @@ def own_error(error: BaseException | None) -> StripeReportsError | None:
 
 
 def _inside(error: BaseException | None, kind: type[E]) -> E | None:
-    while error is not None:
+    # an error raised from within what wraps it has a chain that comes back to itself
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
         if isinstance(error, kind):
             return error
+        seen.add(id(error))
         error = error.__cause__ or error.__context__
     return None

@@ -193,6 +193,7 @@ class SyncWorker:
 
     def _load(self, tables: Collection[str], watched: _Watched) -> Collection[str]:
         left: list[str] = []
+        one_by_one = False
         try:
             load_reports(
                 self._pipeline,
@@ -215,15 +216,13 @@ class SyncWorker:
                 )
             left = [one.run_id for one in error.failures if one.run_id and isinstance(one.error, RunTimedOut)]
             failed = watched.failed.intersection(tables)
-        except ConfigurationError as error:
-            if len(tables) > 1:
-                # it may be about one of them, which must not keep the others from going on
-                return [table for one in sorted(tables) for table in self._load([one], watched)]
-            logger.error("not loaded", extra={"tables": sorted(tables), "error": _described(error)})
-            failed = tables
         except Exception as error:
             logger.error("not loaded", extra={"tables": sorted(tables), "error": _described(error)})
             failed = tables
+            one_by_one = isinstance(error, ConfigurationError) and len(tables) > 1
+        if one_by_one:
+            # the setting may be about one of them, which must not keep the others from going on
+            return [table for one in sorted(tables) for table in self._load([one], watched)]
         self._inbox.leave_runs(left, watched.loaded_runs)
         return failed
 

@@ -15,6 +15,7 @@ from dlt import Pipeline
 
 from stripe_reports_source import Report, load_reports, news
 from stripe_reports_source.emulator import Emulator, Endpoint, Fault
+from stripe_reports_source.load import own_error
 from stripe_reports_source.webhook import ReportEvent, WebhookReceiver, backlog, handle_event
 from stripe_reports_source.webhook.journal import JsonLines
 from tests.conftest import query, source_of
@@ -253,7 +254,7 @@ def test_handle_event_takes_up_a_run_that_was_left_pending(emulator: Emulator, p
     with pytest.raises(Exception, match="still pending"):
         load_reports(pipeline, source)
     emulator.clear_faults()
-    left = emulator.runs[0].id
+    [(left,)] = query(pipeline, "SELECT run_id FROM report_runs WHERE status = 'pending'")
     assert handle_event(event_about("balance.summary.1", "frr_1"), pipeline, source) is None
     assert handle_event(event_about("balance.summary.1", left), pipeline, source) is not None
     assert_true(emulator, pipeline, ["balance.summary"], end=emulator.settings.available_end)
@@ -271,3 +272,9 @@ def test_a_report_per_payout_follows_new_payouts(start_emulator: Callable[..., E
     handle_event(event_about("payouts.itemized.3"), pipeline, source)
     [(after,)] = query(pipeline, count)
     assert 0 < before < after
+
+
+def test_an_error_whose_chain_comes_back_to_itself_is_searched_once() -> None:
+    outer, inner = RuntimeError(), ValueError()
+    outer.__cause__, inner.__context__ = inner, outer
+    assert own_error(outer) is None
