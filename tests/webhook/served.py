@@ -26,7 +26,7 @@ def event_of(identity: str = "evt_1", kind: str = "reporting.report_type.updated
     about: dict[str, Any] = {"id": "balance.summary.1", "object": "reporting.report_type"}
     if kind.startswith("reporting.report_run."):
         about = {"id": "frr_1", "object": "reporting.report_run", "report_type": "balance.summary.1"}
-    event = {"id": identity, "object": "event", "type": kind, "created": int(time.time()), "livemode": True}
+    event = {"id": identity, "object": "event", "type": kind, "created": 1_760_000_000, "livemode": True}
     return {**event, "data": {"object": about}, **changes}
 
 

@@ -50,25 +50,26 @@ def test_any_of_several_secrets_will_do() -> None:
     assert refusal(BODY, sign(BODY, SECRET), ["whsec_new", "whsec_newer"]) == "bad_signature"
 
 
-@pytest.mark.parametrize(
-    "signature",
-    [
-        None,
-        "",
-        "nonsense",
-        "t=1",
-        f"v1={'0' * 64}",
-        sign(BODY, "whsec_wrong"),
-        sign(BODY, SECRET).replace("v1=", "v0="),
-        sign(BODY + b" ", SECRET),
-        "t=x,v1=y",
-        "é",
-        "t=1,v1=é",
-        f"t={'9' * 5000},v1=0",
-    ],
-)
-def test_what_is_not_signed_is_refused(signature: str | None) -> None:
-    assert refusal(BODY, signature) == "bad_signature"
+UNSIGNED = [
+    None,
+    "",
+    "nonsense",
+    "t=1",
+    f"v1={'0' * 64}",
+    sign(BODY, "whsec_wrong"),
+    sign(BODY, SECRET).replace("v1=", "v0="),
+    sign(BODY + b" ", SECRET),
+    "t=x,v1=y",
+    "é",
+    "t=1,v1=é",
+    f"t={'9' * 5000},v1=0",
+]
+
+
+# by number: a signature holds the time, and every process must name the tests alike
+@pytest.mark.parametrize("number", range(len(UNSIGNED)))
+def test_what_is_not_signed_is_refused(number: int) -> None:
+    assert refusal(BODY, UNSIGNED[number]) == "bad_signature"
 
 
 def test_a_changed_body_is_refused() -> None:
