@@ -197,5 +197,5 @@ class Runner:
         """Seconds to the next poll: soon before runs usually finish, then in steps that grow with the wait."""
         soon = 0.95 * self._typical - elapsed
         near = elapsed < 1.2 * self._typical
-        delay = soon if soon > 0 else elapsed * (0.04 if near else 0.1 if elapsed < 2 * self._typical else 0.5)
-        return min(max(delay, self._policy.first_poll / (4 if near else 1)), self._policy.longest_poll)
+        delay = soon if soon > 0 else elapsed * (0.03 if near else 0.1 if elapsed < 2 * self._typical else 0.5)
+        return min(max(delay, self._policy.first_poll / (5 if near else 1)), self._policy.longest_poll)
