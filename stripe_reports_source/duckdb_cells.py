@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 THREADS = 4
 """Threads at most: each holds some 120,000 rows of a table, and more of them write no faster to one disk."""
-BYTES_PER_THREAD = 64 << 20
+BYTES_PER_THREAD = 56 << 20
 """Enough for most tables; where it is not, the limit is doubled."""
 _UNITS = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
