@@ -26,7 +26,7 @@ from urllib.request import Request, urlopen
 from .measure import ROOT
 from .table import COLUMNS, REPORT
 
-KEY = "rk_live_benchmark"
+KEY = "rk_test_bench"
 MONTH_START = 1_740_787_200
 """2025-03-01 UTC."""
 MONTH_END = MONTH_START + 31 * 86_400
