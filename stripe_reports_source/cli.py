@@ -96,28 +96,27 @@ def cli(verbose: bool) -> None:
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s")
 
 
-def _pipeline_options(command: Callable[..., None]) -> Callable[..., None]:
-    options = [
-        click.option("--destination", default="duckdb", show_default=True, help="Any SQL destination of dlt's."),
-        click.option("--dataset", default="stripe", show_default=True, help="Dataset (schema) of the tables."),
-        click.option("--pipeline", "pipeline_name", default="stripe_reports", show_default=True, help="Pipeline name."),
-    ]
-    return functools.reduce(lambda made, option: option(made), reversed(options), command)
+def _options(*options: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Options that several commands share, in the order of their help."""
+    return lambda command: functools.reduce(lambda made, option: option(made), reversed(options), command)
 
 
-def _report_options(command: Callable[..., None]) -> Callable[..., None]:
-    options = [
-        click.argument("reports", nargs=-1),
-        click.option(
-            "--interval", type=click.Choice(["day", "week", "month"]), help="Grid of cells.  [default: month]"
-        ),
-        click.option("--timezone", help="IANA zone of days.  [default: UTC]"),
-        click.option("--columns", type=click.Choice(["all", "default"]), default="all", show_default=True),
-        click.option(
-            "--metadata", multiple=True, help="Custom column, such as 'payment_metadata[order_id]'; repeatable."
-        ),
-    ]
-    return functools.reduce(lambda made, option: option(made), reversed(options), command)
+_pipeline_options = _options(
+    click.option("--destination", default="duckdb", show_default=True, help="Any SQL destination of dlt's."),
+    click.option("--dataset", default="stripe", show_default=True, help="Dataset (schema) of the tables."),
+    click.option("--pipeline", "pipeline_name", default="stripe_reports", show_default=True, help="Pipeline name."),
+)
+_report_options = _options(
+    click.argument("reports", nargs=-1),
+    click.option("--interval", type=click.Choice(["day", "week", "month"]), help="Grid of cells.  [default: month]"),
+    click.option("--timezone", help="IANA zone of days.  [default: UTC]"),
+    click.option("--columns", type=click.Choice(["all", "default"]), default="all", show_default=True),
+    click.option("--metadata", multiple=True, help="Custom column, such as 'payment_metadata[order_id]'; repeatable."),
+)
+_sync_options = _options(
+    click.option("--start-date", help="First day of history, YYYY-MM-DD.  [default: where Stripe's data begins]"),
+    click.option("--lookback-days", type=int, help="Days before the cursor to read again.  [default: 3]"),
+)
 
 
 @cli.command()
@@ -214,21 +213,16 @@ def known_columns(known: ReportType | None) -> str:
 @cli.command()
 @_report_options
 @_pipeline_options
-@click.option("--start-date", help="First day of history, YYYY-MM-DD.  [default: where Stripe's data begins]")
-@click.option("--lookback-days", type=int, help="Days before the cursor to read again.  [default: 3]")
+@_sync_options
 @_plain_errors
 def sync(
-    reports: tuple[str, ...],
-    start_date: str | None,
-    lookback_days: int | None,
     destination: str,
     dataset: str,
     pipeline_name: str,
     **options: Any,
 ) -> None:
     """Load all that is new of REPORTS (default: the four main ones)."""
-    settings = {"start_date": start_date, "lookback_days": lookback_days}
-    _load(_source(reports, settings, **options), destination, dataset, pipeline_name)
+    _load(_source(**options), destination, dataset, pipeline_name)
 
 
 @cli.command()
@@ -238,17 +232,13 @@ def sync(
 @click.option("--end-date", required=True, help="Day after the last, YYYY-MM-DD.")
 @_plain_errors
 def backfill(
-    reports: tuple[str, ...],
-    start_date: str,
-    end_date: str,
     destination: str,
     dataset: str,
     pipeline_name: str,
     **options: Any,
 ) -> None:
     """Load REPORTS anew from --start-date up to --end-date, without moving any cursor."""
-    settings = {"start_date": start_date, "end_date": end_date}
-    _load(_source(reports, settings, **options), destination, dataset, pipeline_name)
+    _load(_source(**options), destination, dataset, pipeline_name)
 
 
 @cli.command()
@@ -277,8 +267,7 @@ def status(destination: str, dataset: str, pipeline_name: str) -> None:
 @cli.command()
 @_report_options
 @_pipeline_options
-@click.option("--start-date", help="First day of history, YYYY-MM-DD.  [default: where Stripe's data begins]")
-@click.option("--lookback-days", type=int, help="Days before the cursor to read again.  [default: 3]")
+@_sync_options
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=int, default=8080, show_default=True)
 @click.option("--inbox", type=click.Path(path_type=Path, dir_okay=False), help="SQLite file that keeps the events.")
@@ -288,9 +277,6 @@ def status(destination: str, dataset: str, pipeline_name: str) -> None:
 @_plain_errors
 def webhook(
     context: click.Context,
-    reports: tuple[str, ...],
-    start_date: str | None,
-    lookback_days: int | None,
     destination: str,
     dataset: str,
     pipeline_name: str,
@@ -308,10 +294,9 @@ def webhook(
     """
     from .webhook.serve import serve_webhook  # an extra
 
-    settings = {"start_date": start_date, "lookback_days": lookback_days}
     serve_webhook(
         dlt.pipeline(pipeline_name, destination=destination, dataset_name=dataset),
-        lambda: _source(reports, settings, **options),
+        lambda: _source(**options),
         host=host,
         port=port,
         inbox=inbox,
@@ -339,11 +324,9 @@ def emulator(api_port: int, files_port: int, control_port: int, seed: int, run_d
     )
 
 
-def _source(
-    reports: tuple[str, ...], settings: dict[str, Any], columns: str, metadata: tuple[str, ...], **options: Any
-) -> DltSource:
+def _source(reports: tuple[str, ...], columns: str, metadata: tuple[str, ...], **options: Any) -> DltSource:
     """The source of a command; settings that are not given come from dlt config or the source's defaults."""
-    given = {name: value for name, value in {**settings, **options}.items() if value is not None}
+    given = {name: value for name, value in options.items() if value is not None}
     if reports or metadata or columns != "all":
         chosen = "default" if columns == "default" else None
         given["reports"] = [Report(one, columns=chosen, metadata=metadata) for one in reports or DEFAULT_REPORTS]

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 
 from dlt import Pipeline
 from dlt.common.typing import TLoaderFileFormat
+from packaging.version import Version
 
 from .errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
+
+EXACT_ADBC = Version("1.12")
+"""ADBC's PostgreSQL driver refuses many a NUMERIC before 1.11, and 1.11 loads some long ones wrong (measured: one of
+5,581 random values with 1.11, none of 2 million with 1.12 and 1.13)."""
 
 
 def check_destination(pipeline: Pipeline) -> None:
@@ -50,9 +55,21 @@ def exact_file_format(pipeline: Pipeline) -> TLoaderFileFormat | None:
     """The load file format that keeps every value, where dlt's own choice does not; None to leave it to dlt.
 
     For PostgreSQL dlt 1.31 takes CSV and loads it with FORCE_NULL, which makes NULL of "". Parquet, for which it needs
-    the ADBC driver, is exact and as fast; INSERT statements are exact and slower.
+    the ADBC driver, is exact from `EXACT_ADBC` on and as fast; INSERT statements are exact and slower.
     """
     if destination_type(pipeline) != "postgres":
         return None
-    adbc = all(map(find_spec, ("adbc_driver_manager", "adbc_driver_postgresql")))
-    return "parquet" if adbc else "insert_values"
+    try:
+        version("adbc-driver-manager")
+        driver = version("adbc-driver-postgresql")
+    except PackageNotFoundError:
+        return "insert_values"
+    if Version(driver) < EXACT_ADBC:
+        logger.warning(
+            "adbc-driver-postgresql %s does not load every amount exactly; it is not used, and loading is slower. "
+            "Install adbc-driver-postgresql>=%s.",
+            driver,
+            EXACT_ADBC,
+        )
+        return "insert_values"
+    return "parquet"

@@ -116,17 +116,17 @@ class CellFetcher:
             raise CellFailure(error, seen[-1] if seen else None) from error
 
     def _fetch(self, request: CellRequest, note: Callable[[Obtained], None], seen: Sequence[Obtained]) -> FetchedCell:
-        spoiled: list[str] = []
+        unfit: list[str] = []
         while True:
-            span, run = self._run_at_edges(request, spoiled, note)
+            span, run = self._run_at_edges(request, unfit, note)
             try:
                 file = self._download(request, run)
                 break
             except DownloadError as error:
-                if len(spoiled) + 1 >= DOWNLOADS_PER_CELL:
+                if len(unfit) + 1 >= DOWNLOADS_PER_CELL:
                     raise
                 logger.warning("%s Making a new run.", error)
-                spoiled.append(run.id)
+                unfit.append(run.id)
         try:
             columns = _columns_of(self._report(request), read_header(file.path)[0])
         except BaseException:
@@ -136,7 +136,7 @@ class CellFetcher:
         return FetchedCell(request, span, Obtained(run, seen[-1].attempt, seen[-1].adopted), file, columns)
 
     def _run_at_edges(
-        self, request: CellRequest, spoiled: list[str], note: Callable[[Obtained], None]
+        self, request: CellRequest, unfit: list[str], note: Callable[[Obtained], None]
     ) -> tuple[Span, ReportRun]:
         """Ask for the cell as planned; where Stripe refuses an end of its own availability, for a second less.
 
@@ -148,7 +148,7 @@ class CellFetcher:
         while True:
             report = self._report(request)
             try:
-                return span, self._runner.obtain(self._run_request(request, report, span), spoiled, note)
+                return span, self._runner.obtain(self._run_request(request, report, span), unfit, note)
             except StripeError as error:
                 column = _refused_column(report, error)
                 if column is not None:

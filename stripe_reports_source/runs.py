@@ -127,12 +127,12 @@ class Runner:
         self._sleep = sleep
         self._typical = 0.0
 
-    def obtain(self, request: RunRequest, spoiled: Collection[str], seen: Callable[[Obtained], None]) -> ReportRun:
+    def obtain(self, request: RunRequest, unfit: Collection[str], seen: Callable[[Obtained], None]) -> ReportRun:
         """A succeeded run for the request.
 
         Args:
             request: what to run.
-            spoiled: ids of succeeded runs whose file could not be used.
+            unfit: ids of succeeded runs whose file could not be used.
             seen: hears of every run and of every change of its status, so that a failure can name the run.
 
         Raises:
@@ -141,7 +141,7 @@ class Runner:
             StripeError, StripeUnreachable: a request was refused or not answered.
         """
         matching = self._book.matching(request)
-        useless = {run.id for run in matching if run.status == "failed"} | set(spoiled)
+        useless = {run.id for run in matching if run.status == "failed"} | set(unfit)
         # a succeeded run before a pending one, else the newest
         usable = sorted((run for run in matching if run.id not in useless), key=lambda run: run.status != "succeeded")
         # attempts count on from what Stripe has, so that a new attempt gets a new key on any machine
@@ -154,7 +154,7 @@ class Runner:
             if run.status == "pending":
                 run = self._wait(request, run)
                 seen(Obtained(run, attempt, adopted))
-            if run.status == "succeeded" and run.id not in spoiled:
+            if run.status == "succeeded" and run.id not in unfit:
                 return run
             logger.warning("report run %s (%s) failed: %s", run.id, run.report_type, run.error)
             if attempt + 1 < first + self._policy.attempts:

