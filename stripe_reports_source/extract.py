@@ -17,10 +17,11 @@ from .errors import RowError
 from .fetch import CellFailure, FetchedCell
 from .hints import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES, AuditTable, report_hints
 from .intervals import Span
+from .lanes import LaneSync
 from .report import Report
 from .rows import BLOCK_BYTES
 from .scope import Sessions
-from .sync import LaneSync, SyncSession
+from .sync import SyncSession
 from .tables import cell_tables
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)

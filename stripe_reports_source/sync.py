@@ -1,4 +1,4 @@
-"""One sync: plans cells, fetches them ahead, hands them to dlt in order and moves the cursor.
+"""One sync: fetches planned cells ahead, hands them to dlt in order and moves the cursor.
 
 In: settings, reports, dlt's incremental cursor and resource state. Out: Arrow tables for dlt. All that a sync
 shares between its reports (client, list of offered types, worker pool, files on disk) is in `SyncSession`.
@@ -12,29 +12,25 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import dlt
 from dlt import Pipeline
 
 from .audit import failed_run_row, loaded_run_row
-from .catalog import load_catalog
 from .client import StripeClient
 from .columns import TableColumn
 from .destinations import check_destination, exact_file_format
 from .errors import Failure, StripeError, StripeReportsError, StripeUnreachable
 from .fetch import CellFailure, CellFetcher, CellRequest, FetchedCell
-from .hints import stored_type
 from .history import Fork, History
-from .intervals import ONE_SECOND, Cell, Span, cells, day_of, sync_window
-from .keyed import keys_to_run, payouts_table
+from .intervals import Span
+from .keyed import payouts_table
+from .lanes import LanePlanner, LaneSync, report_event
 from .objects import OfferedType
-from .planning import first_instant, refuse_other_grid, refuse_other_lanes, whole_cells
 from .pool import FetchPool, Lane, Stopped
-from .report import Report, ResolvedReport, resolve
+from .report import Report
 from .runs import RunBook, Runner
 from .scope import Event, EventKind, LoadScope, SpoiledPackage
 from .settings import Settings
@@ -47,18 +43,6 @@ CLOSE_PATIENCE = 0.3
 """Seconds to wait for workers at the end: a request that hangs must not hold up Ctrl-C."""
 
 
-@dataclass
-class LaneSync:
-    """The cells of one report of one account in one sync, and how far it has got."""
-
-    key: str
-    resolved: ResolvedReport
-    jobs: list[CellRequest]
-    backfill: bool
-    left: int
-    lane: Lane[CellRequest, FetchedCell] | None = None
-
-
 class SyncSession:
     """What the reports of one sync share. Made lazily; `close` may be called at any time."""
 
@@ -66,8 +50,6 @@ class SyncSession:
         if pipeline is not None:
             check_destination(pipeline)
         self.file_format = None if pipeline is None else exact_file_format(pipeline)
-        self._pipeline = pipeline
-        self._tables = {report.table for report in settings.reports}
         self._followed: set[str | None] = set()
         self._history = None if pipeline is None else History(pipeline)
         self.settings = settings
@@ -76,7 +58,7 @@ class SyncSession:
         self.columns: dict[str, dict[str, TableColumn]] = {}
         self.open_reports = 0
         self._parsing = 0
-        self._catalog = load_catalog()
+        self._planner = LanePlanner(settings, self._history, pipeline)
         self._client = StripeClient(
             settings.api_key,
             api_base_url=settings.api_base_url,
@@ -128,105 +110,13 @@ class SyncSession:
             ConfigurationError: the report cannot be run as asked. No run has been created then.
         """
         if report.table not in self._lanes:
-            accounts: tuple[str | None, ...] = (None,)
-            if report.base.startswith("connected_account_") and self.settings.connected_accounts:
-                accounts = self.settings.connected_accounts
-            self._lanes[report.table] = [
-                self._plan(report, account, window, cursor if len(accounts) == 1 else None, state)
-                for account in accounts
-            ]
+            planned = self._planner.plan(report, self.offered, window, cursor, state)
+            for lane in planned:
+                if lane.resolved.keys:
+                    self._followed.add(payouts_table(lane.resolved))
+                self.notify(lane.event("planned" if lane.jobs else "up_to_date", count=lane.left))
+            self._lanes[report.table] = planned
         return self._lanes[report.table]
-
-    def _plan(
-        self,
-        report: Report,
-        connected: str | None,
-        window: Span | None,
-        cursor: datetime | None,
-        state: Mapping[str, Any],
-    ) -> LaneSync:
-        settings = self.settings
-        resolved = resolve(
-            report, self.offered, self._catalog, settings.defaults, connected, self._stored_types(report.table)
-        )
-        label = settings.stripe_account or settings.account
-        key = f"{label}/{connected}" if connected else label
-        known: Mapping[str, Any] = state.get(key, {})
-        refuse_other_grid(resolved, known)
-        refuse_other_lanes(resolved, label, connected, state)
-        if known.get("report_type", resolved.offered.id) != resolved.offered.id:
-            logger.warning("%s: goes on as %s from here on", known["report_type"], resolved.offered.id)
-        loaded = Span(known["loaded_from"], known["loaded_to"]) if known else None
-        available = resolved.offered.available
-        if resolved.keys:
-            return self._keyed_lane(resolved, key, label, window)
-        if window is not None:
-            planned = window.clamp(available)
-            if window.end > available.end:
-                logger.warning(
-                    "%s: asked for data up to %s, Stripe has it up to %s",
-                    resolved.offered.id,
-                    window.end,
-                    available.end,
-                )
-        else:
-            planned = self._sync_window(resolved, key, known, cursor)
-        jobs = [
-            CellRequest(resolved, label, settings.stripe_account, cell)
-            for cell in cells(planned, resolved.grid, resolved.zone)
-        ]
-        jobs = whole_cells(jobs, loaded, backfill=window is not None)
-        self.notify(_event("planned" if jobs else "up_to_date", resolved, key, count=len(jobs)))
-        return LaneSync(key, resolved, jobs, window is not None, len(jobs))
-
-    def _keyed_lane(self, resolved: ResolvedReport, key: str, label: str, window: Span | None) -> LaneSync:
-        """A lane of a report that is run per payout: one cell for each, as of Stripe's present data."""
-        available = resolved.offered.available
-        cell = Cell(day_of(available.end, resolved.zone), available, available)
-        jobs = [
-            CellRequest(resolved.for_key(one), label, self.settings.stripe_account, cell)
-            for one in keys_to_run(resolved, self._pipeline, label, window, self._tables)
-        ]
-        self._followed.add(payouts_table(resolved))
-        self.notify(_event("planned" if jobs else "up_to_date", resolved, key, count=len(jobs)))
-        return LaneSync(key, resolved, jobs, window is not None, len(jobs))
-
-    def _stored_types(self, table: str) -> dict[str, str]:
-        if self._history is None:
-            return {}
-        columns = dlt.current.source_schema().tables.get(table, {}).get("columns", {})
-        return {name: stored_type(column) for name, column in columns.items() if "data_type" in column}
-
-    def _sync_window(
-        self, resolved: ResolvedReport, key: str, known: Mapping[str, Any], cursor: datetime | None
-    ) -> Span:
-        """What an incremental sync of a lane reads; empty when Stripe has nothing new."""
-        available = resolved.offered.available
-        since = known.get("cursor")
-        if since is not None and cursor is not None:
-            since = min(since, cursor)  # dlt's cursor may have been moved on by a sync of another account
-        first = first_instant(self.settings.start_date, resolved.zone)
-        if since is not None:
-            first = known["loaded_from"]
-            again = self._replaced_by_others(resolved.report.table, key, known)
-            if again is not None:
-                logger.warning("%s: two syncs have crossed; loading again from %s", resolved.offered.id, again)
-                since = min(since, again)
-            elif known.get("complete_to") == available.end and since >= available.end - ONE_SECOND:
-                return Span(available.end, available.end)
-        return sync_window(
-            available,
-            grid=resolved.grid,
-            zone=resolved.zone,
-            first=first,
-            cursor=since,
-            lookback_days=resolved.lookback_days,
-        )
-
-    def _replaced_by_others(self, table: str, key: str, known: Mapping[str, Any]) -> datetime | None:
-        if self._history is None:
-            return None
-        return self._history.replaced_since(known.get("forks", ()), dlt.current.source_schema().name, table, key)
 
     def start(self, lane: LaneSync) -> None:
         """Let the lane's cells be fetched, unless that is under way already."""
@@ -296,7 +186,7 @@ class SyncSession:
         if request.report.keys and isinstance(failure.error, StripeError) and failure.error.http_status in (400, 404):
             # manual and instant payouts never have such a report, automatic ones only some time after they are made
             logger.warning("%s %s: no report (yet): %s", request.report.offered.id, request.title, failure.error)
-            self.notify(_event("skipped", lane.resolved, lane.key, message=str(failure.error)))
+            self.notify(lane.event("skipped", message=str(failure.error)))
             return
         row = failed_run_row(request, failure)
         if row:
@@ -310,7 +200,7 @@ class SyncSession:
             error=failure.error,
             remedy=getattr(failure.error, "remedy", StripeReportsError.remedy),
         )
-        self.notify(_event("failed", lane.resolved, lane.key, request.cell.span, run_id, message=str(failure.error)))
+        self.notify(lane.event("failed", request.cell.span, run_id, message=str(failure.error)))
         if self.scope is None:
             raise StripeReportsError(str(failed)) from failure.error
         self.scope.failures.append(failed)
@@ -341,16 +231,7 @@ class SyncSession:
         self.run_rows.append(loaded_run_row(fetched, rows))
         table = self.columns.setdefault(lane.resolved.report.table, {})
         table.update((column.name, column) for column in fetched.columns)
-        self.notify(
-            _event(
-                "loaded",
-                lane.resolved,
-                lane.key,
-                fetched.span,
-                fetched.obtained.run.id,
-                count=rows,
-            )
-        )
+        self.notify(lane.event("loaded", fetched.span, fetched.obtained.run.id, count=rows))
 
     def close(self) -> None:
         """Stop the workers and remove the files. The runs stay at Stripe, where the next sync finds them."""
@@ -394,7 +275,7 @@ class SyncSession:
 
     def _on_stage(self, request: CellRequest, stage: EventKind, run_id: str | None) -> None:
         logger.info("%s %s: %s %s", request.report.offered.id, request.cell.span, stage, run_id or "")
-        self.notify(_event(stage, request.report, request.label, request.cell.span, run_id))
+        self.notify(report_event(request.report, request.label, stage, request.cell.span, run_id))
 
     def _wait_for_news(self, run_id: str, seconds: float) -> None:
         if self._news:
@@ -413,15 +294,3 @@ class SyncSession:
 
 def _remove(fetched: FetchedCell) -> None:
     fetched.file.path.unlink(missing_ok=True)
-
-
-def _event(
-    kind: EventKind,
-    resolved: ResolvedReport,
-    account: str,
-    interval: Span | None = None,
-    run_id: str | None = None,
-    count: int = 0,
-    message: str = "",
-) -> Event:
-    return Event(kind, resolved.report.table, resolved.offered.id, account, interval, run_id, count, message)
