@@ -60,17 +60,18 @@ def load_package(pipeline: Pipeline, source_name: str) -> LoadInfo:
 
 
 def _whole_cells(pipeline: Pipeline, source_name: str) -> bool:
-    """True unless a table has several files: dlt can be set to split one by size, in the middle of a cell.
+    """False if there is nothing to load, or a table has several files: dlt can be set to split one within a cell.
 
     Other sources' packages, about which nothing is known here, are left to dlt too.
     """
-    for load_id in pipeline.list_normalized_load_packages():
+    packages = pipeline.list_normalized_load_packages()
+    for load_id in packages:
         package = pipeline.get_load_package_info(load_id)
         files = {job.job_file_info.job_id(): job.job_file_info for some in package.jobs.values() for job in some}
         tables = Counter(file.table_name for file in files.values() if file.file_format == "parquet")
         if package.schema_name != source_name or any(count > 1 for count in tables.values()):
             return False
-    return True
+    return bool(packages)
 
 
 class CellDuckDb(dlt.destinations.duckdb):

@@ -86,8 +86,9 @@ def load_reports(
         token = ACTIVE_SCOPE.set(scope)
         try:
             for _ in range(SYNCS_AT_MOST):
-                infos += _load_packages(pipeline, source, scope, counted, load_package)
-                crossed = scope.session is not None and not History(pipeline).forks <= scope.session.forks
+                written = list(_load_packages(pipeline, source, scope, counted, load_package))
+                infos += written
+                crossed = bool(written and scope.session and not History(pipeline).forks <= scope.session.forks)
                 if scope.session is None or scope.stopped or not (crossed or scope.session.follow_up):
                     break
                 # the next round mends what a sync without a lock has crossed, or runs reports for new payouts
@@ -135,7 +136,7 @@ def _load_packages(
             raise own from None
         counted.keep()
         refresh = None
-        if info is not None:
+        if info is not None and info.loads_ids:
             yield info
         if scope.stopped or not scope.full:
             return
