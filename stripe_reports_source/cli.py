@@ -215,12 +215,7 @@ def known_columns(known: ReportType | None) -> str:
 @_pipeline_options
 @_sync_options
 @_plain_errors
-def sync(
-    destination: str,
-    dataset: str,
-    pipeline_name: str,
-    **options: Any,
-) -> None:
+def sync(destination: str, dataset: str, pipeline_name: str, **options: Any) -> None:
     """Load all that is new of REPORTS (default: the four main ones)."""
     _load(_source(**options), destination, dataset, pipeline_name)
 
@@ -231,12 +226,7 @@ def sync(
 @click.option("--start-date", required=True, help="First day, YYYY-MM-DD.")
 @click.option("--end-date", required=True, help="Day after the last, YYYY-MM-DD.")
 @_plain_errors
-def backfill(
-    destination: str,
-    dataset: str,
-    pipeline_name: str,
-    **options: Any,
-) -> None:
+def backfill(destination: str, dataset: str, pipeline_name: str, **options: Any) -> None:
     """Load REPORTS anew from --start-date up to --end-date, without moving any cursor."""
     _load(_source(**options), destination, dataset, pipeline_name)
 

@@ -54,10 +54,11 @@ class SyncProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
-        if not self._console.is_terminal:
-            for (table, account), rows in self._rows.items():
-                self._console.print(f"{table} [{account}]: {rows} rows", markup=False, highlight=False)
+        if self._console.is_terminal:
+            self._progress.stop()  # which, before rich 15, leaves an empty line in a log
+            return
+        for (table, account), rows in self._rows.items():
+            self._console.print(f"{table} [{account}]: {rows} rows", markup=False, highlight=False)
 
     def __call__(self, event: Event) -> None:
         """Show an event; called from several threads."""

@@ -60,7 +60,7 @@ def exact_file_format(pipeline: Pipeline) -> TLoaderFileFormat | None:
     if destination_type(pipeline) != "postgres":
         return None
     try:
-        version("adbc-driver-manager")
+        version("adbc-driver-manager")  # dlt calls the driver through it
         driver = version("adbc-driver-postgresql")
     except PackageNotFoundError:
         return "insert_values"

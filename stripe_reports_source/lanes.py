@@ -24,7 +24,6 @@ from .objects import OfferedType
 from .planning import first_instant, refuse_other_grid, refuse_other_lanes, whole_cells
 from .pool import Lane
 from .report import Report, ResolvedReport, resolve
-from .scope import Event, EventKind
 from .settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -40,30 +39,6 @@ class LaneSync:
     backfill: bool
     left: int
     lane: Lane[CellRequest, FetchedCell] | None = None
-
-    def event(
-        self,
-        kind: EventKind,
-        interval: Span | None = None,
-        run_id: str | None = None,
-        count: int = 0,
-        message: str = "",
-    ) -> Event:
-        """Something that happened to this lane."""
-        return report_event(self.resolved, self.key, kind, interval, run_id, count, message)
-
-
-def report_event(
-    resolved: ResolvedReport,
-    account: str,
-    kind: EventKind,
-    interval: Span | None = None,
-    run_id: str | None = None,
-    count: int = 0,
-    message: str = "",
-) -> Event:
-    """Something that happened to a report of an account."""
-    return Event(kind, resolved.report.table, resolved.offered.id, account, interval, run_id, count, message)
 
 
 class LanePlanner:
@@ -105,23 +80,27 @@ class LanePlanner:
         accounts: tuple[str | None, ...] = (None,)
         if report.base.startswith("connected_account_") and self._settings.connected_accounts:
             accounts = self._settings.connected_accounts
+        stored = self._stored_types(report.table)
         return [
-            self._lane(report, offered, account, window, cursor if len(accounts) == 1 else None, state)
+            self._lane(
+                resolve(report, offered, self._catalog, self._settings.defaults, account, stored),
+                account,
+                window,
+                cursor if len(accounts) == 1 else None,
+                state,
+            )
             for account in accounts
         ]
 
     def _lane(
         self,
-        report: Report,
-        offered: Sequence[OfferedType],
+        resolved: ResolvedReport,
         connected: str | None,
         window: Span | None,
         cursor: datetime | None,
         state: Mapping[str, Any],
     ) -> LaneSync:
         settings = self._settings
-        stored = self._stored_types(report.table)
-        resolved = resolve(report, offered, self._catalog, settings.defaults, connected, stored)
         label = settings.stripe_account or settings.account
         key = f"{label}/{connected}" if connected else label
         known: Mapping[str, Any] = state.get(key, {})

@@ -32,7 +32,7 @@ E = TypeVar("E", bound=BaseException)
 
 @dataclass(frozen=True)
 class Loaded:
-    """What `load_reports` did: dlt's load infos, cells loaded and their rows' total."""
+    """What `load_reports` did: dlt's load infos (none without anything to load), cells loaded, their rows' total."""
 
     load_infos: tuple[LoadInfo, ...]
     cells: int
@@ -94,8 +94,7 @@ def load_reports(
                 # the next round mends what a sync without a lock has crossed, or runs reports for new payouts
                 scope.session.close()
                 scope.session = None
-            if infos:
-                write_comments(pipeline, source.name)
+            write_comments(pipeline, source.name)
         finally:
             ACTIVE_SCOPE.reset(token)
             if scope.session is not None:

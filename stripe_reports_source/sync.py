@@ -27,10 +27,10 @@ from .fetch import CellFailure, CellFetcher, CellRequest, FetchedCell
 from .history import Fork, History
 from .intervals import Span
 from .keyed import payouts_table
-from .lanes import LanePlanner, LaneSync, report_event
+from .lanes import LanePlanner, LaneSync
 from .objects import OfferedType
 from .pool import FetchPool, Lane, Stopped
-from .report import Report
+from .report import Report, ResolvedReport
 from .runs import RunBook, Runner
 from .scope import Event, EventKind, LoadScope, SpoiledPackage
 from .settings import Settings
@@ -50,7 +50,6 @@ class SyncSession:
         if pipeline is not None:
             check_destination(pipeline)
         self.file_format = None if pipeline is None else exact_file_format(pipeline)
-        self._followed: set[str | None] = set()
         self._history = None if pipeline is None else History(pipeline)
         self.settings = settings
         self.scope = scope
@@ -88,7 +87,8 @@ class SyncSession:
     @property
     def follow_up(self) -> bool:
         """True when payouts were loaded for which another report of this sync is to be run now."""
-        return not self._followed.isdisjoint(self.columns)
+        keyed = (lane.resolved for lanes in self._lanes.values() for lane in lanes if lane.resolved.keys)
+        return any(payouts_table(resolved) in self.columns for resolved in keyed)
 
     def notify(self, event: Event) -> None:
         """Tell whoever watches."""
@@ -112,9 +112,8 @@ class SyncSession:
         if report.table not in self._lanes:
             planned = self._planner.plan(report, self.offered, window, cursor, state)
             for lane in planned:
-                if lane.resolved.keys:
-                    self._followed.add(payouts_table(lane.resolved))
-                self.notify(lane.event("planned" if lane.jobs else "up_to_date", count=lane.left))
+                kind: EventKind = "planned" if lane.jobs else "up_to_date"
+                self.notify(_event(kind, lane.resolved, lane.key, count=lane.left))
             self._lanes[report.table] = planned
         return self._lanes[report.table]
 
@@ -186,7 +185,7 @@ class SyncSession:
         if request.report.keys and isinstance(failure.error, StripeError) and failure.error.http_status in (400, 404):
             # manual and instant payouts never have such a report, automatic ones only some time after they are made
             logger.warning("%s %s: no report (yet): %s", request.report.offered.id, request.title, failure.error)
-            self.notify(lane.event("skipped", message=str(failure.error)))
+            self.notify(_event("skipped", lane.resolved, lane.key, message=str(failure.error)))
             return
         row = failed_run_row(request, failure)
         if row:
@@ -200,7 +199,7 @@ class SyncSession:
             error=failure.error,
             remedy=getattr(failure.error, "remedy", StripeReportsError.remedy),
         )
-        self.notify(lane.event("failed", request.cell.span, run_id, message=str(failure.error)))
+        self.notify(_event("failed", lane.resolved, lane.key, request.cell.span, run_id, message=str(failure.error)))
         if self.scope is None:
             raise StripeReportsError(str(failed)) from failure.error
         self.scope.failures.append(failed)
@@ -231,7 +230,7 @@ class SyncSession:
         self.run_rows.append(loaded_run_row(fetched, rows))
         table = self.columns.setdefault(lane.resolved.report.table, {})
         table.update((column.name, column) for column in fetched.columns)
-        self.notify(lane.event("loaded", fetched.span, fetched.obtained.run.id, count=rows))
+        self.notify(_event("loaded", lane.resolved, lane.key, fetched.span, fetched.obtained.run.id, count=rows))
 
     def close(self) -> None:
         """Stop the workers and remove the files. The runs stay at Stripe, where the next sync finds them."""
@@ -275,7 +274,7 @@ class SyncSession:
 
     def _on_stage(self, request: CellRequest, stage: EventKind, run_id: str | None) -> None:
         logger.info("%s %s: %s %s", request.report.offered.id, request.cell.span, stage, run_id or "")
-        self.notify(report_event(request.report, request.label, stage, request.cell.span, run_id))
+        self.notify(_event(stage, request.report, request.label, request.cell.span, run_id))
 
     def _wait_for_news(self, run_id: str, seconds: float) -> None:
         if self._news:
@@ -294,3 +293,15 @@ class SyncSession:
 
 def _remove(fetched: FetchedCell) -> None:
     fetched.file.path.unlink(missing_ok=True)
+
+
+def _event(
+    kind: EventKind,
+    resolved: ResolvedReport,
+    account: str,
+    interval: Span | None = None,
+    run_id: str | None = None,
+    count: int = 0,
+    message: str = "",
+) -> Event:
+    return Event(kind, resolved.report.table, resolved.offered.id, account, interval, run_id, count, message)

@@ -24,7 +24,8 @@ from .faults import Fault, FaultBoard
 from .itemized import Value
 from .ledger import Ledger, Transaction
 from .reports import rows
-from .service import Run, StripeService
+from .runs import Run
+from .service import StripeService
 from .settings import EmulatorSettings
 
 

@@ -11,7 +11,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,31 +21,11 @@ from .csv_format import write_csv
 from .faults import Fault
 from .ledger import Ledger, Transaction
 from .reports import Query, computable, rows
+from .runs import Run
 from .settings import EmulatorSettings
 from .validation import ApiError, Parameters, checked_query, default_columns
 
 _IDEMPOTENCY_HOURS = 24
-
-
-@dataclass
-class Run:
-    """A report run and its file."""
-
-    id: str
-    scope: str
-    livemode: bool
-    report_type: str
-    parameters: Parameters
-    created: int
-    ready_at: float
-    polls_left: int
-    status: str
-    error: str | None
-    stuck: bool
-    file: Path
-    number: int
-    available_end: datetime
-    succeeded_at: int | None = None
 
 
 class StripeService:
@@ -199,7 +178,7 @@ class StripeService:
                             "a different request.",
                             type="idempotency_error",
                         )
-                    return self._first_answer(run), True
+                    return run.first_answer(self.files_url), True
             if not report_type:
                 raise ApiError(
                     400, "Missing required param: report_type.", param="report_type", code="parameter_missing"
@@ -217,14 +196,14 @@ class StripeService:
             run = self._start(known, parameters, query, scope, live, fault)
             if key is not None:
                 self._keys[scope, key] = (fingerprint, run, self._unix())
-            return self._first_answer(run), False
+            return run.first_answer(self.files_url), False
 
     def get_run(self, run_id: str, scope: str) -> dict[str, Any]:
         """The present state of a run; counts as a poll."""
         with self._lock:
             run = self._find(run_id, scope)
             self._progress(run, polled=True)
-            return self._run_object(run)
+            return run.as_object(self.files_url)
 
     def list_runs(
         self,
@@ -249,13 +228,13 @@ class StripeService:
                 page, more = found[:limit], len(found) > limit
             for run in page:
                 self._progress(run, polled=False)
-            return [self._run_object(run) for run in page], more
+            return [run.as_object(self.files_url) for run in page], more
 
     def file_of(self, file_id: str, scope: str) -> Path:
         """The path of a result file."""
         with self._lock:
             for run in self.runs:
-                if run.scope == scope and run.status == "succeeded" and _file_id(run) == file_id:
+                if run.scope == scope and run.status == "succeeded" and run.file_id == file_id:
                     return run.file
         raise ApiError(404, f"No such file upload: '{file_id}'", code="resource_missing", param="file")
 
@@ -323,7 +302,7 @@ class StripeService:
             run.status = "failed" if run.error is not None else "succeeded"
             run.succeeded_at = None if run.error is not None else self._unix()
             self.on_event(
-                f"reporting.report_run.{run.status}", self._run_object(run), run.scope.partition(":")[2] or None
+                f"reporting.report_run.{run.status}", run.as_object(self.files_url), run.scope.partition(":")[2] or None
             )
 
     def _find(self, run_id: str, scope: str) -> Run:
@@ -331,10 +310,6 @@ class StripeService:
             if run.id == run_id and run.scope == scope:
                 return run
         raise ApiError(404, f"No such reporting_report_run: '{run_id}'", param="id", code="resource_missing")
-
-    def _first_answer(self, run: Run) -> dict[str, Any]:
-        """What creation answered, which is what a replay answers again."""
-        return {**self._run_object(run), "status": "pending", "result": None, "succeeded_at": None, "error": None}
 
     def _type_object(self, known: ReportType, live: bool) -> dict[str, Any]:
         start, end = self._availability[known.id]
@@ -348,37 +323,6 @@ class StripeService:
             "name": known.title,
             "updated": int(self._updated[known.id].timestamp()),
             "version": known.version,
-        }
-
-    def _run_object(self, run: Run) -> dict[str, Any]:
-        return {
-            "id": run.id,
-            "object": "reporting.report_run",
-            "created": run.created,
-            "error": run.error if run.status == "failed" else None,
-            "livemode": run.livemode,
-            "parameters": run.parameters,
-            "report_type": run.report_type,
-            "result": self._file_object(run) if run.status == "succeeded" else None,
-            "status": run.status,
-            "succeeded_at": run.succeeded_at,
-        }
-
-    def _file_object(self, run: Run) -> dict[str, Any]:
-        file_id = _file_id(run)
-        created = run.succeeded_at or run.created
-        return {
-            "id": file_id,
-            "object": "file",
-            "created": created,
-            "expires_at": created + 31_536_000,
-            "filename": f"{run.id}.csv",
-            "links": {"object": "list", "data": [], "has_more": False, "url": f"/v1/file_links?file={file_id}"},
-            "purpose": "finance_report_run",
-            "size": run.file.stat().st_size,
-            "title": f"FinanceReportRun {run.id}",
-            "type": "csv",
-            "url": f"{self.files_url}/v1/files/{file_id}/contents",
         }
 
     def _set_clock(self, now: datetime) -> None:
@@ -397,7 +341,3 @@ def _within(created: int, bounds: Mapping[str, int]) -> bool:
         "lt": created < bounds.get("lt", created + 1),
     }
     return all(checks.values())
-
-
-def _file_id(run: Run) -> str:
-    return f"file_{run.id.removeprefix('frr_')}"

@@ -17,7 +17,7 @@ from dlt.common.versioned_state import decompress_state
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from stripe_reports_source.emulator import Emulator
-from stripe_reports_source.emulator.service import Run
+from stripe_reports_source.emulator.runs import Run
 from stripe_reports_source.intervals import Span, cells, parse_zone
 from stripe_reports_source.runs import canonical
 from tests.conftest import query

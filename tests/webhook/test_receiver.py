@@ -79,6 +79,20 @@ def test_new_data_is_loaded_when_stripe_says_so(emulator: Emulator, pipeline: Pi
     )
 
 
+def test_events_that_come_during_a_sync_lead_to_one_more(
+    emulator: Emulator, pipeline: Pipeline, receive: Receive
+) -> None:
+    emulator.add_fault(Fault("run_stuck", method="POST", times=None))
+    receiver = receive()
+    until(lambda: len(emulator.runs) >= 2)
+    emulator.advance(NEXT)
+    until(lambda: emulator.events.idle)
+    emulator.clear_faults()
+    until(lambda: quiet(emulator, receiver))
+    assert_true(emulator, pipeline, REPORTS, end=NEXT)
+    assert syncs(receiver) == 2
+
+
 def test_the_event_of_a_run_spares_its_polls(
     start_emulator: Callable[..., Emulator], pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
