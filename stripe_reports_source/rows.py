@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -93,24 +94,31 @@ class _NulByte(BadValue):
 
 
 class _Checked(io.RawIOBase):
-    """A file that is checked while it is read for what the CSV parser would let pass: NUL and a quote left open."""
+    """A file that is checked while it is read for what the CSV parser would let pass: NUL and a quote left open.
+
+    Arrow reads ahead in a thread of its own, which goes on for a moment where a parse ends early. Closing waits for it:
+    the system gives the descriptor to whatever is opened next, and a late read would take bytes away from that.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb", buffering=0)
+        self._lock = threading.Lock()
         self.quotes = 0
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
-        chunk = self._file.read(size)
+        with self._lock:
+            chunk = self._file.read(size)
         if b"\0" in chunk:
             raise _NulByte
         self.quotes += int(np.count_nonzero(np.frombuffer(chunk, np.uint8) == _QUOTE))  # bytes.count is slow here
         return chunk
 
     def close(self) -> None:
-        self._file.close()
+        with self._lock:
+            self._file.close()
         super().close()
 
 
