@@ -16,9 +16,9 @@ from .errors import (
     SyncFailed,
 )
 from .load import Loaded, load_reports
-from .report import Report
-from .scope import Event
+from .plan.report import Report
 from .source import stripe_reports
+from .sync.context import Event
 
 __all__ = [
     "AuthenticationError",

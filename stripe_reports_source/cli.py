@@ -18,11 +18,11 @@ from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.extract import DltSource
 from rich.console import Console
 
-from .catalog import ReportType, load_catalog, split_id
 from .console import SyncProgress, show_table
 from .errors import StripeReportsError
 from .load import Loaded, load_reports, own_error
-from .report import Report
+from .plan.catalog import ReportType, load_catalog, split_id
+from .plan.report import Report
 from .source import DEFAULT_REPORTS, stripe_reports
 
 STOPPED = 130
@@ -236,7 +236,7 @@ def backfill(destination: str, dataset: str, pipeline_name: str, **options: Any)
 @_plain_errors
 def status(destination: str, dataset: str, pipeline_name: str) -> None:
     """Show how far each report is loaded, and how far Stripe's data reaches."""
-    from .status import report_status
+    from .warehouse.status import report_status
 
     pipeline = dlt.pipeline(pipeline_name, destination=destination, dataset_name=dataset)
     found = report_status(pipeline, _offered())

@@ -20,10 +20,10 @@ from dlt import Pipeline
 
 from .errors import ConfigurationError
 from .load import Loaded, load_reports
-from .report import Report
-from .scope import Event
+from .plan.report import Report
 from .source import stripe_reports
-from .status import loaded_cursors
+from .sync.context import Event
+from .warehouse.status import loaded_cursors
 
 FIRST_DAY = datetime(2025, 1, 1, tzinfo=timezone.utc)
 FIRST_END = datetime(2025, 7, 1, tzinfo=timezone.utc)

@@ -16,13 +16,13 @@ from dlt import Pipeline
 from dlt.common.pipeline import LoadInfo
 from dlt.extract import DltSource
 
-from .comments import write_comments
 from .errors import StripeReportsError, SyncFailed
-from .history import History
-from .locks import pipeline_lock
-from .news import RunNews
-from .remains import abort_begun_packages, remove_remains
-from .scope import ACTIVE_SCOPE, Event, LoadScope, SpoiledPackage
+from .stripe_api.run_events import RunNews
+from .sync.context import ACTIVE_SCOPE, Event, LoadScope, SpoiledPackage
+from .warehouse.comments import write_comments
+from .warehouse.forks import History
+from .warehouse.leftovers import abort_begun_packages, remove_remains
+from .warehouse.locks import pipeline_lock
 
 MAX_CELLS = 60
 MAX_BYTES = 1 << 30
@@ -72,7 +72,9 @@ def load_reports(
         ConfigurationError, AuthenticationError, PermissionDenied, StripeUnreachable: nothing could be begun.
         PipelineStepFailed: dlt could not write to the destination.
     """
-    from .duckdb_cells import load_package  # DuckDB and Arrow, which `import stripe_reports_source` does not need
+    from .warehouse.duckdb_cells import (
+        load_package,  # DuckDB and Arrow, which `import stripe_reports_source` does not need
+    )
 
     counted = _Counter(on_event)
     scope = LoadScope(max_cells=max_cells, max_bytes=max_bytes, on_event=counted, stop=stop, run_news=run_news)

@@ -15,11 +15,9 @@ from dlt.common.typing import TSecretStrValue
 from dlt.extract import DltResource
 
 from .errors import ConfigurationError
-from .hints import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES, AuditTable, audit_hints
-from .intervals import parse_day, parse_zone, start_of_day
-from .report import Defaults, Report, check_grid, check_lookback
-from .scope import ASKED_SETTINGS, Sessions
-from .settings import (
+from .plan.intervals import parse_day, parse_zone, start_of_day
+from .plan.report import Defaults, Report, check_grid, check_lookback
+from .plan.settings import (
     RetryPolicy,
     RunPolicy,
     Settings,
@@ -30,6 +28,8 @@ from .settings import (
     checked_reports,
     positive,
 )
+from .sync.context import ASKED_SETTINGS, Sessions
+from .warehouse.hints import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES, AuditTable, audit_hints
 
 DEFAULT_REPORTS = (
     "balance.summary",
@@ -130,7 +130,7 @@ def _report_resource(report: Report, sessions: Sessions, start: date | None, end
             CURSOR, initial_value=initial_value, end_value=end_value
         ),
     ) -> Iterator[Any]:
-        from .extract import report_items  # Arrow and HTTP, which building a source does not need
+        from .sync.extract import report_items  # Arrow and HTTP, which building a source does not need
 
         yield from report_items(report, sessions, cursor)
 
@@ -143,7 +143,7 @@ def _audit_resource(table: AuditTable, sessions: Sessions) -> DltResource:
         if asked is not None:
             asked.append(sessions.settings)
             return
-        from .extract import column_items, run_items, type_items
+        from .sync.extract import column_items, run_items, type_items
 
         items = {REPORT_TYPES.name: type_items, REPORT_RUNS.name: run_items, REPORT_COLUMNS.name: column_items}
         yield from items[table.name](sessions)

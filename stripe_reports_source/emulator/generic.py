@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from ..catalog import Column, ReportType
+from ..plan.catalog import Column, ReportType
 from .itemized import Value
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
-from ..columns import split_metadata
+from ..plan.columns import split_metadata
 from .ledger import CURRENCIES, Payout, TaxLine, Transaction
 from .people import Person
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ..catalog import ReportType
+from ..plan.catalog import ReportType
 from .generic import generic_rows
 from .itemized import ItemizedRow, Value, itemized_value, major, tax_value
 from .ledger import Ledger, Payout, TaxLine, Transaction, reversal_of

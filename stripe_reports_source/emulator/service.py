@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ..catalog import ReportType, load_catalog
-from ..intervals import Span
+from ..plan.catalog import ReportType, load_catalog
+from ..plan.intervals import Span
 from .csv_format import write_csv
 from .faults import Fault
 from .ledger import Ledger, Transaction

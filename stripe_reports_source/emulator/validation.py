@@ -11,9 +11,9 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from ..catalog import ReportType
-from ..columns import split_metadata
-from ..intervals import ONE_SECOND, Span
+from ..plan.catalog import ReportType
+from ..plan.columns import split_metadata
+from ..plan.intervals import ONE_SECOND, Span
 from .generic import columns_of
 from .ledger import CURRENCIES
 from .reports import Query

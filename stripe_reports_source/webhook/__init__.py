@@ -14,12 +14,12 @@ In a function, which puts events on a queue of its own::
 """
 
 from ..errors import WebhookRefused
-from .concerns import concerned_tables
+from .affected import concerned_tables
+from .endpoint_secrets import configured_secrets
 from .events import ReportEvent, verify_event
 from .handle import handle_event
 from .inbox import Inbox
 from .receiver import Limits, WebhookReceiver
-from .signing import configured_secrets
 
 __all__ = [
     "Inbox",

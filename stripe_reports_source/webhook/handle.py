@@ -9,9 +9,9 @@ from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.extract import DltSource
 
-from ..hints import REPORT_RUNS
 from ..load import Loaded, load_reports
-from .concerns import concerned_tables, narrowed
+from ..warehouse.hints import REPORT_RUNS
+from .affected import concerned_tables, narrowed
 from .events import ReportEvent
 
 

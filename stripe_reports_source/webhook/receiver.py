@@ -20,10 +20,10 @@ from dlt import Pipeline
 from dlt.extract import DltSource
 
 from ..errors import WebhookRefused
-from ..news import RunNews
-from ..settings import positive
+from ..plan.settings import positive
+from ..stripe_api.run_events import RunNews
 from . import metrics
-from .concerns import narrowed, report_tables
+from .affected import narrowed, report_tables
 from .events import TOLERANCE, checked_secrets, verify_event
 from .inbox import Inbox, default_inbox
 from .metrics import Metrics

@@ -13,9 +13,9 @@ from dlt import Pipeline
 from dlt.extract import DltSource
 
 from ..errors import ConfigurationError
-from .journal import log_as_json
+from .endpoint_secrets import configured_secrets
+from .json_log import log_as_json
 from .receiver import WebhookReceiver
-from .signing import configured_secrets
 
 NO_EXTRA = "The command webhook needs an extra: pip install 'stripe-reports-source[webhook]'."
 NEEDED = ("starlette", "uvicorn", "stripe")

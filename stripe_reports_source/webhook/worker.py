@@ -18,11 +18,11 @@ from dlt.extract import DltSource
 
 from ..errors import ConfigurationError, RowError, RunTimedOut, SyncFailed
 from ..load import load_reports, own_error
-from ..news import RunNews
-from ..scope import Event, settings_of
+from ..stripe_api.run_events import RunNews
+from ..sync.context import Event, settings_of
 from . import metrics
+from .affected import narrowed, report_tables, tables_of
 from .backlog import Backlog, Batch
-from .concerns import narrowed, report_tables, tables_of
 from .events import ReportEvent
 from .inbox import Inbox
 from .metrics import Metrics

@@ -42,7 +42,7 @@ _SQL_TYPES = {"text": "VARCHAR", "timestamp": "TIMESTAMP", "timestamptz": "TIMES
 
 def sql_types() -> dict[str, str]:
     """The DuckDB type of each column."""
-    from stripe_reports_source.catalog import load_catalog
+    from stripe_reports_source.plan.catalog import load_catalog
 
     known = load_catalog().get(REPORT)
     if known is None:

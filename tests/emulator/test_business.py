@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from stripe_reports_source.emulator import Emulator, EmulatorSettings
 from stripe_reports_source.emulator.ledger import CURRENCIES, EDGE_ZONES, Ledger
 from stripe_reports_source.emulator.service import StripeService
-from stripe_reports_source.intervals import Span, cells, parse_zone
+from stripe_reports_source.plan.intervals import Span, cells, parse_zone
 
 FIRST = date(2025, 1, 1)
 END = datetime(2025, 5, 1, tzinfo=timezone.utc)

@@ -18,8 +18,8 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.emulator.runs import Run
-from stripe_reports_source.intervals import Span, cells, parse_zone
-from stripe_reports_source.runs import canonical
+from stripe_reports_source.plan.intervals import Span, cells, parse_zone
+from stripe_reports_source.stripe_api.runs import canonical
 from tests.conftest import query
 from tests.faults.schedule import Schedule
 from tests.faults.worker import Work

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta, timezone
 from typing import Any, Literal
 
-from stripe_reports_source.intervals import Grid
+from stripe_reports_source.plan.intervals import Grid
 
 Destination = Literal["duckdb", "postgres"]
 

@@ -26,16 +26,18 @@ from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 from dlt.destinations.job_client_impl import SqlJobClientBase, SqlLoadJob
 from dlt.destinations.sql_client import SqlClientBase
 
-from stripe_reports_source import SyncFailed, extract, fetch, load, load_reports, stripe_reports, tables
+from stripe_reports_source import SyncFailed, load, load_reports, stripe_reports
 from stripe_reports_source import source as source_module
-from stripe_reports_source.client import StripeClient
-from stripe_reports_source.duckdb_cells import CellJob
 from stripe_reports_source.errors import StripeReportsError
-from stripe_reports_source.history import History
 from stripe_reports_source.load import own_error
-from stripe_reports_source.runs import RunBook, RunRequest
-from stripe_reports_source.settings import RetryPolicy, RunPolicy
-from stripe_reports_source.sync import SyncSession
+from stripe_reports_source.plan.settings import RetryPolicy, RunPolicy
+from stripe_reports_source.rows import cell_tables as tables
+from stripe_reports_source.stripe_api.client import StripeClient
+from stripe_reports_source.stripe_api.runs import RunBook, RunRequest
+from stripe_reports_source.sync import extract, fetch
+from stripe_reports_source.sync.session import SyncSession
+from stripe_reports_source.warehouse.duckdb_cells import CellJob
+from stripe_reports_source.warehouse.forks import History
 from tests.faults.schedule import Kill, Schedule
 
 CLEAN, NOT_ALL_LOADED, OWN_ERROR, OTHER_ERROR = 0, 3, 4, 5

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from stripe_reports_source.client import StripeClient
 from stripe_reports_source.emulator import Emulator, Fault
 from stripe_reports_source.errors import (
     AuthenticationError,
@@ -24,8 +23,9 @@ from stripe_reports_source.errors import (
     StripeError,
     StripeUnreachable,
 )
-from stripe_reports_source.objects import ReportRun, ResultFile, unix
-from stripe_reports_source.settings import RetryPolicy, checked_base_url
+from stripe_reports_source.plan.settings import RetryPolicy, checked_base_url
+from stripe_reports_source.plan.stripe_objects import ReportRun, ResultFile, unix
+from stripe_reports_source.stripe_api.client import StripeClient
 
 MakeClient = Callable[..., StripeClient]
 JANUARY = {
@@ -183,7 +183,7 @@ def endless() -> Iterator[str]:
 def test_an_answer_without_an_end_is_left(
     make_client: MakeClient, endless: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stripe_reports_source.client.MAX_JSON_BYTES", 1 << 20)
+    monkeypatch.setattr("stripe_reports_source.stripe_api.client.MAX_JSON_BYTES", 1 << 20)
     client = make_client(api_base_url=endless, files_base_url=endless)
     with pytest.raises(StripeUnreachable, match="no whole JSON object"):
         client.report_types()

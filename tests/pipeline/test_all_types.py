@@ -11,12 +11,12 @@ import pytest
 from dlt import Pipeline
 
 from stripe_reports_source import ConfigurationError, Event, Report, SyncFailed, load_reports
-from stripe_reports_source.catalog import load_catalog
-from stripe_reports_source.columns import column_name
 from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.emulator.generic import columns_of
 from stripe_reports_source.emulator.validation import default_columns
-from stripe_reports_source.status import report_status
+from stripe_reports_source.plan.catalog import load_catalog
+from stripe_reports_source.plan.columns import column_name
+from stripe_reports_source.warehouse.status import report_status
 from tests.conftest import BOTH, query, source_of
 
 Make = Callable[..., Emulator]

@@ -9,8 +9,8 @@ import duckdb
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from stripe_reports_source.columns import TOMBSTONE
 from stripe_reports_source.emulator import Emulator
+from stripe_reports_source.plan.columns import TOMBSTONE
 from tests.conftest import source_of
 
 TABLE = "payouts_summary"

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 
 from stripe_reports_source.cli import cli
 from stripe_reports_source.emulator import Emulator, Fault
-from stripe_reports_source.settings import RetryPolicy
+from stripe_reports_source.plan.settings import RetryPolicy
 
 Run = Callable[..., Result]
 KEY = "SOURCES__STRIPE_REPORTS__API_KEY"

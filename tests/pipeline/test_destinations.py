@@ -11,7 +11,7 @@ import pytest
 from dlt import Pipeline
 
 from stripe_reports_source import ConfigurationError
-from stripe_reports_source.destinations import check_destination, exact_file_format
+from stripe_reports_source.warehouse.destinations import check_destination, exact_file_format
 
 
 def to(destination: str, tmp_path: Path) -> Pipeline:
@@ -42,12 +42,12 @@ def test_the_file_format_that_keeps_every_value(
 ) -> None:
     assert exact_file_format(to("duckdb", tmp_path)) is None
     assert exact_file_format(to("postgres", tmp_path)) == "parquet"
-    monkeypatch.setattr("stripe_reports_source.destinations.version", lambda name: "1.11.0")
+    monkeypatch.setattr("stripe_reports_source.warehouse.destinations.version", lambda name: "1.11.0")
     assert exact_file_format(to("postgres", tmp_path)) == "insert_values"
     assert "Install adbc-driver-postgresql>=1.12" in caplog.text
 
     def missing(name: str) -> str:
         raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr("stripe_reports_source.destinations.version", missing)
+    monkeypatch.setattr("stripe_reports_source.warehouse.destinations.version", missing)
     assert exact_file_format(to("postgres", tmp_path)) == "insert_values"

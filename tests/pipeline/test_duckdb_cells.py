@@ -15,9 +15,11 @@ import pytest
 from dlt import Pipeline
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from stripe_reports_source import Report, SyncFailed, load_reports, rows, tables
-from stripe_reports_source.duckdb_cells import CellJob, load_package
+from stripe_reports_source import Report, SyncFailed, load_reports
 from stripe_reports_source.emulator import Emulator, late_charge
+from stripe_reports_source.rows import cell_tables as tables
+from stripe_reports_source.rows import csv_file as rows
+from stripe_reports_source.warehouse.duckdb_cells import CellJob, load_package
 from tests.conftest import query, source_of
 from tests.pipeline.truth import assert_true
 
@@ -90,7 +92,7 @@ def test_the_pipeline_and_the_database_are_left_as_they_were(emulator: Emulator,
 def test_wide_rows_get_more_memory(
     emulator: Emulator, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("stripe_reports_source.duckdb_cells.BYTES_PER_THREAD", 4 << 20)
+    monkeypatch.setattr("stripe_reports_source.warehouse.duckdb_cells.BYTES_PER_THREAD", 4 << 20)
     with caplog.at_level(logging.INFO, "stripe_reports_source"):
         load_reports(pipeline, source_of(emulator, [ACTIVITY]))
     assert any("more memory than" in record.getMessage() for record in caplog.records)
@@ -114,7 +116,7 @@ def test_a_bad_value_far_into_a_file(emulator: Emulator, pipeline: Pipeline, mon
     """Part of the cell is extracted when its value is found: the package is made anew without it."""
     monkeypatch.setattr(tables, "ROWS_PER_TABLE", 5)
     monkeypatch.setattr(rows, "BLOCK_BYTES", 1 << 10)
-    monkeypatch.setattr("stripe_reports_source.extract.BLOCK_BYTES", 1 << 10)
+    monkeypatch.setattr("stripe_reports_source.sync.extract.BLOCK_BYTES", 1 << 10)
     created = datetime(2025, 2, 28, 23, tzinfo=timezone.utc)
     emulator.add_transaction(
         late_charge("gift", created, emulator.service.now, "usd", 4200, 152, "Gift", {"gift": "not a number"})

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from stripe_reports_source import Report, load_reports
-from stripe_reports_source.columns import column_name
 from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.emulator.csv_format import csv_line
+from stripe_reports_source.plan.columns import column_name
 from tests.conftest import BOTH, query, source_of
 
 Row = tuple[Any, ...]

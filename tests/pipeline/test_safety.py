@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from stripe_reports_source import AuthenticationError, SyncFailed, load_reports, stripe_reports
 from stripe_reports_source.emulator import Emulator, Fault
-from stripe_reports_source.locks import pipeline_lock
+from stripe_reports_source.warehouse.locks import pipeline_lock
 from tests.conftest import BOTH, query, source_of
 from tests.pipeline.truth import assert_true
 
@@ -35,7 +35,9 @@ def test_a_second_sync_waits_for_the_first(
         waiting.set()
         assert go_on.wait(60)
 
-    monkeypatch.setattr("stripe_reports_source.locks.time", SimpleNamespace(sleep=wait, monotonic=time.monotonic))
+    monkeypatch.setattr(
+        "stripe_reports_source.warehouse.locks.time", SimpleNamespace(sleep=wait, monotonic=time.monotonic)
+    )
     first, second = make_pipeline(folder="first"), make_pipeline(folder="second")
     done = threading.Event()
 

@@ -26,7 +26,7 @@ from stripe_reports_source import (
     stripe_reports,
 )
 from stripe_reports_source.emulator import Emulator, Fault
-from stripe_reports_source.settings import RunPolicy
+from stripe_reports_source.plan.settings import RunPolicy
 from tests.conftest import query, source_of
 from tests.pipeline.truth import assert_true
 

@@ -11,7 +11,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from stripe_reports_source import ConfigurationError, Report, load_reports
 from stripe_reports_source.emulator import Emulator, late_charge
-from stripe_reports_source.intervals import Grid
+from stripe_reports_source.plan.intervals import Grid
 from tests.conftest import BOTH, query, source_of
 from tests.pipeline.truth import NEWEST, assert_true
 

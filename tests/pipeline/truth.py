@@ -9,10 +9,10 @@ from typing import Any
 
 from dlt import Pipeline
 
-from stripe_reports_source.catalog import load_catalog
-from stripe_reports_source.columns import column_name
 from stripe_reports_source.emulator import Emulator
-from stripe_reports_source.intervals import Grid, Span, cells, parse_zone
+from stripe_reports_source.plan.catalog import load_catalog
+from stripe_reports_source.plan.columns import column_name
+from stripe_reports_source.plan.intervals import Grid, Span, cells, parse_zone
 from tests.conftest import query
 
 NEWEST = {

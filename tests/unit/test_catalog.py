@@ -8,8 +8,8 @@ from importlib.resources import files
 import pytest
 from stripe.params.reporting._report_run_create_params import ReportRunCreateParamsParameters
 
-from stripe_reports_source.catalog import Catalog, ReportType, load_catalog, split_id
-from stripe_reports_source.columns import is_normal, parse_type
+from stripe_reports_source.plan.catalog import Catalog, ReportType, load_catalog, split_id
+from stripe_reports_source.plan.columns import is_normal, parse_type
 
 CATALOG = load_catalog()
 # parameters of POST /v1/reporting/report_runs in Stripe's OpenAPI description, then those only its report pages list
@@ -94,7 +94,7 @@ def test_split_id(name: str, parts: tuple[str, int | None]) -> None:
 
 
 def test_the_file_holds_each_thing_once() -> None:
-    text = files("stripe_reports_source.catalog").joinpath("report_types.json").read_text(encoding="utf-8")
+    text = files("stripe_reports_source.plan.catalog").joinpath("report_types.json").read_text(encoding="utf-8")
 
     def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
         names = [name for name, _ in pairs]

@@ -13,8 +13,9 @@ from dlt.common.normalizers.naming.sql_ci_v1 import NamingConvention as SqlCi
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stripe_reports_source.catalog import load_catalog
-from stripe_reports_source.columns import (
+from stripe_reports_source.errors import ConfigurationError
+from stripe_reports_source.plan.catalog import load_catalog
+from stripe_reports_source.plan.columns import (
     SYSTEM_COLUMNS,
     TableColumn,
     column_name,
@@ -24,7 +25,6 @@ from stripe_reports_source.columns import (
     split_metadata,
     table_columns,
 )
-from stripe_reports_source.errors import ConfigurationError
 
 CONVENTIONS: Sequence[NamingConvention] = [SnakeCase(63), SqlCi(63), Direct(63)]
 

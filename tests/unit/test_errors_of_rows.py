@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stripe_reports_source import rows
-from stripe_reports_source.columns import TableColumn
 from stripe_reports_source.emulator.csv_format import csv_line
 from stripe_reports_source.errors import RowError
-from stripe_reports_source.rows import read_header, typed_batches
+from stripe_reports_source.plan.columns import TableColumn
+from stripe_reports_source.rows import csv_file as rows
+from stripe_reports_source.rows.csv_file import read_header, typed_batches
 
 NUL = "line 2: a NUL byte, which no text of Stripe's holds."
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stripe_reports_source.errors import ConfigurationError
-from stripe_reports_source.intervals import (
+from stripe_reports_source.plan.intervals import (
     GRIDS,
     Cell,
     Grid,

@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import pytest
 
-from stripe_reports_source.client import StripeClient
-from stripe_reports_source.objects import ReportRun, ResultFile
-from stripe_reports_source.runs import RunBook, Runner, RunRequest
-from stripe_reports_source.settings import RunPolicy
+from stripe_reports_source.plan.settings import RunPolicy
+from stripe_reports_source.plan.stripe_objects import ReportRun, ResultFile
+from stripe_reports_source.stripe_api.client import StripeClient
+from stripe_reports_source.stripe_api.runs import RunBook, Runner, RunRequest
 
 NOW = datetime(2025, 1, 1, tzinfo=timezone.utc)
 

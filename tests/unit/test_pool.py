@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from stripe_reports_source.pool import FetchPool, Lane, Outcome
+from stripe_reports_source.sync.pool import FetchPool, Lane, Outcome
 
 
 def take_all(pool: FetchPool[int, int], lane: Lane[int, int], count: int) -> list[Outcome[int, int]]:

@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from stripe_reports_source import ConfigurationError, Report
-from stripe_reports_source.catalog import load_catalog
-from stripe_reports_source.intervals import Span
-from stripe_reports_source.objects import OfferedType
-from stripe_reports_source.report import Defaults, ResolvedReport, resolve
+from stripe_reports_source.plan.catalog import load_catalog
+from stripe_reports_source.plan.intervals import Span
+from stripe_reports_source.plan.report import Defaults, ResolvedReport, resolve
+from stripe_reports_source.plan.stripe_objects import OfferedType
 
 NOW = datetime(2025, 1, 1, tzinfo=timezone.utc)
 OFFERED = [

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stripe_reports_source.values import BadValue, problem, typed
+from stripe_reports_source.rows.values import BadValue, problem, typed
 
 TYPES = ["decimal(38,9)", "decimal(9,2)", "bigint", "bool", "date", "timestamp", "timestamptz"]
 TEXTS = st.one_of(

@@ -13,11 +13,12 @@ import pytest
 import requests
 from dlt import Pipeline
 
-from stripe_reports_source import Report, load_reports, news
+from stripe_reports_source import Report, load_reports
 from stripe_reports_source.emulator import Emulator, Endpoint, Fault
 from stripe_reports_source.load import own_error
+from stripe_reports_source.stripe_api import run_events as news
 from stripe_reports_source.webhook import ReportEvent, WebhookReceiver, backlog, handle_event
-from stripe_reports_source.webhook.journal import JsonLines
+from stripe_reports_source.webhook.json_log import JsonLines
 from tests.conftest import query, source_of
 from tests.pipeline.truth import assert_true
 from tests.webhook.served import SECRET, body_of, event_of, post, served, until

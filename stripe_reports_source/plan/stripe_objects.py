@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Literal, cast
 
-from .errors import StripeUnreachable
+from ..errors import StripeUnreachable
 from .intervals import Span
 
 RunStatus = Literal["pending", "succeeded", "failed"]

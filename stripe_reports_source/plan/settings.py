@@ -13,7 +13,7 @@ from datetime import date
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from .errors import ConfigurationError
+from ..errors import ConfigurationError
 from .report import Defaults, Report
 
 logger = logging.getLogger(__name__)

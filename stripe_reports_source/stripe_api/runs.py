@@ -16,12 +16,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+from ..errors import RunFailed, RunTimedOut
+from ..plan.intervals import UTC_NAMES
+from ..plan.settings import RunPolicy
+from ..plan.stripe_objects import Parameters, ReportRun, unix
 from .client import StripeClient
-from .errors import RunFailed, RunTimedOut
-from .intervals import UTC_NAMES
-from .news import next_poll
-from .objects import Parameters, ReportRun, unix
-from .settings import RunPolicy
+from .run_events import next_poll
 
 logger = logging.getLogger(__name__)
 

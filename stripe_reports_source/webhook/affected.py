@@ -9,11 +9,11 @@ from collections.abc import Collection
 
 from dlt.extract import DltSource
 
-from ..catalog import split_id
-from ..hints import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES
-from ..report import Report
-from ..scope import settings_of
-from ..settings import Settings
+from ..plan.catalog import split_id
+from ..plan.report import Report
+from ..plan.settings import Settings
+from ..sync.context import settings_of
+from ..warehouse.hints import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES
 from .events import ReportEvent
 
 SYSTEM_RESOURCES = (REPORT_TYPES.name, REPORT_RUNS.name, REPORT_COLUMNS.name)

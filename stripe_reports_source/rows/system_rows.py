@@ -13,11 +13,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from .columns import SYSTEM_COLUMNS, TableColumn
-from .fetch import CellFailure, CellRequest, FetchedCell
-from .hints import AuditTable
-from .objects import OfferedType
-from .runs import Obtained
+from ..plan.columns import SYSTEM_COLUMNS, TableColumn
+from ..plan.stripe_objects import OfferedType
+from ..stripe_api.runs import Obtained
+from ..sync.fetch import CellFailure, CellRequest, FetchedCell
+from ..warehouse.hints import AuditTable
 from .values import arrow_type
 
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Literal
 import dlt
 from dlt.extract import DltSource
 
-from .errors import ConfigurationError, Failure
-from .hints import REPORT_TYPES
-from .intervals import Span
-from .settings import Settings
+from ..errors import ConfigurationError, Failure
+from ..plan.intervals import Span
+from ..plan.settings import Settings
+from ..warehouse.hints import REPORT_TYPES
 
 if TYPE_CHECKING:
+    from ..stripe_api.run_events import RunNews
     from .fetch import CellFailure
-    from .news import RunNews
-    from .sync import SyncSession
+    from .session import SyncSession
 
 EventKind = Literal[
     "planned", "up_to_date", "running", "adopted", "downloading", "fetched", "parsing", "loaded", "skipped", "failed"
@@ -111,7 +111,7 @@ class Sessions:
         Args:
             load_id: the package being extracted; None when the source is iterated outside a pipeline.
         """
-        from .sync import SyncSession  # Arrow and HTTP, which building a source does not need
+        from .session import SyncSession  # Arrow and HTTP, which building a source does not need
 
         pipeline = None if load_id is None else dlt.current.pipeline()
         scope = ACTIVE_SCOPE.get()

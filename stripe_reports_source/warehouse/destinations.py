@@ -9,7 +9,7 @@ from dlt import Pipeline
 from dlt.common.typing import TLoaderFileFormat
 from packaging.version import Version
 
-from .errors import ConfigurationError
+from ..errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
 

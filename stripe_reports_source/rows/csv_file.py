@@ -19,8 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from .columns import TableColumn
-from .errors import RowError
+from ..errors import RowError
+from ..plan.columns import TableColumn
 from .values import BadValue, arrow_type, problem, typed
 
 _QUOTE = ord('"')

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from stripe_reports_source.errors import RunTimedOut
-from stripe_reports_source.news import LONGEST_POLL, REMEMBERED, RunNews, next_poll
-from stripe_reports_source.objects import ReportRun, ResultFile
-from stripe_reports_source.runs import RunBook, Runner, RunRequest
-from stripe_reports_source.settings import RunPolicy
+from stripe_reports_source.plan.settings import RunPolicy
+from stripe_reports_source.plan.stripe_objects import ReportRun, ResultFile
+from stripe_reports_source.stripe_api.run_events import LONGEST_POLL, REMEMBERED, RunNews, next_poll
+from stripe_reports_source.stripe_api.runs import RunBook, Runner, RunRequest
 
 NOW = datetime(2025, 1, 1, tzinfo=timezone.utc)
 REQUEST = RunRequest(None, "balance.summary.1", {}, NOW, NOW)

@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from .client import Downloaded, StripeClient
-from .columns import TableColumn
-from .errors import ConfigurationError, DownloadError, RowError, StripeError
-from .intervals import ONE_SECOND, Cell, Span
-from .objects import ReportRun, unix
-from .report import ResolvedReport
-from .rows import read_header
-from .runs import Obtained, Runner, RunRequest
+from ..errors import ConfigurationError, DownloadError, RowError, StripeError
+from ..plan.columns import TableColumn
+from ..plan.intervals import ONE_SECOND, Cell, Span
+from ..plan.report import ResolvedReport
+from ..plan.stripe_objects import ReportRun, unix
+from ..rows.csv_file import read_header
+from ..stripe_api.client import Downloaded, StripeClient
+from ..stripe_api.runs import Obtained, Runner, RunRequest
 
 logger = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from datetime import date
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from ..errors import ConfigurationError
 from .catalog import Catalog, ReportType, split_id
 from .columns import (
     SYSTEM_COLUMNS,
@@ -24,9 +25,8 @@ from .columns import (
     split_metadata,
     table_columns,
 )
-from .errors import ConfigurationError
 from .intervals import GRIDS, UTC_NAMES, Grid, parse_zone
-from .objects import OfferedType, Parameters
+from .stripe_objects import OfferedType, Parameters
 
 _MANAGED = {
     "interval_start": "start_date",

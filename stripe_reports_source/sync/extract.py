@@ -11,18 +11,18 @@ import dlt
 import pyarrow as pa
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 
+from ..errors import RowError
+from ..plan.intervals import Span
+from ..plan.lanes import LaneSync
+from ..plan.report import Report
+from ..rows.cell_tables import cell_tables
+from ..rows.csv_file import BLOCK_BYTES
+from ..rows.system_rows import audit_table, column_rows, fingerprint, type_rows
+from ..warehouse.hints import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES, AuditTable, report_hints
 from .ahead import one_ahead
-from .audit import audit_table, column_rows, fingerprint, type_rows
-from .errors import RowError
+from .context import Sessions
 from .fetch import CellFailure, FetchedCell
-from .hints import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES, AuditTable, report_hints
-from .intervals import Span
-from .lanes import LaneSync
-from .report import Report
-from .rows import BLOCK_BYTES
-from .scope import Sessions
-from .sync import SyncSession
-from .tables import cell_tables
+from .session import SyncSession
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 

@@ -13,8 +13,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ..errors import ConfigurationError
 from .catalog import ReportType
-from .errors import ConfigurationError
 
 MAX_NAME_BYTES = 63  # PostgreSQL's limit, the shortest of the common warehouses
 TOMBSTONE = "_cell_dropped"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dlt.common.schema.typing import TColumnSchema, TTableSchemaColumns
 
-from .columns import SYSTEM_COLUMNS, TOMBSTONE, TableColumn
+from ..plan.columns import SYSTEM_COLUMNS, TOMBSTONE, TableColumn
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from .columns import SYSTEM_COLUMNS, TOMBSTONE, TableColumn
-from .fetch import FetchedCell
-from .rows import typed_batches
+from ..plan.columns import SYSTEM_COLUMNS, TOMBSTONE, TableColumn
+from ..sync.fetch import FetchedCell
+from .csv_file import typed_batches
 from .values import arrow_type
 
 ROWS_PER_TABLE = 65_536

@@ -18,22 +18,22 @@ from typing import Any
 
 from dlt import Pipeline
 
-from .audit import failed_run_row, loaded_run_row
-from .client import StripeClient
-from .columns import TableColumn
-from .destinations import check_destination, exact_file_format
-from .errors import Failure, StripeError, StripeReportsError, StripeUnreachable
+from ..errors import Failure, StripeError, StripeReportsError, StripeUnreachable
+from ..plan.columns import TableColumn
+from ..plan.intervals import Span
+from ..plan.lanes import LanePlanner, LaneSync
+from ..plan.report import Report, ResolvedReport
+from ..plan.settings import Settings
+from ..plan.stripe_objects import OfferedType
+from ..rows.system_rows import failed_run_row, loaded_run_row
+from ..stripe_api.client import StripeClient
+from ..stripe_api.runs import RunBook, Runner
+from ..warehouse.destinations import check_destination, exact_file_format
+from ..warehouse.forks import Fork, History
+from ..warehouse.payouts import payouts_table
+from .context import Event, EventKind, LoadScope, SpoiledPackage
 from .fetch import CellFailure, CellFetcher, CellRequest, FetchedCell
-from .history import Fork, History
-from .intervals import Span
-from .keyed import payouts_table
-from .lanes import LanePlanner, LaneSync
-from .objects import OfferedType
 from .pool import FetchPool, Lane, Stopped
-from .report import Report, ResolvedReport
-from .runs import RunBook, Runner
-from .scope import Event, EventKind, LoadScope, SpoiledPackage
-from .settings import Settings
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from datetime import date, datetime, time, timedelta, timezone
 from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
-from .errors import ConfigurationError
+from ..errors import ConfigurationError
 
 Grid = Literal["day", "week", "month"]
 GRIDS: tuple[str, ...] = get_args(Grid)

@@ -8,7 +8,7 @@ import pytest
 
 from stripe_reports_source import Report, stripe_reports
 from stripe_reports_source.webhook import ReportEvent, concerned_tables
-from stripe_reports_source.webhook.concerns import narrowed, report_tables
+from stripe_reports_source.webhook.affected import narrowed, report_tables
 
 REPORTS: list[str | Report] = [
     "balance.summary",

@@ -13,9 +13,9 @@ from typing import Any
 from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
-from .errors import ConfigurationError
-from .intervals import Span
-from .report import ResolvedReport
+from ..errors import ConfigurationError
+from ..plan.intervals import Span
+from ..plan.report import ResolvedReport
 
 Key = dict[str, str]
 

@@ -15,7 +15,7 @@ from dlt.destinations.impl.duckdb.duck import DuckDbCopyJob
 
 from stripe_reports_source import load_reports
 from stripe_reports_source.emulator import Emulator
-from stripe_reports_source.remains import abort_begun_packages
+from stripe_reports_source.warehouse.leftovers import abort_begun_packages
 from tests.conftest import source_of
 from tests.pipeline.truth import assert_true
 

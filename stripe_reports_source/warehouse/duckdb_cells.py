@@ -31,7 +31,7 @@ from dlt.common.storages.load_package import LoadJobInfo
 from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 
-from .columns import TOMBSTONE
+from ..plan.columns import TOMBSTONE
 
 logger = logging.getLogger(__name__)
 

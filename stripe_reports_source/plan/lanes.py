@@ -14,17 +14,17 @@ from typing import Any
 import dlt
 from dlt import Pipeline
 
+from ..sync.fetch import CellRequest, FetchedCell
+from ..sync.pool import Lane
+from ..warehouse.forks import History
+from ..warehouse.hints import stored_type
+from ..warehouse.payouts import keys_to_run
 from .catalog import load_catalog
-from .fetch import CellRequest, FetchedCell
-from .hints import stored_type
-from .history import History
 from .intervals import ONE_SECOND, Cell, Span, cells, day_of, sync_window
-from .keyed import keys_to_run
-from .objects import OfferedType
-from .planning import first_instant, refuse_other_grid, refuse_other_lanes, whole_cells
-from .pool import Lane
 from .report import Report, ResolvedReport, resolve
 from .settings import Settings
+from .stripe_objects import OfferedType
+from .whole_cells import first_instant, refuse_other_grid, refuse_other_lanes, whole_cells
 
 logger = logging.getLogger(__name__)
 

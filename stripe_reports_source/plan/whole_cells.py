@@ -11,8 +11,8 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from .errors import ConfigurationError
-from .fetch import CellRequest
+from ..errors import ConfigurationError
+from ..sync.fetch import CellRequest
 from .intervals import Span, cuts_loaded, start_of_day
 from .report import ResolvedReport
 

@@ -24,15 +24,15 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from .errors import (
+from ..errors import (
     AuthenticationError,
     DownloadError,
     PermissionDenied,
     StripeError,
     StripeUnreachable,
 )
-from .objects import OfferedType, Parameters, ReportRun, ResultFile, unix
-from .settings import RetryPolicy, checked_base_url, is_loopback
+from ..plan.settings import RetryPolicy, checked_base_url, is_loopback
+from ..plan.stripe_objects import OfferedType, Parameters, ReportRun, ResultFile, unix
 
 STRIPE_VERSION = "2025-03-31.basil"
 """Pinned, so that a change of the account's default version cannot change the shape of answers."""

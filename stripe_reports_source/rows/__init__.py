@@ -1,0 +1,1 @@
+"""The rows of a result file, exactly typed, as Arrow tables. No dlt, no HTTP."""
