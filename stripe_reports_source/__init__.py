@@ -18,7 +18,7 @@ from .errors import (
 from .load import Loaded, load_reports
 from .plan.report import Report
 from .source import stripe_reports
-from .sync.context import Event
+from .sync.progress import Event
 
 __all__ = [
     "AuthenticationError",

@@ -22,7 +22,7 @@ from .errors import ConfigurationError
 from .load import Loaded, load_reports
 from .plan.report import Report
 from .source import stripe_reports
-from .sync.context import Event
+from .sync.progress import Event
 from .warehouse.status import loaded_cursors
 
 FIRST_DAY = datetime(2025, 1, 1, tzinfo=timezone.utc)

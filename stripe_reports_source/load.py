@@ -18,7 +18,8 @@ from dlt.extract import DltSource
 
 from .errors import StripeReportsError, SyncFailed
 from .stripe_api.run_events import RunNews
-from .sync.context import ACTIVE_SCOPE, Event, LoadScope, SpoiledPackage
+from .sync.context import ACTIVE_SCOPE, LoadScope, SpoiledPackage
+from .sync.progress import Event
 from .warehouse.comments import write_comments
 from .warehouse.forks import History
 from .warehouse.leftovers import abort_begun_packages, remove_remains

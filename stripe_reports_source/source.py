@@ -28,8 +28,9 @@ from .plan.settings import (
     checked_reports,
     positive,
 )
+from .plan.system_tables import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES, SystemTable
 from .sync.context import ASKED_SETTINGS, Sessions
-from .warehouse.hints import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES, AuditTable, audit_hints
+from .warehouse.hints import system_hints
 
 DEFAULT_REPORTS = (
     "balance.summary",
@@ -114,10 +115,10 @@ def stripe_reports(
     sessions = Sessions(settings)
     for report in settings.reports:
         yield _report_resource(report, sessions, start, end)
-    yield _audit_resource(REPORT_TYPES, sessions)
+    yield _system_resource(REPORT_TYPES, sessions)
     # last, so that every report has begun when these first look whether all are through
-    yield _audit_resource(REPORT_RUNS, sessions)
-    yield _audit_resource(REPORT_COLUMNS, sessions)
+    yield _system_resource(REPORT_RUNS, sessions)
+    yield _system_resource(REPORT_COLUMNS, sessions)
 
 
 def _report_resource(report: Report, sessions: Sessions, start: date | None, end: date | None) -> DltResource:
@@ -137,8 +138,8 @@ def _report_resource(report: Report, sessions: Sessions, start: date | None, end
     return _merged(report_rows, report.table)
 
 
-def _audit_resource(table: AuditTable, sessions: Sessions) -> DltResource:
-    def audit_rows() -> Iterator[Any]:
+def _system_resource(table: SystemTable, sessions: Sessions) -> DltResource:
+    def system_rows() -> Iterator[Any]:
         asked = ASKED_SETTINGS.get()
         if asked is not None:
             asked.append(sessions.settings)
@@ -148,7 +149,7 @@ def _audit_resource(table: AuditTable, sessions: Sessions) -> DltResource:
         items = {REPORT_TYPES.name: type_items, REPORT_RUNS.name: run_items, REPORT_COLUMNS.name: column_items}
         yield from items[table.name](sessions)
 
-    return _merged(audit_rows, table.name, columns=audit_hints(table))
+    return _merged(system_rows, table.name, columns=system_hints(table))
 
 
 def _merged(rows: Callable[..., Iterator[Any]], name: str, **hints: Any) -> DltResource:

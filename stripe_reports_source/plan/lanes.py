@@ -14,12 +14,12 @@ from typing import Any
 import dlt
 from dlt import Pipeline
 
-from ..sync.fetch import CellRequest, FetchedCell
 from ..sync.pool import Lane
 from ..warehouse.forks import History
 from ..warehouse.hints import stored_type
 from ..warehouse.payouts import keys_to_run
 from .catalog import load_catalog
+from .cells import CellRequest, FetchedCell
 from .intervals import ONE_SECOND, Cell, Span, cells, day_of, sync_window
 from .report import Report, ResolvedReport, resolve
 from .settings import Settings

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError
 from .report import Defaults, Report
+from .system_tables import SYSTEM_TABLES
 
 logger = logging.getLogger(__name__)
 
-SYSTEM_TABLES = ("report_types", "report_runs", "report_columns")
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 Number = TypeVar("Number", int, float)
 
@@ -98,7 +98,7 @@ def checked_reports(reports: Sequence[str | Report]) -> tuple[Report, ...]:
         raise ConfigurationError("reports is empty; name at least one, such as 'balance.summary'.")
     tables: set[str] = set()
     for report in result:
-        if report.table in SYSTEM_TABLES:
+        if report.table in {table.name for table in SYSTEM_TABLES}:
             raise ConfigurationError(f"report {report.report!r}: table_name {report.table!r} is a system table.")
         if report.table in tables:
             raise ConfigurationError(

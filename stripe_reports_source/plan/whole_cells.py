@@ -12,7 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ..errors import ConfigurationError
-from ..sync.fetch import CellRequest
+from .cells import CellRequest
 from .intervals import Span, cuts_loaded, start_of_day
 from .report import ResolvedReport
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from ..plan.cells import FetchedCell
 from ..plan.columns import SYSTEM_COLUMNS, TOMBSTONE, TableColumn
-from ..sync.fetch import FetchedCell
 from .csv_file import typed_batches
 from .values import arrow_type
 

@@ -13,15 +13,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from ..plan.cells import CellFailure, CellRequest, FetchedCell, Obtained
 from ..plan.columns import SYSTEM_COLUMNS, TableColumn
 from ..plan.stripe_objects import OfferedType
-from ..stripe_api.runs import Obtained
-from ..sync.fetch import CellFailure, CellRequest, FetchedCell
-from ..warehouse.hints import AuditTable
+from ..plan.system_tables import SystemTable
 from .values import arrow_type
 
 
-def audit_table(table: AuditTable, rows: Sequence[Mapping[str, Any]], load_id: str | None) -> pa.Table:
+def system_table(table: SystemTable, rows: Sequence[Mapping[str, Any]], load_id: str | None) -> pa.Table:
     """Rows as an Arrow table with exactly the declared columns."""
     schema = pa.schema(
         [

@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from ..errors import (
     StripeError,
     StripeUnreachable,
 )
+from ..plan.cells import Downloaded
 from ..plan.settings import RetryPolicy, checked_base_url, is_loopback
 from ..plan.stripe_objects import OfferedType, Parameters, ReportRun, ResultFile, unix
 
@@ -43,15 +43,6 @@ _CHUNK = 1 << 20
 _RETRY_STATUS = (409, 429)
 MAX_JSON_BYTES = 64 << 20
 """Far above any list of Stripe's; an answer that never ends must not fill the memory."""
-
-
-@dataclass(frozen=True)
-class Downloaded:
-    """A result file on disk, whole: bytes as announced, and what a reader can check it by."""
-
-    path: Path
-    bytes: int
-    sha256: str
 
 
 class StripeClient:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..errors import RunFailed, RunTimedOut
+from ..plan.cells import Obtained
 from ..plan.intervals import UTC_NAMES
 from ..plan.settings import RunPolicy
 from ..plan.stripe_objects import Parameters, ReportRun, unix
@@ -94,15 +95,6 @@ class RunBook:
             book[account, canonical(run.report_type, run.parameters)].append(run)
         self._runs.update(book)
         self._since[account] = since
-
-
-@dataclass(frozen=True)
-class Obtained:
-    """A run in its present state, with how it was come by."""
-
-    run: ReportRun
-    attempt: int
-    adopted: bool
 
 
 class Runner:

@@ -6,38 +6,20 @@ import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import dlt
 from dlt.extract import DltSource
 
 from ..errors import ConfigurationError, Failure
-from ..plan.intervals import Span
 from ..plan.settings import Settings
-from ..warehouse.hints import REPORT_TYPES
+from ..plan.system_tables import REPORT_TYPES
+from .progress import Event
 
 if TYPE_CHECKING:
+    from ..plan.cells import CellFailure
     from ..stripe_api.run_events import RunNews
-    from .fetch import CellFailure
     from .session import SyncSession
-
-EventKind = Literal[
-    "planned", "up_to_date", "running", "adopted", "downloading", "fetched", "parsing", "loaded", "skipped", "failed"
-]
-
-
-@dataclass(frozen=True)
-class Event:
-    """Progress of a sync, for people: what happens to which cell of which table."""
-
-    kind: EventKind
-    table: str
-    report_type: str
-    account: str
-    interval: Span | None = None
-    run_id: str | None = None
-    count: int = 0
-    message: str = ""
 
 
 class SpoiledPackage(Exception):

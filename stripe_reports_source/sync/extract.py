@@ -12,16 +12,17 @@ import pyarrow as pa
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 
 from ..errors import RowError
+from ..plan.cells import CellFailure, FetchedCell
 from ..plan.intervals import Span
 from ..plan.lanes import LaneSync
 from ..plan.report import Report
+from ..plan.system_tables import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES, SystemTable
 from ..rows.cell_tables import cell_tables
 from ..rows.csv_file import BLOCK_BYTES
-from ..rows.system_rows import audit_table, column_rows, fingerprint, type_rows
-from ..warehouse.hints import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES, AuditTable, report_hints
+from ..rows.system_rows import column_rows, fingerprint, system_table, type_rows
+from ..warehouse.hints import report_hints
 from .ahead import one_ahead
 from .context import Sessions
-from .fetch import CellFailure, FetchedCell
 from .session import SyncSession
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -132,7 +133,7 @@ def run_items(sessions: Sessions) -> Iterator[Any]:
     yield from _until_reports_end(session)
     if session.run_rows:
         rows, session.run_rows = session.run_rows, []
-        yield audit_table(REPORT_RUNS, rows, _load_id())
+        yield system_table(REPORT_RUNS, rows, _load_id())
 
 
 def column_items(sessions: Sessions) -> Iterator[Any]:
@@ -150,7 +151,7 @@ def _until_reports_end(session: SyncSession) -> Iterator[None]:
         yield None
 
 
-def _when_changed(table: AuditTable, part: str, rows: list[dict[str, Any]]) -> Iterator[Any]:
+def _when_changed(table: SystemTable, part: str, rows: list[dict[str, Any]]) -> Iterator[Any]:
     """Rows of a system table, only where they are not what was loaded last."""
     load_id = _load_id()
     if load_id is not None:
@@ -158,4 +159,4 @@ def _when_changed(table: AuditTable, part: str, rows: list[dict[str, Any]]) -> I
         if state.get(part) == fingerprint(rows):
             return
         state[part] = fingerprint(rows)
-    yield audit_table(table, rows, load_id)
+    yield system_table(table, rows, load_id)

@@ -10,63 +10,24 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from ..errors import ConfigurationError, DownloadError, RowError, StripeError
+from ..plan.cells import CellFailure, CellRequest, Downloaded, FetchedCell, Obtained
 from ..plan.columns import TableColumn
-from ..plan.intervals import ONE_SECOND, Cell, Span
+from ..plan.intervals import ONE_SECOND, Span
 from ..plan.report import ResolvedReport
 from ..plan.stripe_objects import ReportRun, unix
 from ..rows.csv_file import read_header
-from ..stripe_api.client import Downloaded, StripeClient
-from ..stripe_api.runs import Obtained, Runner, RunRequest
+from ..stripe_api.client import StripeClient
+from ..stripe_api.runs import Runner, RunRequest
 
 logger = logging.getLogger(__name__)
 
 Stage = Literal["running", "adopted", "downloading", "fetched"]
 DOWNLOADS_PER_CELL = 3
-
-
-@dataclass(frozen=True)
-class CellRequest:
-    """A cell of a report of an account. `label` is the `_account` value, `account` the Stripe-Account header."""
-
-    report: ResolvedReport
-    label: str
-    account: str | None
-    cell: Cell
-
-    @property
-    def title(self) -> str:
-        """What is asked for, in words: the interval, or the key of a report without one."""
-        return self.report.filters if self.report.keys else str(self.cell.span)
-
-    @property
-    def key(self) -> str:
-        """The `_interval_key` of the cell."""
-        return self.report.cell_key(self.label, self.cell.first_day)
-
-
-@dataclass(frozen=True)
-class FetchedCell:
-    """A cell on this disk. `span` is the interval that was really asked for."""
-
-    request: CellRequest
-    span: Span
-    obtained: Obtained
-    file: Downloaded
-    columns: tuple[TableColumn, ...]
-
-
-class CellFailure(Exception):
-    """Carries an error out of a worker together with the run it happened to, if there was one."""
-
-    def __init__(self, error: Exception, obtained: Obtained | None) -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.obtained = obtained
 
 
 class CellFetcher:

@@ -19,6 +19,7 @@ from typing import Any
 from dlt import Pipeline
 
 from ..errors import Failure, StripeError, StripeReportsError, StripeUnreachable
+from ..plan.cells import CellFailure, CellRequest, FetchedCell
 from ..plan.columns import TableColumn
 from ..plan.intervals import Span
 from ..plan.lanes import LanePlanner, LaneSync
@@ -31,9 +32,10 @@ from ..stripe_api.runs import RunBook, Runner
 from ..warehouse.destinations import check_destination, exact_file_format
 from ..warehouse.forks import Fork, History
 from ..warehouse.payouts import payouts_table
-from .context import Event, EventKind, LoadScope, SpoiledPackage
-from .fetch import CellFailure, CellFetcher, CellRequest, FetchedCell
+from .context import LoadScope, SpoiledPackage
+from .fetch import CellFetcher
 from .pool import FetchPool, Lane, Stopped
+from .progress import Event, EventKind
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from dlt.extract import DltSource
 from ..plan.catalog import split_id
 from ..plan.report import Report
 from ..plan.settings import Settings
+from ..plan.system_tables import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES
 from ..sync.context import settings_of
-from ..warehouse.hints import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES
 from .events import ReportEvent
 
 SYSTEM_RESOURCES = (REPORT_TYPES.name, REPORT_RUNS.name, REPORT_COLUMNS.name)

@@ -10,7 +10,7 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.extract import DltSource
 
 from ..load import Loaded, load_reports
-from ..warehouse.hints import REPORT_RUNS
+from ..plan.system_tables import REPORT_RUNS
 from .affected import concerned_tables, narrowed
 from .events import ReportEvent
 

@@ -19,7 +19,8 @@ from dlt.extract import DltSource
 from ..errors import ConfigurationError, RowError, RunTimedOut, SyncFailed
 from ..load import load_reports, own_error
 from ..stripe_api.run_events import RunNews
-from ..sync.context import Event, settings_of
+from ..sync.context import settings_of
+from ..sync.progress import Event
 from . import metrics
 from .affected import narrowed, report_tables, tables_of
 from .backlog import Backlog, Batch

@@ -1,0 +1,72 @@
+"""A cell on its way, noun by noun: asked for, run, downloaded, fetched; or failed. Pure.
+
+In: what was planned, and what Stripe answered. Out: frozen values; nothing here asks or reads anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .columns import TableColumn
+from .intervals import Cell, Span
+from .report import ResolvedReport
+from .stripe_objects import ReportRun
+
+
+@dataclass(frozen=True)
+class CellRequest:
+    """A cell of a report of an account. `label` is the `_account` value, `account` the Stripe-Account header."""
+
+    report: ResolvedReport
+    label: str
+    account: str | None
+    cell: Cell
+
+    @property
+    def title(self) -> str:
+        """What is asked for, in words: the interval, or the key of a report without one."""
+        return self.report.filters if self.report.keys else str(self.cell.span)
+
+    @property
+    def key(self) -> str:
+        """The `_interval_key` of the cell."""
+        return self.report.cell_key(self.label, self.cell.first_day)
+
+
+@dataclass(frozen=True)
+class Obtained:
+    """A run in its present state, and how this sync got it: created or adopted, at which attempt."""
+
+    run: ReportRun
+    attempt: int
+    adopted: bool
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """A result file on disk, whole: bytes as announced, and what a reader can check it by."""
+
+    path: Path
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class FetchedCell:
+    """A cell on this disk. `span` is the interval that was really asked for."""
+
+    request: CellRequest
+    span: Span
+    obtained: Obtained
+    file: Downloaded
+    columns: tuple[TableColumn, ...]
+
+
+class CellFailure(Exception):
+    """Carries an error out of a worker together with the run it happened to, if there was one."""
+
+    def __init__(self, error: Exception, obtained: Obtained | None) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.obtained = obtained
