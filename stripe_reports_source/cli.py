@@ -19,8 +19,8 @@ from dlt.extract import DltSource
 from rich.console import Console
 
 from .console import SyncProgress, show_table
-from .errors import StripeReportsError
-from .load import Loaded, load_reports, own_error
+from .errors import StripeReportsError, chain, find_cause, own_error
+from .load import Loaded, load_reports
 from .plan.catalog import ReportType, load_catalog, split_id
 from .plan.report import Report
 from .source import DEFAULT_REPORTS, stripe_reports
@@ -65,20 +65,12 @@ def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def _chain(error: BaseException | None) -> list[BaseException]:
-    chain: list[BaseException] = []
-    while error is not None and error not in chain:
-        chain.append(error)
-        error = error.__cause__ or error.__context__
-    return chain
-
-
 def _interrupted(error: BaseException) -> bool:
-    return any(isinstance(one, KeyboardInterrupt) for one in _chain(error))
+    return find_cause(error, KeyboardInterrupt) is not None
 
 
 def _missing_key(error: BaseException) -> bool:
-    return any(isinstance(one, ConfigFieldMissingException) and "api_key" in str(one) for one in _chain(error))
+    return any(isinstance(cause, ConfigFieldMissingException) and "api_key" in str(cause) for cause in chain(error))
 
 
 def _stopped(console: Console) -> None:

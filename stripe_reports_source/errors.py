@@ -17,9 +17,11 @@ StripeReportsError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
+
+E = TypeVar("E", bound=BaseException)
 
 
 class StripeReportsError(Exception):
@@ -152,3 +154,22 @@ class WebhookRefused(StripeReportsError):
     def __init__(self, reason: Literal["bad_signature", "too_old", "malformed"], message: str) -> None:
         self.reason = reason
         super().__init__(message)
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, what caused it, what caused that, and so on; each once, also where a chain comes back to itself."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def find_cause(error: BaseException | None, kind: type[E]) -> E | None:
+    """The first error of a kind in a chain."""
+    return next((cause for cause in chain(error) if isinstance(cause, kind)), None)
+
+
+def own_error(error: BaseException | None) -> StripeReportsError | None:
+    """This package's error inside dlt's wrapping, which buries the sentence that matters."""
+    return find_cause(error, StripeReportsError)

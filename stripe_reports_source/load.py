@@ -10,16 +10,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 from dlt import Pipeline
 from dlt.common.pipeline import LoadInfo
 from dlt.extract import DltSource
 
-from .errors import StripeReportsError, SyncFailed
+from .errors import SyncFailed, find_cause, own_error
 from .stripe_api.run_events import RunNews
-from .sync.context import ACTIVE_SCOPE, LoadScope, SpoiledPackage
+from .sync.context import Load, SpoiledPackage
 from .sync.progress import Event
+from .sync.syncs import Syncs, syncs_of
 from .warehouse.comments import write_comments
 from .warehouse.forks import History
 from .warehouse.leftovers import abort_begun_packages, remove_remains
@@ -28,7 +28,6 @@ from .warehouse.locks import pipeline_lock
 MAX_CELLS = 60
 MAX_BYTES = 1 << 30
 SYNCS_AT_MOST = 3
-E = TypeVar("E", bound=BaseException)
 
 
 @dataclass(frozen=True)
@@ -77,41 +76,40 @@ def load_reports(
         load_package,  # DuckDB and Arrow, which `import stripe_reports_source` does not need
     )
 
+    syncs = syncs_of(source)
     counted = _Counter(on_event)
-    scope = LoadScope(max_cells=max_cells, max_bytes=max_bytes, on_event=counted, stop=stop, run_news=run_news)
-    with pipeline_lock(pipeline):
+    load = Load(
+        collects=True, max_cells=max_cells, max_bytes=max_bytes, on_event=counted, stop=stop, run_events=run_news
+    )
+    with syncs.loading(load), pipeline_lock(pipeline):
         infos: list[LoadInfo] = []
         remove_remains(pipeline)
         abort_begun_packages(pipeline, source.name)
         if pipeline.has_pending_data:
             pipeline.normalize()
             infos.append(load_package(pipeline, source.name))
-        token = ACTIVE_SCOPE.set(scope)
-        try:
-            for _ in range(SYNCS_AT_MOST):
-                written = list(_load_packages(pipeline, source, scope, counted, load_package))
-                infos += written
-                crossed = bool(written and scope.session and not History(pipeline).forks <= scope.session.forks)
-                if scope.session is None or scope.stopped or not (crossed or scope.session.follow_up):
-                    break
-                # the next round mends what a sync without a lock has crossed, or runs reports for new payouts
-                scope.session.close()
-                scope.session = None
-            write_comments(pipeline, source.name)
-        finally:
-            ACTIVE_SCOPE.reset(token)
-            if scope.session is not None:
-                scope.session.close()
-    if scope.failures:
-        # what failed in two rounds is one failure, the later one
-        raise SyncFailed(list({(one.report, one.account, one.interval): one for one in scope.failures}.values()))
+        for _ in range(SYNCS_AT_MOST):
+            written = list(_load_packages(pipeline, source, syncs, load, counted, load_package))
+            infos += written
+            sync = syncs.sync
+            crossed = bool(written and sync and not History(pipeline).forks <= sync.forks)
+            if sync is None or load.stopped or not (crossed or sync.follow_up):
+                break
+            # the next sync mends what one without a lock has crossed, or runs reports for new payouts
+            syncs.end()
+        write_comments(pipeline, source.name)
+    if load.failures:
+        # what failed in two syncs is one failure, the later one
+        last = {(failure.report, failure.account, failure.interval): failure for failure in load.failures}
+        raise SyncFailed(list(last.values()))
     return Loaded(tuple(infos), counted.cells, counted.rows)
 
 
 def _load_packages(
     pipeline: Pipeline,
     source: DltSource,
-    scope: LoadScope,
+    syncs: Syncs,
+    load: Load,
     counted: _Counter,
     load_package: Callable[[Pipeline, str], LoadInfo],
 ) -> Iterator[LoadInfo]:
@@ -119,18 +117,16 @@ def _load_packages(
     pipeline.run()  # takes over the state at the destination, as before any extraction
     refresh = pipeline.refresh
     while True:
-        scope.cells = scope.bytes = 0
+        load.begin_package()
         try:
             pipeline.extract(source, refresh=refresh)
             pipeline.normalize()
             info = load_package(pipeline, source.name)
         except Exception as error:
-            if _inside(error, SpoiledPackage) is not None:
-                # a new session fails the cell before any of its rows are extracted
+            if find_cause(error, SpoiledPackage) is not None:
+                # a new sync fails the cell before any of its rows are extracted
                 counted.forget()
-                if scope.session is not None:
-                    scope.session.close()
-                    scope.session = None
+                syncs.end()
                 continue
             own = own_error(error)
             if own is None:
@@ -140,7 +136,7 @@ def _load_packages(
         refresh = None
         if info is not None and info.loads_ids:
             yield info
-        if scope.stopped or not scope.full:
+        if load.stopped or not load.full:
             return
 
 
@@ -168,19 +164,3 @@ class _Counter:
         self.cells += self._cells
         self.rows += self._rows
         self.forget()
-
-
-def own_error(error: BaseException | None) -> StripeReportsError | None:
-    """This package's error inside dlt's wrapping, which buries the sentence that matters."""
-    return _inside(error, StripeReportsError)
-
-
-def _inside(error: BaseException | None, kind: type[E]) -> E | None:
-    # an error raised from within what wraps it has a chain that comes back to itself
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        if isinstance(error, kind):
-            return error
-        seen.add(id(error))
-        error = error.__cause__ or error.__context__
-    return None

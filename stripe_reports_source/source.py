@@ -12,7 +12,7 @@ from typing import Any
 
 import dlt
 from dlt.common.typing import TSecretStrValue
-from dlt.extract import DltResource
+from dlt.extract import DltResource, DltSource
 
 from .errors import ConfigurationError
 from .plan.intervals import parse_day, parse_zone, start_of_day
@@ -29,7 +29,7 @@ from .plan.settings import (
     positive,
 )
 from .plan.system_tables import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES, SystemTable
-from .sync.context import ASKED_SETTINGS, Sessions
+from .sync.syncs import Syncs, syncs_of
 from .warehouse.hints import system_hints
 
 DEFAULT_REPORTS = (
@@ -104,7 +104,9 @@ def stripe_reports(
         start_date=start,
         account=account_label(account),
         stripe_account=account_id(stripe_account, "stripe_account"),
-        connected_accounts=tuple(account_id(one, "connected_accounts") or "" for one in connected_accounts or ()),
+        connected_accounts=tuple(
+            account_id(connected, "connected_accounts") or "" for connected in connected_accounts or ()
+        ),
         max_concurrent_runs=positive(max_concurrent_runs, "max_concurrent_runs"),
         run_policy=RunPolicy(timeout=positive(run_timeout, "run_timeout")),
         retry_policy=RetryPolicy(),
@@ -112,48 +114,55 @@ def stripe_reports(
         files_base_url=checked_base_url(files_base_url, "files_base_url"),
         api_key=checked_key(api_key),
     )
-    sessions = Sessions(settings)
+    syncs = Syncs(settings)
     for report in settings.reports:
-        yield _report_resource(report, sessions, start, end)
-    yield _system_resource(REPORT_TYPES, sessions)
-    # last, so that every report has begun when these first look whether all are through
-    yield _system_resource(REPORT_RUNS, sessions)
-    yield _system_resource(REPORT_COLUMNS, sessions)
+        yield _report_resource(report, syncs, start, end)
+    # the reports come first, so that every one has begun when these first look whether all are through
+    yield _system_resource(REPORT_TYPES, syncs)
+    yield _system_resource(REPORT_RUNS, syncs)
+    yield _system_resource(REPORT_COLUMNS, syncs)
 
 
-def _report_resource(report: Report, sessions: Sessions, start: date | None, end: date | None) -> DltResource:
-    zone = parse_zone(report.timezone) if report.timezone else sessions.settings.defaults.zone
+def settings_of(source: DltSource) -> Settings:
+    """What a source was built with.
+
+    Raises:
+        ConfigurationError: it is not a `stripe_reports` source.
+    """
+    return syncs_of(source).settings
+
+
+def _report_resource(report: Report, syncs: Syncs, start: date | None, end: date | None) -> DltResource:
+    zone = parse_zone(report.timezone) if report.timezone else syncs.settings.defaults.zone
     end_value = None if end is None else start_of_day(end, zone)
     initial_value = start_of_day(start, zone) if start else (_EPOCH if end else None)
 
     def report_rows(
+        syncs: Syncs,
         cursor: dlt.sources.incremental[datetime] = dlt.sources.incremental(  # noqa: B008  # dlt's way to declare it
             CURSOR, initial_value=initial_value, end_value=end_value
         ),
     ) -> Iterator[Any]:
-        from .sync.extract import report_items  # Arrow and HTTP, which building a source does not need
+        from .sync.resources import report_items  # Arrow and HTTP, which building a source does not need
 
-        yield from report_items(report, sessions, cursor)
+        yield from report_items(report, syncs, cursor)
 
-    return _merged(report_rows, report.table)
+    return _merged(report_rows, syncs, report.table)
 
 
-def _system_resource(table: SystemTable, sessions: Sessions) -> DltResource:
-    def system_rows() -> Iterator[Any]:
-        asked = ASKED_SETTINGS.get()
-        if asked is not None:
-            asked.append(sessions.settings)
-            return
-        from .sync.extract import column_items, run_items, type_items
+def _system_resource(table: SystemTable, syncs: Syncs) -> DltResource:
+    def system_rows(syncs: Syncs) -> Iterator[Any]:
+        from .sync.resources import column_items, run_items, type_items
 
         items = {REPORT_TYPES.name: type_items, REPORT_RUNS.name: run_items, REPORT_COLUMNS.name: column_items}
-        yield from items[table.name](sessions)
+        yield from items[table.name](syncs)
 
-    return _merged(system_rows, table.name, columns=system_hints(table))
+    return _merged(system_rows, syncs, table.name, columns=system_hints(table))
 
 
-def _merged(rows: Callable[..., Iterator[Any]], name: str, **hints: Any) -> DltResource:
+def _merged(rows: Callable[..., Iterator[Any]], syncs: Syncs, name: str, **hints: Any) -> DltResource:
+    """A resource whose cells or rows replace earlier ones. It carries `syncs` as an argument, see `syncs_of`."""
     resource: DltResource = dlt.resource(
         rows, name=name, write_disposition={"disposition": "merge", "strategy": "delete-insert"}, **hints
-    )()
+    )(syncs=syncs)
     return resource

@@ -6,15 +6,15 @@ In: cells that are to be run, and what a lane's state says is loaded. Out: the c
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable
 from datetime import date, datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from ..errors import ConfigurationError
 from .cells import CellRequest
 from .intervals import Span, cuts_loaded, start_of_day
 from .report import ResolvedReport
+from .state import LaneState
 
 logger = logging.getLogger(__name__)
 
@@ -24,27 +24,27 @@ def first_instant(start_date: date | None, zone: ZoneInfo) -> datetime | None:
     return None if start_date is None else start_of_day(start_date, zone)
 
 
-def refuse_other_grid(resolved: ResolvedReport, known: Mapping[str, Any]) -> None:
+def refuse_other_grid(resolved: ResolvedReport, known: LaneState | None) -> None:
     """Refuse cells that would overlap those a table has: another grid, zone or filter than `known` says.
 
     Raises:
         ConfigurationError: with what to do instead.
     """
-    if known and known["grid"] != resolved.grid_identity:
+    if known and known.grid != resolved.grid_identity:
         raise ConfigurationError(
-            f"report {resolved.offered.id!r}: table {resolved.report.table!r} holds cells of {known['grid']!r}, and "
+            f"report {resolved.offered.id!r}: table {resolved.report.table!r} holds cells of {known.grid!r}, and "
             f"cells of {resolved.grid_identity!r} would overlap them. Keep interval, timezone and parameters as they "
             "were, set another table_name, or load the report anew with refresh='drop_resources'."
         )
 
 
-def refuse_other_lanes(resolved: ResolvedReport, label: str, connected: str | None, state: Mapping[str, Any]) -> None:
+def refuse_other_lanes(resolved: ResolvedReport, label: str, connected: str | None, lanes: Iterable[str]) -> None:
     """Refuse runs per connected account beside runs for all of them, and the other way round: rows would be doubled.
 
     Raises:
         ConfigurationError: with what to do instead.
     """
-    others = [key for key in state if (key == label if connected else key.startswith(f"{label}/"))]
+    others = [key for key in lanes if (key == label if connected else key.startswith(f"{label}/"))]
     if others:
         ways = ("one run per account", "all accounts in one run")
         asked, have = ways if connected else ways[::-1]

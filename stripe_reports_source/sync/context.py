@@ -1,25 +1,19 @@
-"""How a sync is watched and bounded: events, and the scope that `load_reports` runs a source in."""
+"""What a sync is run under: bounds, listeners and the failures that are collected.
+
+In: what `load_reports` was called with, or nothing for a plain `pipeline.run`. Out: a `Load`, which a sync asks.
+"""
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
-from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-import dlt
-from dlt.extract import DltSource
-
-from ..errors import ConfigurationError, Failure
-from ..plan.settings import Settings
-from ..plan.system_tables import REPORT_TYPES
+from ..errors import Failure
+from ..plan.cells import CellFailure
+from ..stripe_api.run_events import RunNews
 from .progress import Event
-
-if TYPE_CHECKING:
-    from ..plan.cells import CellFailure
-    from ..stripe_api.run_events import RunNews
-    from .session import SyncSession
 
 
 class SpoiledPackage(Exception):
@@ -27,24 +21,28 @@ class SpoiledPackage(Exception):
 
 
 @dataclass
-class LoadScope:
-    """How `load_reports` runs a source: bounded packages, failures collected. Held by `ACTIVE_SCOPE`.
+class Load:
+    """A call of `load_reports`; the defaults are those of a plain `pipeline.run`.
 
-    Without a scope (plain `pipeline.run`) there is one package and the first failure ends it. `stop` ends the load
-    after the present package; `run_news` tells the workers that a run has ended.
+    Args:
+        collects: failures are collected and cells bounded; else the first failure ends the one package there is.
+        max_cells, max_bytes: of a load package.
+        on_event: called with each event, from several threads.
+        stop: once set, the load ends after the present package.
+        run_events: tells the workers that a run has ended.
     """
 
-    max_cells: int
-    max_bytes: int
-    on_event: Callable[[Event], None]
+    collects: bool = False
+    max_cells: float = math.inf
+    max_bytes: float = math.inf
+    on_event: Callable[[Event], None] = lambda event: None
+    stop: threading.Event | None = None
+    run_events: RunNews | None = None
     failures: list[Failure] = field(default_factory=list)
     spoiled: dict[tuple[str, str], CellFailure] = field(default_factory=dict)
     """Failures, by table and cell key, that were found when part of the cell had been extracted."""
-    session: SyncSession | None = None
     cells: int = 0
     bytes: int = 0
-    stop: threading.Event | None = None
-    run_news: RunNews | None = None
 
     @property
     def full(self) -> bool:
@@ -53,58 +51,9 @@ class LoadScope:
 
     @property
     def stopped(self) -> bool:
-        """True when whoever called wants the load to end."""
+        """True when the caller wants the load to end."""
         return self.stop is not None and self.stop.is_set()
 
-
-ACTIVE_SCOPE: ContextVar[LoadScope | None] = ContextVar("stripe_reports_load_scope", default=None)
-ASKED_SETTINGS: ContextVar[list[Settings] | None] = ContextVar("stripe_reports_asked_settings", default=None)
-
-
-def settings_of(source: DltSource) -> Settings:
-    """What a source was built with. It asks nobody: one of its resources is iterated, and answers that instead.
-
-    Raises:
-        ConfigurationError: it is not a `stripe_reports` source.
-    """
-    answers: list[Settings] = []
-    token = ASKED_SETTINGS.set(answers)
-    try:
-        if REPORT_TYPES.name in source.resources:
-            list(source.resources[REPORT_TYPES.name])
-    finally:
-        ASKED_SETTINGS.reset(token)
-    if not answers:
-        raise ConfigurationError(f"source {source.name!r} is not a stripe_reports source.")
-    return answers[0]
-
-
-class Sessions:
-    """Finds the sync that a generator takes part in; one for each source that is built."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self._load_id: str | None = None
-        self._session: SyncSession | None = None
-
-    def current(self, load_id: str | None) -> SyncSession:
-        """Under `load_reports` one session for all its packages, else one per extraction.
-
-        Args:
-            load_id: the package being extracted; None when the source is iterated outside a pipeline.
-        """
-        from .session import SyncSession  # Arrow and HTTP, which building a source does not need
-
-        pipeline = None if load_id is None else dlt.current.pipeline()
-        scope = ACTIVE_SCOPE.get()
-        if scope is not None:
-            if scope.session is None or scope.session.settings is not self.settings:
-                scope.session = SyncSession(self.settings, scope, pipeline)
-            return scope.session
-        if self._session is not None and load_id != self._load_id:
-            self._session.close()
-            self._session = None
-        if self._session is None or (load_id is None and not self._session.open_reports):
-            self._session = SyncSession(self.settings, None, pipeline)
-        self._load_id = load_id
-        return self._session
+    def begin_package(self) -> None:
+        """Count anew."""
+        self.cells = self.bytes = 0

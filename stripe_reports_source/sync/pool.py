@@ -1,10 +1,10 @@
-"""A few worker threads that fetch cells ahead, in lanes that are taken from in order.
+"""A few worker threads that fetch cells ahead, in queues that are taken from in order.
 
-In: jobs, each in the lane of one report of one account. Out: their outcomes, lane by lane in the order of
+In: jobs, each in the queue of one report of one account. Out: their outcomes, queue by queue in the order of
 submission. A slot is held from the start of a job until its outcome is released, so slots bound both the runs
 in flight at Stripe and the files on disk; but as long as the finished outcomes that wait are small in all, they hold
-none, and Stripe is kept busy while a package is loaded. Lanes with the least in flight go first, and a lane's jobs
-start in order, so every lane that holds slots holds one for the outcome it gives out next: no deadlock.
+none, and Stripe is kept busy while a package is loaded. Queues with the least in flight go first, and a queue's jobs
+start in order, so every queue that holds slots holds one for the outcome it gives out next: no deadlock.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Outcome(Generic[J, R]):
     bytes: int = 0
 
 
-class Lane(Generic[J, R]):
+class JobQueue(Generic[J, R]):
     """The jobs of one report of one account. All fields are the pool's, under its lock."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class FetchPool(Generic[J, R]):
         self._waiting_bytes = 0
         self._changed = threading.Condition()
         self._stop = threading.Event()
-        self._lanes: list[Lane[J, R]] = []
+        self._queues: list[JobQueue[J, R]] = []
         self._threads: list[threading.Thread] = []
 
     def sleep(self, seconds: float) -> None:
@@ -83,75 +83,75 @@ class FetchPool(Generic[J, R]):
         if self._stop.wait(seconds):
             raise Stopped
 
-    def lane(self, jobs: list[J]) -> Lane[J, R]:
-        """A new lane with all its jobs; they start as slots come free."""
-        lane: Lane[J, R] = Lane()
-        lane.queued.extend(jobs)
+    def queue(self, jobs: list[J]) -> JobQueue[J, R]:
+        """A new queue with all its jobs; they start as slots come free."""
+        queue: JobQueue[J, R] = JobQueue()
+        queue.queued.extend(jobs)
         with self._changed:
-            self._lanes.append(lane)
+            self._queues.append(queue)
             while len(self._threads) < self._size:
                 # daemon threads: a request that hangs must not keep the interpreter from ending
                 thread = threading.Thread(target=self._run, daemon=True, name=f"stripe-reports-{len(self._threads)}")
                 self._threads.append(thread)
                 thread.start()
             self._changed.notify_all()
-        return lane
+        return queue
 
-    def take(self, lane: Lane[J, R]) -> Outcome[J, R] | None:
-        """The lane's next outcome in order, None while it is not done. Call `release` when through with it."""
+    def take(self, queue: JobQueue[J, R]) -> Outcome[J, R] | None:
+        """The queue's next outcome in order, None while it is not done. Call `release` when through with it."""
         with self._changed:
-            if not lane.ready:
+            if not queue.ready:
                 return None
-            outcome = lane.started.popleft()
-            lane.taken_bytes = outcome.bytes
+            outcome = queue.started.popleft()
+            queue.taken_bytes = outcome.bytes
             return outcome
 
-    def release(self, lane: Lane[J, R]) -> None:
+    def release(self, queue: JobQueue[J, R]) -> None:
         """Give back the slot of the outcome taken last."""
         with self._changed:
-            lane.slots -= 1
-            self._waiting_bytes -= lane.taken_bytes
-            lane.taken_bytes = 0
+            queue.slots -= 1
+            self._waiting_bytes -= queue.taken_bytes
+            queue.taken_bytes = 0
             self._changed.notify_all()
 
-    def cancel(self, lane: Lane[J, R]) -> None:
-        """Start no further job of a lane and throw away what is under way."""
+    def cancel(self, queue: JobQueue[J, R]) -> None:
+        """Start no further job of a queue and throw away what is under way."""
         with self._changed:
-            lane.cancelled = True
-            lane.queued.clear()
-            finished = [outcome for outcome in lane.started if outcome.finished]
-            lane.started = deque(outcome for outcome in lane.started if not outcome.finished)
-            lane.slots -= len(finished)
+            queue.cancelled = True
+            queue.queued.clear()
+            finished = [outcome for outcome in queue.started if outcome.finished]
+            queue.started = deque(outcome for outcome in queue.started if not outcome.finished)
+            queue.slots -= len(finished)
             self._waiting_bytes -= sum(outcome.bytes for outcome in finished)
             self._changed.notify_all()
         self._throw_away(finished)
 
     def wait(self, timeout: float) -> None:
-        """Wait until any lane has an outcome to take, or for `timeout` seconds."""
+        """Wait until any queue has an outcome to take, or for `timeout` seconds."""
         with self._changed:
-            self._changed.wait_for(lambda: any(lane.ready for lane in self._lanes), timeout)
+            self._changed.wait_for(lambda: any(queue.ready for queue in self._queues), timeout)
 
     def close(self, patience: float) -> None:
         """Stop the workers, waiting for them at most `patience` seconds in all."""
         self._stop.set()
         with self._changed:
-            lanes = list(self._lanes)
-        for lane in lanes:
-            self.cancel(lane)
+            queues = list(self._queues)
+        for queue in queues:
+            self.cancel(queue)
         for thread in self._threads:
             thread.join(patience / len(self._threads))
 
     def _run(self) -> None:
         while True:
             with self._changed:
-                while (lane := self._next_lane()) is None:
+                while (queue := self._next_queue()) is None:
                     if self._stop.is_set():
                         return
                     self._changed.wait()
-                outcome: Outcome[J, R] = Outcome(lane.queued.popleft())
-                lane.started.append(outcome)
-                lane.slots += 1
-                lane.running += 1
+                outcome: Outcome[J, R] = Outcome(queue.queued.popleft())
+                queue.started.append(outcome)
+                queue.slots += 1
+                queue.running += 1
             try:
                 outcome.result = self._work(outcome.job)
                 outcome.bytes = self._bytes_of(outcome.result)
@@ -161,23 +161,23 @@ class FetchPool(Generic[J, R]):
                 outcome.error = error
             with self._changed:
                 outcome.finished = True
-                lane.running -= 1
+                queue.running -= 1
                 self._waiting_bytes += outcome.bytes
-                cancelled = lane.cancelled
+                cancelled = queue.cancelled
                 if cancelled:
-                    lane.started.remove(outcome)
-                    lane.slots -= 1
+                    queue.started.remove(outcome)
+                    queue.slots -= 1
                     self._waiting_bytes -= outcome.bytes
                 self._changed.notify_all()
             if cancelled:
                 self._throw_away([outcome])
 
-    def _next_lane(self) -> Lane[J, R] | None:
-        if self._stop.is_set() or sum(lane.running for lane in self._lanes) >= self._size:
+    def _next_queue(self) -> JobQueue[J, R] | None:
+        if self._stop.is_set() or sum(queue.running for queue in self._queues) >= self._size:
             return None
-        if self._waiting_bytes >= self._spare_bytes and sum(lane.slots for lane in self._lanes) >= self._size:
+        if self._waiting_bytes >= self._spare_bytes and sum(queue.slots for queue in self._queues) >= self._size:
             return None
-        return min((lane for lane in self._lanes if lane.queued), key=lambda lane: lane.slots, default=None)
+        return min((queue for queue in self._queues if queue.queued), key=lambda queue: queue.slots, default=None)
 
     def _throw_away(self, outcomes: list[Outcome[J, R]]) -> None:
         for outcome in outcomes:

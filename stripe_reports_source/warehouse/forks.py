@@ -17,7 +17,9 @@ from typing import Any
 
 from dlt import Pipeline
 from dlt.common.versioned_state import decompress_state
-from dlt.destinations.exceptions import DatabaseUndefinedRelation
+
+from ..plan.state import lanes_in
+from .query import select
 
 Fork = str
 """A state number and how many load packages wrote it, such as `12x2`."""
@@ -28,10 +30,10 @@ class History:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        found = self._query("s.version, s._dlt_load_id", "1 = 1")
+        found = self._states("s.version, s._dlt_load_id", 0)
         counts = Counter(version for version, _ in set(found))
         self._forks = {f"{version}x{count}": int(version) for version, count in counts.items() if count > 1}
-        self._states: dict[int, list[tuple[int, Mapping[str, Any]]]] = {}
+        self._since: dict[int, list[tuple[int, Mapping[str, Any]]]] = {}
 
     @property
     def forks(self) -> frozenset[Fork]:
@@ -43,40 +45,37 @@ class History:
 
         Args:
             handled: forks that the lane's state says are dealt with.
-            source, resource, lane: where in the pipeline's state the lane keeps `package` and `package_from`, the
-                load package that last replaced cells of it and the start of the first of them.
+            source, resource, lane: where in the pipeline's state the lane is kept.
         """
         versions = [version for fork, version in self._forks.items() if fork not in handled]
         if not versions:
             return None
         before = min(versions) - 1
-        common: set[str] = set()
+        common: set[str | None] = set()
         starts: list[datetime] = []
         for version, state in self._states_from(before):
-            lanes = state.get("sources", {}).get(source, {}).get("resources", {}).get(resource, {}).get("lanes", {})
-            kept = lanes.get(lane, {})
+            kept = lanes_in(state, source).get(resource, {}).get(lane)
             if version == before:
-                common.add(kept.get("package"))
-            elif "package" in kept and kept["package"] not in common:
-                starts.append(kept["package_from"])
+                common.add(kept.package if kept else None)
+            elif kept and kept.package is not None and kept.package not in common:
+                starts.append(kept.package_from)
         return min(starts, default=None)
 
     def _states_from(self, version: int) -> list[tuple[int, Mapping[str, Any]]]:
-        if version not in self._states:
-            found = self._query("s.version, s.state", f"s.version >= {version}")
-            self._states[version] = sorted(
-                ((number, decompress_state(state)) for number, state in found), key=lambda one: one[0]
+        if version not in self._since:
+            found = self._states("s.version, s.state", version)
+            self._since[version] = sorted(
+                ((number, decompress_state(state)) for number, state in found), key=lambda numbered: numbered[0]
             )
-        return self._states[version]
+        return self._since[version]
 
-    def _query(self, columns: str, where: str) -> list[tuple[Any, ...]]:
-        with self._pipeline.sql_client() as client:
-            states, loads = map(client.make_qualified_table_name, ("_dlt_pipeline_state", "_dlt_loads"))
-            query = (
-                f"SELECT {columns} FROM {states} AS s JOIN {loads} AS l ON l.load_id = s._dlt_load_id "  # noqa: S608
-                f"WHERE l.status = 0 AND s.pipeline_name = %s AND {where}"
-            )
-            try:
-                return [tuple(row) for row in client.execute_sql(query, self._pipeline.pipeline_name) or ()]
-            except DatabaseUndefinedRelation:
-                return []
+    def _states(self, columns: str, version: int) -> list[tuple[Any, ...]]:
+        found = select(
+            self._pipeline,
+            f"SELECT {columns} FROM {{table._dlt_pipeline_state}} AS s "  # noqa: S608
+            "JOIN {table._dlt_loads} AS l ON l.load_id = s._dlt_load_id "
+            "WHERE l.status = 0 AND s.pipeline_name = %s AND s.version >= %s",
+            self._pipeline.pipeline_name,
+            version,
+        )
+        return found or []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from dlt.common.schema import Schema
 from dlt.common.schema.typing import TColumnSchema, TTableSchemaColumns
 
 from ..plan.columns import SYSTEM_COLUMNS, TOMBSTONE, TableColumn
@@ -32,6 +33,12 @@ def stored_type(column: TColumnSchema) -> str:
     if type_ == "timestamp":
         return "timestamp" if column.get("timezone") is False else "timestamptz"
     return type_
+
+
+def stored_types(schema: Schema, table: str) -> dict[str, str]:
+    """The types of the columns that a table has in dlt's schema."""
+    columns = schema.tables.get(table, {}).get("columns", {})
+    return {name: stored_type(column) for name, column in columns.items() if "data_type" in column}
 
 
 def report_hints(columns: Sequence[TableColumn]) -> TTableSchemaColumns:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 from dlt import Pipeline
-from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from ..errors import ConfigurationError
 from ..plan.intervals import Span
 from ..plan.report import ResolvedReport
+from ..plan.system_tables import REPORT_RUNS
+from .query import select
 
 Key = dict[str, str]
 
@@ -74,7 +75,11 @@ def _from_payouts(
     if window is not None:
         query += " AND effective_at_utc >= %s AND effective_at_utc < %s"
         values += [window.start, window.end]
-    rows = _rows(pipeline, table, columns, f"{query} ORDER BY effective_at_utc, payout_id", values)
+    rows = select(
+        pipeline,
+        f"SELECT {', '.join(columns)} FROM {{table.{table}}} {query} ORDER BY effective_at_utc, payout_id",  # noqa: S608
+        *values,
+    )
     if rows is None and not coming:
         raise ConfigurationError(
             f"report {resolved.offered.id!r} is run per payout: name them, parameters={{'payout': ['po_...']}}, or "
@@ -86,26 +91,12 @@ def _from_payouts(
 
 
 def _loaded(pipeline: Pipeline, table: str, account: str) -> set[frozenset[tuple[str, str]]]:
-    query = "WHERE table_name = %s AND account = %s AND error IS NULL"
-    rows = _rows(pipeline, "report_runs", ["parameters"], query, [table, account]) or []
-    found = (json.loads(parameters) for (parameters,) in rows)
+    query = (
+        f"SELECT parameters FROM {{table.{REPORT_RUNS.name}}} "  # noqa: S608
+        "WHERE table_name = %s AND account = %s AND error IS NULL"
+    )
+    found = (json.loads(parameters) for (parameters,) in select(pipeline, query, table, account) or [])
     return {
-        frozenset((name, str(value)) for name, value in one.items() if name in ("payout", "connected_account"))
-        for one in found
+        frozenset((name, str(value)) for name, value in parameters.items() if name in ("payout", "connected_account"))
+        for parameters in found
     }
-
-
-def _rows(
-    pipeline: Pipeline | None, table: str, columns: Sequence[str], rest: str, values: Sequence[Any]
-) -> list[tuple[Any, ...]] | None:
-    """Rows of a table of the pipeline; None if there is no such table."""
-    if pipeline is None:
-        return None
-    with pipeline.sql_client() as client:
-        name = client.make_qualified_table_name(table)
-        listed = ", ".join(map(client.escape_column_name, columns))
-        try:
-            rows = client.execute_sql(f"SELECT {listed} FROM {name} {rest}", *values)  # noqa: S608
-        except DatabaseUndefinedRelation:
-            return None
-    return [tuple(row) for row in rows or ()]

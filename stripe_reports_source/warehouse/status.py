@@ -12,7 +12,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dlt import Pipeline
-from dlt.destinations.exceptions import DatabaseUndefinedRelation
+
+from ..plan.state import lanes_in
+from ..plan.system_tables import REPORT_RUNS
+from .query import select
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,10 @@ class ReportStatus:
 def loaded_cursors(pipeline: Pipeline, source_name: str = "stripe_reports") -> dict[tuple[str, str], datetime]:
     """The end of what is loaded, by table and account, from the state that dlt keeps at the destination."""
     pipeline.sync_destination()
-    sources: Mapping[str, Any] = pipeline.state.get("sources", {})
-    resources: Mapping[str, Any] = sources.get(source_name, {}).get("resources", {})
     return {
-        (table, account): lane.get("cursor") or lane["loaded_to"]
-        for table, kept in resources.items()
-        for account, lane in kept.get("lanes", {}).items()
+        (table, account): lane.cursor or lane.loaded.end
+        for table, lanes in lanes_in(pipeline.state, source_name).items()
+        for account, lane in lanes.items()
     }
 
 
@@ -105,21 +106,13 @@ _RUN_COLUMNS = (
 
 
 def _runs(pipeline: Pipeline, table: str) -> list[dict[str, Any]]:
-    with pipeline.sql_client() as client:
-        name = client.make_qualified_table_name("report_runs")
-        columns = ", ".join(map(client.escape_column_name, _RUN_COLUMNS))
-        query = f"SELECT {columns} FROM {name} WHERE table_name = %s ORDER BY created DESC, run_id DESC"  # noqa: S608
-        try:
-            rows = client.execute_sql(query, table)
-        except DatabaseUndefinedRelation:
-            rows = []
-    return [dict(zip(_RUN_COLUMNS, row, strict=True)) for row in rows or ()]
+    columns = ", ".join(f"{{column.{name}}}" for name in _RUN_COLUMNS)
+    query = (
+        f"SELECT {columns} FROM {{table.{REPORT_RUNS.name}}} WHERE table_name = %s ORDER BY created DESC, run_id DESC"  # noqa: S608
+    )
+    return [dict(zip(_RUN_COLUMNS, row, strict=True)) for row in select(pipeline, query, table) or ()]
 
 
 def _rows(pipeline: Pipeline, table: str) -> int:
-    with pipeline.sql_client() as client:
-        try:
-            rows = client.execute_sql(f"SELECT count(*) FROM {client.make_qualified_table_name(table)}")  # noqa: S608
-        except DatabaseUndefinedRelation:
-            return 0
+    rows = select(pipeline, f"SELECT count(*) FROM {{table.{table}}}")  # noqa: S608
     return int(rows[0][0]) if rows else 0

@@ -13,7 +13,7 @@ from ..plan.catalog import split_id
 from ..plan.report import Report
 from ..plan.settings import Settings
 from ..plan.system_tables import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES
-from ..sync.context import settings_of
+from ..source import settings_of
 from .events import ReportEvent
 
 SYSTEM_RESOURCES = (REPORT_TYPES.name, REPORT_RUNS.name, REPORT_COLUMNS.name)

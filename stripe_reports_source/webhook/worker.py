@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from dlt import Pipeline
 from dlt.extract import DltSource
 
-from ..errors import ConfigurationError, RowError, RunTimedOut, SyncFailed
-from ..load import load_reports, own_error
+from ..errors import ConfigurationError, RowError, RunTimedOut, SyncFailed, own_error
+from ..load import load_reports
+from ..source import settings_of
 from ..stripe_api.run_events import RunNews
-from ..sync.context import settings_of
 from ..sync.progress import Event
 from . import metrics
 from .affected import narrowed, report_tables, tables_of

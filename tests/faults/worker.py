@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any
@@ -28,14 +28,13 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from stripe_reports_source import SyncFailed, load, load_reports, stripe_reports
 from stripe_reports_source import source as source_module
-from stripe_reports_source.errors import StripeReportsError
-from stripe_reports_source.load import own_error
+from stripe_reports_source.errors import StripeReportsError, own_error
 from stripe_reports_source.plan.settings import RetryPolicy, RunPolicy
 from stripe_reports_source.rows import cell_tables as tables
 from stripe_reports_source.stripe_api.client import StripeClient
 from stripe_reports_source.stripe_api.runs import RunBook, RunRequest
-from stripe_reports_source.sync import extract, fetch
-from stripe_reports_source.sync.session import SyncSession
+from stripe_reports_source.sync import fetch, reports
+from stripe_reports_source.sync.reports import ArrivedCell
 from stripe_reports_source.warehouse.duckdb_cells import CellJob
 from stripe_reports_source.warehouse.forks import History
 from tests.faults.schedule import Kill, Schedule
@@ -197,8 +196,8 @@ def _arm(work: Work, kill: Kill) -> None:
         "before a download": lambda: around(StripeClient, "download", before=True),
         "after a download": lambda: around(StripeClient, "download"),
         "after a look at the header": lambda: around(fetch, "read_header"),
-        "half-way through a cell": lambda: setattr(extract, "cell_tables", half_a_cell),
-        "after a cell": lambda: around(SyncSession, "note_loaded"),
+        "half-way through a cell": lambda: setattr(reports, "cell_tables", half_a_cell),
+        "after a cell": lambda: around(ArrivedCell, "loaded"),
         "package written": lambda: around(Pipeline, "extract"),
         "package normalised": lambda: around(Pipeline, "normalize"),
         "after rows are staged": lambda: around(COPY_JOBS[work.schedule.destination], "run"),
@@ -297,13 +296,14 @@ def _no_adoption() -> None:
 
 
 def _early_cursor() -> None:
-    real = SyncSession.note_loaded
+    real = ArrivedCell.loaded
 
-    def note_all(self: Any, lane: Any, fetched: Any, rows: int, state: Any, load_id: Any) -> None:
-        real(self, lane, fetched, rows, state, load_id)
-        state[lane.key]["cursor"] = lane.jobs[-1].cell.span.end
+    def loaded_all(self: Any) -> None:
+        real(self)
+        lane, states = self._active.lane, self._report.states
+        states.put(lane.key, replace(states.get(lane.key), cursor=lane.cells[-1].cell.span.end))
 
-    _replace(SyncSession, "note_loaded", note_all)
+    _replace(ArrivedCell, "loaded", loaded_all)
 
 
 def _no_transaction() -> None:

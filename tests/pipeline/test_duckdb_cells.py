@@ -116,7 +116,7 @@ def test_a_bad_value_far_into_a_file(emulator: Emulator, pipeline: Pipeline, mon
     """Part of the cell is extracted when its value is found: the package is made anew without it."""
     monkeypatch.setattr(tables, "ROWS_PER_TABLE", 5)
     monkeypatch.setattr(rows, "BLOCK_BYTES", 1 << 10)
-    monkeypatch.setattr("stripe_reports_source.sync.extract.BLOCK_BYTES", 1 << 10)
+    monkeypatch.setattr("stripe_reports_source.sync.reports.BLOCK_BYTES", 1 << 10)
     created = datetime(2025, 2, 28, 23, tzinfo=timezone.utc)
     emulator.add_transaction(
         late_charge("gift", created, emulator.service.now, "usd", 4200, 152, "Gift", {"gift": "not a number"})

@@ -1,21 +1,21 @@
-"""The worker pool: order within lanes, bounded slots, cancelling, stopping."""
+"""The worker pool: order within queues, bounded slots, cancelling, stopping."""
 
 from __future__ import annotations
 
 import threading
 
-from stripe_reports_source.sync.pool import FetchPool, Lane, Outcome
+from stripe_reports_source.sync.pool import FetchPool, JobQueue, Outcome
 
 
-def take_all(pool: FetchPool[int, int], lane: Lane[int, int], count: int) -> list[Outcome[int, int]]:
+def take_all(pool: FetchPool[int, int], queue: JobQueue[int, int], count: int) -> list[Outcome[int, int]]:
     found: list[Outcome[int, int]] = []
     while len(found) < count:
-        outcome = pool.take(lane)
+        outcome = pool.take(queue)
         if outcome is None:
             pool.wait(1)
             continue
         found.append(outcome)
-        pool.release(lane)
+        pool.release(queue)
     return found
 
 
@@ -30,8 +30,8 @@ def test_outcomes_come_in_order_of_submission_however_they_finish() -> None:
         return job * 10
 
     pool: FetchPool[int, int] = FetchPool(2, work, lambda result: None)
-    lane = pool.lane([0, 1, 2, 3])
-    assert [one.result for one in take_all(pool, lane, 4)] == [0, 10, 20, 30]
+    queue = pool.queue([0, 1, 2, 3])
+    assert [one.result for one in take_all(pool, queue, 4)] == [0, 10, 20, 30]
     pool.close(1)
 
 
@@ -45,14 +45,14 @@ def test_slots_bound_what_is_started_and_not_released() -> None:
         return job
 
     pool: FetchPool[int, int] = FetchPool(3, work, lambda result: None)
-    first = pool.lane([1, 2, 3, 4, 5, 6])
+    first = pool.queue([1, 2, 3, 4, 5, 6])
     for _ in range(3):
         assert started.acquire(timeout=10)
-    second = pool.lane([11, 12])
+    second = pool.queue([11, 12])
     assert sorted(seen) == [1, 2, 3]
     assert [one.job for one in take_all(pool, first, 1)] == [1]
     assert started.acquire(timeout=10)
-    assert seen[3] == 11  # a free slot goes to the lane with less in flight
+    assert seen[3] == 11  # a free slot goes to the queue with less in flight
     assert [one.job for one in take_all(pool, second, 2)] == [11, 12]
     assert [one.job for one in take_all(pool, first, 5)] == [2, 3, 4, 5, 6]
     pool.close(1)
@@ -63,7 +63,7 @@ def test_errors_are_outcomes() -> None:
         raise ValueError(job)
 
     pool: FetchPool[int, int] = FetchPool(1, work, lambda result: None)
-    [outcome] = take_all(pool, pool.lane([7]), 1)
+    [outcome] = take_all(pool, pool.queue([7]), 1)
     assert isinstance(outcome.error, ValueError)
     pool.close(1)
 
@@ -77,14 +77,14 @@ def test_cancelling_starts_nothing_more_and_throws_results_away() -> None:
         return job
 
     pool: FetchPool[int, int] = FetchPool(2, work, thrown.append)
-    lane, other = pool.lane([1, 2, 3]), pool.lane([9])
-    pool.cancel(lane)
+    queue, other = pool.queue([1, 2, 3]), pool.queue([9])
+    pool.cancel(queue)
     go.set()
     assert take_all(pool, other, 1)[0].result == 9
     pool.close(10)
     assert set(thrown) <= {1, 2}
-    assert lane.slots == 0
-    assert pool.take(lane) is None
+    assert queue.slots == 0
+    assert pool.take(queue) is None
 
 
 def test_closing_wakes_sleepers() -> None:
@@ -97,7 +97,7 @@ def test_closing_wakes_sleepers() -> None:
         return job
 
     pool = FetchPool(1, work, lambda result: None)
-    pool.lane([1])
+    pool.queue([1])
     assert asleep.wait(10)
     pool.close(10)
     assert not any(thread.name.startswith("stripe-reports-") for thread in threading.enumerate())
@@ -111,11 +111,11 @@ def test_small_outcomes_that_wait_hold_no_slot() -> None:
         return job
 
     pool: FetchPool[int, int] = FetchPool(1, work, lambda result: None, bytes_of=lambda result: 10, spare_bytes=35)
-    lane = pool.lane(list(range(12)))
+    queue = pool.queue(list(range(12)))
     for _ in range(4):  # the fourth makes 40 bytes, which is more than may wait
         assert started.acquire(timeout=10)
-    while sum(outcome.finished for outcome in list(lane.started)) < 4:
+    while sum(outcome.finished for outcome in list(queue.started)) < 4:
         pool.wait(1)
     assert not started.acquire(timeout=0)
-    assert [one.job for one in take_all(pool, lane, 12)] == list(range(12))
+    assert [one.job for one in take_all(pool, queue, 12)] == list(range(12))
     pool.close(1)

@@ -15,7 +15,7 @@ from dlt import Pipeline
 
 from stripe_reports_source import Report, load_reports
 from stripe_reports_source.emulator import Emulator, Endpoint, Fault
-from stripe_reports_source.load import own_error
+from stripe_reports_source.errors import own_error
 from stripe_reports_source.stripe_api import run_events as news
 from stripe_reports_source.webhook import ReportEvent, WebhookReceiver, backlog, handle_event
 from stripe_reports_source.webhook.json_log import JsonLines

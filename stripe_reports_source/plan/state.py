@@ -1,0 +1,172 @@
+"""What the next sync must know of a lane: `LaneState`, and its form in dlt's state. Pure.
+
+In: the dictionaries that dlt keeps for a resource, of this or an older version of the package. Out: typed values, and
+dictionaries again. No other module knows a key of them.
+
+dlt keeps them under the resource, as `{"lanes": {lane key: {...}}}`; instants are datetimes there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from .intervals import Span
+
+VERSION = 2
+"""Of the form below. Version 1 had no `version` and no `taken_back_to`; both read alike."""
+_LANES = "lanes"
+
+
+@dataclass(frozen=True)
+class LaneState:
+    """How far a lane is loaded, and by which load package.
+
+    Args:
+        loaded: the hull of all cells that are loaded.
+        grid: identity of the grid, zone and filters that the cells are cut by.
+        report_type: exact id that was loaded last.
+        package: the load package that last replaced cells of the lane.
+        package_from: start of the first cell that this package replaced (see `warehouse.forks`).
+        cursor: end of what syncs have loaded; None where only backfills have.
+        forks: forks in the pipeline's history that are dealt with.
+        complete_to: the availability up to which a sync has loaded all there was.
+        taken_back_to: where Stripe's data ended after it had been announced further: what lies beyond, up to the
+            loaded end, is loaded again when it returns.
+    """
+
+    loaded: Span
+    grid: str
+    report_type: str
+    package: str | None
+    package_from: datetime
+    cursor: datetime | None = None
+    forks: tuple[str, ...] = ()
+    complete_to: datetime | None = None
+    taken_back_to: datetime | None = None
+
+    @classmethod
+    def from_state(cls, data: Mapping[str, Any]) -> LaneState:
+        """A lane's state from dlt's dictionary, whichever version wrote it."""
+        loaded = Span(data["loaded_from"], data["loaded_to"])
+        return cls(
+            loaded=loaded,
+            grid=data["grid"],
+            report_type=data["report_type"],
+            package=data.get("package"),
+            package_from=data.get("package_from", loaded.start),
+            cursor=data.get("cursor"),
+            forks=tuple(data.get("forks", ())),
+            complete_to=data.get("complete_to"),
+            taken_back_to=data.get("taken_back_to"),
+        )
+
+    def to_state(self) -> dict[str, Any]:
+        """The dictionary that dlt keeps."""
+        optional = {"cursor": self.cursor, "complete_to": self.complete_to, "taken_back_to": self.taken_back_to}
+        return {
+            "version": VERSION,
+            "loaded_from": self.loaded.start,
+            "loaded_to": self.loaded.end,
+            "grid": self.grid,
+            "report_type": self.report_type,
+            "package": self.package,
+            "package_from": self.package_from,
+            "forks": list(self.forks),
+            **{name: value for name, value in optional.items() if value is not None},
+        }
+
+    def without_data_from(self, available_end: datetime) -> LaneState:
+        """The state once Stripe has taken back what lies after an instant."""
+        if available_end >= self.loaded.end:
+            return self
+        back_to = available_end if self.taken_back_to is None else min(self.taken_back_to, available_end)
+        return replace(self, taken_back_to=back_to)
+
+
+def with_loaded_cell(
+    known: LaneState | None,
+    span: Span,
+    *,
+    grid: str,
+    report_type: str,
+    package: str | None,
+    synced: Synced | None,
+) -> LaneState:
+    """A lane's state with one more cell loaded.
+
+    Args:
+        known: the state before, None for the first cell.
+        span: the cell, as it was asked for.
+        grid, report_type: what it was asked with.
+        package: the load package that holds it.
+        synced: for a cell of a sync, what the cursor takes from it; None for a backfill, which moves no cursor.
+    """
+    first = known.package_from if known and known.package == package else span.start
+    base = known or LaneState(span, grid, report_type, package, span.start)
+    state = replace(
+        base,
+        loaded=span.hull(base.loaded),
+        grid=grid,
+        report_type=report_type,
+        package=package,
+        package_from=min(first, span.start),
+        taken_back_to=_still_taken_back(base, span),
+    )
+    if synced is None:
+        return state
+    complete_to = synced.available_end if synced.last else state.complete_to
+    return replace(state, cursor=span.end, forks=tuple(sorted(synced.forks)), complete_to=complete_to)
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What a sync knows when a cell is loaded: the forks it has dealt with, and whether its lane ends here."""
+
+    forks: Collection[str]
+    available_end: datetime
+    last: bool
+
+
+def _still_taken_back(known: LaneState, span: Span) -> datetime | None:
+    back_to = known.taken_back_to
+    if back_to is None or span.start > back_to:
+        return back_to
+    return None if span.end >= known.loaded.end else max(back_to, span.end)
+
+
+class LaneStates:
+    """The lanes of a report's resource, read from and written to dlt's state of that resource."""
+
+    def __init__(self, resource_state: MutableMapping[str, Any] | None = None) -> None:
+        self._lanes: MutableMapping[str, Any] = {} if resource_state is None else resource_state.setdefault(_LANES, {})
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lanes)
+
+    def get(self, lane: str) -> LaneState | None:
+        """The state of a lane, None if nothing of it is loaded."""
+        data = self._lanes.get(lane)
+        return LaneState.from_state(data) if data else None
+
+    def put(self, lane: str, state: LaneState) -> None:
+        """Keep the state of a lane; dlt commits it with the rows."""
+        self._lanes[lane] = state.to_state()
+
+    def common_cursor(self, lanes: Collection[str]) -> datetime | None:
+        """The end of what is loaded of every one of these lanes; None while one has nothing."""
+        cursors = [state.cursor if (state := self.get(lane)) else None for lane in lanes]
+        known = [cursor for cursor in cursors if cursor is not None]
+        return min(known) if known and len(known) == len(cursors) else None
+
+
+def lanes_in(pipeline_state: Mapping[str, Any], source: str) -> dict[str, dict[str, LaneState]]:
+    """The lanes of all resources of a source, by resource and lane, from a whole pipeline's state."""
+    resources = pipeline_state.get("sources", {}).get(source, {}).get("resources", {})
+    return {
+        resource: {lane: LaneState.from_state(data) for lane, data in kept[_LANES].items()}
+        for resource, kept in resources.items()
+        if kept.get(_LANES)
+    }

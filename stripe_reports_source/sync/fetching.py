@@ -1,0 +1,154 @@
+"""Stripe's side of a sync: one client, the list of offered types, workers that fetch ahead, a folder of result files.
+
+In: cells that are planned. Out: queues, from which fetched cells are taken in order. Everything is made when it is
+first needed.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import StripeUnreachable
+from ..plan.cells import CellFailure, CellRequest, FetchedCell
+from ..plan.settings import Settings
+from ..plan.stripe_objects import OfferedType
+from ..stripe_api.client import StripeClient
+from ..stripe_api.runs import RunBook, Runner
+from .context import Load
+from .fetch import CellFetcher, Stage
+from .pool import FetchPool, JobQueue, Stopped
+
+SPARE_BYTES = 128 << 20
+"""Result files that may wait for a load package beyond one per slot, in all: small runs go on while dlt loads."""
+CLOSE_PATIENCE = 0.3
+"""Seconds to wait for workers at the end: a request that hangs must not hold up Ctrl-C."""
+
+Queue = JobQueue[CellRequest, FetchedCell]
+
+
+class Fetching:
+    """See the module. `on_stage` is called with each step of each cell, from several threads."""
+
+    def __init__(
+        self, settings: Settings, load: Load, on_stage: Callable[[CellRequest, Stage, str | None], None]
+    ) -> None:
+        self._settings = settings
+        self._load = load
+        self._on_stage = on_stage
+        self._client = StripeClient(
+            settings.api_key,
+            api_base_url=settings.api_base_url,
+            files_base_url=settings.files_base_url,
+            retry=settings.retry_policy,
+            sleep=self._sleep,
+        )
+        self._offered: list[OfferedType] | None = None
+        self._pool: FetchPool[CellRequest, FetchedCell] | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._closing = threading.Event()
+        self._parsing = 0
+
+    @property
+    def offered(self) -> list[OfferedType]:
+        """The report types that the account offers: asked once."""
+        if self._offered is None:
+            self._offered = self._client.report_types(self._settings.stripe_account)
+        return self._offered
+
+    def queue(self, requests: list[CellRequest]) -> Queue:
+        """Let cells be fetched, in order, as workers come free."""
+        if self._pool is None:
+            self._pool = self._new_pool()
+        return self._pool.queue(requests)
+
+    def take(self, queue: Queue) -> FetchedCell | CellFailure | None:
+        """The queue's next cell in order, None while it is not there. Call `release` when through with it."""
+        outcome = self._workers.take(queue)
+        if outcome is None:
+            return None
+        return outcome.error if isinstance(outcome.error, CellFailure) else outcome.result
+
+    def release(self, queue: Queue, taken: FetchedCell | CellFailure) -> None:
+        """Free the slot and the disk space of the cell that was taken last."""
+        if isinstance(taken, FetchedCell):
+            _remove(taken)
+        self._workers.release(queue)
+
+    def cancel(self, queue: Queue) -> None:
+        """Drop what a queue still holds. Runs stay at Stripe, where the next sync finds them."""
+        if self._pool is not None:
+            self._pool.cancel(queue)
+
+    def wait(self) -> None:
+        """Wait a moment for any cell, unless there is one at hand."""
+        if self._pool is not None and not self._parsing:
+            self._pool.wait(0.05)
+
+    @contextmanager
+    def parsing(self) -> Iterator[None]:
+        """While a cell's rows are given out, no generator waits for another cell."""
+        self._parsing += 1
+        try:
+            yield
+        finally:
+            self._parsing -= 1
+
+    def close(self) -> None:
+        """Stop the workers and remove the files. May be called at any time."""
+        pool, self._pool = self._pool, None
+        folder, self._folder = self._folder, None
+        self._closing.set()
+        if self._load.run_events:
+            self._load.run_events.wake()
+        if pool:
+            pool.close(CLOSE_PATIENCE)
+        if folder:
+            folder.cleanup()
+
+    @property
+    def _workers(self) -> FetchPool[CellRequest, FetchedCell]:
+        if self._pool is None:
+            raise RuntimeError("this sync is closed")
+        return self._pool
+
+    def _new_pool(self) -> FetchPool[CellRequest, FetchedCell]:
+        runner = Runner(
+            self._client,
+            RunBook(self._client),
+            self._settings.run_policy,
+            clock=time.monotonic,
+            sleep=self._sleep,
+            wait_for_news=self._wait_for_event if self._load.run_events else None,
+        )
+        self._folder = tempfile.TemporaryDirectory(prefix="stripe-reports-", ignore_cleanup_errors=True)
+        fetcher = CellFetcher(self._client, runner, Path(self._folder.name), self._on_stage, self._load.spoiled)
+        return FetchPool(
+            self._settings.max_concurrent_runs,
+            fetcher.fetch,
+            _remove,
+            bytes_of=lambda fetched: fetched.file.bytes,
+            spare_bytes=SPARE_BYTES,
+        )
+
+    def _wait_for_event(self, run_id: str, seconds: float) -> None:
+        if self._load.run_events:
+            self._load.run_events.wait(run_id, seconds, self._closing)
+        if self._closing.is_set():
+            raise Stopped
+
+    def _sleep(self, seconds: float) -> None:
+        if self._pool is not None:
+            self._pool.sleep(seconds)
+        elif self._load.stop is None:
+            time.sleep(seconds)
+        elif self._load.stop.wait(seconds):
+            raise StripeUnreachable("The load was stopped while it waited to ask Stripe again.")
+
+
+def _remove(fetched: FetchedCell) -> None:
+    fetched.file.path.unlink(missing_ok=True)

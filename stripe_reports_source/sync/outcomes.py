@@ -1,0 +1,104 @@
+"""What becomes of the cells of a sync: events for those who watch, rows for the system tables, failures.
+
+In: cells as they are planned, loaded, or failed. Out: events, rows of `report_runs` and `report_columns`, and either
+an error at once or one more failure for the error at the end.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from ..errors import Failure, StripeError, StripeReportsError
+from ..plan.cells import CellFailure, CellRequest, FetchedCell
+from ..plan.columns import TableColumn
+from ..plan.intervals import Span
+from ..plan.lanes import Lane
+from ..plan.report import ResolvedReport
+from ..rows.system_rows import failed_run_row, loaded_run_row
+from .context import Load, SpoiledPackage
+from .progress import Event, EventKind
+
+logger = logging.getLogger(__name__)
+
+
+class Outcomes:
+    """See the module; of one sync."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._run_rows: list[dict[str, Any]] = []
+        self.columns: dict[str, dict[str, TableColumn]] = {}
+        """The columns of each table that was loaded, by name."""
+
+    def take_run_rows(self) -> list[dict[str, Any]]:
+        """The rows of `report_runs` that no load package holds yet."""
+        rows, self._run_rows = self._run_rows, []
+        return rows
+
+    def planned(self, lane: Lane) -> None:
+        """Say what a lane is to do."""
+        kind: EventKind = "planned" if lane.cells else "up_to_date"
+        self._notify(kind, lane.resolved, lane.key, count=len(lane.cells))
+
+    def stage(self, request: CellRequest, stage: EventKind, run_id: str | None) -> None:
+        """Say how far a cell is; called from several threads."""
+        logger.info("%s %s: %s %s", request.report.offered.id, request.cell.span, stage, run_id or "")
+        self._notify(stage, request.report, request.label, request.cell.span, run_id)
+
+    def loaded(self, lane: Lane, fetched: FetchedCell, rows: int) -> None:
+        """Note a cell whose rows are all given to dlt."""
+        self._run_rows.append(loaded_run_row(fetched, rows))
+        table = self.columns.setdefault(lane.resolved.report.table, {})
+        table.update((column.name, column) for column in fetched.columns)
+        self._notify("loaded", lane.resolved, lane.key, fetched.span, fetched.obtained.run.id, count=rows)
+
+    def failed(self, lane: Lane, request: CellRequest, failure: CellFailure, *, begun: bool) -> None:
+        """Note a cell that could not be loaded: in `report_runs` and, in a load, for the error at the end.
+
+        Args:
+            lane, request: the cell.
+            failure: why.
+            begun: rows of the cell are in the load package already, which has to be extracted anew without it.
+
+        Raises:
+            StripeReportsError: outside a load.
+            SpoiledPackage: in a load, when the cell was begun.
+        """
+        if request.report.keys and isinstance(failure.error, StripeError) and failure.error.http_status in (400, 404):
+            # manual and instant payouts never have such a report, automatic ones only some time after they are made
+            logger.warning("%s %s: no report (yet): %s", request.report.offered.id, request.title, failure.error)
+            self._notify("skipped", lane.resolved, lane.key, message=str(failure.error))
+            return
+        row = failed_run_row(request, failure)
+        if row:
+            self._run_rows.append(row)
+        run_id = failure.obtained.run.id if failure.obtained else None
+        failed = Failure(
+            report=lane.resolved.offered.id,
+            account=lane.key,
+            interval=request.title,
+            run_id=run_id,
+            error=failure.error,
+            remedy=getattr(failure.error, "remedy", StripeReportsError.remedy),
+        )
+        self._notify("failed", lane.resolved, lane.key, request.cell.span, run_id, message=str(failure.error))
+        if not self._load.collects:
+            raise StripeReportsError(str(failed)) from failure.error
+        self._load.failures.append(failed)
+        if begun:
+            self._load.spoiled[request.report.report.table, request.key] = failure
+            raise SpoiledPackage(str(failed)) from failure.error
+
+    def _notify(
+        self,
+        kind: EventKind,
+        resolved: ResolvedReport,
+        account: str,
+        interval: Span | None = None,
+        run_id: str | None = None,
+        count: int = 0,
+        message: str = "",
+    ) -> None:
+        table = resolved.report.table
+        self._load.on_event(Event(kind, table, resolved.offered.id, account, interval, run_id, count, message))

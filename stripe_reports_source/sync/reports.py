@@ -1,0 +1,168 @@
+"""A report within a load package: its cells in order, each of which knows how to end.
+
+In: a sync, the report, dlt's cursor and the kept state. Out: cells as context managers that give tables to dlt. Leaving
+one frees its slot and its file; an error ends its lane; a generator that is closed meanwhile has abandoned it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from datetime import datetime, timezone
+from types import TracebackType
+from typing import Any
+
+import dlt
+import pyarrow as pa
+
+from ..errors import RowError
+from ..plan.cells import CellFailure, FetchedCell
+from ..plan.intervals import Span
+from ..plan.report import Report
+from ..plan.state import LaneStates, Synced, with_loaded_cell
+from ..rows.cell_tables import cell_tables
+from ..rows.csv_file import BLOCK_BYTES
+from ..warehouse.hints import report_hints
+from .ahead import one_ahead
+from .running import ActiveLane, Sync
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class ReportInPackage:
+    """See the module.
+
+    Args:
+        sync: what the report shares with others.
+        report: the user's words.
+        resource: name of its dlt resource.
+        cursor: dlt's, which is moved here and filters no rows.
+        load_id: the load package, None outside a pipeline.
+    """
+
+    def __init__(
+        self,
+        sync: Sync,
+        report: Report,
+        resource: str,
+        cursor: dlt.sources.incremental[datetime],
+        load_id: str | None,
+    ) -> None:
+        cursor.advance(None)  # type: ignore[arg-type]  # dlt must not filter rows by the cursor
+        self.sync = sync
+        self.load_id = load_id
+        self.states = LaneStates(None if load_id is None else dlt.current.resource_state(resource))
+        self._table = report.table
+        self._cursor = cursor
+        self._hinted: set[tuple[str, ...]] = set()
+        window = None if cursor.end_value is None else Span(cursor.start_value or _EPOCH, cursor.end_value)
+        self._lanes = sync.lanes(report, resource, self.states, cursor.last_value, window)
+
+    def cells(self) -> Generator[ArrivedCell | None, None, None]:
+        """Cells as they arrive, each lane's in order; None while Stripe is awaited. Ends when the package is full."""
+        finished = False
+        try:
+            for active in self._lanes:
+                active.start()
+            while waiting := [active for active in self._lanes if active.left]:
+                if self.sync.load.full:
+                    break
+                arrived = False
+                for active in waiting:
+                    taken = active.take()
+                    if taken is not None:
+                        arrived = True
+                        yield ArrivedCell(self, active, taken)
+                if not arrived:
+                    self.sync.fetching.wait()
+                    yield None
+            finished = True
+        finally:
+            if not finished:
+                self.sync.abandon(self._table)
+
+    def hinted(self, table: pa.Table, fetched: FetchedCell) -> Any:
+        """A table for dlt, with hints where its columns are new in this package."""
+        names = tuple(table.column_names)
+        if names in self._hinted:
+            return table
+        self._hinted.add(names)
+        hints = dlt.mark.make_hints(columns=report_hints(fetched.columns), file_format=self.sync.file_format)
+        return dlt.mark.with_hints(table, hints)
+
+    def move_cursor(self) -> None:
+        """dlt's cursor is the end of what is loaded of every lane of the report."""
+        cursor = self.states.common_cursor([active.lane.key for active in self._lanes])
+        if cursor is not None:
+            self._cursor.advance(cursor)
+
+
+class ArrivedCell:
+    """A cell that was fetched, or has failed."""
+
+    def __init__(self, report: ReportInPackage, active: ActiveLane, taken: FetchedCell | CellFailure) -> None:
+        self._report = report
+        self._active = active
+        self._taken = taken
+        self._request = active.next_cell
+        self._rows = -1
+        """Rows given to dlt; the first one is the tombstone, which is not a row of the report."""
+
+    def __enter__(self) -> ArrivedCell:
+        load = self._report.sync.load
+        if isinstance(self._taken, FetchedCell):
+            load.cells += 1
+            load.bytes += self._taken.file.bytes
+        return self
+
+    def tables(self) -> Iterator[Any]:
+        """The cell's rows for dlt; those of a larger file are parsed while dlt writes the ones before.
+
+        Raises:
+            CellFailure: the cell was not fetched, or a row does not fit.
+        """
+        fetched = self._fetched
+        self._report.sync.outcomes.stage(self._request, "parsing", fetched.obtained.run.id)
+        tables = cell_tables(fetched, self._report.load_id)
+        try:
+            with self._report.sync.fetching.parsing(), closing(tables):
+                for table in one_ahead(tables) if fetched.file.bytes > BLOCK_BYTES else tables:
+                    self._rows += table.num_rows
+                    yield self._report.hinted(table, fetched)
+        except RowError as error:
+            raise CellFailure(error, fetched.obtained) from error
+
+    def loaded(self) -> None:
+        """All rows are with dlt: keep what the next sync must know, and move the cursor."""
+        fetched, lane = self._fetched, self._active.lane
+        states, sync = self._report.states, self._report.sync
+        synced = Synced(sync.forks, lane.resolved.offered.available.end, last=self._active.left == 1)
+        state = with_loaded_cell(
+            states.get(lane.key),
+            fetched.span,
+            grid=lane.resolved.grid_identity,
+            report_type=lane.resolved.offered.id,
+            package=self._report.load_id,
+            synced=None if lane.backfill else synced,
+        )
+        states.put(lane.key, state)
+        sync.outcomes.loaded(lane, fetched, self._rows)
+        if not lane.backfill:
+            self._report.move_cursor()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self._active.release(self._taken)
+        if not isinstance(error, CellFailure):
+            return False
+        if not self._active.lane.resolved.keys:
+            self._active.abandon()  # a cursor never passes a cell that is not loaded
+        self._report.sync.outcomes.failed(self._active.lane, self._request, error, begun=self._rows >= 0)
+        return True
+
+    @property
+    def _fetched(self) -> FetchedCell:
+        if isinstance(self._taken, CellFailure):
+            raise self._taken
+        return self._taken

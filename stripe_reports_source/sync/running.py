@@ -1,0 +1,161 @@
+"""One sync: what its reports share, and the lanes that are under way.
+
+In: settings, the load it runs in, the pipeline. Out: planned lanes, whose cells `reports` takes in order.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import dlt
+from dlt import Pipeline
+
+from ..plan.catalog import load_catalog
+from ..plan.cells import CellFailure, CellRequest, FetchedCell
+from ..plan.intervals import Span
+from ..plan.lanes import Lane, LoadedBefore, plan_lanes
+from ..plan.report import Report
+from ..plan.settings import Settings
+from ..plan.state import LaneStates
+from ..plan.stripe_objects import OfferedType
+from ..warehouse.destinations import check_destination, exact_file_format
+from ..warehouse.forks import Fork, History
+from ..warehouse.hints import stored_types
+from ..warehouse.payouts import keys_to_run, payouts_table
+from .context import Load
+from .fetching import Fetching, Queue
+from .outcomes import Outcomes
+
+
+class ActiveLane:
+    """A lane whose cells are being fetched, and which of them are still to come."""
+
+    def __init__(self, lane: Lane, fetching: Fetching) -> None:
+        self.lane = lane
+        self._fetching = fetching
+        self._coming = deque(lane.cells)
+        self._queue: Queue | None = None
+
+    @property
+    def left(self) -> int:
+        """Cells that are neither loaded nor given up."""
+        return len(self._coming)
+
+    @property
+    def next_cell(self) -> CellRequest:
+        """The cell that `take` gives next, or gave last."""
+        return self._coming[0]
+
+    def start(self) -> None:
+        """Let the cells be fetched, unless that is under way already."""
+        if self._queue is None and self._coming:
+            self._queue = self._fetching.queue(list(self._coming))
+
+    def take(self) -> FetchedCell | CellFailure | None:
+        """The next cell in order, None while it is not there."""
+        return None if self._queue is None else self._fetching.take(self._queue)
+
+    def release(self, taken: FetchedCell | CellFailure) -> None:
+        """Be through with the cell that was taken: free its slot and its file."""
+        self._coming.popleft()
+        if self._queue is not None:
+            self._fetching.release(self._queue, taken)
+
+    def abandon(self) -> None:
+        """Give up the cells that are still to come."""
+        self._coming.clear()
+        if self._queue is not None:
+            self._fetching.cancel(self._queue)
+
+
+class Sync:
+    """See the module. Made lazily; `close` may be called at any time."""
+
+    def __init__(self, settings: Settings, load: Load, pipeline: Pipeline | None) -> None:
+        if pipeline is not None:
+            check_destination(pipeline)
+        self.settings = settings
+        self.load = load
+        self.outcomes = Outcomes(load)
+        self.fetching = Fetching(settings, load, self.outcomes.stage)
+        self.file_format = None if pipeline is None else exact_file_format(pipeline)
+        self.open_reports = 0
+        self._pipeline = pipeline
+        self._history = None if pipeline is None else History(pipeline)
+        self._lanes: dict[str, list[ActiveLane]] = {}
+
+    @property
+    def offered(self) -> list[OfferedType]:
+        """The report types that the account offers."""
+        return self.fetching.offered
+
+    @property
+    def forks(self) -> frozenset[Fork]:
+        """The forks in the pipeline's history that this sync knows of."""
+        return self._history.forks if self._history else frozenset()
+
+    @property
+    def follow_up(self) -> bool:
+        """True when payouts were loaded for which another report of this sync is to be run now."""
+        resolved = [active.lane.resolved for lanes in self._lanes.values() for active in lanes]
+        return any(payouts_table(report) in self.outcomes.columns for report in resolved if report.keys)
+
+    @contextmanager
+    def reporting(self) -> Iterator[None]:
+        """While a report's cells are loaded. The system tables wait for all reports; a plain run ends with the last."""
+        self.open_reports += 1
+        try:
+            yield
+        finally:
+            self.open_reports -= 1
+            if not self.load.collects and not self.open_reports:
+                self.close()
+
+    def lanes(
+        self, report: Report, resource: str, states: LaneStates, cursor: datetime | None, window: Span | None
+    ) -> list[ActiveLane]:
+        """The lanes of a report, planned at the first call.
+
+        Args:
+            report: the user's words.
+            resource: name of its dlt resource.
+            states: what is kept of its lanes.
+            cursor: dlt's, the end of what is loaded; None if nothing is.
+            window: for a backfill, what to load; None follows the cursor.
+
+        Raises:
+            ConfigurationError: the report cannot be run as asked. No run has been created then.
+        """
+        if report.table not in self._lanes:
+            loaded = LoadedBefore(
+                lanes=states,
+                column_types={} if self._pipeline is None else stored_types(dlt.current.source_schema(), report.table),
+                cursor=cursor,
+                replaced_since=lambda lane, handled: self._replaced_since(handled, resource, lane),
+                payouts=lambda resolved, label, asked: keys_to_run(
+                    resolved, self._pipeline, label, asked, {other.table for other in self.settings.reports}
+                ),
+            )
+            planned = plan_lanes(report, self.settings, self.offered, load_catalog(), loaded, window)
+            for lane in planned:
+                self.outcomes.planned(lane)
+            self._lanes[report.table] = [ActiveLane(lane, self.fetching) for lane in planned]
+        return self._lanes[report.table]
+
+    def abandon(self, table: str) -> None:
+        """Drop what is under way for a table: its generator was closed before its end."""
+        for active in self._lanes.pop(table, []):
+            active.abandon()
+
+    def close(self) -> None:
+        """Stop the workers and remove the files. The runs stay at Stripe, where the next sync finds them."""
+        self._lanes.clear()
+        self.fetching.close()
+
+    def _replaced_since(self, handled: Collection[Fork], resource: str, lane: str) -> datetime | None:
+        if self._history is None:
+            return None
+        return self._history.replaced_since(handled, dlt.current.source_schema().name, resource, lane)
