@@ -20,6 +20,8 @@ from .plan.report import Report
 from .source import stripe_reports
 from .sync.progress import Event
 
+__version__ = "0.1.0"
+
 __all__ = [
     "AuthenticationError",
     "CellError",
@@ -37,6 +39,7 @@ __all__ = [
     "StripeReportsError",
     "StripeUnreachable",
     "SyncFailed",
+    "__version__",
     "load_reports",
     "stripe_reports",
 ]

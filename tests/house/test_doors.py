@@ -1,0 +1,42 @@
+"""The public doors: what they offer, and what it costs to open them."""
+
+from __future__ import annotations
+
+import __future__ as future
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+from packaging.version import Version
+
+import stripe_reports_source
+import stripe_reports_source.emulator
+import stripe_reports_source.webhook
+
+DOORS = [stripe_reports_source, stripe_reports_source.webhook, stripe_reports_source.emulator]
+PACKAGE = stripe_reports_source.__name__
+HEAVY = ("duckdb", "numpy", "pandas", "psycopg2", "pyarrow", "requests", "starlette", "stripe", "urllib3", "uvicorn")
+
+
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
+def test_all_is_what_is_there(door: ModuleType) -> None:
+    def is_offered(name: str, value: object) -> bool:
+        own_room = isinstance(value, ModuleType) and value.__name__.startswith(PACKAGE)
+        return not name.startswith("_") and not own_room and not isinstance(value, future._Feature)
+
+    there = {name for name, value in vars(door).items() if is_offered(name, value)}
+    assert {name for name in door.__all__ if name != "__version__"} == there
+    assert list(door.__all__) == sorted(set(door.__all__))
+
+
+def test_the_version_is_one() -> None:
+    assert "__version__" in stripe_reports_source.__all__
+    assert str(Version(stripe_reports_source.__version__)) == stripe_reports_source.__version__
+
+
+def test_the_front_door_is_light() -> None:
+    """dlt cannot be avoided; what dlt does not load by itself waits until it is used."""
+    script = f"import sys, {PACKAGE}\nprint(*sorted(set({HEAVY!r}) & sys.modules.keys()))"
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert told.stdout.split() == []
