@@ -1,7 +1,7 @@
 """Stripe's webhooks in functions: one takes events and puts them on a queue of yours, one loads what they tell of.
 
 Run it by `STRIPE_REPORTS_EMULATOR=1 python pipelines/stripe_webhook_function.py`: an emulator sends a signed event,
-and a list plays the queue. In production, key and signing secret come from dlt config, in the environment as
+and a list plays the queue. In production, API key and endpoint secret come from dlt config, in the environment as
 `SOURCES__STRIPE_REPORTS__API_KEY` and `SOURCES__STRIPE_REPORTS__WEBHOOK_SECRETS`.
 Needs stripe-reports-source and Stripe's own library (`pip install 'stripe-reports-source[webhook]'`).
 """
@@ -60,7 +60,7 @@ def rehearse() -> None:
         os.environ["SOURCES__STRIPE_REPORTS__API_KEY"] = emulator.settings.live_keys[0]
         os.environ["SOURCES__STRIPE_REPORTS__API_BASE_URL"] = emulator.api_url
         os.environ["SOURCES__STRIPE_REPORTS__FILES_BASE_URL"] = emulator.files_url
-        os.environ["SOURCES__STRIPE_REPORTS__WEBHOOK_SECRETS"] = secret = "whsec_rehearsal"  # noqa: S105  # of nobody
+        os.environ["SOURCES__STRIPE_REPORTS__WEBHOOK_SECRETS"] = secret = "whsec_rehearsal"  # noqa: S105  # not in use anywhere
         about = emulator.service.get_type("balance.summary.1", live=True)
         body = event_body("evt_rehearsal", "reporting.report_type.updated", about, account=None)
         queue: list[str] = []

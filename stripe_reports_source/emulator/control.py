@@ -95,7 +95,7 @@ def control_app(service: StripeService, faults: FaultBoard, api: EmulatorApi, ev
         return JSONResponse({"registered": False})
 
     async def deliveries(request: Request) -> Response:
-        return JSONResponse({"idle": events.idle, "deliveries": [asdict(one) for one in events.deliveries]})
+        return JSONResponse({"idle": events.idle, "deliveries": [asdict(delivery) for delivery in events.deliveries]})
 
     async def burst(request: Request) -> Response:
         body = await _json(request)
@@ -115,7 +115,7 @@ def control_app(service: StripeService, faults: FaultBoard, api: EmulatorApi, ev
         return JSONResponse({"forgotten": True})
 
     async def requests(request: Request) -> Response:
-        shown = [{**asdict(one), "headers": {}} for one in api.requests]  # headers hold the key
+        shown = [{**asdict(logged), "headers": {}} for logged in api.requests]  # headers hold the key
         return JSONResponse(shown)
 
     return Starlette(

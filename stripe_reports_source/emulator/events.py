@@ -68,7 +68,7 @@ class Endpoint:
         Raises:
             ValueError: an unknown field, or one that is missing.
         """
-        unknown = set(data) - {one.name for one in fields(Endpoint)}
+        unknown = set(data) - {field.name for field in fields(Endpoint)}
         if unknown:
             raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
         if not str(data["url"]).startswith(("http://", "https://")):

@@ -10,13 +10,10 @@ import random
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from ..plan.catalog import Column, ReportType
 from .itemized import Value
-
-if TYPE_CHECKING:
-    from .reports import Query
+from .query import Query
 
 UNDOCUMENTED = ("id", "created", "amount", "currency")
 """The columns of a report whose own are not documented, all text to whoever reads them."""
@@ -34,8 +31,8 @@ def generic_rows(seed: int, query: Query, accounts: Sequence[str]) -> Iterator[t
     base = query.report_type.base
     chosen: Sequence[str | None] = [None]
     if base.startswith("connected_account_"):
-        one = query.extra.get("connected_account")
-        chosen = [str(one)] if one else accounts
+        connected = query.extra.get("connected_account")
+        chosen = [str(connected)] if connected else accounts
     for account in chosen:
         if not {"interval_start", "interval_end"} & set(query.report_type.required):
             keys = sorted((name, str(value)) for name, value in query.extra.items())

@@ -46,10 +46,10 @@ def tax_value(line: TaxLine, name: str) -> Value:
     return getter(line) if getter is not None else None
 
 
-def _metadata(one: Transaction, prefix: str, key: str) -> str | None:
-    if prefix == "payment_metadata" and one.payment is not None:
-        return one.payment.metadata.get(key)
-    return one.refund_metadata.get(key) if prefix == "refund_metadata" else None
+def _metadata(transaction: Transaction, prefix: str, key: str) -> str | None:
+    if prefix == "payment_metadata" and transaction.payment is not None:
+        return transaction.payment.metadata.get(key)
+    return transaction.refund_metadata.get(key) if prefix == "refund_metadata" else None
 
 
 def major(minor: int, currency: str) -> Decimal:
@@ -77,33 +77,35 @@ def _person_value(person: Person | None, name: str) -> Value:
 
 
 _TRANSACTION: Mapping[str, Callable[[Transaction], Value]] = {
-    "balance_transaction_id": lambda one: one.id,
-    "created_utc": lambda one: one.created,
-    "created": lambda one: one.created,
-    "available_on_utc": lambda one: one.available_on,
-    "available_on": lambda one: one.available_on,
-    "effective_at_utc": lambda one: one.created,
-    "effective_at": lambda one: one.created,
-    "currency": lambda one: one.currency,
-    "gross": lambda one: major(one.gross, one.currency),
-    "fee": lambda one: major(one.fee, one.currency),
-    "net": lambda one: major(one.net, one.currency),
-    "reporting_category": lambda one: one.category,
-    "source_id": lambda one: one.source_id,
-    "description": lambda one: one.description,
-    "customer_facing_amount": lambda one: major(one.gross, one.currency) if one.payment else None,
-    "customer_facing_currency": lambda one: one.currency if one.payment else None,
-    "charge_id": lambda one: one.payment.charge_id if one.payment else None,
-    "payment_intent_id": lambda one: one.payment.payment_intent_id if one.payment else None,
-    "charge_created_utc": lambda one: one.payment.created if one.payment else None,
-    "charge_created": lambda one: one.payment.created if one.payment else None,
-    "payment_method_type": lambda one: "card" if one.payment else None,
-    "is_link": lambda one: False if one.payment else None,
-    "card_brand": lambda one: one.payment.card_brand if one.payment else None,
-    "card_funding": lambda one: "credit" if one.payment else None,
-    "card_country": lambda one: one.payment.card_country if one.payment else None,
-    "statement_descriptor": lambda one: "SHOP" if one.payment else None,
-    "dispute_reason": lambda one: one.dispute_reason,
+    "balance_transaction_id": lambda transaction: transaction.id,
+    "created_utc": lambda transaction: transaction.created,
+    "created": lambda transaction: transaction.created,
+    "available_on_utc": lambda transaction: transaction.available_on,
+    "available_on": lambda transaction: transaction.available_on,
+    "effective_at_utc": lambda transaction: transaction.created,
+    "effective_at": lambda transaction: transaction.created,
+    "currency": lambda transaction: transaction.currency,
+    "gross": lambda transaction: major(transaction.gross, transaction.currency),
+    "fee": lambda transaction: major(transaction.fee, transaction.currency),
+    "net": lambda transaction: major(transaction.net, transaction.currency),
+    "reporting_category": lambda transaction: transaction.category,
+    "source_id": lambda transaction: transaction.source_id,
+    "description": lambda transaction: transaction.description,
+    "customer_facing_amount": lambda transaction: (
+        major(transaction.gross, transaction.currency) if transaction.payment else None
+    ),
+    "customer_facing_currency": lambda transaction: transaction.currency if transaction.payment else None,
+    "charge_id": lambda transaction: transaction.payment.charge_id if transaction.payment else None,
+    "payment_intent_id": lambda transaction: transaction.payment.payment_intent_id if transaction.payment else None,
+    "charge_created_utc": lambda transaction: transaction.payment.created if transaction.payment else None,
+    "charge_created": lambda transaction: transaction.payment.created if transaction.payment else None,
+    "payment_method_type": lambda transaction: "card" if transaction.payment else None,
+    "is_link": lambda transaction: False if transaction.payment else None,
+    "card_brand": lambda transaction: transaction.payment.card_brand if transaction.payment else None,
+    "card_funding": lambda transaction: "credit" if transaction.payment else None,
+    "card_country": lambda transaction: transaction.payment.card_country if transaction.payment else None,
+    "statement_descriptor": lambda transaction: "SHOP" if transaction.payment else None,
+    "dispute_reason": lambda transaction: transaction.dispute_reason,
 }
 
 _PAYOUT: Mapping[str, Callable[[Payout], Value]] = {

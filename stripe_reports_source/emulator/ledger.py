@@ -127,13 +127,13 @@ class Ledger:
                 if isinstance(item, TaxLine):
                     self.tax_lines.append(item)
                 else:
-                    insort(self.transactions, item, key=lambda one: one.sort_key)
+                    insort(self.transactions, item, key=lambda other: other.sort_key)
             self._next_day += timedelta(days=1)
             self._payouts = None
 
     def add(self, transaction: Transaction) -> None:
         """Add a transaction that comes late: it is created in the past but only reports from now on show it."""
-        insort(self.transactions, transaction, key=lambda one: one.sort_key)
+        insort(self.transactions, transaction, key=lambda other: other.sort_key)
         self._payouts = None
 
     def withdraw(self, transaction_id: str) -> None:
@@ -142,7 +142,7 @@ class Ledger:
         Raises:
             KeyError: there is no such transaction.
         """
-        kept = [one for one in self.transactions if one.id != transaction_id]
+        kept = [transaction for transaction in self.transactions if transaction.id != transaction_id]
         if len(kept) == len(self.transactions):
             raise KeyError(transaction_id)
         self.transactions = kept
@@ -152,13 +152,13 @@ class Ledger:
     def payouts(self) -> list[Payout]:
         """All payouts up to the last day made, in order; they follow from the transactions."""
         if self._payouts is None:
-            self._payouts = sorted(self._settle(), key=lambda one: (one.effective, one.id))
+            self._payouts = sorted(self._settle(), key=lambda payout: (payout.effective, payout.id))
         return self._payouts
 
     @property
     def settled_by(self) -> Mapping[str, Payout]:
         """The payout that settles a transaction, by the transaction's id."""
-        return {one.id: payout for payout in self.payouts for one in payout.settles}
+        return {transaction.id: payout for payout in self.payouts for transaction in payout.settles}
 
     def _settle(self) -> Iterator[Payout]:
         for currency in CURRENCIES:
@@ -170,7 +170,7 @@ class Ledger:
             day = self._first_day
             while day <= self._next_day:
                 funds += waiting.pop(_midnight(day), [])
-                amount = sum(one.net for one in funds)
+                amount = sum(transaction.net for transaction in funds)
                 if amount > 0:
                     payout = self._payout(currency, day, amount, tuple(funds))
                     funds = []

@@ -8,35 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
-from zoneinfo import ZoneInfo
 
 from ..plan.catalog import ReportType
 from .generic import generic_rows
 from .itemized import ItemizedRow, Value, itemized_value, major, tax_value
 from .ledger import Ledger, Payout, TaxLine, Transaction, reversal_of
-
-
-@dataclass(frozen=True)
-class Query:
-    """What a run asks for. `known_until` bounds which payouts a transaction can already name."""
-
-    report_type: ReportType
-    start: datetime | None
-    end: datetime
-    zone: ZoneInfo
-    columns: Sequence[str]
-    known_until: datetime
-    currency: str | None = None
-    category: str | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    """The parameters that only some reports take, such as `payout` and `connected_account`."""
-
-    def holds(self, instant: datetime) -> bool:
-        """True inside the half-open interval."""
-        return (self.start is None or self.start <= instant) and instant < self.end
+from .query import Query
 
 
 def rows(ledger: Ledger, query: Query, accounts: Sequence[str] = ()) -> Iterator[tuple[Value, ...]]:
@@ -61,38 +39,38 @@ def computable(report_type: ReportType) -> bool:
 
 def _balance_itemized(ledger: Ledger, query: Query) -> Iterator[tuple[Value, ...]]:
     settled = ledger.settled_by
-    for one in ledger.transactions:
-        if query.holds(one.created) and _chosen(one, query):
-            yield _itemized(ItemizedRow(one, _known(settled.get(one.id), query)), query)
+    for transaction in ledger.transactions:
+        if query.holds(transaction.created) and _chosen(transaction, query):
+            yield _itemized(ItemizedRow(transaction, _known(settled.get(transaction.id), query)), query)
 
 
 def _payout_reconciliation(ledger: Ledger, query: Query) -> Iterator[tuple[Value, ...]]:
-    for payout, one in _settled(ledger, query):
-        if _chosen(one, query):
-            yield _itemized(ItemizedRow(one, payout), query)
+    for payout, transaction in _settled(ledger, query):
+        if _chosen(transaction, query):
+            yield _itemized(ItemizedRow(transaction, payout), query)
 
 
 def _by_payout(ledger: Ledger, query: Query) -> Iterator[tuple[Value, ...]]:
     for payout in ledger.payouts:
         if payout.id == query.extra["payout"]:
-            for one in payout.settles:
-                yield _itemized(ItemizedRow(one, payout), query)
+            for transaction in payout.settles:
+                yield _itemized(ItemizedRow(transaction, payout), query)
 
 
 def _ending_balance(ledger: Ledger, query: Query) -> Iterator[tuple[Value, ...]]:
-    for one in _unsettled(ledger, query.end):
-        if _chosen(one, query):
-            yield _itemized(ItemizedRow(one, None), query)
+    for transaction in _unsettled(ledger, query.end):
+        if _chosen(transaction, query):
+            yield _itemized(ItemizedRow(transaction, None), query)
 
 
 def _payouts_itemized(ledger: Ledger, query: Query) -> Iterator[tuple[Value, ...]]:
-    for payout, one in _payout_transactions(ledger, query):
-        if _chosen(one, query):
-            yield _itemized(ItemizedRow(one, payout), query)
+    for payout, transaction in _payout_transactions(ledger, query):
+        if _chosen(transaction, query):
+            yield _itemized(ItemizedRow(transaction, payout), query)
 
 
 def _tax_itemized(ledger: Ledger, query: Query) -> Iterator[tuple[Value, ...]]:
-    for line in sorted(ledger.tax_lines, key=lambda one: (one.created, one.id)):
+    for line in sorted(ledger.tax_lines, key=lambda line: (line.created, line.id)):
         if query.holds(line.created):
             yield _tax(line, query)
 
@@ -101,10 +79,19 @@ def _balance_summary(ledger: Ledger, query: Query) -> Iterator[tuple[Value, ...]
     start = query.start or query.end
     last_day = (query.end - timedelta(seconds=1)).astimezone(query.zone).date()
     for currency in _currencies(ledger, query):
-        activity = [one for one in ledger.transactions if one.currency == currency and query.holds(one.created)]
-        payouts = [one for _, one in _payout_transactions(ledger, query) if one.currency == currency]
-        gross, fee = sum(one.gross for one in activity), sum(one.fee for one in activity)
-        paid = -sum(one.gross for one in payouts)
+        activity = [
+            transaction
+            for transaction in ledger.transactions
+            if transaction.currency == currency and query.holds(transaction.created)
+        ]
+        payouts = [
+            transaction for _, transaction in _payout_transactions(ledger, query) if transaction.currency == currency
+        ]
+        gross, fee = (
+            sum(transaction.gross for transaction in activity),
+            sum(transaction.fee for transaction in activity),
+        )
+        paid = -sum(transaction.gross for transaction in payouts)
         opening, closing = _balance(ledger, currency, start), _balance(ledger, currency, query.end)
         # Stripe writes no currency on payout lines of an interval without payouts
         payout_currency = currency if payouts else None
@@ -133,14 +120,17 @@ def _summary(select: Callable[[Ledger, Query], Iterable[Transaction]], sign: int
 
     def report(ledger: Ledger, query: Query) -> Iterator[tuple[Value, ...]]:
         groups: dict[str, dict[str, list[Transaction]]] = defaultdict(lambda: defaultdict(list))
-        for one in select(ledger, query):
-            if query.currency in (None, one.currency):
-                groups[one.currency][one.category].append(one)
-                groups[one.currency]["total"].append(one)
+        for transaction in select(ledger, query):
+            if query.currency in (None, transaction.currency):
+                groups[transaction.currency][transaction.category].append(transaction)
+                groups[transaction.currency]["total"].append(transaction)
         for currency, categories in sorted(groups.items()):
             for category in sorted(categories, key=lambda name: (name == "total", name)):
                 found = categories[category]
-                gross, fee = sum(one.gross for one in found) * sign, -sum(one.fee for one in found)
+                gross, fee = (
+                    sum(transaction.gross for transaction in found) * sign,
+                    -sum(transaction.fee for transaction in found),
+                )
                 values: dict[str, Value] = {
                     "reporting_category": category,
                     "currency": currency,
@@ -155,21 +145,24 @@ def _summary(select: Callable[[Ledger, Query], Iterable[Transaction]], sign: int
 
 
 def _activity(ledger: Ledger, query: Query) -> Iterable[Transaction]:
-    return [one for one in ledger.transactions if query.holds(one.created)]
+    return [transaction for transaction in ledger.transactions if query.holds(transaction.created)]
 
 
 def _settled(ledger: Ledger, query: Query) -> Iterator[tuple[Payout, Transaction]]:
     for payout in ledger.payouts:
         if query.holds(payout.effective):
-            for one in payout.settles:
-                yield payout, one
+            for transaction in payout.settles:
+                yield payout, transaction
 
 
 def _unsettled(ledger: Ledger, end: datetime) -> list[Transaction]:
     """Everything created before an instant that no payout effective before it has paid."""
-    settled = {one.id for payout in ledger.payouts if payout.effective < end for one in payout.settles}
+    settled = {transaction.id for payout in ledger.payouts if payout.effective < end for transaction in payout.settles}
     everything = [*ledger.transactions, *_reversals(ledger)]
-    return sorted((one for one in everything if one.created < end and one.id not in settled), key=lambda x: x.sort_key)
+    return sorted(
+        (transaction for transaction in everything if transaction.created < end and transaction.id not in settled),
+        key=lambda transaction: transaction.sort_key,
+    )
 
 
 def _reversals(ledger: Ledger) -> list[Transaction]:
@@ -184,7 +177,7 @@ def _payout_transactions(ledger: Ledger, query: Query) -> list[tuple[Payout, Tra
             found.append((payout, _as_transaction(payout, 1)))
         if payout.reversed_at is not None and query.holds(payout.reversed_at):
             found.append((payout, _as_transaction(payout, -1)))
-    return sorted(found, key=lambda one: one[1].sort_key)
+    return sorted(found, key=lambda paid: paid[1].sort_key)
 
 
 def _as_transaction(payout: Payout, sign: int) -> Transaction:
@@ -205,18 +198,22 @@ def _as_transaction(payout: Payout, sign: int) -> Transaction:
 
 def _balance(ledger: Ledger, currency: str, at: datetime) -> int:
     everything = [*ledger.transactions, *_reversals(ledger)]
-    earned = sum(one.net for one in everything if one.currency == currency and one.created < at)
-    return earned - sum(one.amount for one in ledger.payouts if one.currency == currency and one.effective < at)
+    earned = sum(
+        transaction.net for transaction in everything if transaction.currency == currency and transaction.created < at
+    )
+    return earned - sum(
+        payout.amount for payout in ledger.payouts if payout.currency == currency and payout.effective < at
+    )
 
 
 def _currencies(ledger: Ledger, query: Query) -> list[str]:
     if query.currency is not None:
         return [query.currency]
-    return sorted({one.currency for one in ledger.transactions if one.created < query.end})
+    return sorted({transaction.currency for transaction in ledger.transactions if transaction.created < query.end})
 
 
-def _chosen(one: Transaction, query: Query) -> bool:
-    return query.currency in (None, one.currency) and query.category in (None, one.category)
+def _chosen(transaction: Transaction, query: Query) -> bool:
+    return query.currency in (None, transaction.currency) and query.category in (None, transaction.category)
 
 
 def _known(payout: Payout | None, query: Query) -> Payout | None:
@@ -248,10 +245,14 @@ _REPORTS: Mapping[str, Report] = {
     "balance_change_from_activity.itemized": _balance_itemized,
     "balance_change_from_activity.summary": _summary(_activity, 1),
     "payouts.itemized": _payouts_itemized,
-    "payouts.summary": _summary(lambda ledger, query: [one for _, one in _payout_transactions(ledger, query)], -1),
+    "payouts.summary": _summary(
+        lambda ledger, query: [transaction for _, transaction in _payout_transactions(ledger, query)], -1
+    ),
     "payout_reconciliation.itemized": _payout_reconciliation,
     "payout_reconciliation.by_id.itemized": _by_payout,
-    "payout_reconciliation.summary": _summary(lambda ledger, query: [one for _, one in _settled(ledger, query)], 1),
+    "payout_reconciliation.summary": _summary(
+        lambda ledger, query: [transaction for _, transaction in _settled(ledger, query)], 1
+    ),
     "ending_balance_reconciliation.itemized": _ending_balance,
     "ending_balance_reconciliation.summary": _summary(lambda ledger, query: _unsettled(ledger, query.end), 1),
     "tax.transactions.itemized": _tax_itemized,

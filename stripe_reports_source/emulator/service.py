@@ -20,7 +20,8 @@ from ..plan.intervals import Span
 from .csv_format import write_csv
 from .faults import Fault
 from .ledger import Ledger, Transaction
-from .reports import Query, computable, rows
+from .query import Query
+from .reports import computable, rows
 from .runs import Run
 from .settings import EmulatorSettings
 from .validation import ApiError, Parameters, checked_query, default_columns
@@ -43,13 +44,15 @@ class StripeService:
         self._clock = settings.first_clock
         self._ticking_since = time.monotonic()
         self._folder = tempfile.TemporaryDirectory(prefix="stripe-emulator-", ignore_cleanup_errors=True)
-        keyless = [one for one in load_catalog() if one.shape != "keyed"]
-        offered = list(load_catalog()) if settings.all_types else [one for one in keyless if computable(one)]
+        not_per_payout = [known for known in load_catalog() if known.shape != "keyed"]
+        offered = (
+            list(load_catalog()) if settings.all_types else [known for known in not_per_payout if computable(known)]
+        )
         if settings.offered is not None:
-            offered = [one for one in offered if one.id in settings.offered]
-        self._types = {one.id: one for one in offered}
-        self._availability = {one.id: (settings.first_available, settings.available_end) for one in offered}
-        self._updated = {one.id: settings.available_end + timedelta(hours=7, minutes=39) for one in offered}
+            offered = [known for known in offered if known.id in settings.offered]
+        self._types = {known.id: known for known in offered}
+        self._availability = {known.id: (settings.first_available, settings.available_end) for known in offered}
+        self._updated = {known.id: settings.available_end + timedelta(hours=7, minutes=39) for known in offered}
         self.ledger.grow_to(settings.available_end)
 
     def close(self) -> None:
@@ -148,7 +151,7 @@ class StripeService:
         """All report types."""
         with self._lock:
             hidden = () if live else self.settings.live_only
-            return [self._type_object(one, live) for one in self._types.values() if one.id not in hidden]
+            return [self._type_object(known, live) for known in self._types.values() if known.id not in hidden]
 
     def get_type(self, name: str, live: bool) -> dict[str, Any]:
         """One report type."""
@@ -250,7 +253,7 @@ class StripeService:
         payout, end = parameters.get("payout"), self._availability[known.id][1]
         if payout is None or known.base.startswith("connected_account_"):
             return
-        if not any(one.id == payout and one.effective < end for one in self.ledger.payouts):
+        if not any(paid.id == payout and paid.effective < end for paid in self.ledger.payouts):
             raise ApiError(  # unverified text; that such payouts have no report is known
                 400, f"The payout {payout} cannot be reconciled (yet).", param="parameters[payout]"
             )

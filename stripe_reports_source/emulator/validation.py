@@ -16,7 +16,7 @@ from ..plan.columns import split_metadata
 from ..plan.intervals import ONE_SECOND, Span
 from .generic import columns_of
 from .ledger import CURRENCIES
-from .reports import Query
+from .query import Query
 
 Parameters = dict[str, Any]
 _KEYS = ("payout", "connected_account", "connected_accounts", "customer", "invoice", "invoice_line_item")

@@ -1,4 +1,4 @@
-"""Which of a source's reports an event concerns. Pure but for asking the source what it was built with.
+"""Which of a source's reports an event affects. Pure, except that the source is asked what it was built with.
 
 In: an event and a source. Out: names of the source's resources, which are the tables to sync.
 """
@@ -23,17 +23,21 @@ _PAYOUTS_OF = {
 }
 
 
-def concerned_tables(event: ReportEvent, source: DltSource) -> frozenset[str]:
+def affected_tables(event: ReportEvent, source: DltSource) -> frozenset[str]:
     """The tables that a sync has to look after because of an event; empty if it is about nothing in the source."""
     return tables_of(event, settings_of(source), source.selected_resources)
 
 
+concerned_tables = affected_tables
+"""The name that `affected_tables` had first."""
+
+
 def tables_of(event: ReportEvent, settings: Settings, selected: Collection[str]) -> frozenset[str]:
-    """See `concerned_tables`. `selected`: the tables that the source was not narrowed away from."""
+    """See `affected_tables`. `selected`: the tables that the source was not narrowed away from."""
     if event.account not in (None, settings.stripe_account, *settings.connected_accounts):
         return frozenset()
     return frozenset(
-        report.table for report in settings.reports if report.table in selected and _concerns(event.report_type, report)
+        report.table for report in settings.reports if report.table in selected and _affects(event.report_type, report)
     )
 
 
@@ -47,10 +51,10 @@ def narrowed(source: DltSource, tables: Collection[str]) -> DltSource:
     return source.with_resources(*(name for name in source.selected_resources if name in (*tables, *SYSTEM_RESOURCES)))
 
 
-def _concerns(report_type: str, report: Report) -> bool:
+def _affects(report_type: str, report: Report) -> bool:
     base, _ = split_id(report_type)
     if report.base == base:
         # which version a base id takes is decided by each sync anew
         return report.report in (base, report_type)
     # new payouts bring new runs of the reports that are run for each of them
-    return any(report.base.startswith(keyed) and base == payouts for keyed, payouts in _PAYOUTS_OF.items())
+    return any(report.base.startswith(per_payout) and base == payouts for per_payout, payouts in _PAYOUTS_OF.items())

@@ -1,91 +1,120 @@
 """The ASGI app of a receiver: bounds what a request may cost, and answers whatever the load is doing.
 
-In: HTTP requests. Out: answers with the statuses of `receiver.STATUS`. No event is read before it is verified, and no
-body is kept in memory beyond the limit.
+In: HTTP requests, and what to call with them. Out: answers with the statuses of `outcome.STATUS`. No event is read
+before it is verified, and no body is kept in memory beyond the limit.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from . import metrics
-from .receiver import STATUS, Outcome, WebhookReceiver
+from .limits import Limits
+from .outcome import STATUS, Outcome
 
-VERIFIERS = 2
-"""Threads that verify and keep events: apart from the load, and from other work of an app that mounts this one."""
+
+@dataclass(frozen=True)
+class Calls:
+    """What the app calls; all but `refused` and `lifespan` may wait for the disk, and are called in a thread.
+
+    Args:
+        receive: verifies a body with its `Stripe-Signature` and keeps its event.
+        refused: told of a delivery that was refused before it was received.
+        ready: what must be true for events to become rows, and whether it is.
+        metrics_text: all metrics, in Prometheus' text format.
+        lifespan: what is started and stopped with the app.
+    """
+
+    receive: Callable[[bytes, str | None], Outcome]
+    refused: Callable[[Outcome], None]
+    ready: Callable[[], Mapping[str, bool]]
+    metrics_text: Callable[[], str]
+    lifespan: Callable[[object], AbstractAsyncContextManager[None]]
+
+
+def webhook_app(calls: Calls, limits: Limits, threads: int = 2) -> Starlette:
+    """The app.
+
+    Args:
+        calls: what it calls.
+        limits: what one request may cost.
+        threads: how many of them verify and keep events: apart from the load, and from other work of an app that
+            mounts this one.
+    """
+    answers = _Answers(calls, limits, ThreadPoolExecutor(threads, thread_name_prefix="stripe-reports-verify"))
+    return Starlette(
+        routes=[
+            Route("/", answers.deliver, methods=["POST"]),
+            Route("/webhook", answers.deliver, methods=["POST"]),
+            Route("/healthz", answers.alive),
+            Route("/readyz", answers.ready),
+            Route("/metrics", answers.measured),
+        ],
+        lifespan=calls.lifespan,
+    )
 
 
 class _TooLarge(Exception):
     """A body is longer than the limit."""
 
 
-def webhook_app(receiver: WebhookReceiver) -> Starlette:
-    """The app of a receiver, see `WebhookReceiver`."""
-    limits = receiver.limits
-    verifiers = ThreadPoolExecutor(VERIFIERS, thread_name_prefix="stripe-reports-verify")
-    at_work = 0
+@dataclass
+class _Answers:
+    """The handlers of the app's paths."""
 
-    async def deliver(request: Request) -> Response:
-        nonlocal at_work
-        if at_work >= limits.at_once:
-            return _refuse(receiver, "busy")
-        at_work += 1
+    calls: Calls
+    limits: Limits
+    threads: ThreadPoolExecutor
+    at_work: int = field(default=0)
+
+    async def deliver(self, request: Request) -> Response:
+        if self.at_work >= self.limits.at_once:
+            return self._refuse("busy")
+        self.at_work += 1
         try:
-            return await take(request)
+            return await self._take(request)
         finally:
-            at_work -= 1
+            self.at_work -= 1
 
-    async def take(request: Request) -> Response:
-        try:
-            body = await asyncio.wait_for(_body(request, limits.body_bytes), limits.body_seconds)
-        except _TooLarge:
-            return _refuse(receiver, "too_large")
-        except asyncio.TimeoutError:
-            return _refuse(receiver, "too_slow")
-        except ClientDisconnect:
-            return Response(status_code=400)  # nobody reads it
-        signature = request.headers.get("stripe-signature")
-        kept = asyncio.get_running_loop().run_in_executor(verifiers, receiver.receive, body, signature)
-        try:
-            return _answer(await asyncio.wait_for(asyncio.shield(kept), limits.keep_seconds))
-        except asyncio.TimeoutError:
-            # if the inbox is written after all, the event comes again and is a duplicate then
-            return _refuse(receiver, "not_kept")
-
-    async def alive(request: Request) -> Response:
+    async def alive(self, request: Request) -> Response:
         return PlainTextResponse("ok")
 
-    async def ready(request: Request) -> Response:
-        found = await asyncio.get_running_loop().run_in_executor(verifiers, receiver.ready)
-        return JSONResponse(found, 200 if all(found.values()) else 503)
+    async def ready(self, request: Request) -> Response:
+        found = await asyncio.get_running_loop().run_in_executor(self.threads, self.calls.ready)
+        return JSONResponse(dict(found), 200 if all(found.values()) else 503)
 
-    async def measured(request: Request) -> Response:
-        text = await asyncio.get_running_loop().run_in_executor(verifiers, receiver.metrics_text)
+    async def measured(self, request: Request) -> Response:
+        text = await asyncio.get_running_loop().run_in_executor(self.threads, self.calls.metrics_text)
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with receiver.lifespan(app):
-            yield
+    async def _take(self, request: Request) -> Response:
+        try:
+            body = await asyncio.wait_for(_body(request, self.limits.body_bytes), self.limits.body_seconds)
+        except _TooLarge:
+            return self._refuse("too_large")
+        except asyncio.TimeoutError:
+            return self._refuse("too_slow")
+        except ClientDisconnect:
+            return Response(status_code=400)  # the sender has left and does not read it
+        signature = request.headers.get("stripe-signature")
+        kept = asyncio.get_running_loop().run_in_executor(self.threads, self.calls.receive, body, signature)
+        try:
+            return _answer(await asyncio.wait_for(asyncio.shield(kept), self.limits.keep_seconds))
+        except asyncio.TimeoutError:
+            # if the inbox is written after all, the event comes again and is a duplicate then
+            return self._refuse("not_kept")
 
-    return Starlette(
-        routes=[
-            Route("/", deliver, methods=["POST"]),
-            Route("/webhook", deliver, methods=["POST"]),
-            Route("/healthz", alive),
-            Route("/readyz", ready),
-            Route("/metrics", measured),
-        ],
-        lifespan=lifespan,
-    )
+    def _refuse(self, outcome: Outcome) -> Response:
+        self.calls.refused(outcome)
+        return _answer(outcome)
 
 
 async def _body(request: Request, most: int) -> bytes:
@@ -98,11 +127,6 @@ async def _body(request: Request, most: int) -> bytes:
             raise _TooLarge
         body += chunk
     return bytes(body)
-
-
-def _refuse(receiver: WebhookReceiver, outcome: Outcome) -> Response:
-    receiver.metrics.add(metrics.DELIVERIES, 1, outcome)
-    return _answer(outcome)
 
 
 def _answer(outcome: Outcome) -> Response:

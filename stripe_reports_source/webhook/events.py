@@ -24,7 +24,7 @@ TOLERANCE = 300
 
 @dataclass(frozen=True)
 class ReportEvent:
-    """An event of Stripe's about reports. It is a hint: what it is about is read again from the API.
+    """An event of Stripe's about reports. What it is about is read again from the API.
 
     Args:
         id: `evt_...`; Stripe may send an event more than once.
@@ -62,11 +62,11 @@ def verify_event(
     Args:
         payload: the body as it came; any change, even of white space, breaks the signature.
         signature_header: the value of `Stripe-Signature`.
-        secrets: the endpoint's signing secrets, `whsec_...`: two while one is being replaced by the other.
+        secrets: the endpoint's secrets, `whsec_...`: two while the first is being replaced by the second.
         tolerance: seconds that the signature may be old.
 
     Returns:
-        The event, or None where it is Stripe's but not one of the three that tell of reports: answer 200 all the same.
+        The event, or None if it is Stripe's but not of the three kinds that tell of reports: answer 200 all the same.
 
     Raises:
         WebhookRefused: it is not Stripe's, too old, or not an event: answer 400.
@@ -85,19 +85,19 @@ def verify_event(
 
 
 def checked_secrets(secrets: Sequence[str]) -> tuple[str, ...]:
-    """Signing secrets that can be used.
+    """Endpoint secrets that can be used.
 
     Raises:
-        ConfigurationError: there is none, or one that cannot be a signing secret. The message does not show it.
+        ConfigurationError: there is no secret, or one that cannot be right. The message does not show it.
     """
     found = (secrets,) if isinstance(secrets, str) else tuple(secrets)
     if not found:
-        raise ConfigurationError("webhook_secrets is empty; set the endpoint's signing secret, whsec_....")
+        raise ConfigurationError("webhook_secrets is empty; set the endpoint's secret, whsec_....")
     for secret in found:
         if not isinstance(secret, str) or not secret or any(character.isspace() for character in secret):
             raise ConfigurationError("webhook_secrets holds an empty secret or one with spaces; it must be whsec_....")
         if secret.startswith(("sk_", "rk_", "pk_")):
-            raise ConfigurationError("webhook_secrets holds an API key; it must be a signing secret, whsec_....")
+            raise ConfigurationError("webhook_secrets holds an API key; it must be an endpoint secret, whsec_....")
     return found
 
 
@@ -106,7 +106,7 @@ def _check_signature(text: str, header: str | None, secrets: Sequence[str], tole
 
     for secret in secrets:
         try:
-            # without a tolerance first, so that who holds no secret learns nothing but "bad signature"
+            # without a tolerance first, so that a sender without the secret learns nothing but "bad signature"
             stripe.WebhookSignature.verify_header(text, header or "", secret)
         except (stripe.SignatureVerificationError, TypeError):  # TypeError: a signature that is not ASCII
             continue

@@ -1,6 +1,6 @@
 """Events on disk: what was acknowledged to Stripe is never lost, and counts once however often it comes.
 
-In: verified events, and what became of them. Out: the hints that wait. SQLite with a commit per event that is on disk
+In: verified events, and what became of them. Out: the events that wait. SQLite with a commit per event that is on disk
 (`synchronous=FULL`) before it returns. Thread-safe; of an event only the fields of `ReportEvent` are kept.
 """
 
@@ -23,7 +23,8 @@ KEPT_SECONDS = 30 * 86_400.0
 """How long handled events are remembered. Stripe sends an event again for three days at most."""
 BUSY_SECONDS = 5.0
 
-_COLUMNS = ", ".join(one.name for one in fields(ReportEvent))
+_NAMES = tuple(field.name for field in fields(ReportEvent))
+_COLUMNS = ", ".join(_NAMES)
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
     id TEXT PRIMARY KEY, kind TEXT NOT NULL, report_type TEXT NOT NULL, run_id TEXT, account TEXT,
@@ -38,7 +39,7 @@ CREATE TABLE IF NOT EXISTS left_runs (run_id TEXT PRIMARY KEY, noted REAL NOT NU
 
 @dataclass(frozen=True)
 class Kept:
-    """What became of an event that came in: `new` is False for one that was there already."""
+    """What became of an event that came in: `new` is False if it was there already."""
 
     new: bool
     standing: Standing
@@ -67,7 +68,7 @@ class Inbox:
         """Put an event on disk, unless it is there.
 
         An event about a run waits only if a sync has left that run pending; others are told to the workers that wait
-        for runs, or are nobody's, and are settled at once.
+        for runs, or belong to no sync, and are settled at once.
 
         Raises:
             sqlite3.Error: it is not on disk; do not acknowledge it.
@@ -78,7 +79,7 @@ class Inbox:
                 left = self._connection.execute("SELECT 1 FROM left_runs WHERE run_id = ?", [event.run_id]).fetchone()
                 standing = "waiting" if left else "ignored"
             now = self._clock()
-            marks = ", ".join("?" * (len(fields(ReportEvent)) + 3))
+            marks = ", ".join("?" * (len(_NAMES) + 3))
             added = self._connection.execute(
                 f"INSERT INTO events ({_COLUMNS}, received, standing, settled) VALUES ({marks}) "  # noqa: S608
                 "ON CONFLICT (id) DO NOTHING",
@@ -87,20 +88,21 @@ class Inbox:
         return Kept(added == 1, standing)
 
     def waiting(self) -> list[ReportEvent]:
-        """The hints that no sync has settled, oldest first."""
+        """The events that no sync has settled, oldest first."""
         with self._lock:
             rows = self._connection.execute(
                 f"SELECT {_COLUMNS} FROM events WHERE standing = 'waiting' ORDER BY received"  # noqa: S608
             ).fetchall()
-        found = (dict(zip((one.name for one in fields(ReportEvent)), row, strict=True)) for row in rows)
+        found = (dict(zip(_NAMES, row, strict=True)) for row in rows)
         return [ReportEvent(**{**values, "livemode": bool(values["livemode"])}) for values in found]
 
     def settle(self, ids: Iterable[str], standing: Standing) -> None:
-        """Note what became of hints."""
+        """Note what became of events."""
         with self._lock, _transaction(self._connection):
             now = self._clock()
             self._connection.executemany(
-                "UPDATE events SET standing = ?, settled = ? WHERE id = ?", [(standing, now, one) for one in ids]
+                "UPDATE events SET standing = ?, settled = ? WHERE id = ?",
+                [(standing, now, identity) for identity in ids],
             )
 
     def leave_runs(self, left: Collection[str], ended: Collection[str]) -> None:
@@ -109,12 +111,12 @@ class Inbox:
             return
         with self._lock, _transaction(self._connection):
             now = self._clock()
-            self._connection.executemany("INSERT OR REPLACE INTO left_runs VALUES (?, ?)", [(one, now) for one in left])
-            self._connection.executemany("DELETE FROM left_runs WHERE run_id = ?", [(one,) for one in ended])
+            self._connection.executemany("INSERT OR REPLACE INTO left_runs VALUES (?, ?)", [(run, now) for run in left])
+            self._connection.executemany("DELETE FROM left_runs WHERE run_id = ?", [(run,) for run in ended])
             # what Stripe said of a run in the moment between its timeout and this note counts too
             self._connection.executemany(
                 "UPDATE events SET standing = 'waiting', settled = NULL WHERE run_id = ? AND standing = 'ignored'",
-                [(one,) for one in left],
+                [(run,) for run in left],
             )
 
     def prune(self) -> None:
@@ -146,7 +148,7 @@ def default_inbox(pipeline: Pipeline) -> Path:
 
 
 class _transaction:
-    """A write transaction; rolled back when the block fails, and tried again by nobody."""
+    """A write transaction; rolled back when the block fails, and not tried again."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

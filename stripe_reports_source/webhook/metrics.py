@@ -23,7 +23,7 @@ class Metric:
     label: str | None = None
 
 
-DELIVERIES = Metric("deliveries_total", "counter", "Requests from Stripe, or from who claims to be.", "outcome")
+DELIVERIES = Metric("deliveries_total", "counter", "Requests from Stripe, or from senders that claim to be.", "outcome")
 SYNCS = Metric("syncs_total", "counter", "Syncs by how they ended.", "outcome")
 SYNC_SECONDS = Metric("sync_seconds_total", "counter", "Seconds spent in syncs.")
 INTERVALS = Metric("intervals_total", "counter", "Report intervals loaded.", "table")
@@ -33,7 +33,7 @@ LOADED_TO = Metric("loaded_to_timestamp_seconds", "gauge", "End of the newest in
 LAG = Metric("lag_seconds", "gauge", "From Stripe's last event about new data until it was loaded.", "table")
 LAG_SUM = Metric("lag_seconds_total", "counter", "Sum of the lags of all events about new data.", "table")
 LAG_COUNT = Metric("lag_events_total", "counter", "Events about new data that are loaded.", "table")
-HINTS = Metric("hints", "gauge", "Events in the inbox.", "standing")
+EVENTS = Metric("hints", "gauge", "Events in the inbox.", "standing")
 WORKING = Metric("working", "gauge", "1 while a sync is under way.")
 _ALL = (
     DELIVERIES,
@@ -46,7 +46,7 @@ _ALL = (
     LAG,
     LAG_SUM,
     LAG_COUNT,
-    HINTS,
+    EVENTS,
     WORKING,
 )
 
@@ -73,15 +73,15 @@ class Metrics:
         with self._lock:
             return self._values.get((metric, label), 0)
 
-    def text(self, hints: Mapping[str, int]) -> str:
+    def text(self, events: Mapping[str, int]) -> str:
         """Everything, with the inbox's counts, in Prometheus' text format."""
         with self._lock:
-            values = {**self._values, **{(HINTS, standing): count for standing, count in hints.items()}}
+            values = {**self._values, **{(EVENTS, standing): count for standing, count in events.items()}}
         lines = []
         for metric in _ALL:
             lines += [f"# HELP {PREFIX}{metric.name} {metric.text}", f"# TYPE {PREFIX}{metric.name} {metric.kind}"]
-            for (one, label), value in sorted(values.items(), key=lambda item: item[0][1]):
-                if one is metric:
+            for (counted, label), value in sorted(values.items(), key=lambda item: item[0][1]):
+                if counted is metric:
                     labels = f'{{{metric.label}="{label}"}}' if metric.label else ""
                     lines.append(f"{PREFIX}{metric.name}{labels} {value:.15g}")
         return "\n".join(lines) + "\n"

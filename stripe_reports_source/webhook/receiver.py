@@ -1,7 +1,7 @@
 """A receiver: verifies deliveries, puts them on disk, and keeps the worker that turns them into syncs.
 
-In: raw bodies with their signatures. Out: HTTP statuses, given only once the event is on disk. The ASGI app is made on
-demand, for whoever brings another server needs `receive`, `start` and `stop` alone.
+In: raw bodies with their signatures. Out: an outcome for each, given only once the event is on disk. The ASGI app is
+made on demand: with another server, `receive`, `start` and `stop` are all that is needed.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import logging
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from dlt import Pipeline
 from dlt.extract import DltSource
@@ -26,7 +25,9 @@ from . import metrics
 from .affected import narrowed, report_tables
 from .events import TOLERANCE, checked_secrets, verify_event
 from .inbox import Inbox, default_inbox
+from .limits import Limits, RetryDelays
 from .metrics import Metrics
+from .outcome import Outcome
 from .worker import SyncWorker
 
 if TYPE_CHECKING:
@@ -34,48 +35,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Outcome = Literal[
-    "accepted",  # on disk, and the worker knows
-    "duplicate",  # on disk already
-    "irrelevant",  # signed, but not about reports
-    "bad_signature",
-    "too_old",
-    "malformed",
-    "too_large",
-    "too_slow",
-    "busy",  # more at once than it takes
-    "not_kept",  # the inbox cannot be written; Stripe sends the event again
-]
-STATUS: dict[Outcome, int] = {
-    "accepted": 200,
-    "duplicate": 200,
-    "irrelevant": 200,
-    "bad_signature": 400,
-    "too_old": 400,
-    "malformed": 400,
-    "too_slow": 408,
-    "too_large": 413,
-    "busy": 503,
-    "not_kept": 503,
-}
 GRACE_SECONDS = 20.0
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one request may cost.
-
-    Args:
-        body_bytes: bytes of a body; Stripe's events about reports have some 2 kB.
-        body_seconds: seconds for a whole body to come in.
-        at_once: deliveries worked on at the same time.
-        keep_seconds: seconds for the inbox to be written; Stripe waits for some 20 s in all.
-    """
-
-    body_bytes: int = 1 << 20
-    body_seconds: float = 10.0
-    at_once: int = 64
-    keep_seconds: float = 8.0
 
 
 class WebhookReceiver:
@@ -97,23 +57,25 @@ class WebhookReceiver:
         sync_every_hours: float = 6.0,
         tolerance: int = TOLERANCE,
         limits: Limits | None = None,
+        retry_delays: RetryDelays | None = None,
     ) -> None:
         """See the class.
 
         Args:
             pipeline: where to load to.
             source: from `stripe_reports(...)`, or a function that builds it, called for each sync.
-            secrets: the endpoint's signing secrets, `whsec_...`: two while one is being replaced by the other.
+            secrets: the endpoint's secrets, `whsec_...`: two while the first is being replaced by the second.
             inbox: SQLite file for events; None is `<pipeline>.webhooks.sqlite` beside the pipeline's working folder.
             gather_seconds: how long a first event waits for others, so that they become one sync.
             sync_every_hours: how often everything is synced without an event, as at the start.
             tolerance: seconds that a signature may be old.
-            limits: what one request may cost.
+            limits: what a request may cost.
+            retry_delays: how long a table that failed waits before it is synced again.
 
         Raises:
             ConfigurationError: a setting is wrong.
         """
-        self.limits = limits or Limits()
+        self._limits = limits or Limits()
         self.metrics = Metrics()
         self._secrets = checked_secrets(secrets)
         self._tolerance = tolerance
@@ -129,6 +91,7 @@ class WebhookReceiver:
             self._news,
             gather_seconds=gather_seconds,
             sync_every_seconds=positive(sync_every_hours, "sync_every_hours") * 3600,
+            retry_delays=retry_delays or RetryDelays(),
         )
         self._lock = threading.Lock()
         self._started = False
@@ -136,9 +99,10 @@ class WebhookReceiver:
     @cached_property
     def app(self) -> Starlette:
         """The ASGI app."""
-        from .app import webhook_app  # starlette, which only an app needs
+        from .app import Calls, webhook_app  # starlette, which only an app needs
 
-        return webhook_app(self)
+        calls = Calls(self.receive, self._count, self.ready, self.metrics_text, self.lifespan)
+        return webhook_app(calls, self._limits)
 
     def start(self) -> None:
         """Start the worker, which begins with a sync of everything. A second call does nothing."""
@@ -160,7 +124,7 @@ class WebhookReceiver:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
-        """Started within, stopped after; for the lifespan of an app that mounts this one."""
+        """Started within, stopped after; for the lifespan of an app that mounts this receiver's."""
         import asyncio
 
         self.start()
@@ -170,14 +134,14 @@ class WebhookReceiver:
             await asyncio.get_running_loop().run_in_executor(None, self.stop)
 
     def receive(self, payload: bytes, signature_header: str | None) -> Outcome:
-        """Take one delivery; `STATUS` has the HTTP status to answer.
+        """Take a delivery; `outcome.STATUS` has the HTTP status to answer.
 
         Args:
             payload: the body as it came.
             signature_header: the value of `Stripe-Signature`.
         """
         outcome = self._receive(payload, signature_header)
-        self.metrics.add(metrics.DELIVERIES, 1, outcome)
+        self._count(outcome)
         return outcome
 
     def ready(self) -> dict[str, bool]:
@@ -192,6 +156,9 @@ class WebhookReceiver:
     def metrics_text(self) -> str:
         """All metrics in Prometheus' text format."""
         return self.metrics.text(self._inbox.counts())
+
+    def _count(self, outcome: Outcome) -> None:
+        self.metrics.add(metrics.DELIVERIES, 1, outcome)
 
     def _receive(self, payload: bytes, signature_header: str | None) -> Outcome:
         try:
@@ -221,6 +188,6 @@ class WebhookReceiver:
 def _builder(source: DltSource | Callable[[], DltSource]) -> Callable[[], DltSource]:
     if isinstance(source, DltSource):
         given = source
-        # a copy for each sync, so that what one leaves in it does not reach the next
+        # a copy for each sync, so that what a sync leaves in it does not reach the next
         return lambda: narrowed(given, report_tables(given))
     return source

@@ -1,7 +1,7 @@
 """The server of the command line: uvicorn with bounded connections and a clean end on SIGTERM.
 
-In: a receiver and an address. Out: an exit code. Each connection serves one request and lives for a bounded time, so
-that a flood of them holds no more than a bounded number of sockets and buffers.
+In: a receiver and an address. Out: nothing, once it is told to stop. Each connection serves a single request and lives
+for a bounded time, so that a flood of them holds no more than a bounded number of sockets and buffers.
 """
 
 from __future__ import annotations
@@ -19,26 +19,33 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..errors import ConfigurationError
+from .limits import Connections
 from .receiver import GRACE_SECONDS, WebhookReceiver
 
 logger = logging.getLogger(__name__)
 
-MOST_CONNECTIONS = 256
-CONNECTION_SECONDS = 30.0
-HEADER_BYTES = 32 << 10
 STOPPED_AT_ONCE = 130
+
+
+class _Config(uvicorn.Config):
+    """A configuration that also says what connections may cost."""
+
+    connections: Connections
 
 
 class _BoundedProtocol(H11Protocol):
     """Drops connections above the bound, and those that take too long, whatever they do: uvicorn bounds neither."""
 
+    config: _Config
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        if len(self.connections) >= MOST_CONNECTIONS:
+        bounds = self.config.connections
+        if len(self.connections) >= bounds.at_most:
             self.transport = transport
             transport.abort()
             return
         super().connection_made(transport)
-        self._end_of_life = asyncio.get_running_loop().call_later(CONNECTION_SECONDS, transport.abort)
+        self._end_of_life = asyncio.get_running_loop().call_later(bounds.seconds, transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         end_of_life = getattr(self, "_end_of_life", None)
@@ -55,9 +62,10 @@ class _Server(uvicorn.Server):
         yield
 
 
-def server_config(receiver: WebhookReceiver) -> uvicorn.Config:
+def server_config(receiver: WebhookReceiver, connections: Connections | None = None) -> uvicorn.Config:
     """How a receiver's app is served: every cost of a connection is bounded."""
-    return uvicorn.Config(
+    connections = connections or Connections()
+    config = _Config(
         receiver.app,
         http=_BoundedProtocol,
         ws="none",
@@ -66,10 +74,12 @@ def server_config(receiver: WebhookReceiver) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         headers=[("Connection", "close")],
-        backlog=MOST_CONNECTIONS,
+        backlog=connections.at_most,
         timeout_graceful_shutdown=5,
-        h11_max_incomplete_event_size=HEADER_BYTES,
+        h11_max_incomplete_event_size=connections.header_bytes,
     )
+    config.connections = connections
+    return config
 
 
 def serve(receiver: WebhookReceiver, host: str, port: int) -> None:
@@ -78,7 +88,8 @@ def serve(receiver: WebhookReceiver, host: str, port: int) -> None:
     Raises:
         ConfigurationError: the address cannot be had.
     """
-    server = _Server(server_config(receiver))
+    config = server_config(receiver)
+    server = _Server(config)
 
     def stop(number: int, frame: FrameType | None) -> None:
         if server.should_exit:
@@ -88,7 +99,7 @@ def serve(receiver: WebhookReceiver, host: str, port: int) -> None:
         receiver.ask_to_stop()
 
     with _signals_go_to(stop):
-        with _listening(host, port) as listener:
+        with _listening(host, port, config.backlog) as listener:
             receiver.start()
             server.run(sockets=[listener])
         stopped = receiver.stop()
@@ -110,10 +121,10 @@ def _signals_go_to(handler: Callable[[int, FrameType | None], None]) -> Iterator
             signal.signal(number, handler_before)
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _listening(host: str, port: int, backlog: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=MOST_CONNECTIONS)
+        listener = socket.create_server((host, port), family=family, backlog=backlog)
     except OSError as error:
         raise ConfigurationError(f"cannot listen on {host}:{port} ({error.strerror}); set another address.") from None
     taken = listener.getsockname()

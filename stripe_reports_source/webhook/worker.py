@@ -1,7 +1,7 @@
-"""The thread that turns hints into syncs, one at a time, and syncs everything now and then.
+"""The thread that turns events into syncs, each after the other, and syncs everything now and then.
 
-In: the inbox, a pipeline, a way to build its source. Out: loaded reports, settled hints, metrics and log lines. A hint
-is settled only by a sync that began after it was read and loaded all that it concerns.
+In: the inbox, a pipeline, a way to build its source. Out: loaded reports, settled events, metrics and log lines. An
+event is settled only by a sync that began after it was read and loaded all that it affects.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from .affected import narrowed, report_tables, tables_of
 from .backlog import Backlog, Batch
 from .events import ReportEvent
 from .inbox import Inbox
+from .limits import RetryDelays
 from .metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class _Watched:
 
 
 class SyncWorker:
-    """See the module. `start` once, `wake` at each new hint, `stop` to end."""
+    """See the module. `start` once, `wake` at each new event, `stop` to end."""
 
     def __init__(
         self,
@@ -73,6 +74,7 @@ class SyncWorker:
         *,
         gather_seconds: float,
         sync_every_seconds: float,
+        retry_delays: RetryDelays,
     ) -> None:
         self._pipeline = pipeline
         self._build_source = build_source
@@ -80,7 +82,7 @@ class SyncWorker:
         self._metrics = counted
         self._news = news
         self._every = sync_every_seconds
-        self._backlog = Backlog(gather_seconds)
+        self._backlog = Backlog(gather_seconds, retry_delays)
         self._known: dict[str, tuple[ReportEvent, frozenset[str]]] = {}
         self._next_full = 0.0
         self._fulls = itertools.count(1)
@@ -90,7 +92,7 @@ class SyncWorker:
 
     @property
     def alive(self) -> bool:
-        """True while hints become syncs."""
+        """True while events become syncs."""
         return self._thread.is_alive()
 
     def start(self) -> None:
@@ -99,7 +101,7 @@ class SyncWorker:
         self._thread.start()
 
     def wake(self) -> None:
-        """There is a new hint."""
+        """There is a new event."""
         self._wake.set()
 
     def stop(self) -> None:
@@ -118,7 +120,7 @@ class SyncWorker:
             try:
                 self._step()
             except Exception as error:
-                # nothing may end this thread: hints wait in the inbox, and the next step looks again
+                # nothing may end this thread: events wait in the inbox, and the next step looks again
                 logger.error("the worker is in trouble", extra={"error": _described(error)})
                 self._stop.wait(TROUBLE_SECONDS)
 
@@ -139,11 +141,12 @@ class SyncWorker:
             return
         failed = self._sync(batch)
         if failed is None:
-            return  # stopped: the hints stay as they are
-        done = [one for one in self._backlog.finish(batch, failed, time.monotonic()) if one in self._known]
-        self._inbox.settle(done, "handled")
-        for one in done:
-            self._note_lag(*self._known.pop(one), batch)
+            return  # stopped: the events stay as they are
+        finished = self._backlog.finish(batch, failed, time.monotonic())
+        settled = [identity for identity in finished if identity in self._known]
+        self._inbox.settle(settled, "handled")
+        for identity in settled:
+            self._note_lag(*self._known.pop(identity), batch)
 
     def _read_inbox(self, now: float) -> None:
         new = [event for event in self._inbox.waiting() if event.id not in self._known]
@@ -184,7 +187,7 @@ class SyncWorker:
                 "outcome": outcome,
                 "tables": sorted(batch.tables),
                 "failed": sorted(failed),
-                "hints": len(batch.hints),
+                "events": len(batch.events),
                 "intervals": watched.intervals,
                 "rows": watched.rows,
                 "seconds": round(seconds, 3),
@@ -194,7 +197,7 @@ class SyncWorker:
 
     def _load(self, tables: Collection[str], watched: _Watched) -> Collection[str]:
         left: list[str] = []
-        one_by_one = False
+        each_alone = False
         try:
             load_reports(
                 self._pipeline,
@@ -215,15 +218,19 @@ class SyncWorker:
                         "error": _described(failure.error),
                     },
                 )
-            left = [one.run_id for one in error.failures if one.run_id and isinstance(one.error, RunTimedOut)]
+            left = [
+                failure.run_id
+                for failure in error.failures
+                if failure.run_id and isinstance(failure.error, RunTimedOut)
+            ]
             failed = watched.failed.intersection(tables)
         except Exception as error:
             logger.error("not loaded", extra={"tables": sorted(tables), "error": _described(error)})
             failed = tables
-            one_by_one = isinstance(error, ConfigurationError) and len(tables) > 1
-        if one_by_one:
-            # the setting may be about one of them, which must not keep the others from going on
-            return [table for one in sorted(tables) for table in self._load([one], watched)]
+            each_alone = isinstance(error, ConfigurationError) and len(tables) > 1
+        if each_alone:
+            # the setting may be about a single table, which must not keep the others from going on
+            return [failed_table for table in sorted(tables) for failed_table in self._load([table], watched)]
         self._inbox.leave_runs(left, watched.loaded_runs)
         return failed
 

@@ -29,8 +29,8 @@ def business() -> Emulator:
 
 
 def report(business: Emulator, name: str, start: datetime | None, end: datetime, **parameters: Any) -> list[Row]:
-    known = business.service.query(name, _interval(start, end) | parameters)
-    return [dict(zip(known.columns, row, strict=True)) for row in business.truth(name, start, end, **parameters)]
+    query = business.service.query(name, _interval(start, end) | parameters)
+    return [dict(zip(query.columns, row, strict=True)) for row in business.truth(name, start, end, **parameters)]
 
 
 def _interval(start: datetime | None, end: datetime) -> dict[str, int]:
@@ -62,9 +62,9 @@ instants = st.integers(0, seconds).map(lambda s: datetime(2025, 1, 2, tzinfo=tim
 @settings(max_examples=15)
 @given(instants, instants)
 @example(datetime(2025, 1, 2, tzinfo=timezone.utc), END)
-def test_everything_ties_out(one: datetime, other: datetime) -> None:
+def test_everything_ties_out(first: datetime, second: datetime) -> None:
     business = Emulator(EmulatorSettings(scale=0.1, available_end=END))
-    start, end = sorted([one, other])
+    start, end = sorted([first, second])
     assume(start < end)
     balance = summary_lines(report(business, "balance.summary.1", start, end))
     activity = report(business, "balance_change_from_activity.itemized.3", start, end)
@@ -109,8 +109,8 @@ def test_growing_changes_nothing_that_was_there() -> None:
     for day in range(1, 60):
         large.grow_to(datetime(2025, 3, 1, tzinfo=timezone.utc) + timedelta(days=day))
     until = datetime(2025, 3, 1, tzinfo=timezone.utc)
-    assert [one for one in small.transactions if one.created < until] == [
-        one for one in large.transactions if one.created < until
+    assert [transaction for transaction in small.transactions if transaction.created < until] == [
+        transaction for transaction in large.transactions if transaction.created < until
     ]
     other = Ledger(8, 0.3, FIRST)
     other.grow_to(until)
@@ -119,17 +119,17 @@ def test_growing_changes_nothing_that_was_there() -> None:
 
 def test_the_business_has_what_makes_reports_hard(business: Emulator) -> None:
     ledger = business.ledger
-    assert {one.currency for one in ledger.transactions} == set(CURRENCIES)
-    categories = {one.category for one in ledger.transactions}
+    assert {transaction.currency for transaction in ledger.transactions} == set(CURRENCIES)
+    categories = {transaction.category for transaction in ledger.transactions}
     assert {"charge", "refund", "dispute", "dispute_reversal", "fee", "other_adjustment"} <= categories
     assert any(payout.reversed_at for payout in ledger.payouts)
-    days = {one.created.date() for one in ledger.transactions}
+    days = {transaction.created.date() for transaction in ledger.transactions}
     assert any(FIRST + timedelta(days=n) not in days for n in range(119))  # quiet days
-    march = [one for one in ledger.payouts if one.currency == "kwd" and one.effective.month == 3]
-    assert all(one.effective.day < 6 for one in march)
-    values = {value for one in ledger.transactions if one.payment for value in one.payment.metadata.values()}
+    march = [payout for payout in ledger.payouts if payout.currency == "kwd" and payout.effective.month == 3]
+    assert all(payout.effective.day < 6 for payout in march)
+    values = {value for paid in ledger.transactions if paid.payment for value in paid.payment.metadata.values()}
     assert {"0042", "1e5", "true", "", "a,b", 'say "hi"', "carriage\r\nreturn"} <= values
-    created = {one.created for one in ledger.transactions}
+    created = {transaction.created for transaction in ledger.transactions}
     for zone in EDGE_ZONES:
         [cell, *_] = cells(Span(datetime(2025, 3, 3, tzinfo=timezone.utc), END), "week", parse_zone(zone))
         assert {cell.whole.start, cell.whole.start - timedelta(seconds=1)} <= created
@@ -139,10 +139,10 @@ def test_a_late_transaction_is_paid_later_and_ties_out() -> None:
     service = StripeService(EmulatorSettings(scale=0.1, available_end=END))
     from stripe_reports_source.emulator import late_charge
 
-    before = {one.id: one.amount for one in service.ledger.payouts}
+    before = {payout.id: payout.amount for payout in service.ledger.payouts}
     created = datetime(2025, 2, 10, 12, tzinfo=timezone.utc)
     service.add_transaction(late_charge("late", created, service.now, "usd", 5000, 175, "Late", {}))
-    after = {one.id: one.amount for one in service.ledger.payouts if one.effective < END}
+    after = {payout.id: payout.amount for payout in service.ledger.payouts if payout.effective < END}
     assert {key: before[key] for key in after} == after  # no payout of the past has changed
 
 
@@ -151,6 +151,6 @@ def test_every_report_type_offered_can_be_computed() -> None:
     types = business.service.list_types(True)
     assert len(types) > 20
     start, end = datetime(2025, 1, 10, tzinfo=timezone.utc), datetime(2025, 1, 20, tzinfo=timezone.utc)
-    for one in types:
-        snapshot = "ending_balance" in one["id"]
-        assert business.truth(one["id"], None if snapshot else start, end), one["id"]
+    for offered in types:
+        snapshot = "ending_balance" in offered["id"]
+        assert business.truth(offered["id"], None if snapshot else start, end), offered["id"]

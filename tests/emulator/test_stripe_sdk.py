@@ -24,9 +24,9 @@ def sdk(emulator: Emulator, key: str = "rk_live_demo") -> Any:
 def test_report_types(emulator: Emulator) -> None:
     types = sdk(emulator).report_types
     listed = types.list().data
-    assert {one.id for one in listed} >= {"balance.summary.1", "payout_reconciliation.itemized.5"}
-    one = types.retrieve("balance.summary.1")
-    assert (one.object, one.version, one.name) == ("reporting.report_type", 1, "Balance summary")
+    assert {offered.id for offered in listed} >= {"balance.summary.1", "payout_reconciliation.itemized.5"}
+    known = types.retrieve("balance.summary.1")
+    assert (known.object, known.version, known.name) == ("reporting.report_type", 1, "Balance summary")
 
 
 def test_report_runs(emulator: Emulator) -> None:
@@ -41,7 +41,7 @@ def test_report_runs(emulator: Emulator) -> None:
     assert list(done.parameters.columns) == ["net", "payout_id"]
     for currency in ("usd", "eur", "jpy"):
         runs.create({"report_type": "balance.summary.1", "parameters": {**INTERVAL, "currency": currency}})
-    found = [one.id for one in runs.list({"limit": 2}).auto_paging_iter()]
+    found = [run.id for run in runs.list({"limit": 2}).auto_paging_iter()]
     assert len(found) == 4
     assert found[-1] == created.id
 

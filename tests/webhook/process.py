@@ -44,7 +44,7 @@ class Receiver:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it; whoever sends meanwhile is refused and sends again."""
+        """Start it; deliveries that come meanwhile are refused, and come again."""
         with (self._folder / "receiver.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [

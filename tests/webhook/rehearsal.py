@@ -74,7 +74,7 @@ def rehearse(plan: Plan, folder: Path) -> dict[str, Any]:
             )
         )
         kills = _trouble(plan, emulator, receiver)
-        # the last new data comes to a receiver that nobody restarts any more: only its events can tell of it
+        # the last new data comes to a receiver that is not restarted any more: only its events can tell of it
         _until(lambda: receiver.metric("syncs_total"), "the sync after the last start ended")
         emulator.advance(emulator.service.available_end + STEP)
         _until(lambda: emulator.events.idle, "all events were delivered")
@@ -119,7 +119,7 @@ def _kill(receiver: Receiver, kills: Counter[str]) -> None:
 
 
 def _true_events(emulator: Emulator) -> int:
-    return len({one.event for one in emulator.deliveries if one.spoiled is None})
+    return len({delivery.event for delivery in emulator.deliveries if delivery.spoiled is None})
 
 
 def _settled(receiver: Receiver) -> bool:
@@ -129,9 +129,9 @@ def _settled(receiver: Receiver) -> bool:
 def _judge(emulator: Emulator, receiver: Receiver, code: int) -> dict[str, Any]:
     deliveries = emulator.deliveries
     events = receiver.events()
-    answered = {one.event for one in deliveries if one.status == 200}
-    true = {one.event for one in deliveries if one.spoiled in (None, "duplicate")}
-    false = {one.event for one in deliveries if one.spoiled in ("bad_signature", "old_timestamp")}
+    answered = {delivery.event for delivery in deliveries if delivery.status == 200}
+    true = {delivery.event for delivery in deliveries if delivery.spoiled in (None, "duplicate")}
+    false = {delivery.event for delivery in deliveries if delivery.spoiled in ("bad_signature", "old_timestamp")}
     lost, doubled = _rows(emulator, receiver)
     wrong = {
         "rows_lost": lost,
@@ -143,15 +143,15 @@ def _judge(emulator: Emulator, receiver: Receiver, code: int) -> dict[str, Any]:
         "events_not_settled": sum(standing == "waiting" for standing in events.values()),
         "exit_code": code,
     }
-    seconds = sorted(one.seconds for one in deliveries if one.status == 200)
+    seconds = sorted(delivery.seconds for delivery in deliveries if delivery.status == 200)
     return {
         "true_events": len(true),
         "deliveries": len(deliveries),
-        "by_status": dict(sorted(Counter(str(one.status) for one in deliveries).items())),
-        "spoiled": dict(Counter(str(one.spoiled) for one in deliveries if one.spoiled)),
+        "by_status": dict(sorted(Counter(str(delivery.status) for delivery in deliveries).items())),
+        "spoiled": dict(Counter(str(delivery.spoiled) for delivery in deliveries if delivery.spoiled)),
         "events_kept": dict(Counter(events.values())),
         "runs": len(emulator.runs),
-        "polls": sum(one.method == "GET" and "report_runs/frr" in one.path for one in emulator.requests),
+        "polls": sum(request.method == "GET" and "report_runs/frr" in request.path for request in emulator.requests),
         "answer_seconds_p50": round(statistics.median(seconds), 4),
         "answer_seconds_max": seconds[-1],
         "available_end": emulator.service.available_end.isoformat(),
@@ -179,7 +179,7 @@ def _rows(emulator: Emulator, receiver: Receiver) -> tuple[int, int]:
 
 
 def _runs_beyond_need(emulator: Emulator) -> int:
-    """Runs for a cell and an availability that had one already."""
+    """Runs for a cell and an availability that had a run already."""
     groups: dict[Any, int] = defaultdict(int)
     for run in emulator.runs:
         groups[run.report_type, canonical(run.report_type, run.parameters), run.available_end] += 1

@@ -15,6 +15,7 @@ import uvicorn
 
 from stripe_reports_source.emulator import sign
 from stripe_reports_source.webhook import WebhookReceiver
+from stripe_reports_source.webhook.limits import Connections
 from stripe_reports_source.webhook.server import server_config
 
 SECRET = "whsec_of_tests"
@@ -36,9 +37,9 @@ def body_of(event: Any) -> bytes:
 
 
 @contextmanager
-def served(receiver: WebhookReceiver) -> Iterator[str]:
-    """Serve a receiver's app; gives its address. The worker is left to whoever needs one."""
-    with _serving(server_config(receiver)) as url:
+def served(receiver: WebhookReceiver, connections: Connections | None = None) -> Iterator[str]:
+    """Serve a receiver's app; gives its address. The worker is not started."""
+    with _serving(server_config(receiver, connections)) as url:
         yield f"{url}/webhook"
 
 

@@ -1,4 +1,4 @@
-"""Which reports an event concerns."""
+"""Which reports an event affects."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stripe_reports_source import Report, stripe_reports
-from stripe_reports_source.webhook import ReportEvent, concerned_tables
+from stripe_reports_source.webhook import ReportEvent, affected_tables, concerned_tables
 from stripe_reports_source.webhook.affected import narrowed, report_tables
 
 REPORTS: list[str | Report] = [
@@ -24,7 +24,7 @@ REPORTS: list[str | Report] = [
 def tables(report_type: str, account: str | None = None, **settings: Any) -> set[str]:
     source = stripe_reports(REPORTS, api_key="rk_test_1", **settings)
     event = ReportEvent("evt_1", "reporting.report_type.updated", report_type, None, account, True, 0)
-    return set(concerned_tables(event, source))
+    return set(affected_tables(event, source))
 
 
 @pytest.mark.parametrize(
@@ -57,9 +57,13 @@ def test_by_account() -> None:
 def test_a_narrowed_or_renamed_source_is_asked_too() -> None:
     source = stripe_reports(REPORTS, api_key="rk_test_1").with_resources("in_euro", "exact", "report_runs")
     event = ReportEvent("evt_1", "reporting.report_type.updated", "balance.summary.1", None, None, True, 0)
-    assert concerned_tables(event, source) == {"in_euro"}
+    assert affected_tables(event, source) == {"in_euro"}
     assert report_tables(source) == {"in_euro", "exact"}
     assert set(narrowed(source, ["in_euro"]).selected_resources) == {"in_euro", "report_runs"}
     other = stripe_reports.clone(name="eu")(["balance.summary"], api_key="rk_test_1", account="eu")
-    assert concerned_tables(event, other) == {"balance_summary"}
+    assert affected_tables(event, other) == {"balance_summary"}
     assert other.name == "eu"
+
+
+def test_the_first_name_still_works() -> None:
+    assert concerned_tables is affected_tables

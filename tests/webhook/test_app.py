@@ -24,8 +24,8 @@ from starlette.routing import Mount
 
 from stripe_reports_source import stripe_reports
 from stripe_reports_source.emulator import Emulator, sign
-from stripe_reports_source.webhook import WebhookReceiver, server
-from stripe_reports_source.webhook.receiver import Limits
+from stripe_reports_source.webhook import Limits, WebhookReceiver
+from stripe_reports_source.webhook.limits import Connections
 from tests.conftest import source_of
 from tests.webhook.served import PATIENCE, SECRET, body_of, event_of, get, post, served, served_app, until
 
@@ -37,11 +37,11 @@ def serve(emulator: Emulator, pipeline: Pipeline) -> Iterator[Serve]:
     """Serve a receiver whose worker is not started: what comes stays in the inbox."""
     with ExitStack() as stack:
 
-        def start(**limits: Any) -> tuple[WebhookReceiver, str]:
+        def start(connections: Connections | None = None, **limits: Any) -> tuple[WebhookReceiver, str]:
             receiver = WebhookReceiver(
                 pipeline, source_of(emulator, ["balance.summary"]), [SECRET], limits=Limits(**limits)
             )
-            return receiver, stack.enter_context(served(receiver))
+            return receiver, stack.enter_context(served(receiver, connections))
 
         yield start
 
@@ -74,7 +74,7 @@ def test_an_event_is_answered_once_it_is_on_disk(serve: Serve, pipeline: Pipelin
     assert receiver._inbox.counts()["waiting"] == 1
 
 
-def test_what_is_not_stripes_is_400_and_leaves_nothing(serve: Serve) -> None:
+def test_what_is_not_from_stripe_is_400_and_leaves_nothing(serve: Serve) -> None:
     receiver, url = serve()
     body = body_of(event_of())
     assert post(url, body, "") == 400
@@ -120,7 +120,7 @@ def test_a_slow_body_is_408(serve: Serve) -> None:
     assert outcomes(receiver) == {"too_slow": 1}
 
 
-def test_who_leaves_in_the_middle_leaves_nothing(serve: Serve) -> None:
+def test_a_sender_that_leaves_half_way_leaves_nothing(serve: Serve) -> None:
     _, url = serve(at_once=1)
     with connect(url) as gone:
         gone.sendall(b"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")
@@ -133,7 +133,7 @@ def test_broken_http_is_400_and_endless_headers_are_cut(serve: Serve) -> None:
         broken.sendall(b"\x16\x03\x01 this is not HTTP\r\n\r\n")
         assert status_of(broken) == 400
     with connect(url) as endless:
-        endless.sendall(b"POST / HTTP/1.1\r\nX: " + b"x" * (2 * server.HEADER_BYTES))
+        endless.sendall(b"POST / HTTP/1.1\r\nX: " + b"x" * (2 * Connections().header_bytes))
         assert status_of(endless) == 400
 
 
@@ -171,9 +171,8 @@ def test_an_inbox_that_hangs_is_503_in_time(serve: Serve) -> None:
     assert receiver._inbox.counts()["waiting"] == 1
 
 
-def test_connections_are_bounded_in_number(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "MOST_CONNECTIONS", 5)
-    _, url = serve()
+def test_connections_are_bounded_in_number(serve: Serve) -> None:
+    _, url = serve(Connections(at_most=5))
     with ExitStack() as stack:
         silent = [stack.enter_context(connect(url)) for _ in range(20)]
         # a dropped connection can be read: it has ended
@@ -181,9 +180,8 @@ def test_connections_are_bounded_in_number(serve: Serve, monkeypatch: pytest.Mon
     until(lambda: posted(url) == 200)
 
 
-def test_connections_are_bounded_in_time(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "CONNECTION_SECONDS", 0.3)
-    _, url = serve()
+def test_connections_are_bounded_in_time(serve: Serve) -> None:
+    _, url = serve(Connections(seconds=0.3))
     with connect(url) as silent, connect(url) as endless:
         endless.sendall(b"POST /webhook HTTP/1.1\r\nHost:")
         until(lambda: len(select.select([silent, endless], [], [], 0)[0]) == 2)

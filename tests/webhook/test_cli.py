@@ -108,7 +108,7 @@ def get_refused(running: Running) -> bool:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({SETTING: ""}, "No signing secret. Set the environment variable SOURCES__STRIPE_REPORTS__WEBHOOK_SECRETS"),
+        ({SETTING: ""}, "No endpoint secret. Set the environment variable SOURCES__STRIPE_REPORTS__WEBHOOK_SECRETS"),
         ({SETTING: "rk_test_1"}, "webhook_secrets holds an API key"),
         ({"SOURCES__STRIPE_REPORTS__API_KEY": ""}, "api_key is empty"),
     ],
@@ -177,7 +177,7 @@ def test_the_rehearsal_of_the_readme(start: Start, tmp_path: Path) -> None:
     assert offline.returncode == 0
 
 
-def test_nothing_of_it_is_imported_unasked() -> None:
+def test_none_of_it_is_imported_unasked() -> None:
     script = (
         "import sys, stripe_reports_source, stripe_reports_source.cli\n"
         "assert not {'stripe_reports_source.webhook', 'starlette', 'uvicorn', 'stripe'} & set(sys.modules)\n"

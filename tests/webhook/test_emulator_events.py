@@ -62,7 +62,7 @@ def test_events_of_new_data_and_of_runs(emulator: Emulator, listener: Listener) 
     emulator.service.set_availability("balance.summary.1", end=emulator.settings.available_end + timedelta(days=1))
     until(lambda: len(listener.got) == 2)
     events = [stripe.Webhook.construct_event(body, signature, SECRET) for body, signature in listener.got]
-    assert len({one.id for one in events}) == 2
+    assert len({event.id for event in events}) == 2
     shown = emulator.service.get_type("balance.summary.1", True)
     for body, _ in listener.got:
         event = json.loads(body)
@@ -106,10 +106,10 @@ def test_trouble_on_order(emulator: Emulator, listener: Listener) -> None:
     assert sent.json() == {"events": 200}
     until(lambda: requests.get(f"{control}/webhooks", timeout=30).json()["idle"])
     log = requests.get(f"{control}/webhooks", timeout=30).json()["deliveries"]
-    kinds = Counter(one["spoiled"] for one in log)
+    kinds = Counter(delivery["spoiled"] for delivery in log)
     assert kinds.keys() == {None, "duplicate", "bad_signature", "old_timestamp"}
     assert 130 < kinds[None] < 190
-    false = {one["event"] for one in log if one["spoiled"] in ("bad_signature", "old_timestamp")}
+    false = {delivery["event"] for delivery in log if delivery["spoiled"] in ("bad_signature", "old_timestamp")}
     found = {json.loads(body)["id"]: genuine(body, signature) for body, signature in listener.got}
     assert {identity for identity, signed in found.items() if not signed} == false
     assert len(listener.got) == len(log)
@@ -124,17 +124,17 @@ def test_what_is_refused_is_sent_again(emulator: Emulator, listener: Listener) -
     until(lambda: len(emulator.deliveries) >= 6)
     listener.status = 200
     until(lambda: emulator.events.idle)
-    last = {one.event: one.status for one in emulator.deliveries}
+    last = {delivery.event: delivery.status for delivery in emulator.deliveries}
     assert list(last.values()) == [200, 200]
-    assert max(one.attempt for one in emulator.deliveries) > 2
+    assert max(delivery.attempt for delivery in emulator.deliveries) > 2
 
 
-def test_nobody_listens_then_somebody_gives_up(emulator: Emulator, listener: Listener) -> None:
+def test_deliveries_that_nothing_answers_are_given_up(emulator: Emulator, listener: Listener) -> None:
     listener.server.server_close()
     emulator.send_events(Endpoint(listener.url, SECRET, backoff=0.01, attempts=3))
     emulator.service.announce_type("balance.summary.1")
     until(lambda: emulator.events.idle)
-    assert [one.status for one in emulator.deliveries] == [0] * 6
+    assert [delivery.status for delivery in emulator.deliveries] == [0] * 6
 
 
 def test_only_selected_events_and_none_after_the_end(emulator: Emulator, listener: Listener) -> None:

@@ -76,7 +76,7 @@ def test_a_changed_body_is_refused() -> None:
     assert refusal(BODY.replace(b"summary.1", b"summary.2"), sign(BODY, SECRET)) == "bad_signature"
 
 
-def test_an_old_signature_is_refused_and_named_so_only_to_who_holds_the_secret() -> None:
+def test_an_old_signature_is_refused_and_named_so_only_to_senders_with_the_secret() -> None:
     hour_ago = int(time.time()) - 3600
     assert refusal(BODY, sign(BODY, SECRET, hour_ago)) == "too_old"
     assert refusal(BODY, sign(BODY, "whsec_wrong", hour_ago)) == "bad_signature"
@@ -100,11 +100,11 @@ def test_an_old_signature_is_refused_and_named_so_only_to_who_holds_the_secret()
         body_of({**event_of(), "created": "soon"}),
     ],
 )
-def test_what_is_signed_but_no_event_is_malformed(body: bytes) -> None:
+def test_what_is_signed_but_not_an_event_is_malformed(body: bytes) -> None:
     assert refusal(body, sign(body, SECRET)) == "malformed"
 
 
-def test_other_events_are_nothing() -> None:
+def test_other_events_are_left_alone() -> None:
     body = body_of(event_of(kind="charge.succeeded"))
     assert verify_event(body, sign(body, SECRET), [SECRET]) is None
 

@@ -59,7 +59,7 @@ def test_a_run_waits_only_if_a_sync_has_left_it(tmp_path: Path) -> None:
     assert inbox.keep(replace(later, id="evt_4")).standing == "ignored"
     # told just before it was left: it counts all the same
     inbox.leave_runs(["frr_1"], [])
-    assert {one.id for one in inbox.waiting()} == {"evt_3", "evt_2"}
+    assert {event.id for event in inbox.waiting()} == {"evt_3", "evt_2"}
 
 
 def test_what_was_kept_survives_a_kill(tmp_path: Path) -> None:
@@ -97,5 +97,5 @@ def test_a_disk_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     assert inbox.keep(EVENT).new
 
 
-def test_nobody_else_may_read_it(tmp_path: Path) -> None:
+def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
     assert Inbox(tmp_path / "box.sqlite").path.stat().st_mode & 0o077 == 0

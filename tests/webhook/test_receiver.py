@@ -17,7 +17,7 @@ from stripe_reports_source import Report, load_reports
 from stripe_reports_source.emulator import Emulator, Endpoint, Fault
 from stripe_reports_source.errors import own_error
 from stripe_reports_source.stripe_api import run_events as news
-from stripe_reports_source.webhook import ReportEvent, WebhookReceiver, backlog, handle_event
+from stripe_reports_source.webhook import ReportEvent, RetryDelays, WebhookReceiver, handle_event
 from stripe_reports_source.webhook.json_log import JsonLines
 from tests.conftest import query, source_of
 from tests.pipeline.truth import assert_true
@@ -58,7 +58,7 @@ def syncs(receiver: WebhookReceiver, outcome: str = "ok") -> int:
 
 
 def polls(emulator: Emulator) -> int:
-    return sum(one.method == "GET" and "report_runs/frr" in one.path for one in emulator.requests)
+    return sum(request.method == "GET" and "report_runs/frr" in request.path for request in emulator.requests)
 
 
 def quiet(emulator: Emulator, receiver: WebhookReceiver) -> bool:
@@ -76,7 +76,7 @@ def test_new_data_is_loaded_when_stripe_says_so(emulator: Emulator, pipeline: Pi
     # two events for each version of each type, and many others, led to no more runs than it needs
     assert len(emulator.runs) - runs == 2
     assert receiver._inbox.counts()["handled"] == 2 * sum(
-        one.startswith(("balance.summary.", "payouts.itemized.")) for one in emulator.service.type_names
+        name.startswith(("balance.summary.", "payouts.itemized.")) for name in emulator.service.type_names
     )
 
 
@@ -137,24 +137,21 @@ def test_a_crash_between_answer_and_load_loses_nothing(
     assert syncs(receiver) == 1  # what waits together is loaded together
 
 
-def test_events_that_concern_nothing_cost_nothing(emulator: Emulator, receive: Receive) -> None:
+def test_events_that_affect_nothing_cost_nothing(emulator: Emulator, receive: Receive) -> None:
     receiver = receive()
     until(lambda: syncs(receiver) == 1)
     asked = len(emulator.requests)
     emulator.service.announce_type("tax.transactions.itemized.2")
     until(lambda: receiver._inbox.counts()["ignored"] >= 2 and quiet(emulator, receiver))
     assert len(emulator.requests) == asked
-    # and one that concerns a report but brings nothing new costs one request
+    # an event that affects a report but brings nothing new costs a single request
     emulator.service.announce_type("balance.summary.1")
     until(lambda: syncs(receiver) == 2)
     assert len(emulator.requests) == asked + 1
 
 
-def test_what_fails_is_tried_again_and_others_go_on(
-    emulator: Emulator, pipeline: Pipeline, receive: Receive, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(backlog, "FIRST_DELAY", 0.5)
-    receiver = receive()
+def test_what_fails_is_tried_again_and_others_go_on(emulator: Emulator, pipeline: Pipeline, receive: Receive) -> None:
+    receiver = receive(retry_delays=RetryDelays(first=0.5))
     until(lambda: syncs(receiver) == 1)
     emulator.add_fault(Fault("status", method="POST", status=400, body=REFUSED, times=None))
     emulator.advance(NEXT)
@@ -174,11 +171,11 @@ def test_one_wrong_report_does_not_keep_the_others_from_going_on(
 
 
 def test_a_run_that_was_left_pending_is_taken_up_when_it_ends(
-    emulator: Emulator, pipeline: Pipeline, receive: Receive, monkeypatch: pytest.MonkeyPatch
+    emulator: Emulator, pipeline: Pipeline, receive: Receive
 ) -> None:
-    monkeypatch.setattr(backlog, "FIRST_DELAY", 1000.0)  # only the run's event can bring it in time
+    only_by_its_event = RetryDelays(first=1000.0)
     emulator.add_fault(Fault("run_stuck", method="POST", times=None))
-    receiver = receive(["balance.summary"], run_timeout=0.5)
+    receiver = receive(["balance.summary"], run_timeout=0.5, retry_delays=only_by_its_event)
     until(lambda: syncs(receiver, "failed") == 1)
     emulator.clear_faults()
     until(lambda: quiet(emulator, receiver) and syncs(receiver) == 1)
@@ -188,7 +185,7 @@ def test_a_run_that_was_left_pending_is_taken_up_when_it_ends(
     assert len(set(parameters)) == len(parameters)
 
 
-def test_runs_of_others_are_nobodys(emulator: Emulator, receive: Receive) -> None:
+def test_runs_of_others_lead_to_nothing(emulator: Emulator, receive: Receive) -> None:
     receiver = receive()
     until(lambda: syncs(receiver) == 1 and quiet(emulator, receiver))
     asked, ignored = len(emulator.requests), receiver._inbox.counts()["ignored"]
@@ -240,7 +237,7 @@ def test_the_log_has_neither_keys_nor_values() -> None:
     )
     told = json.loads(lines.format(own))
     assert (told["message"], told["run"], told["level"]) == ("with rk_[removed]", "f", "info")
-    other = logging.makeLogRecord({"name": "dlt", "msg": "jenny@example.com is no number", "levelname": "ERROR"})
+    other = logging.makeLogRecord({"name": "dlt", "msg": "jenny@example.com is not a number", "levelname": "ERROR"})
     assert "jenny" not in lines.format(other)
 
 
@@ -249,7 +246,7 @@ def event_about(report_type: str, run_id: str | None = None) -> ReportEvent:
     return ReportEvent("evt_1", kind, report_type, run_id, None, True, 0)
 
 
-def test_handle_event_loads_what_the_event_concerns(emulator: Emulator, pipeline: Pipeline) -> None:
+def test_handle_event_loads_what_the_event_affects(emulator: Emulator, pipeline: Pipeline) -> None:
     source = source_of(emulator, REPORTS)
     assert handle_event(event_about("tax.transactions.itemized.2"), pipeline, source) is None
     loaded = handle_event(event_about("balance.summary.1"), pipeline, source)
