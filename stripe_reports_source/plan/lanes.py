@@ -16,10 +16,11 @@ from dlt import Pipeline
 
 from ..sync.pool import Lane
 from ..warehouse.forks import History
-from ..warehouse.hints import stored_type
+from ..warehouse.hints import stored_types
 from ..warehouse.payouts import keys_to_run
 from .catalog import load_catalog
 from .cells import CellRequest, FetchedCell
+from .column_types import ColumnType
 from .intervals import ONE_SECOND, Cell, Span, cells, day_of, sync_window
 from .report import Report, ResolvedReport, resolve
 from .settings import Settings
@@ -140,11 +141,10 @@ class LanePlanner:
         ]
         return LaneSync(key, resolved, jobs, window is not None, len(jobs))
 
-    def _stored_types(self, table: str) -> dict[str, str]:
+    def _stored_types(self, table: str) -> dict[str, ColumnType]:
         if self._history is None:
             return {}
-        columns = dlt.current.source_schema().tables.get(table, {}).get("columns", {})
-        return {name: stored_type(column) for name, column in columns.items() if "data_type" in column}
+        return stored_types(dlt.current.source_schema().tables.get(table, {}).get("columns", {}))
 
     def _sync_window(
         self, resolved: ResolvedReport, key: str, known: Mapping[str, Any], cursor: datetime | None

@@ -16,12 +16,12 @@ from zoneinfo import ZoneInfo
 
 from ..errors import ConfigurationError
 from .catalog import Catalog, ReportType, split_id
+from .column_types import ColumnType
 from .columns import (
     SYSTEM_COLUMNS,
     TableColumn,
     fit_to_table,
     is_normal,
-    parse_type,
     split_metadata,
     table_columns,
 )
@@ -101,7 +101,7 @@ class Report:
                     f"{where} metadata name {name!r} for {header!r} must be lower snake case, up to 63 characters."
                 )
         for header, type_ in (self.types or {}).items():
-            parse_type(type_, f"{where} type of {header!r}:")
+            ColumnType.parse(type_, f"{where} type of {header!r}:")
         for name in self.parameters or {}:
             if name in _MANAGED:
                 raise ConfigurationError(f"{where} parameter {name!r} is set through {_MANAGED[name]!r}.")
@@ -149,8 +149,8 @@ class ResolvedReport:
     lookback_days: int
     zone: ZoneInfo
     names: Mapping[str, str] = field(default_factory=dict)
-    types: Mapping[str, str] = field(default_factory=dict)
-    stored: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, ColumnType] = field(default_factory=dict)
+    stored: Mapping[str, ColumnType] = field(default_factory=dict)
     """Types of the columns that the report's table has already."""
 
     def table_columns(self, headers: Sequence[str]) -> tuple[TableColumn, ...]:
@@ -218,7 +218,7 @@ def check_grid(grid: str | None, where: str) -> None:
 
 
 def check_lookback(days: int | None, where: str) -> None:
-    """Refuse a lookback that is no count of days."""
+    """Refuse a lookback that is not a count of days."""
     if days is not None and (isinstance(days, bool) or not isinstance(days, int) or days < 0):
         raise ConfigurationError(f"{where} lookback_days {days!r} must be a whole number of days, 0 or more.")
 
@@ -229,7 +229,7 @@ def resolve(
     catalog: Catalog,
     defaults: Defaults,
     connected_account: str | None = None,
-    stored: Mapping[str, str] | None = None,
+    stored: Mapping[str, ColumnType] | None = None,
 ) -> ResolvedReport:
     """Settle version, columns and parameters of a report.
 
@@ -260,7 +260,7 @@ def resolve(
         lookback_days=defaults.lookback_days if report.lookback_days is None else report.lookback_days,
         zone=zone,
         names=report._names,
-        types={header: parse_type(type_, where) for header, type_ in (report.types or {}).items()},
+        types={header: ColumnType.parse(type_, where) for header, type_ in (report.types or {}).items()},
         stored=stored or {},
     )
     _check_types(resolved, where)

@@ -16,7 +16,7 @@ from ..plan.cells import CellFailure, FetchedCell
 from ..plan.intervals import Span
 from ..plan.lanes import LaneSync
 from ..plan.report import Report
-from ..plan.system_tables import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES, SystemTable
+from ..plan.system_tables import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES, SystemRow, SystemTable
 from ..rows.cell_tables import cell_tables
 from ..rows.csv_file import BLOCK_BYTES
 from ..rows.system_rows import column_rows, fingerprint, system_table, type_rows
@@ -151,7 +151,7 @@ def _until_reports_end(session: SyncSession) -> Iterator[None]:
         yield None
 
 
-def _when_changed(table: SystemTable, part: str, rows: list[dict[str, Any]]) -> Iterator[Any]:
+def _when_changed(table: SystemTable, part: str, rows: Sequence[SystemRow]) -> Iterator[Any]:
     """Rows of a system table, only where they are not what was loaded last."""
     load_id = _load_id()
     if load_id is not None:

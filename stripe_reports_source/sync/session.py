@@ -26,6 +26,7 @@ from ..plan.lanes import LanePlanner, LaneSync
 from ..plan.report import Report, ResolvedReport
 from ..plan.settings import Settings
 from ..plan.stripe_objects import OfferedType
+from ..plan.system_tables import RunRow
 from ..rows.system_rows import failed_run_row, loaded_run_row
 from ..stripe_api.client import StripeClient
 from ..stripe_api.runs import RunBook, Runner
@@ -55,7 +56,7 @@ class SyncSession:
         self._history = None if pipeline is None else History(pipeline)
         self.settings = settings
         self.scope = scope
-        self.run_rows: list[dict[str, Any]] = []
+        self.run_rows: list[RunRow] = []
         self.columns: dict[str, dict[str, TableColumn]] = {}
         self.open_reports = 0
         self._parsing = 0

@@ -9,7 +9,8 @@ import pytest
 from stripe.params.reporting._report_run_create_params import ReportRunCreateParamsParameters
 
 from stripe_reports_source.plan.catalog import Catalog, ReportType, load_catalog, split_id
-from stripe_reports_source.plan.columns import is_normal, parse_type
+from stripe_reports_source.plan.column_types import TIMESTAMP, TIMESTAMPTZ, ColumnType
+from stripe_reports_source.plan.columns import is_normal
 
 CATALOG = load_catalog()
 # parameters of POST /v1/reporting/report_runs in Stripe's OpenAPI description, then those only its report pages list
@@ -36,18 +37,18 @@ def test_entries_are_well_formed(known: ReportType) -> None:
     assert all(prefix.endswith("_metadata") for prefix in known.metadata_prefixes)
     for column in known.columns:
         assert is_normal(column.name)
-        assert parse_type(column.type, "x") == column.type
+        assert column.type == ColumnType.parse(str(column.type))
         assert 5 < len(column.description) <= 120
         if column.name.endswith("_utc"):
-            assert column.type == "timestamptz"
+            assert column.type == TIMESTAMPTZ
 
 
 @pytest.mark.parametrize("known", [one for one in CATALOG if one.columns_complete], ids=lambda one: one.id)
 def test_report_zone_times_exist_only_where_there_is_a_zone(known: ReportType) -> None:
     for column in known.columns:
         if column.name in ("automatic_payout_effective_at", "payout_reversed_at", "created", "available_on"):
-            assert column.type == ("timestamp" if known.accepts("timezone") else "timestamptz"), column
-            assert ("UTC" in column.description) is (column.type == "timestamptz")
+            assert column.type == (TIMESTAMP if known.accepts("timezone") else TIMESTAMPTZ), column
+            assert ("UTC" in column.description) is (column.type == TIMESTAMPTZ)
 
 
 def test_parameters_are_those_of_stripes_openapi_description() -> None:
@@ -70,7 +71,7 @@ def test_amounts_and_what_has_more_digits() -> None:
     def type_of(report: str, column: str) -> str | None:
         known = CATALOG.get(report)
         found = known.column(column) if known else None
-        return found.type if found else None
+        return str(found.type) if found else None
 
     assert type_of("balance_change_from_activity.itemized.3", "gross") == "decimal(38,9)"
     assert type_of("all_fees.balance_transaction_created.summary.2", "amount") == "decimal(38,18)"

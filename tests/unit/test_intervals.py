@@ -199,12 +199,12 @@ def test_sentences() -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse_zone("Mars/Base")
     assert str(caught.value) == (
-        "timezone 'Mars/Base' is no time zone; use an IANA name such as 'UTC' or 'America/New_York'."
+        "timezone 'Mars/Base' is not a time zone; use an IANA name such as 'UTC' or 'America/New_York'."
     )
     with pytest.raises(ConfigurationError) as caught:
         parse_day("2025-1-1", "start_date")
     assert str(caught.value) == (
-        "start_date '2025-1-1' is no calendar day; write it as YYYY-MM-DD, such as '2025-01-31'."
+        "start_date '2025-1-1' is not a calendar day; write it as YYYY-MM-DD, such as '2025-01-31'."
     )
 
 

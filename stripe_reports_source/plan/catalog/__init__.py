@@ -1,6 +1,6 @@
 """What is known of each report type: parameters, columns, types, grain. Data in one file, and its lookup.
 
-In: the packaged `report_types.json`. Out: frozen `ReportType` values. Standard library only.
+In: the packaged `report_types.json`. Out: frozen `ReportType` values. Pure.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
-ColumnType = Literal["text", "bigint", "bool", "date", "decimal(38,9)", "decimal(38,18)", "timestamp", "timestamptz"]
+from ..column_types import ColumnType
+
 Shape = Literal["interval", "snapshot", "keyed"]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a report. `timestamp` is naive, in the report's zone; `timestamptz` is a UTC instant."""
+    """A column of a report."""
 
     name: str
     type: ColumnType
@@ -84,7 +85,9 @@ class Catalog:
 def load_catalog() -> Catalog:
     """The packaged catalogue, read once."""
     data = json.loads(files(__package__).joinpath("report_types.json").read_text(encoding="utf-8"))
-    columns = {name: Column(name, one["type"], one["description"]) for name, one in data["columns"].items()}
+    columns = {
+        name: Column(name, ColumnType.parse(one["type"]), one["description"]) for name, one in data["columns"].items()
+    }
     return Catalog(_report_type(entry, columns) for entry in data["report_types"])
 
 
@@ -123,7 +126,9 @@ def _column(entry: str | Mapping[str, Any], columns: Mapping[str, Column]) -> Co
     """A name, or a name with another type where a column's meaning differs between versions."""
     if isinstance(entry, str):
         return columns[entry]
-    return Column(entry["name"], entry["type"], entry.get("description", columns[entry["name"]].description))
+    return Column(
+        entry["name"], ColumnType.parse(entry["type"]), entry.get("description", columns[entry["name"]].description)
+    )
 
 
 def _shape(required: tuple[str, ...]) -> Shape:
