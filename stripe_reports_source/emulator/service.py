@@ -43,7 +43,7 @@ class StripeService:
         self._clock = settings.first_clock
         self._ticking_since = time.monotonic()
         self._folder = tempfile.TemporaryDirectory(prefix="stripe-emulator-", ignore_cleanup_errors=True)
-        keyless = [one for one in load_catalog() if one.shape != "keyed"]
+        keyless = [one for one in load_catalog() if one.shape != "per_payout"]
         offered = list(load_catalog()) if settings.all_types else [one for one in keyless if computable(one)]
         if settings.offered is not None:
             offered = [one for one in offered if one.id in settings.offered]

@@ -178,12 +178,12 @@ class ResolvedReport:
     @property
     def keys(self) -> tuple[str, ...]:
         """The parameters that a run is made for instead of an interval, such as `payout`; empty for most reports."""
-        if self.known is None or self.known.shape != "keyed":
+        if self.known is None or self.known.shape != "per_payout":
             return ()
         return tuple(name for name in self.known.required if name not in _MANAGED)
 
     def for_key(self, key: Mapping[str, str]) -> ResolvedReport:
-        """A keyed report for one of its keys."""
+        """A report per payout, for one of its payouts."""
         return replace(self, parameters={**self.parameters, **key})
 
     @property
@@ -271,18 +271,18 @@ def resolve(
 
 def _choose_version(report: Report, offered: Sequence[OfferedType], catalog: Catalog) -> OfferedType:
     base, version = split_id(report.report)
-    same_base = [one for one in offered if split_id(one.id)[0] == base]
+    same_base = [offer for offer in offered if split_id(offer.id)[0] == base]
     if version is not None:
-        for one in same_base:
-            if one.id == report.report:
-                return one
+        for offer in same_base:
+            if offer.id == report.report:
+                return offer
     elif same_base:
-        return max(same_base, key=lambda one: (_knowledge(catalog.get(one.id)), one.version))
+        return max(same_base, key=lambda offer: (_knowledge(catalog.get(offer.id)), offer.version))
     if same_base:
-        have = ", ".join(sorted(one.id for one in same_base))
+        have = ", ".join(sorted(offer.id for offer in same_base))
         raise ConfigurationError(f"report {report.report!r} is not offered to this account; of {base} it has {have}.")
     known = bool(catalog.versions(base))
-    near = _nearest(base, {split_id(one.id)[0] for one in offered} | set(catalog.bases() if not known else ()))
+    near = _nearest(base, {split_id(offer.id)[0] for offer in offered} | set(catalog.bases() if not known else ()))
     if known:
         raise ConfigurationError(
             f"report {report.report!r} is not offered to this account or key; "
@@ -292,7 +292,7 @@ def _choose_version(report: Report, offered: Sequence[OfferedType], catalog: Cat
 
 
 def _knowledge(known: ReportType | None) -> int:
-    """2: every column is known; 1: some are; 0: the version is news to the catalogue."""
+    """2: every column is known; 1: some are; 0: the catalogue does not know the version."""
     if known is None or not known.columns:
         return 0
     return 2 if known.columns_complete else 1

@@ -21,14 +21,14 @@ PARAMETERS = {
 }
 
 
-@pytest.mark.parametrize("known", list(CATALOG), ids=lambda one: one.id)
+@pytest.mark.parametrize("known", list(CATALOG), ids=lambda known: known.id)
 def test_entries_are_well_formed(known: ReportType) -> None:
     assert split_id(known.id) == (known.base, known.version)
     assert known.version >= 1
     assert set(known.required) <= PARAMETERS
     assert set(known.optional) <= PARAMETERS
     assert not set(known.required) & set(known.optional)
-    assert "interval_end" in known.required or known.shape == "keyed"
+    assert "interval_end" in known.required or known.shape == "per_payout"
     names = [column.name for column in known.columns]
     assert len(names) == len(set(names))
     assert set(known.key) <= set(names) or not names or not known.columns_complete
@@ -43,7 +43,7 @@ def test_entries_are_well_formed(known: ReportType) -> None:
             assert column.type == TIMESTAMPTZ
 
 
-@pytest.mark.parametrize("known", [one for one in CATALOG if one.columns_complete], ids=lambda one: one.id)
+@pytest.mark.parametrize("known", [known for known in CATALOG if known.columns_complete], ids=lambda known: known.id)
 def test_report_zone_times_exist_only_where_there_is_a_zone(known: ReportType) -> None:
     for column in known.columns:
         if column.name in ("automatic_payout_effective_at", "payout_reversed_at", "created", "available_on"):
@@ -54,17 +54,17 @@ def test_report_zone_times_exist_only_where_there_is_a_zone(known: ReportType) -
 def test_parameters_are_those_of_stripes_openapi_description() -> None:
     """Stripe's SDK is made from it."""
     assert set(ReportRunCreateParamsParameters.__annotations__) <= PARAMETERS
-    used = {name for one in CATALOG for name in (*one.required, *one.optional)}
+    used = {name for known in CATALOG for name in (*known.required, *known.optional)}
     assert used == PARAMETERS
 
 
 def test_versions_and_shapes() -> None:
-    assert [one.version for one in CATALOG.versions("payout_reconciliation.itemized")] == [1, 2, 3, 4, 5, 6, 7]
+    assert [known.version for known in CATALOG.versions("payout_reconciliation.itemized")] == [1, 2, 3, 4, 5, 6, 7]
     assert CATALOG.versions("no.such") == ()
-    shapes = {name: one.shape for name in ("balance.summary.1", "ending_balance_reconciliation.itemized.4",
-              "payout_reconciliation.by_id.itemized.4") if (one := CATALOG.get(name))}  # fmt: skip
-    assert list(shapes.values()) == ["interval", "snapshot", "keyed"]
-    assert len(CATALOG.bases()) == len(set(CATALOG.bases())) == len({one.base for one in CATALOG})
+    shapes = {name: known.shape for name in ("balance.summary.1", "ending_balance_reconciliation.itemized.4",
+              "payout_reconciliation.by_id.itemized.4") if (known := CATALOG.get(name))}  # fmt: skip
+    assert list(shapes.values()) == ["interval", "snapshot", "per_payout"]
+    assert len(CATALOG.bases()) == len(set(CATALOG.bases())) == len({known.base for known in CATALOG})
 
 
 def test_amounts_and_what_has_more_digits() -> None:
@@ -103,8 +103,8 @@ def test_the_file_holds_each_thing_once() -> None:
         return dict(pairs)
 
     data = json.loads(text, object_pairs_hook=unique)
-    ids = [one["id"] for one in data["report_types"]]
+    ids = [entry["id"] for entry in data["report_types"]]
     assert len(ids) == len(set(ids)) == len(list(CATALOG))
-    used = {column.name for one in CATALOG for column in one.columns}
+    used = {column.name for known in CATALOG for column in known.columns}
     assert used == set(data["columns"])
     assert isinstance(CATALOG, Catalog)

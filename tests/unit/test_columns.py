@@ -62,7 +62,7 @@ def test_other_keys_get_a_hash(key: str) -> None:
 
 @given(st.lists(headers, unique=True, max_size=12))
 def test_no_two_keys_share_a_column(found: list[str]) -> None:
-    assert len({column_name(one) for one in found}) == len(found)
+    assert len({column_name(header) for header in found}) == len(found)
 
 
 @given(headers)
@@ -84,7 +84,7 @@ def test_names_are_fixed_points_of_every_naming_convention(header: str) -> None:
         assert convention.normalize_path(name) == name
 
 
-@pytest.mark.parametrize("convention", CONVENTIONS, ids=lambda one: type(one).__module__.rpartition(".")[2])
+@pytest.mark.parametrize("convention", CONVENTIONS, ids=lambda naming: type(naming).__module__.rpartition(".")[2])
 def test_catalogue_and_system_columns_keep_their_names(convention: NamingConvention) -> None:
     for report_type in load_catalog():
         for column in report_type.columns:
@@ -161,7 +161,7 @@ def test_that_column_never_takes_anothers_place() -> None:
     assert first.name.startswith("at_utc_")
     assert third.name == "x" * 57 + "_local"
     twice = [column("at", "timestamptz", "at"), column("at", "timestamptz", "At")]
-    names = [one.name for one in fit_to_table(twice, {"at": TIMESTAMP}, documented=["at", "At"])]
+    names = [fitted.name for fitted in fit_to_table(twice, {"at": TIMESTAMP}, documented=["at", "At"])]
     assert names == ["at_utc", column_name("At utc")]
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from ..column_types import ColumnType
 
-Shape = Literal["interval", "snapshot", "keyed"]
+Shape = Literal["interval", "snapshot", "per_payout"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Catalog:
     """All known report types."""
 
     def __init__(self, report_types: Iterable[ReportType]) -> None:
-        self._types = {one.id: one for one in report_types}
+        self._types = {known.id: known for known in report_types}
 
     def __iter__(self) -> Iterator[ReportType]:
         return iter(self._types.values())
@@ -74,11 +74,11 @@ class Catalog:
 
     def versions(self, base: str) -> tuple[ReportType, ...]:
         """All known versions of a base id, oldest first."""
-        return tuple(sorted((one for one in self if one.base == base), key=lambda one: one.version))
+        return tuple(sorted((known for known in self if known.base == base), key=lambda known: known.version))
 
     def bases(self) -> tuple[str, ...]:
         """All known base ids."""
-        return tuple(dict.fromkeys(one.base for one in self))
+        return tuple(dict.fromkeys(known.base for known in self))
 
 
 @cache
@@ -86,7 +86,8 @@ def load_catalog() -> Catalog:
     """The packaged catalogue, read once."""
     data = json.loads(files(__package__).joinpath("report_types.json").read_text(encoding="utf-8"))
     columns = {
-        name: Column(name, ColumnType.parse(one["type"]), one["description"]) for name, one in data["columns"].items()
+        name: Column(name, ColumnType.parse(about["type"]), about["description"])
+        for name, about in data["columns"].items()
     }
     return Catalog(_report_type(entry, columns) for entry in data["report_types"])
 
@@ -114,7 +115,7 @@ def _report_type(entry: Mapping[str, Any], columns: Mapping[str, Column]) -> Rep
         required=required,
         optional=tuple(entry["optional"]),
         metadata_prefixes=tuple(entry["metadata_prefixes"]),
-        columns=tuple(_column(one, columns) for one in entry["columns"]),
+        columns=tuple(_column(column, columns) for column in entry["columns"]),
         columns_complete=entry["columns_complete"],
         default_columns=None if defaults is None else tuple(defaults),
         row=entry["row"],
@@ -133,5 +134,5 @@ def _column(entry: str | Mapping[str, Any], columns: Mapping[str, Column]) -> Co
 
 def _shape(required: tuple[str, ...]) -> Shape:
     if set(required) - {"interval_start", "interval_end"}:
-        return "keyed"
+        return "per_payout"
     return "interval" if "interval_start" in required else "snapshot"
