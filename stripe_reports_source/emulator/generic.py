@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from ..plan.catalog import Column, ReportType
+from ..plan.column_types import TEXT
 from .itemized import Value
 from .query import Query
 
@@ -61,18 +62,18 @@ def _rows(
 
 def _value(identity: str, name: str, column: Column | None, instant: datetime, account: str | None) -> Value:
     chance = random.Random(f"{identity}|{name}")  # noqa: S311
-    type_ = column.type if column else "text"
-    if type_ == "text":
+    type_ = column.type if column else TEXT
+    if type_.kind == "text":
         if account is not None and name in ACCOUNT_COLUMNS:
             return account
         words = (None, "", "0042", f'{name} "{chance.randrange(10**6)}", etc.', f"{name}_{chance.randrange(10**9):x}")
         return chance.choice(words)
     if chance.random() < 0.1:
         return None
-    if type_ in ("timestamp", "timestamptz", "date"):
+    if type_.kind in ("timestamp", "timestamptz", "date"):
         return instant
-    if type_ == "bool":
+    if type_.kind == "bool":
         return chance.random() < 0.5
-    if type_ == "bigint":
+    if type_.kind == "bigint":
         return chance.randrange(1000)
-    return Decimal(chance.randrange(-(10**12), 10**12)).scaleb(-18 if type_.endswith("18)") else -2)
+    return Decimal(chance.randrange(-(10**12), 10**12)).scaleb(-18 if type_.scale >= 18 else -2)

@@ -232,9 +232,9 @@ def _in_zone(value: Value, name: str, query: Query) -> Value:
     """Times as the column wants them: UTC instants stay aware, report-zone times lose their zone."""
     if isinstance(value, datetime):
         column = query.report_type.column(name)
-        if column is not None and column.type == "timestamp":
+        if column is not None and column.type.kind == "timestamp":
             return value.astimezone(query.zone).replace(tzinfo=None)
-        if column is not None and column.type == "date":
+        if column is not None and column.type.kind == "date":
             return value.date()
     return value
 

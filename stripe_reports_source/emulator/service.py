@@ -44,7 +44,7 @@ class StripeService:
         self._clock = settings.first_clock
         self._ticking_since = time.monotonic()
         self._folder = tempfile.TemporaryDirectory(prefix="stripe-emulator-", ignore_cleanup_errors=True)
-        not_per_payout = [known for known in load_catalog() if known.shape != "keyed"]
+        not_per_payout = [known for known in load_catalog() if known.shape != "per_payout"]
         offered = (
             list(load_catalog()) if settings.all_types else [known for known in not_per_payout if computable(known)]
         )

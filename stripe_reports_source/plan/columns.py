@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import ConfigurationError
 from .catalog import ReportType
+from .column_types import BOOL, TEXT, TIMESTAMPTZ, ColumnType
 
 MAX_NAME_BYTES = 63  # PostgreSQL's limit, the shortest of the common warehouses
 TOMBSTONE = "_cell_dropped"
@@ -22,32 +23,30 @@ TOMBSTONE = "_cell_dropped"
 on DuckDB only if its SQL looks like DDL, which it tells by the words create, alter and drop anywhere in the text. With
 this name DELETE and INSERT of a cell are one transaction, whoever replays the package (tests/pipeline/test_atomic.py).
 """
-SYSTEM_COLUMNS: dict[str, tuple[str, str]] = {
-    "_account": ("text", "Account the report was run on: the Stripe-Account value, else the source's label"),
-    "_report_type": ("text", "Exact report type id with its version"),
-    "_report_run_id": ("text", "Report run that produced the row; joins report_runs"),
-    "_interval_start": ("timestamptz", "Start of the loaded interval (inclusive); NULL for snapshot reports"),
-    "_interval_end": ("timestamptz", "End of the loaded interval (exclusive), as it was asked for"),
-    "_interval_key": ("text", "Identity of the grid cell: what loading it again replaces"),
-    "_dlt_load_id": ("text", "Load package that wrote the row; joins _dlt_loads"),
-    TOMBSTONE: ("bool", "Always NULL in stored rows: marks, while loading, a cell whose rows are replaced"),
+SYSTEM_COLUMNS: dict[str, tuple[ColumnType, str]] = {
+    "_account": (TEXT, "Account the report was run on: the Stripe-Account value, else the source's label"),
+    "_report_type": (TEXT, "Exact report type id with its version"),
+    "_report_run_id": (TEXT, "Report run that produced the row; joins report_runs"),
+    "_interval_start": (TIMESTAMPTZ, "Start of the loaded interval (inclusive); NULL for snapshot reports"),
+    "_interval_end": (TIMESTAMPTZ, "End of the loaded interval (exclusive), as it was asked for"),
+    "_interval_key": (TEXT, "Identity of the grid cell: what loading it again replaces"),
+    "_dlt_load_id": (TEXT, "Load package that wrote the row; joins _dlt_loads"),
+    TOMBSTONE: (BOOL, "Always NULL in stored rows: marks, while loading, a cell whose rows are replaced"),
 }
 
 _NORMAL = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _HASHED = re.compile(r".*_[0-9a-f]{8}")
 _METADATA = re.compile(r"([a-z][a-z_]*_metadata)\[(.{1,40})\]", re.DOTALL)
 _METADATA_LIKE = re.compile(r"[a-z_]*_metadata_.*")
-_TYPE = re.compile(r"decimal\((\d{1,2}), ?(\d{1,2})\)")
-_PLAIN_TYPES = ("text", "bigint", "bool", "date", "timestamp", "timestamptz")
 
 
 @dataclass(frozen=True)
 class TableColumn:
-    """A column of a report table: Stripe's header, our name, the type's name and what it holds."""
+    """A column of a report table: Stripe's header, our name, its type and what it holds."""
 
     header: str
     name: str
-    type: str
+    type: ColumnType
     description: str
 
 
@@ -98,7 +97,7 @@ def table_columns(
     report_type: ReportType | None,
     *,
     names: Mapping[str, str],
-    types: Mapping[str, str],
+    types: Mapping[str, ColumnType],
 ) -> tuple[TableColumn, ...]:
     """The table columns of a file's headers, in the file's order.
 
@@ -124,7 +123,7 @@ def table_columns(
                 f"metadata name {name!r} for {header!r} is also the name of {taken[name]}; choose another name."
             )
         taken[name] = f"the column {header!r}"
-        type_ = types.get(header) or (known.type if known else "text")
+        type_ = types.get(header) or (known.type if known else TEXT)
         description = known.description if known else f"Stripe's column {header}"
         columns.append(TableColumn(header, name, type_, description))
     return tuple(columns)
@@ -132,7 +131,7 @@ def table_columns(
 
 def fit_to_table(
     columns: Sequence[TableColumn],
-    stored: Mapping[str, str],
+    stored: Mapping[str, ColumnType],
     *,
     typed: Collection[str] = (),
     documented: Collection[str] = (),
@@ -166,7 +165,7 @@ def fit_to_table(
                 f"types: {column.header!r} is to be {column.type}, but its column {column.name!r} holds {kept}; name "
                 "another column through metadata, or load the report anew with refresh='drop_resources'."
             )
-        elif kept == "text" or column.header not in documented:
+        elif kept == TEXT or column.header not in documented:
             fitted.append(replace(column, type=kept))
         else:
             name = _beside(column, taken)
@@ -176,25 +175,6 @@ def fit_to_table(
 
 
 def _beside(column: TableColumn, taken: Collection[str]) -> str:
-    suffix = {"timestamp": "local", "timestamptz": "utc"}.get(column.type) or _snake(column.type)
+    suffix = {"timestamp": "local", "timestamptz": "utc"}.get(column.type.kind) or _snake(str(column.type))
     name = f"{column.name[: MAX_NAME_BYTES - len(suffix) - 1]}_{suffix}"
     return name if name not in taken else column_name(f"{column.header} {suffix}")
-
-
-def parse_type(type_: str, setting: str) -> str:
-    """A type name a user may give, in its one spelling.
-
-    Raises:
-        ConfigurationError: not one of text, bigint, bool, date, timestamp (report zone, without offset),
-            timestamptz (UTC), decimal or decimal(precision, scale) with precision up to 38.
-    """
-    if type_ in _PLAIN_TYPES:
-        return type_
-    if type_ == "decimal":
-        return "decimal(38,9)"
-    match = _TYPE.fullmatch(type_)
-    if match and 0 < int(match[1]) <= 38 and int(match[2]) <= int(match[1]):
-        return f"decimal({int(match[1])},{int(match[2])})"
-    raise ConfigurationError(
-        f"{setting} {type_!r} is no type; use one of {', '.join(_PLAIN_TYPES)}, decimal, decimal(38,18)."
-    )

@@ -151,13 +151,13 @@ def parse_zone(name: str, setting: str = "timezone") -> ZoneInfo:
     """An IANA zone by name.
 
     Raises:
-        ConfigurationError: there is no such zone.
+        ConfigurationError: there is no zone of that name.
     """
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         raise ConfigurationError(
-            f"{setting} {name!r} is no time zone; use an IANA name such as 'UTC' or 'America/New_York'."
+            f"{setting} {name!r} is not a time zone; use an IANA name such as 'UTC' or 'America/New_York'."
         ) from None
 
 
@@ -176,7 +176,7 @@ def parse_day(value: str | date | None, setting: str) -> date | None:
         except ValueError:
             pass
     raise ConfigurationError(
-        f"{setting} {str(value)!r} is no calendar day; write it as YYYY-MM-DD, such as '2025-01-31'."
+        f"{setting} {str(value)!r} is not a calendar day; write it as YYYY-MM-DD, such as '2025-01-31'."
     )
 
 

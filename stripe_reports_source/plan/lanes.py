@@ -12,6 +12,7 @@ from datetime import datetime
 
 from .catalog import Catalog
 from .cells import CellRequest
+from .column_types import ColumnType
 from .intervals import ONE_SECOND, Cell, Span, cells, day_of, sync_window
 from .report import Report, ResolvedReport, resolve
 from .settings import Settings
@@ -48,7 +49,7 @@ class LoadedBefore:
     """
 
     lanes: LaneStates
-    column_types: Mapping[str, str]
+    column_types: Mapping[str, ColumnType]
     cursor: datetime | None
     replaced_since: Callable[[str, Collection[str]], datetime | None]
     payouts: Callable[[ResolvedReport, str, Span | None], Sequence[Payout]]

@@ -16,12 +16,12 @@ from zoneinfo import ZoneInfo
 
 from ..errors import ConfigurationError
 from .catalog import Catalog, ReportType, split_id
+from .column_types import ColumnType
 from .columns import (
     SYSTEM_COLUMNS,
     TableColumn,
     fit_to_table,
     is_normal,
-    parse_type,
     split_metadata,
     table_columns,
 )
@@ -101,7 +101,7 @@ class Report:
                     f"{where} metadata name {name!r} for {header!r} must be lower snake case, up to 63 characters."
                 )
         for header, type_ in (self.types or {}).items():
-            parse_type(type_, f"{where} type of {header!r}:")
+            ColumnType.parse(type_, f"{where} type of {header!r}:")
         for name in self.parameters or {}:
             if name in _MANAGED:
                 raise ConfigurationError(f"{where} parameter {name!r} is set through {_MANAGED[name]!r}.")
@@ -149,8 +149,8 @@ class ResolvedReport:
     lookback_days: int
     zone: ZoneInfo
     names: Mapping[str, str] = field(default_factory=dict)
-    types: Mapping[str, str] = field(default_factory=dict)
-    stored: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, ColumnType] = field(default_factory=dict)
+    stored: Mapping[str, ColumnType] = field(default_factory=dict)
     """Types of the columns that the report's table has already."""
 
     def table_columns(self, headers: Sequence[str]) -> tuple[TableColumn, ...]:
@@ -178,12 +178,12 @@ class ResolvedReport:
     @property
     def keys(self) -> tuple[str, ...]:
         """The parameters that a run is made for instead of an interval, such as `payout`; empty for most reports."""
-        if self.known is None or self.known.shape != "keyed":
+        if self.known is None or self.known.shape != "per_payout":
             return ()
         return tuple(name for name in self.known.required if name not in _MANAGED)
 
     def for_key(self, key: Mapping[str, str]) -> ResolvedReport:
-        """A keyed report for one of its keys."""
+        """A report per payout, for one of its payouts."""
         return replace(self, parameters={**self.parameters, **key})
 
     @property
@@ -218,7 +218,7 @@ def check_grid(grid: str | None, where: str) -> None:
 
 
 def check_lookback(days: int | None, where: str) -> None:
-    """Refuse a lookback that is no count of days."""
+    """Refuse a lookback that is not a count of days."""
     if days is not None and (isinstance(days, bool) or not isinstance(days, int) or days < 0):
         raise ConfigurationError(f"{where} lookback_days {days!r} must be a whole number of days, 0 or more.")
 
@@ -229,7 +229,7 @@ def resolve(
     catalog: Catalog,
     defaults: Defaults,
     connected_account: str | None = None,
-    stored: Mapping[str, str] | None = None,
+    stored: Mapping[str, ColumnType] | None = None,
 ) -> ResolvedReport:
     """Settle version, columns and parameters of a report.
 
@@ -260,7 +260,7 @@ def resolve(
         lookback_days=defaults.lookback_days if report.lookback_days is None else report.lookback_days,
         zone=zone,
         names=report._names,
-        types={header: parse_type(type_, where) for header, type_ in (report.types or {}).items()},
+        types={header: ColumnType.parse(type_, where) for header, type_ in (report.types or {}).items()},
         stored=stored or {},
     )
     _check_types(resolved, where)
@@ -271,18 +271,18 @@ def resolve(
 
 def _choose_version(report: Report, offered: Sequence[OfferedType], catalog: Catalog) -> OfferedType:
     base, version = split_id(report.report)
-    same_base = [one for one in offered if split_id(one.id)[0] == base]
+    same_base = [offer for offer in offered if split_id(offer.id)[0] == base]
     if version is not None:
-        for one in same_base:
-            if one.id == report.report:
-                return one
+        for offer in same_base:
+            if offer.id == report.report:
+                return offer
     elif same_base:
-        return max(same_base, key=lambda one: (_knowledge(catalog.get(one.id)), one.version))
+        return max(same_base, key=lambda offer: (_knowledge(catalog.get(offer.id)), offer.version))
     if same_base:
-        have = ", ".join(sorted(one.id for one in same_base))
+        have = ", ".join(sorted(offer.id for offer in same_base))
         raise ConfigurationError(f"report {report.report!r} is not offered to this account; of {base} it has {have}.")
     known = bool(catalog.versions(base))
-    near = _nearest(base, {split_id(one.id)[0] for one in offered} | set(catalog.bases() if not known else ()))
+    near = _nearest(base, {split_id(offer.id)[0] for offer in offered} | set(catalog.bases() if not known else ()))
     if known:
         raise ConfigurationError(
             f"report {report.report!r} is not offered to this account or key; "
@@ -292,7 +292,7 @@ def _choose_version(report: Report, offered: Sequence[OfferedType], catalog: Cat
 
 
 def _knowledge(known: ReportType | None) -> int:
-    """2: every column is known; 1: some are; 0: the version is news to the catalogue."""
+    """2: every column is known; 1: some are; 0: the catalogue does not know the version."""
     if known is None or not known.columns:
         return 0
     return 2 if known.columns_complete else 1

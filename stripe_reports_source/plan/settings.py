@@ -52,6 +52,18 @@ class RunPolicy:
 
 
 @dataclass(frozen=True)
+class ParsePolicy:
+    """How much is in memory at once: rows of a table that is given to dlt, and bytes of a file that are parsed.
+
+    Each table becomes a row group of its Parquet file; three of them are in memory. Arrow reads a few blocks ahead:
+    larger ones cost memory and are no faster.
+    """
+
+    rows_per_table: int = 65_536
+    block_bytes: int = 1 << 20
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything the source was called with, checked; nothing here has asked Stripe anything."""
 
@@ -67,6 +79,7 @@ class Settings:
     api_base_url: str
     files_base_url: str
     api_key: str = field(repr=False)
+    parse_policy: ParsePolicy = ParsePolicy()
 
 
 def checked_base_url(url: str, setting: str) -> str:

@@ -1,72 +1,100 @@
-"""The system tables: what was offered, run and mapped. Their names and columns are spelt here only. Pure."""
+"""The system tables: what was offered, run and mapped. Their names and columns are spelt here only. Pure.
+
+A row of each is a dataclass whose fields are the table's columns, in order. Every table ends with `_dlt_load_id`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any
+
+from .column_types import BIGINT, BOOL, TEXT, TIMESTAMPTZ, ColumnType
+
+LOAD_ID = "_dlt_load_id"
+
+
+def _column(type_: ColumnType, description: str, *, key: bool = False) -> dict[str, Any]:
+    return {"type": type_, "description": description, "key": key}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TypeRow:
+    """A report type as an account is offered it."""
+
+    account: str = field(metadata=_column(TEXT, "Account the list was read for", key=True))
+    id: str = field(metadata=_column(TEXT, "Exact report type id with its version", key=True))
+    name: str = field(metadata=_column(TEXT, "Stripe's name of the report"))
+    version: int = field(metadata=_column(BIGINT, "Version of the report type"))
+    data_available_start: datetime = field(metadata=_column(TIMESTAMPTZ, "Earliest instant Stripe has data for"))
+    data_available_end: datetime = field(metadata=_column(TIMESTAMPTZ, "Instant up to which Stripe's data is complete"))
+    default_columns: str | None = field(metadata=_column(TEXT, "Stripe's default columns, as JSON"))
+    updated: datetime = field(metadata=_column(TIMESTAMPTZ, "When Stripe last refreshed the data"))
+    livemode: bool = field(metadata=_column(BOOL, "False for test data"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    """A report run that a load used, and what became of it."""
+
+    run_id: str = field(metadata=_column(TEXT, "Report run id, frr_...", key=True))
+    report_type: str = field(metadata=_column(TEXT, "Exact report type id with its version"))
+    account: str = field(metadata=_column(TEXT, "Account the run was made on"))
+    table_name: str = field(metadata=_column(TEXT, "Table that the rows went to"))
+    interval_start: datetime | None = field(
+        metadata=_column(TIMESTAMPTZ, "Start of the interval asked for (inclusive); NULL for snapshots")
+    )
+    interval_end: datetime | None = field(metadata=_column(TIMESTAMPTZ, "End of the interval asked for (exclusive)"))
+    parameters: str = field(metadata=_column(TEXT, "All run parameters, as JSON"))
+    status: str = field(metadata=_column(TEXT, "Last known status: succeeded, failed or pending"))
+    created: datetime = field(metadata=_column(TIMESTAMPTZ, "When Stripe created the run"))
+    succeeded_at: datetime | None = field(metadata=_column(TIMESTAMPTZ, "When Stripe finished the run"))
+    attempt: int = field(metadata=_column(BIGINT, "0 for the first run of an interval, higher after failures"))
+    adopted: bool = field(metadata=_column(BOOL, "True for a run that was found at Stripe instead of created"))
+    file_id: str | None = field(metadata=_column(TEXT, "Result file id"))
+    bytes: int | None = field(default=None, metadata=_column(BIGINT, "Size of the result file"))
+    sha256: str | None = field(default=None, metadata=_column(TEXT, "SHA-256 of the result file"))
+    rows: int | None = field(default=None, metadata=_column(BIGINT, "Rows loaded from the result file"))
+    error: str | None = field(metadata=_column(TEXT, "Why the interval was not loaded; NULL when it was"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnRow:
+    """A column of a report table, and the header it comes from."""
+
+    table_name: str = field(metadata=_column(TEXT, "Report table", key=True))
+    column_name: str = field(metadata=_column(TEXT, "Column of the table", key=True))
+    stripe_header: str | None = field(
+        metadata=_column(TEXT, "Header that Stripe writes; NULL for columns this package adds")
+    )
+    type: str = field(metadata=_column(TEXT, "Type of the column"))
+    description: str = field(metadata=_column(TEXT, "What the column holds"))
+
+
+SystemRow = TypeRow | RunRow | ColumnRow
 
 
 @dataclass(frozen=True)
 class SystemTable:
-    """A system table: its name, primary key, and columns with type and description."""
+    """A system table: its name, and the rows it holds."""
 
     name: str
-    key: tuple[str, ...]
-    columns: dict[str, tuple[str, str]]
+    row: type[SystemRow]
+
+    @property
+    def columns(self) -> dict[str, tuple[ColumnType, str]]:
+        """Type and description of each column."""
+        described = {column.name: column.metadata for column in fields(self.row)}
+        own = {name: (about["type"], about["description"]) for name, about in described.items()}
+        return own | {LOAD_ID: (TEXT, "Load package that wrote the row; joins _dlt_loads")}
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that tell rows apart."""
+        return tuple(column.name for column in fields(self.row) if column.metadata["key"])
 
 
-_LOAD_ID = ("text", "Load package that wrote the row; joins _dlt_loads")
-
-REPORT_TYPES = SystemTable(
-    "report_types",
-    ("account", "id"),
-    {
-        "account": ("text", "Account the list was read for"),
-        "id": ("text", "Exact report type id with its version"),
-        "name": ("text", "Stripe's name of the report"),
-        "version": ("bigint", "Version of the report type"),
-        "data_available_start": ("timestamptz", "Earliest instant Stripe has data for"),
-        "data_available_end": ("timestamptz", "Instant up to which Stripe's data is complete"),
-        "default_columns": ("text", "Stripe's default columns, as JSON"),
-        "updated": ("timestamptz", "When Stripe last refreshed the data"),
-        "livemode": ("bool", "False for test data"),
-        "_dlt_load_id": _LOAD_ID,
-    },
-)
-REPORT_RUNS = SystemTable(
-    "report_runs",
-    ("run_id",),
-    {
-        "run_id": ("text", "Report run id, frr_..."),
-        "report_type": ("text", "Exact report type id with its version"),
-        "account": ("text", "Account the run was made on"),
-        "table_name": ("text", "Table that the rows went to"),
-        "interval_start": ("timestamptz", "Start of the interval asked for (inclusive); NULL for snapshots"),
-        "interval_end": ("timestamptz", "End of the interval asked for (exclusive)"),
-        "parameters": ("text", "All run parameters, as JSON"),
-        "status": ("text", "Last known status: succeeded, failed or pending"),
-        "created": ("timestamptz", "When Stripe created the run"),
-        "succeeded_at": ("timestamptz", "When Stripe finished the run"),
-        "attempt": ("bigint", "0 for the first run of an interval, higher after failures"),
-        "adopted": ("bool", "True for a run that was found at Stripe instead of created"),
-        "file_id": ("text", "Result file id"),
-        "bytes": ("bigint", "Size of the result file"),
-        "sha256": ("text", "SHA-256 of the result file"),
-        "rows": ("bigint", "Rows loaded from the result file"),
-        "error": ("text", "Why the interval was not loaded; NULL when it was"),
-        "_dlt_load_id": _LOAD_ID,
-    },
-)
-REPORT_COLUMNS = SystemTable(
-    "report_columns",
-    ("table_name", "column_name"),
-    {
-        "table_name": ("text", "Report table"),
-        "column_name": ("text", "Column of the table"),
-        "stripe_header": ("text", "Header that Stripe writes; NULL for columns this package adds"),
-        "type": ("text", "Type of the column"),
-        "description": ("text", "What the column holds"),
-        "_dlt_load_id": _LOAD_ID,
-    },
-)
-
+REPORT_TYPES = SystemTable("report_types", TypeRow)
+REPORT_RUNS = SystemTable("report_runs", RunRow)
+REPORT_COLUMNS = SystemTable("report_columns", ColumnRow)
 SYSTEM_TABLES = (REPORT_TYPES, REPORT_RUNS, REPORT_COLUMNS)

@@ -13,18 +13,21 @@ import pyarrow as pa
 
 from ..plan.cells import FetchedCell
 from ..plan.columns import SYSTEM_COLUMNS, TOMBSTONE, TableColumn
+from ..plan.settings import ParsePolicy
 from .csv_file import typed_batches
 from .values import arrow_type
 
-ROWS_PER_TABLE = 65_536
-"""Rows yielded to dlt at a time; each becomes a row group of its Parquet file. Three of them are in memory at once."""
 
-
-def cell_tables(fetched: FetchedCell, load_id: str | None) -> Generator[pa.Table, None, None]:
+def cell_tables(fetched: FetchedCell, load_id: str | None, parsing: ParsePolicy) -> Generator[pa.Table, None, None]:
     """The tables that replace a cell: its rows, and first a tombstone.
 
     The tombstone is a row with the cell's key alone. It makes dlt's merge delete what an earlier load of the
     cell left even when the new report is empty, and is never stored itself.
+
+    Args:
+        fetched: the cell, its file on this disk.
+        load_id: of the load package; None outside a pipeline.
+        parsing: how much is in memory at once.
 
     Raises:
         RowError: a value does not fit. Tables before it have been given out by then.
@@ -33,11 +36,12 @@ def cell_tables(fetched: FetchedCell, load_id: str | None) -> Generator[pa.Table
     constants = _constants(fetched, load_id)
     batches = [_tombstone(schema, constants)]
     held = 0
-    for batch in typed_batches(fetched.file.path, fetched.columns, fetched.request.report.decimal_separator):
+    separator = fetched.request.report.decimal_separator
+    for batch in typed_batches(fetched.file.path, fetched.columns, separator, parsing.block_bytes):
         stamps = [_repeat(constants[name], schema.field(name).type, batch.num_rows) for name in SYSTEM_COLUMNS]
         batches.append(pa.RecordBatch.from_arrays([*batch.columns, *stamps], schema=schema))
         held += batch.num_rows
-        if held >= ROWS_PER_TABLE:
+        if held >= parsing.rows_per_table:
             yield pa.Table.from_batches(batches, schema)
             batches, held = [], 0
     if batches:

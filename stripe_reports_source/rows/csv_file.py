@@ -21,16 +21,17 @@ import pyarrow.csv as pacsv
 
 from ..errors import RowError
 from ..plan.columns import TableColumn
+from ..plan.settings import ParsePolicy
 from .values import BadValue, arrow_type, problem, typed
 
 _QUOTE = ord('"')
-BLOCK_BYTES = 1 << 20
-"""Bytes parsed at a time, some thousand rows of a wide report. Arrow reads a few blocks ahead: larger ones cost memory
-and are no faster."""
 
 
 def typed_batches(
-    source: Path, columns: Sequence[TableColumn], decimal_separator: str = "."
+    source: Path,
+    columns: Sequence[TableColumn],
+    decimal_separator: str = ".",
+    block_bytes: int = ParsePolicy.block_bytes,
 ) -> Iterator[pa.RecordBatch]:
     """The typed rows of a CSV file, a few thousand at a time.
 
@@ -38,6 +39,7 @@ def typed_batches(
         source: a CSV file with a header.
         columns: the table columns of its header names, same order.
         decimal_separator: the character before the decimal places of numbers.
+        block_bytes: how much is parsed at a time. A row that is longer is parsed in larger blocks.
 
     Raises:
         RowError: names the line (1 is the header), column and value, shortened, of the first thing that does
@@ -45,7 +47,7 @@ def typed_batches(
     """
     if not read_header(source)[1]:
         return
-    block, rows = BLOCK_BYTES, 0
+    block, rows = block_bytes, 0
     while True:
         skip = rows
         try:
@@ -139,7 +141,9 @@ def _parsed(source: Path, columns: Sequence[TableColumn], block: int, point: str
                 ),
             )
             for batch in reader:
-                arrays = [typed(values, one.type, point) for values, one in zip(batch.columns, columns, strict=True)]
+                arrays = [
+                    typed(values, column.type, point) for values, column in zip(batch.columns, columns, strict=True)
+                ]
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
         except pa.ArrowInvalid as error:
             too_long = any(words in str(error) for words in ("straddl", "cannot infer number of columns"))
@@ -179,7 +183,7 @@ def _locate(source: Path, columns: Sequence[TableColumn], good_rows: int, cause:
     except UnicodeDecodeError as error:
         return RowError(f"byte {error.start} and on: not UTF-8 ({error.reason}).")
     except csv.Error as error:
-        return RowError(f"the file is no CSV: {error}.")
+        return RowError(f"the file is not CSV: {error}.")
     finally:
         csv.field_size_limit(limit)
-    return RowError(f"the file holds {cause}." if isinstance(cause, BadValue) else f"the file is no CSV: {cause}.")
+    return RowError(f"the file holds {cause}." if isinstance(cause, BadValue) else f"the file is not CSV: {cause}.")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -16,11 +17,11 @@ import pyarrow as pa
 from ..plan.cells import CellFailure, CellRequest, FetchedCell, Obtained
 from ..plan.columns import SYSTEM_COLUMNS, TableColumn
 from ..plan.stripe_objects import OfferedType
-from ..plan.system_tables import SystemTable
+from ..plan.system_tables import LOAD_ID, ColumnRow, RunRow, SystemRow, SystemTable, TypeRow
 from .values import arrow_type
 
 
-def system_table(table: SystemTable, rows: Sequence[Mapping[str, Any]], load_id: str | None) -> pa.Table:
+def system_table(table: SystemTable, rows: Sequence[SystemRow], load_id: str | None) -> pa.Table:
     """Rows as an Arrow table with exactly the declared columns."""
     schema = pa.schema(
         [
@@ -28,82 +29,79 @@ def system_table(table: SystemTable, rows: Sequence[Mapping[str, Any]], load_id:
             for name, (type_, _) in table.columns.items()
         ]
     )
-    return pa.Table.from_pylist([{**row, "_dlt_load_id": load_id} for row in rows], schema=schema)
+    return pa.Table.from_pylist([{**asdict(row), LOAD_ID: load_id} for row in rows], schema=schema)
 
 
-def type_rows(types: Iterable[OfferedType], account: str) -> list[dict[str, Any]]:
+def type_rows(types: Iterable[OfferedType], account: str) -> list[TypeRow]:
     """Rows of `report_types`."""
     return [
-        {
-            "account": account,
-            "id": one.id,
-            "name": one.name,
-            "version": one.version,
-            "data_available_start": one.available.start,
-            "data_available_end": one.available.end,
-            "default_columns": None if one.default_columns is None else json.dumps(one.default_columns),
-            "updated": one.updated,
-            "livemode": one.livemode,
-        }
-        for one in types
+        TypeRow(
+            account=account,
+            id=offered.id,
+            name=offered.name,
+            version=offered.version,
+            data_available_start=offered.available.start,
+            data_available_end=offered.available.end,
+            default_columns=None if offered.default_columns is None else json.dumps(offered.default_columns),
+            updated=offered.updated,
+            livemode=offered.livemode,
+        )
+        for offered in types
     ]
 
 
-def loaded_run_row(fetched: FetchedCell, rows: int) -> dict[str, Any]:
+def loaded_run_row(fetched: FetchedCell, rows: int) -> RunRow:
     """The row of `report_runs` for a cell that is loaded."""
-    return {
-        **_run_row(fetched.request, fetched.obtained),
-        "bytes": fetched.file.bytes,
-        "sha256": fetched.file.sha256,
-        "rows": rows,
-    }
+    row = _run_row(fetched.request, fetched.obtained)
+    return replace(row, bytes=fetched.file.bytes, sha256=fetched.file.sha256, rows=rows)
 
 
-def failed_run_row(request: CellRequest, failure: CellFailure) -> dict[str, Any] | None:
+def failed_run_row(request: CellRequest, failure: CellFailure) -> RunRow | None:
     """The row of `report_runs` for a cell that failed; None if it failed before it had a run."""
     if failure.obtained is None:
         return None
-    return {**_run_row(request, failure.obtained), "error": str(failure.error)}
+    return replace(_run_row(request, failure.obtained), error=str(failure.error))
 
 
-def _run_row(request: CellRequest, obtained: Obtained) -> dict[str, Any]:
+def _run_row(request: CellRequest, obtained: Obtained) -> RunRow:
     run = obtained.run
-    return {
-        "run_id": run.id,
-        "report_type": run.report_type,
-        "account": request.label,
-        "table_name": request.report.report.table,
-        "interval_start": _instant(run.parameters.get("interval_start")),
-        "interval_end": _instant(run.parameters.get("interval_end")),
-        "parameters": json.dumps(run.parameters, sort_keys=True),
-        "status": run.status,
-        "created": run.created,
-        "succeeded_at": run.succeeded_at,
-        "attempt": obtained.attempt,
-        "adopted": obtained.adopted,
-        "file_id": run.result.id if run.result else None,
-        "error": run.error,
-    }
+    return RunRow(
+        run_id=run.id,
+        report_type=run.report_type,
+        account=request.label,
+        table_name=request.report.report.table,
+        interval_start=_instant(run.parameters.get("interval_start")),
+        interval_end=_instant(run.parameters.get("interval_end")),
+        parameters=json.dumps(run.parameters, sort_keys=True),
+        status=run.status,
+        created=run.created,
+        succeeded_at=run.succeeded_at,
+        attempt=obtained.attempt,
+        adopted=obtained.adopted,
+        file_id=run.result.id if run.result else None,
+        error=run.error,
+    )
 
 
-def column_rows(table: str, columns: Sequence[TableColumn]) -> list[dict[str, Any]]:
+def column_rows(table: str, columns: Sequence[TableColumn]) -> list[ColumnRow]:
     """Rows of `report_columns` for one table."""
     own = [TableColumn("", name, type_, text) for name, (type_, text) in SYSTEM_COLUMNS.items()]
     return [
-        {
-            "table_name": table,
-            "column_name": column.name,
-            "stripe_header": column.header or None,
-            "type": column.type,
-            "description": column.description,
-        }
+        ColumnRow(
+            table_name=table,
+            column_name=column.name,
+            stripe_header=column.header or None,
+            type=str(column.type),
+            description=column.description,
+        )
         for column in (*columns, *own)
     ]
 
 
-def fingerprint(rows: Sequence[dict[str, Any]]) -> str:
+def fingerprint(rows: Sequence[SystemRow]) -> str:
     """Short digest of rows, kept in dlt's state so that unchanged rows are not loaded again."""
-    return hashlib.sha256(json.dumps(rows, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    content = json.dumps([asdict(row) for row in rows], sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def _instant(seconds: Any) -> datetime | None:

@@ -1,20 +1,22 @@
 """Text to exactly typed values, a column of a batch at a time. Pure.
 
-In: an Arrow text array and a column type's name. Out: an array of that type, or a refusal. Every value has to have
+In: an Arrow text array and a column's type. Out: an array of that type, or a refusal. Every value has to have
 its type's form: what Arrow or a database would kindly accept (`1e5`, `.5`, `2025-1-1`, a rounded amount) is refused.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
-_FORMS = {
+from ..plan.column_types import TIMESTAMP, ColumnType, Kind
+
+_FORMS: dict[Kind, str] = {
     "decimal": r"^-?[0-9]+(\.[0-9]+)?$",
     "bigint": r"^-?[0-9]{1,19}$",
     "bool": r"^(true|false)$",
@@ -22,6 +24,14 @@ _FORMS = {
     "timestamp": r"^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?$",
 }
 _FORMS["timestamptz"] = _FORMS["timestamp"]
+_ARROW: dict[Kind, pa.DataType] = {
+    "text": pa.string(),
+    "bigint": pa.int64(),
+    "bool": pa.bool_(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us"),
+    "timestamptz": pa.timestamp("us", tz="UTC"),
+}
 _MINUS = ord("-")
 _TIME_LENGTH = len("2025-01-31 23:59:59")
 _TIME_MARKS = {4: "-", 7: "-", 10: " ", 13: ":", 16: ":"}
@@ -31,80 +41,71 @@ class BadValue(Exception):
     """Some value of a batch does not fit its column."""
 
 
-def arrow_type(type_: str) -> pa.DataType:
-    """The Arrow type of a column type's name (see `columns.parse_type`)."""
-    match = _DECIMAL.fullmatch(type_)
-    if match:
-        return pa.decimal128(int(match[1]), int(match[2]))
-    plain: dict[str, pa.DataType] = {
-        "text": pa.string(),
-        "bigint": pa.int64(),
-        "bool": pa.bool_(),
-        "date": pa.date32(),
-        "timestamp": pa.timestamp("us"),
-        "timestamptz": pa.timestamp("us", tz="UTC"),
-    }
-    return plain[type_]
+def arrow_type(type_: ColumnType) -> pa.DataType:
+    """The Arrow type of a column type."""
+    if type_.kind == "decimal":
+        return pa.decimal128(type_.precision, type_.scale)
+    return _ARROW[type_.kind]
 
 
-def typed(array: pa.Array, type_: str, point: str = ".") -> pa.Array:
+def typed(array: pa.Array, type_: ColumnType, point: str = ".") -> pa.Array:
     """Text as its column's type; "" is NULL in every type but text.
 
     Args:
         array: values as the file has them.
-        type_: a column type's name.
+        type_: the column's type.
         point: the character before decimal places.
 
     Raises:
         BadValue, pyarrow.ArrowInvalid: a value does not have the type's form, or is too large or too fine for it.
     """
-    if type_ == "text":
+    if type_.kind == "text":
         return array
     text = _Text(array)
     if text.has_empty:
         array = _empty_as_null(array, text)
-    if type_ == "bool":
+    if type_.kind == "bool":
         true = pc.equal(array, "true")
         if not pc.all(pc.or_(true, pc.equal(array, "false")), min_count=0).as_py():
-            raise BadValue(f"a value that is no {type_}")
+            raise BadValue(f"a value that is not a {type_}")
         return true
-    kind = "decimal" if type_.startswith("decimal") else type_
-    if kind == "decimal" and point != ".":
+    if type_.kind == "decimal" and point != ".":
         array = _with_point(array, point)
         text = _Text(array)
-    quick = _QUICK.get(kind)
+    quick = _QUICK.get(type_.kind)
     # the regular expression decides; the quick look only ever says yes to what it would say yes to
-    if not (quick and quick(text)) and not pc.all(pc.match_substring_regex(array, _FORMS[kind]), min_count=0).as_py():
-        raise BadValue(f"a value that is no {type_}")
-    if type_ == "date":
+    if (
+        not (quick and quick(text))
+        and not pc.all(pc.match_substring_regex(array, _FORMS[type_.kind]), min_count=0).as_py()
+    ):
+        raise BadValue(f"a value that is not a {type_}")
+    if type_.kind == "date":
         array = pc.utf8_slice_codeunits(array, 0, 10)
-    if type_ == "timestamptz":
-        return array.cast(arrow_type("timestamp")).cast(arrow_type(type_))  # Arrow takes a naive time for UTC here
+    if type_.kind == "timestamptz":
+        return array.cast(arrow_type(TIMESTAMP)).cast(arrow_type(type_))  # Arrow takes a naive time for UTC here
     return array.cast(arrow_type(type_))
 
 
-def problem(value: str, type_: str, point: str = ".") -> str | None:
+def problem(value: str, type_: ColumnType, point: str = ".") -> str | None:
     """What is wrong with one value, in words; None if it fits."""
-    if type_ == "text" or not value:
+    if type_.kind == "text" or not value:
         return None
-    decimal = _DECIMAL.fullmatch(type_)
-    if decimal and point != ".":
+    if type_.kind == "decimal" and point != ".":
         value = value.replace(".", "..").replace(point, ".")
-    if not re.match(_FORMS["decimal" if decimal else type_], value, re.ASCII):
-        return f"is no {type_}"
+    if not re.fullmatch(_FORMS[type_.kind], value, re.ASCII):
+        return f"is not a {type_}"
     try:
-        if decimal:
-            precision, scale = int(decimal[1]), int(decimal[2])
+        if type_.kind == "decimal":
             digits = value.lstrip("-").partition(".")
-            if len(digits[2].rstrip("0")) > scale:
-                return f"has more than the {scale} decimal places of {type_}"
-            return f"is too large for {type_}" if len(digits[0].lstrip("0")) > precision - scale else None
-        if type_ == "bigint":
+            if len(digits[2].rstrip("0")) > type_.scale:
+                return f"has more than the {type_.scale} decimal places of {type_}"
+            return f"is too large for {type_}" if len(digits[0].lstrip("0")) > type_.precision - type_.scale else None
+        if type_.kind == "bigint":
             return None if -(2**63) <= int(value) < 2**63 else "is too large for bigint"
-        if type_ != "bool":
+        if type_.kind != "bool":
             datetime.fromisoformat(value[:19])
     except ValueError:
-        return f"is no {type_}"
+        return f"is not a {type_}"
     return None
 
 
@@ -148,7 +149,7 @@ def _is_decimal(text: _Text) -> bool:
 
 
 def _is_timestamp(text: _Text) -> bool:
-    """19 characters with the right marks; Arrow's cast refuses what is no digit, date or time of day."""
+    """19 characters with the right marks; Arrow's cast refuses what is not a digit, date or time of day."""
     if not ((text.lengths == _TIME_LENGTH) | (text.lengths == 0)).all():
         return False
     values = text.bytes.reshape(-1, _TIME_LENGTH)
@@ -163,4 +164,8 @@ def _among(characters: bytes) -> np.ndarray:
 
 _DIGITS = _among(b"0123456789")
 _DECIMAL_BYTES = _among(b"-.0123456789")
-_QUICK = {"decimal": _is_decimal, "timestamp": _is_timestamp, "timestamptz": _is_timestamp}
+_QUICK: dict[Kind, Callable[[_Text], bool]] = {
+    "decimal": _is_decimal,
+    "timestamp": _is_timestamp,
+    "timestamptz": _is_timestamp,
+}

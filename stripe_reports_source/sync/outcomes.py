@@ -7,7 +7,6 @@ an error at once or one more failure for the error at the end.
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from ..errors import Failure, StripeError, StripeReportsError
 from ..plan.cells import CellFailure, CellRequest, FetchedCell
@@ -15,6 +14,7 @@ from ..plan.columns import TableColumn
 from ..plan.intervals import Span
 from ..plan.lanes import Lane
 from ..plan.report import ResolvedReport
+from ..plan.system_tables import RunRow
 from ..rows.system_rows import failed_run_row, loaded_run_row
 from .context import Load, SpoiledPackage
 from .progress import Event, EventKind
@@ -27,11 +27,11 @@ class Outcomes:
 
     def __init__(self, load: Load) -> None:
         self._load = load
-        self._run_rows: list[dict[str, Any]] = []
+        self._run_rows: list[RunRow] = []
         self.columns: dict[str, dict[str, TableColumn]] = {}
         """The columns of each table that was loaded, by name."""
 
-    def take_run_rows(self) -> list[dict[str, Any]]:
+    def take_run_rows(self) -> list[RunRow]:
         """The rows of `report_runs` that no load package holds yet."""
         rows, self._run_rows = self._run_rows, []
         return rows

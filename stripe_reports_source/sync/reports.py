@@ -21,7 +21,6 @@ from ..plan.intervals import Span
 from ..plan.report import Report
 from ..plan.state import LaneStates, Synced, with_loaded_cell
 from ..rows.cell_tables import cell_tables
-from ..rows.csv_file import BLOCK_BYTES
 from ..warehouse.hints import report_hints
 from .ahead import one_ahead
 from .running import ActiveLane, Sync
@@ -123,10 +122,11 @@ class ArrivedCell:
         """
         fetched = self._fetched
         self._report.sync.outcomes.stage(self._request, "parsing", fetched.obtained.run.id)
-        tables = cell_tables(fetched, self._report.load_id)
+        parsing = self._report.sync.settings.parse_policy
+        tables = cell_tables(fetched, self._report.load_id, parsing)
         try:
             with self._report.sync.fetching.parsing(), closing(tables):
-                for table in one_ahead(tables) if fetched.file.bytes > BLOCK_BYTES else tables:
+                for table in one_ahead(tables) if fetched.file.bytes > parsing.block_bytes else tables:
                     self._rows += table.num_rows
                     yield self._report.hinted(table, fetched)
         except RowError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
@@ -11,7 +11,7 @@ from typing import Any
 import dlt
 
 from ..plan.report import Report
-from ..plan.system_tables import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES, SystemTable
+from ..plan.system_tables import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES, SystemRow, SystemTable
 from ..rows.system_rows import column_rows, fingerprint, system_table, type_rows
 from .reports import ReportInPackage
 from .running import Sync
@@ -69,7 +69,7 @@ def _until_reports_end(sync: Sync) -> Iterator[None]:
         yield None
 
 
-def _when_changed(table: SystemTable, part: str, rows: list[dict[str, Any]]) -> Iterator[Any]:
+def _when_changed(table: SystemTable, part: str, rows: Sequence[SystemRow]) -> Iterator[Any]:
     """Rows of a system table, only where they are not what was loaded last."""
     load_id = current_load_id()
     if load_id is not None:

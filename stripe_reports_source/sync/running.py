@@ -15,6 +15,7 @@ from dlt import Pipeline
 
 from ..plan.catalog import load_catalog
 from ..plan.cells import CellFailure, CellRequest, FetchedCell
+from ..plan.column_types import ColumnType
 from ..plan.intervals import Span
 from ..plan.lanes import Lane, LoadedBefore, plan_lanes
 from ..plan.report import Report
@@ -132,7 +133,7 @@ class Sync:
         if report.table not in self._lanes:
             loaded = LoadedBefore(
                 lanes=states,
-                column_types={} if self._pipeline is None else stored_types(dlt.current.source_schema(), report.table),
+                column_types=self._column_types(report.table),
                 cursor=cursor,
                 replaced_since=lambda lane, handled: self._replaced_since(handled, resource, lane),
                 payouts=lambda resolved, label, asked: keys_to_run(
@@ -154,6 +155,11 @@ class Sync:
         """Stop the workers and remove the files. The runs stay at Stripe, where the next sync finds them."""
         self._lanes.clear()
         self.fetching.close()
+
+    def _column_types(self, table: str) -> dict[str, ColumnType]:
+        if self._pipeline is None:
+            return {}
+        return stored_types(dlt.current.source_schema().tables.get(table, {}).get("columns", {}))
 
     def _replaced_since(self, handled: Collection[Fork], resource: str, lane: str) -> datetime | None:
         if self._history is None:

@@ -2,43 +2,39 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-from dlt.common.schema import Schema
 from dlt.common.schema.typing import TColumnSchema, TTableSchemaColumns
 
+from ..plan.column_types import AMOUNT, BIGINT, BOOL, DATE, TEXT, TIMESTAMP, TIMESTAMPTZ, ColumnType
 from ..plan.columns import SYSTEM_COLUMNS, TOMBSTONE, TableColumn
 from ..plan.system_tables import SystemTable
 
-_DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
 
-
-def column_hint(type_: str) -> TColumnSchema:
-    """dlt's words for a column type's name."""
-    decimal = _DECIMAL.fullmatch(type_)
-    if decimal:
-        return {"data_type": "decimal", "precision": int(decimal[1]), "scale": int(decimal[2])}
-    if type_ in ("timestamp", "timestamptz"):
+def column_hint(type_: ColumnType) -> TColumnSchema:
+    """dlt's words for a column type."""
+    if type_.kind == "decimal":
+        return {"data_type": "decimal", "precision": type_.precision, "scale": type_.scale}
+    if type_.kind == "timestamp" or type_.kind == "timestamptz":
         # without timezone=False dlt takes a naive Arrow timestamp for UTC and stores it with a zone
-        return {"data_type": "timestamp", "precision": 6, "timezone": type_ == "timestamptz"}
-    return {"data_type": type_}  # type: ignore[typeddict-item]  # text, bigint, bool and date are dlt's own names
+        return {"data_type": "timestamp", "precision": 6, "timezone": type_.kind == "timestamptz"}
+    return {"data_type": type_.kind}  # text, bigint, bool and date are dlt's own names
 
 
-def stored_type(column: TColumnSchema) -> str:
-    """The type's name of a column in dlt's schema."""
-    type_: str = column.get("data_type") or "text"
-    if type_ == "decimal":
-        return f"decimal({column.get('precision')},{column.get('scale')})"
-    if type_ == "timestamp":
-        return "timestamp" if column.get("timezone") is False else "timestamptz"
-    return type_
+def stored_types(columns: TTableSchemaColumns) -> dict[str, ColumnType]:
+    """The types of a table's columns by name, as dlt's schema has them; columns of types we never use are left out."""
+    found = {name: _stored_type(column) for name, column in columns.items() if "data_type" in column}
+    return {name: type_ for name, type_ in found.items() if type_ is not None}
 
 
-def stored_types(schema: Schema, table: str) -> dict[str, str]:
-    """The types of the columns that a table has in dlt's schema."""
-    columns = schema.tables.get(table, {}).get("columns", {})
-    return {name: stored_type(column) for name, column in columns.items() if "data_type" in column}
+def _stored_type(column: TColumnSchema) -> ColumnType | None:
+    dlt_type = column.get("data_type")
+    if dlt_type == "decimal":
+        precision, scale = column.get("precision"), column.get("scale")
+        return AMOUNT if precision is None or scale is None else ColumnType("decimal", precision, scale)
+    if dlt_type == "timestamp":
+        return TIMESTAMP if column.get("timezone") is False else TIMESTAMPTZ
+    return next((type_ for type_ in (TEXT, BIGINT, BOOL, DATE) if type_.kind == dlt_type), None)
 
 
 def report_hints(columns: Sequence[TableColumn]) -> TTableSchemaColumns:

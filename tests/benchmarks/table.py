@@ -47,7 +47,7 @@ def sql_types() -> dict[str, str]:
     known = load_catalog().get(REPORT)
     if known is None:
         raise LookupError(REPORT)
-    types = {column.name: column.type for column in known.columns}
+    types = {column.name: str(column.type) for column in known.columns}
     return {name: _SQL_TYPES.get(types[name], types[name].upper()) for name in COLUMNS}
 
 

@@ -1,8 +1,8 @@
 """The public doors: what they offer, and what it costs to open them."""
 
 from __future__ import annotations
-
 import __future__ as future
+
 import subprocess
 import sys
 from types import ModuleType

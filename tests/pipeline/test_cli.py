@@ -98,8 +98,8 @@ def test_metadata_and_default_columns(run: Run, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["sync", "payouts.itemised"], "did you mean 'payouts.itemized'"),
-        (["sync", "--timezone", "Nowhere"], "timezone 'Nowhere' is no time zone"),
-        (["sync", "--start-date", "2025-99-01"], "start_date '2025-99-01' is no calendar day"),
+        (["sync", "--timezone", "Nowhere"], "timezone 'Nowhere' is not a time zone"),
+        (["sync", "--start-date", "2025-99-01"], "start_date '2025-99-01' is not a calendar day"),
         (["backfill", "--start-date", "2025-03-01", "--end-date", "2025-02-01"], "must lie before"),
     ],
 )

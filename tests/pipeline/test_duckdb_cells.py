@@ -17,10 +17,9 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from stripe_reports_source import Report, SyncFailed, load_reports
 from stripe_reports_source.emulator import Emulator, late_charge
-from stripe_reports_source.rows import cell_tables as tables
-from stripe_reports_source.rows import csv_file as rows
+from stripe_reports_source.plan.settings import ParsePolicy
 from stripe_reports_source.warehouse.duckdb_cells import CellJob, load_package
-from tests.conftest import query, source_of
+from tests.conftest import query, source_of, with_settings
 from tests.pipeline.truth import assert_true
 
 PAYOUTS = "payouts.itemized"
@@ -103,27 +102,24 @@ def test_files_that_dlt_splits_are_left_to_dlt(
     emulator: Emulator, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATA_WRITER__FILE_MAX_ITEMS", "10")
-    monkeypatch.setattr(tables, "ROWS_PER_TABLE", 10)
-    monkeypatch.setattr(rows, "BLOCK_BYTES", 1 << 10)
     ran: list[CellJob] = []
     monkeypatch.setattr(CellJob, "run", ran.append)
-    load_reports(pipeline, source_of(emulator, [ACTIVITY]))
+    small = ParsePolicy(rows_per_table=10, block_bytes=1 << 10)
+    load_reports(pipeline, with_settings(source_of(emulator, [ACTIVITY]), parse_policy=small))
     assert_true(emulator, pipeline, [ACTIVITY], end=emulator.settings.available_end)
     assert not ran
 
 
-def test_a_bad_value_far_into_a_file(emulator: Emulator, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_value_far_into_a_file(emulator: Emulator, pipeline: Pipeline) -> None:
     """Part of the cell is extracted when its value is found: the package is made anew without it."""
-    monkeypatch.setattr(tables, "ROWS_PER_TABLE", 5)
-    monkeypatch.setattr(rows, "BLOCK_BYTES", 1 << 10)
-    monkeypatch.setattr("stripe_reports_source.sync.reports.BLOCK_BYTES", 1 << 10)
     created = datetime(2025, 2, 28, 23, tzinfo=timezone.utc)
     emulator.add_transaction(
         late_charge("gift", created, emulator.service.now, "usd", 4200, 152, "Gift", {"gift": "not a number"})
     )
     report = Report(ACTIVITY, metadata=["payment_metadata[gift]"], types={"payment_metadata[gift]": "bigint"})
-    source = source_of(emulator, ["balance.summary", report])
-    with pytest.raises(SyncFailed, match="'not a number' is no bigint") as caught:
+    small = ParsePolicy(rows_per_table=5, block_bytes=1 << 10)
+    source = with_settings(source_of(emulator, ["balance.summary", report]), parse_policy=small)
+    with pytest.raises(SyncFailed, match="'not a number' is not a bigint") as caught:
         load_reports(pipeline, source)
     [failure] = caught.value.failures
     assert failure.interval == "[2025-02-01T00:00:00Z, 2025-03-01T00:00:00Z)"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import datetime, timezone
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from stripe_reports_source import (
 )
 from stripe_reports_source.emulator import Emulator, Fault
 from stripe_reports_source.plan.settings import RunPolicy
-from tests.conftest import query, source_of
+from tests.conftest import query, source_of, with_settings
 from tests.pipeline.truth import assert_true
 
 UTC = timezone.utc
@@ -206,13 +205,11 @@ def test_one_failing_report_leaves_the_others_loaded(emulator: Emulator, pipelin
     assert_true(emulator, pipeline, ["payouts.itemized"], end=emulator.settings.available_end)
 
 
-def test_a_failure_keeps_the_good_prefix(
-    emulator: Emulator, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("stripe_reports_source.source.RunPolicy", partial(RunPolicy, retry_delay=0.01))
+def test_a_failure_keeps_the_good_prefix(emulator: Emulator, pipeline: Pipeline) -> None:
     emulator.add_fault(Fault("run_failed", method="POST", skip=1, times=3, error="internal"))
+    source = source_of(emulator, ["payouts.itemized"], max_concurrent_runs=1)
     with pytest.raises(SyncFailed, match=r"\[2025-02-01T00:00:00Z, .* failed 3 runs, the last \(frr_.*internal"):
-        load_reports(pipeline, source_of(emulator, ["payouts.itemized"], max_concurrent_runs=1))
+        load_reports(pipeline, with_settings(source, run_policy=RunPolicy(retry_delay=0.01)))
     end = datetime(2025, 2, 1, tzinfo=UTC)
     assert_true(emulator, pipeline, ["payouts.itemized"], end=end)
     load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))

@@ -9,7 +9,8 @@ import pytest
 from stripe.params.reporting._report_run_create_params import ReportRunCreateParamsParameters
 
 from stripe_reports_source.plan.catalog import Catalog, ReportType, load_catalog, split_id
-from stripe_reports_source.plan.columns import is_normal, parse_type
+from stripe_reports_source.plan.column_types import TIMESTAMP, TIMESTAMPTZ, ColumnType
+from stripe_reports_source.plan.columns import is_normal
 
 CATALOG = load_catalog()
 # parameters of POST /v1/reporting/report_runs in Stripe's OpenAPI description, then those only its report pages list
@@ -20,14 +21,14 @@ PARAMETERS = {
 }
 
 
-@pytest.mark.parametrize("known", list(CATALOG), ids=lambda one: one.id)
+@pytest.mark.parametrize("known", list(CATALOG), ids=lambda known: known.id)
 def test_entries_are_well_formed(known: ReportType) -> None:
     assert split_id(known.id) == (known.base, known.version)
     assert known.version >= 1
     assert set(known.required) <= PARAMETERS
     assert set(known.optional) <= PARAMETERS
     assert not set(known.required) & set(known.optional)
-    assert "interval_end" in known.required or known.shape == "keyed"
+    assert "interval_end" in known.required or known.shape == "per_payout"
     names = [column.name for column in known.columns]
     assert len(names) == len(set(names))
     assert set(known.key) <= set(names) or not names or not known.columns_complete
@@ -36,41 +37,41 @@ def test_entries_are_well_formed(known: ReportType) -> None:
     assert all(prefix.endswith("_metadata") for prefix in known.metadata_prefixes)
     for column in known.columns:
         assert is_normal(column.name)
-        assert parse_type(column.type, "x") == column.type
+        assert column.type == ColumnType.parse(str(column.type))
         assert 5 < len(column.description) <= 120
         if column.name.endswith("_utc"):
-            assert column.type == "timestamptz"
+            assert column.type == TIMESTAMPTZ
 
 
-@pytest.mark.parametrize("known", [one for one in CATALOG if one.columns_complete], ids=lambda one: one.id)
+@pytest.mark.parametrize("known", [known for known in CATALOG if known.columns_complete], ids=lambda known: known.id)
 def test_report_zone_times_exist_only_where_there_is_a_zone(known: ReportType) -> None:
     for column in known.columns:
         if column.name in ("automatic_payout_effective_at", "payout_reversed_at", "created", "available_on"):
-            assert column.type == ("timestamp" if known.accepts("timezone") else "timestamptz"), column
-            assert ("UTC" in column.description) is (column.type == "timestamptz")
+            assert column.type == (TIMESTAMP if known.accepts("timezone") else TIMESTAMPTZ), column
+            assert ("UTC" in column.description) is (column.type == TIMESTAMPTZ)
 
 
 def test_parameters_are_those_of_stripes_openapi_description() -> None:
     """Stripe's SDK is made from it."""
     assert set(ReportRunCreateParamsParameters.__annotations__) <= PARAMETERS
-    used = {name for one in CATALOG for name in (*one.required, *one.optional)}
+    used = {name for known in CATALOG for name in (*known.required, *known.optional)}
     assert used == PARAMETERS
 
 
 def test_versions_and_shapes() -> None:
-    assert [one.version for one in CATALOG.versions("payout_reconciliation.itemized")] == [1, 2, 3, 4, 5, 6, 7]
+    assert [known.version for known in CATALOG.versions("payout_reconciliation.itemized")] == [1, 2, 3, 4, 5, 6, 7]
     assert CATALOG.versions("no.such") == ()
-    shapes = {name: one.shape for name in ("balance.summary.1", "ending_balance_reconciliation.itemized.4",
-              "payout_reconciliation.by_id.itemized.4") if (one := CATALOG.get(name))}  # fmt: skip
-    assert list(shapes.values()) == ["interval", "snapshot", "keyed"]
-    assert len(CATALOG.bases()) == len(set(CATALOG.bases())) == len({one.base for one in CATALOG})
+    shapes = {name: known.shape for name in ("balance.summary.1", "ending_balance_reconciliation.itemized.4",
+              "payout_reconciliation.by_id.itemized.4") if (known := CATALOG.get(name))}  # fmt: skip
+    assert list(shapes.values()) == ["interval", "snapshot", "per_payout"]
+    assert len(CATALOG.bases()) == len(set(CATALOG.bases())) == len({known.base for known in CATALOG})
 
 
 def test_amounts_and_what_has_more_digits() -> None:
     def type_of(report: str, column: str) -> str | None:
         known = CATALOG.get(report)
         found = known.column(column) if known else None
-        return found.type if found else None
+        return str(found.type) if found else None
 
     assert type_of("balance_change_from_activity.itemized.3", "gross") == "decimal(38,9)"
     assert type_of("all_fees.balance_transaction_created.summary.2", "amount") == "decimal(38,18)"
@@ -102,8 +103,8 @@ def test_the_file_holds_each_thing_once() -> None:
         return dict(pairs)
 
     data = json.loads(text, object_pairs_hook=unique)
-    ids = [one["id"] for one in data["report_types"]]
+    ids = [entry["id"] for entry in data["report_types"]]
     assert len(ids) == len(set(ids)) == len(list(CATALOG))
-    used = {column.name for one in CATALOG for column in one.columns}
+    used = {column.name for known in CATALOG for column in known.columns}
     assert used == set(data["columns"])
     assert isinstance(CATALOG, Catalog)

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from stripe_reports_source.errors import ConfigurationError
 from stripe_reports_source.plan.catalog import load_catalog
+from stripe_reports_source.plan.column_types import AMOUNT, BIGINT, TEXT, TIMESTAMP, TIMESTAMPTZ, ColumnType
 from stripe_reports_source.plan.columns import (
     SYSTEM_COLUMNS,
     TableColumn,
     column_name,
     fit_to_table,
     is_normal,
-    parse_type,
     split_metadata,
     table_columns,
 )
@@ -62,7 +62,7 @@ def test_other_keys_get_a_hash(key: str) -> None:
 
 @given(st.lists(headers, unique=True, max_size=12))
 def test_no_two_keys_share_a_column(found: list[str]) -> None:
-    assert len({column_name(one) for one in found}) == len(found)
+    assert len({column_name(header) for header in found}) == len(found)
 
 
 @given(headers)
@@ -84,7 +84,7 @@ def test_names_are_fixed_points_of_every_naming_convention(header: str) -> None:
         assert convention.normalize_path(name) == name
 
 
-@pytest.mark.parametrize("convention", CONVENTIONS, ids=lambda one: type(one).__module__.rpartition(".")[2])
+@pytest.mark.parametrize("convention", CONVENTIONS, ids=lambda naming: type(naming).__module__.rpartition(".")[2])
 def test_catalogue_and_system_columns_keep_their_names(convention: NamingConvention) -> None:
     for report_type in load_catalog():
         for column in report_type.columns:
@@ -100,9 +100,9 @@ def test_table_columns_follow_file_order_and_types() -> None:
         ["net", "brand_new", "payment_metadata[seats]", "created"],
         known,
         names={"payment_metadata[seats]": "seats"},
-        types={"payment_metadata[seats]": "bigint"},
+        types={"payment_metadata[seats]": BIGINT},
     )
-    assert [(one.name, one.type) for one in found] == [
+    assert [(column.name, str(column.type)) for column in found] == [
         ("net", "decimal(38,9)"),
         ("brand_new", "text"),
         ("seats", "bigint"),
@@ -116,31 +116,23 @@ def test_a_name_that_is_taken_is_refused(name: str) -> None:
         table_columns(["net", "payment_metadata[a]"], None, names={"payment_metadata[a]": name}, types={})
 
 
-def test_types() -> None:
-    assert parse_type("decimal", "x") == "decimal(38,9)"
-    assert parse_type("decimal(20, 4)", "x") == "decimal(20,4)"
-    for bad in ("float", "double", "decimal(39,2)", "decimal(4,5)", "decimal(0,0)", ""):
-        with pytest.raises(ConfigurationError, match="no type"):
-            parse_type(bad, "x")
-
-
 def column(name: str, type_: str, header: str | None = None) -> TableColumn:
-    return TableColumn(header or name, name, type_, "what it holds")
+    return TableColumn(header or name, name, ColumnType.parse(type_), "what it holds")
 
 
 def test_a_new_column_is_taken_as_it_is() -> None:
     columns = (column("net", "decimal(38,9)"), column("note", "text"))
     assert fit_to_table(columns, {}) == columns
-    assert fit_to_table(columns, {"net": "decimal(38,9)", "other": "bigint"}) == columns
+    assert fit_to_table(columns, {"net": AMOUNT, "other": BIGINT}) == columns
 
 
 def test_what_is_stored_as_text_stays_text() -> None:
-    [found] = fit_to_table([column("net", "decimal(38,9)")], {"net": "text"}, documented=["net"])
+    [found] = fit_to_table([column("net", "decimal(38,9)")], {"net": TEXT}, documented=["net"])
     assert found == column("net", "text")
 
 
 def test_an_undocumented_column_keeps_its_stored_type() -> None:
-    [found] = fit_to_table([column("seats", "text")], {"seats": "bigint"})
+    [found] = fit_to_table([column("seats", "text")], {"seats": BIGINT})
     assert found == column("seats", "bigint")
 
 
@@ -155,29 +147,29 @@ def test_an_undocumented_column_keeps_its_stored_type() -> None:
 )
 def test_a_documented_column_of_another_type_gets_its_own_column(type_: str, stored: str, name: str) -> None:
     columns = [column("at", type_), column("net", "bigint")]
-    assert fit_to_table(columns, {"at": stored}, documented=["at"]) == (
-        TableColumn("at", name, type_, "what it holds"),
+    assert fit_to_table(columns, {"at": ColumnType.parse(stored)}, documented=["at"]) == (
+        column(name, type_, "at"),
         column("net", "bigint"),
     )
 
 
 def test_that_column_never_takes_anothers_place() -> None:
     columns = [column("at", "timestamptz"), column("at_utc", "timestamptz"), column("x" * 63, "timestamp")]
-    stored = {"at": "timestamp", "x" * 63: "timestamptz"}
+    stored = {"at": TIMESTAMP, "x" * 63: TIMESTAMPTZ}
     first, second, third = fit_to_table(columns, stored, documented=["at", "x" * 63])
     assert (first.name, second) == (column_name("at utc"), columns[1])
     assert first.name.startswith("at_utc_")
     assert third.name == "x" * 57 + "_local"
     twice = [column("at", "timestamptz", "at"), column("at", "timestamptz", "At")]
-    names = [one.name for one in fit_to_table(twice, {"at": "timestamp"}, documented=["at", "At"])]
+    names = [fitted.name for fitted in fit_to_table(twice, {"at": TIMESTAMP}, documented=["at", "At"])]
     assert names == ["at_utc", column_name("At utc")]
 
 
 def test_a_users_type_that_is_not_the_stored_one_is_refused() -> None:
     columns = [column("seats", "bigint", "payment_metadata[seats]")]
-    assert fit_to_table(columns, {"seats": "bigint"}, typed=["payment_metadata[seats]"]) == tuple(columns)
+    assert fit_to_table(columns, {"seats": BIGINT}, typed=["payment_metadata[seats]"]) == tuple(columns)
     with pytest.raises(ConfigurationError) as caught:
-        fit_to_table(columns, {"seats": "text"}, typed=["payment_metadata[seats]"])
+        fit_to_table(columns, {"seats": TEXT}, typed=["payment_metadata[seats]"])
     assert str(caught.value) == (
         "types: 'payment_metadata[seats]' is to be bigint, but its column 'seats' holds text; name another column "
         "through metadata, or load the report anew with refresh='drop_resources'."
@@ -219,12 +211,12 @@ def test_names_of_headers() -> None:
 def test_table_columns_word_for_word() -> None:
     [found] = table_columns(["payment_metadata[a]"], None, names={}, types={})
     assert found == TableColumn(
-        "payment_metadata[a]", "payment_metadata_a", "text", "Stripe's column payment_metadata[a]"
+        "payment_metadata[a]", "payment_metadata_a", TEXT, "Stripe's column payment_metadata[a]"
     )
     known = load_catalog().get("payouts.itemized.3")
     assert known is not None
-    [net] = table_columns(["net"], known, names={}, types={"net": "text"})
-    assert (net.type, net.description) == ("text", known.column("net").description)  # type: ignore[union-attr]
+    [net] = table_columns(["net"], known, names={}, types={"net": TEXT})
+    assert (net.type, net.description) == (TEXT, known.column("net").description)  # type: ignore[union-attr]
     with pytest.raises(ConfigurationError) as caught:
         table_columns(["net", "m[a]"], None, names={"m[a]": "net"}, types={})
     assert str(caught.value) == (
@@ -234,17 +226,4 @@ def test_table_columns_word_for_word() -> None:
         table_columns(["m[a]"], None, names={"m[a]": "_account"}, types={})
     assert str(caught.value) == (
         "metadata name '_account' for 'm[a]' is also the name of a column that this package adds; choose another name."
-    )
-
-
-def test_types_word_for_word() -> None:
-    assert parse_type("decimal(38,38)", "x") == "decimal(38,38)"
-    assert parse_type("decimal(1,0)", "x") == "decimal(1,0)"
-    for plain in ("text", "bigint", "bool", "date", "timestamp", "timestamptz"):
-        assert parse_type(plain, "x") == plain
-    with pytest.raises(ConfigurationError) as caught:
-        parse_type("float", "report 'r': type of 'x':")
-    assert str(caught.value) == (
-        "report 'r': type of 'x': 'float' is no type; use one of text, bigint, bool, date, timestamp, timestamptz, "
-        "decimal, decimal(38,18)."
     )

@@ -15,23 +15,30 @@ from hypothesis import strategies as st
 
 from stripe_reports_source.emulator.csv_format import csv_line
 from stripe_reports_source.errors import RowError
+from stripe_reports_source.plan.column_types import ColumnType
 from stripe_reports_source.plan.columns import TableColumn
-from stripe_reports_source.rows import csv_file as rows
+from stripe_reports_source.plan.settings import ParsePolicy
 from stripe_reports_source.rows.csv_file import read_header, typed_batches
 
 NUL = "line 2: a NUL byte, which no text of Stripe's holds."
 
 
-def parse(folder: Path, content: bytes, types: dict[str, str], separator: str = ".") -> list[dict[str, Any]]:
+def parse(
+    folder: Path, content: bytes, types: dict[str, str], separator: str = ".", block: int = ParsePolicy.block_bytes
+) -> list[dict[str, Any]]:
     source = folder / "in.csv"
     source.write_bytes(content)
-    columns = [TableColumn(one, one, types.get(one, "text"), "") for one in read_header(source)[0]]
-    return [row for batch in typed_batches(source, columns, separator) for row in batch.to_pylist()]
+    columns = [
+        TableColumn(name, name, ColumnType.parse(types.get(name, "text")), "") for name in read_header(source)[0]
+    ]
+    return [row for batch in typed_batches(source, columns, separator, block) for row in batch.to_pylist()]
 
 
-def refusal(folder: Path, content: bytes, types: dict[str, str], separator: str = ".") -> str:
+def refusal(
+    folder: Path, content: bytes, types: dict[str, str], separator: str = ".", block: int = ParsePolicy.block_bytes
+) -> str:
     with pytest.raises(RowError) as caught:
-        parse(folder, content, types, separator)
+        parse(folder, content, types, separator, block)
     return str(caught.value)
 
 
@@ -44,21 +51,21 @@ def refusal(folder: Path, content: bytes, types: dict[str, str], separator: str 
         (b'"a"x,"b"\n', {}, "line 1: the header cannot be read (',' expected after '\"')."),
         (b'"a","b"\n"1"\n', {}, "line 2: 1 values for 2 columns."),
         (b'"a","b"\n"1","2"\n\n\n"3"\n', {}, "line 5: 1 values for 2 columns."),
-        (b'"a"\n"x"\n\n"y"\n', {"a": "bigint"}, "line 2, column 'a': 'x' is no bigint."),
-        (b'"a"\n"1"\n\n"y"\n', {"a": "bigint"}, "line 4, column 'a': 'y' is no bigint."),
+        (b'"a"\n"x"\n\n"y"\n', {"a": "bigint"}, "line 2, column 'a': 'x' is not a bigint."),
+        (b'"a"\n"1"\n\n"y"\n', {"a": "bigint"}, "line 4, column 'a': 'y' is not a bigint."),
         (b'"a","b"\n"1","2\n', {}, "the file holds a quote that is opened and never closed."),
         (b'"a","b"\n"1","x\x00"\n', {}, NUL),
         (b'"a","b"\n"1","\x00', {}, NUL),
         (b'"a"\n"1"\n"\xff"\n', {}, "byte 9 and on: not UTF-8 (invalid start byte)."),
-        (b'\xef\xbb\xbf"a"\r\n"1"\r\n"2\r\n"\r\n', {"a": "bigint"}, "line 3, column 'a': '2\\r\\n' is no bigint."),
-        (b'"a"\n"' + b"7" * 40 + b'"\n', {"a": "bigint"}, f"line 2, column 'a': '{'7' * 40}' is no bigint."),
-        (b'"a"\n"' + b"7" * 41 + b'"\n', {"a": "bigint"}, f"line 2, column 'a': '{'7' * 40}...' is no bigint."),
+        (b'\xef\xbb\xbf"a"\r\n"1"\r\n"2\r\n"\r\n', {"a": "bigint"}, "line 3, column 'a': '2\\r\\n' is not a bigint."),
+        (b'"a"\n"' + b"7" * 40 + b'"\n', {"a": "bigint"}, f"line 2, column 'a': '{'7' * 40}' is not a bigint."),
+        (b'"a"\n"' + b"7" * 41 + b'"\n', {"a": "bigint"}, f"line 2, column 'a': '{'7' * 40}...' is not a bigint."),
         (
             b'"a"\n"9223372036854775808"\n',
             {"a": "bigint"},
             "line 2, column 'a': '9223372036854775808' is too large for bigint.",
         ),
-        (b'"a"\n"\xd9\xa3"\n', {"a": "bigint"}, "line 2, column 'a': '\u0663' is no bigint."),
+        (b'"a"\n"\xd9\xa3"\n', {"a": "bigint"}, "line 2, column 'a': '\u0663' is not a bigint."),
         (
             b'"a"\n"0.1234567891"\n',
             {"a": "decimal(38,9)"},
@@ -74,19 +81,18 @@ def test_messages(tmp_path: Path, content: bytes, types: dict[str, str], message
 def test_a_value_longer_than_csv_reads_by_default(tmp_path: Path) -> None:
     content = csv_line(["a", "b"]) + csv_line(["x" * 200_000, "no"])
     limit = csv.field_size_limit()
-    assert refusal(tmp_path, content, {"b": "bigint"}) == "line 2, column 'b': 'no' is no bigint."
+    assert refusal(tmp_path, content, {"b": "bigint"}) == "line 2, column 'b': 'no' is not a bigint."
     assert csv.field_size_limit() == limit
 
 
-def test_the_bad_value_is_found_in_any_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "BLOCK_BYTES", 64)
+def test_the_bad_value_is_found_in_any_batch(tmp_path: Path) -> None:
     good = [csv_line([f"{number:04d}", str(number)]) for number in range(100)]
     content = csv_line(["a", "b"]) + b"".join(good)
-    assert len(parse(tmp_path, content, {"b": "bigint"})) == 100
+    assert len(parse(tmp_path, content, {"b": "bigint"}, block=64)) == 100
     for number in (0, 57, 99):
         lines = [*good[:number], csv_line(["x", "bad"]), *good[number:]]
-        message = refusal(tmp_path, csv_line(["a", "b"]) + b"".join(lines), {"b": "bigint"})
-        assert message == f"line {number + 2}, column 'b': 'bad' is no bigint."
+        message = refusal(tmp_path, csv_line(["a", "b"]) + b"".join(lines), {"b": "bigint"}, block=64)
+        assert message == f"line {number + 2}, column 'b': 'bad' is not a bigint."
 
 
 def test_another_decimal_separator(tmp_path: Path) -> None:
@@ -95,7 +101,7 @@ def test_another_decimal_separator(tmp_path: Path) -> None:
     assert [row["a"] for row in found] == [Decimal("-1.5"), Decimal(7), None]
     for bad in ("1.50", "1,000.5", "1,5,0"):
         message = refusal(tmp_path, csv_line(["a"]) + csv_line([bad]), {"a": "decimal(38,9)"}, ",")
-        assert message == f"line 2, column 'a': {bad!r} is no decimal(38,9)."
+        assert message == f"line 2, column 'a': {bad!r} is not a decimal(38,9)."
     long = refusal(tmp_path, csv_line(["a"]) + csv_line(["0,12"]), {"a": "decimal(9,1)"}, ",")
     assert long == "line 2, column 'a': '0,12' has more than the 1 decimal places of decimal(9,1)."
 

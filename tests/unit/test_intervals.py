@@ -65,7 +65,7 @@ def test_cells_cover_a_window_exactly_once(start: datetime, length: timedelta, z
 def test_a_cell_does_not_depend_on_the_window(instant: datetime, zone: ZoneInfo, grid: Grid) -> None:
     [small] = cells(Span(instant, instant + timedelta(seconds=1)), grid, zone)
     wide = cells(Span(instant - timedelta(days=40), instant + timedelta(days=40)), grid, zone)
-    [same] = [one for one in wide if one.whole.start <= instant < one.whole.end]
+    [same] = [cell for cell in wide if cell.whole.start <= instant < cell.whole.end]
     assert (same.first_day, same.whole) == (small.first_day, small.whole)
 
 
@@ -103,7 +103,7 @@ def test_days_of_clock_changes(zone: str, day: date, hours: float) -> None:
 def test_a_day_that_a_zone_skipped_has_no_cell() -> None:
     apia = ZoneInfo("Pacific/Apia")
     window = Span(start_of_day(date(2011, 12, 29), apia), start_of_day(date(2012, 1, 1), apia))
-    assert [one.first_day.day for one in cells(window, "day", apia)] == [29, 31]
+    assert [cell.first_day.day for cell in cells(window, "day", apia)] == [29, 31]
 
 
 def test_no_cells_of_an_empty_window() -> None:
@@ -199,12 +199,12 @@ def test_sentences() -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse_zone("Mars/Base")
     assert str(caught.value) == (
-        "timezone 'Mars/Base' is no time zone; use an IANA name such as 'UTC' or 'America/New_York'."
+        "timezone 'Mars/Base' is not a time zone; use an IANA name such as 'UTC' or 'America/New_York'."
     )
     with pytest.raises(ConfigurationError) as caught:
         parse_day("2025-1-1", "start_date")
     assert str(caught.value) == (
-        "start_date '2025-1-1' is no calendar day; write it as YYYY-MM-DD, such as '2025-01-31'."
+        "start_date '2025-1-1' is not a calendar day; write it as YYYY-MM-DD, such as '2025-01-31'."
     )
 
 

@@ -76,7 +76,7 @@ def test_cell_keys_tell_accounts_grids_zones_and_filters_apart() -> None:
         Report("balance.summary", timezone="Asia/Kolkata"),
         Report("balance.summary", parameters={"currency": "eur"}),
     ]
-    keys = {resolved(one).cell_key(account, NOW.date()) for one in reports for account in ("us", "eu")}
+    keys = {resolved(report).cell_key(account, NOW.date()) for report in reports for account in ("us", "eu")}
     assert len(keys) == 8
     assert resolved(reports[0]).cell_key("us", NOW.date()) == "us|balance.summary|month|UTC|2025-01-01"
 
@@ -123,7 +123,7 @@ def test_refused_against_what_is_offered(report: Report, message: str) -> None:
         ({"lookback_days": -1}, "lookback_days -1"),
         ({"timezone": "Nowhere"}, "timezone 'Nowhere'"),
         ({"parameters": {"interval_end": 1}}, "set through 'end_date'"),
-        ({"types": {"net": "float"}}, "'float' is no type"),
+        ({"types": {"net": "float"}}, "'float' is not a type"),
         ({"table_name": "Payouts!"}, "table_name 'Payouts!'"),
     ],
 )

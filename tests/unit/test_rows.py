@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from stripe_reports_source.emulator.csv_format import csv_line
 from stripe_reports_source.errors import RowError
+from stripe_reports_source.plan.column_types import ColumnType
 from stripe_reports_source.plan.columns import TableColumn
-from stripe_reports_source.rows import csv_file as rows
-from stripe_reports_source.rows.csv_file import read_header, typed_batches
+from stripe_reports_source.plan.settings import ParsePolicy
+from stripe_reports_source.rows.csv_file import _Checked, read_header, typed_batches
 
 Parse = Callable[..., list[dict[str, Any]]]
 
@@ -29,11 +30,16 @@ def parse(tmp_path: Path) -> Parse:
     return lambda content, **types: parse_file(tmp_path, content, types)
 
 
-def parse_file(folder: Path, content: bytes, types: dict[str, str]) -> list[dict[str, Any]]:
+def parse_file(
+    folder: Path, content: bytes, types: dict[str, str], block: int = ParsePolicy.block_bytes
+) -> list[dict[str, Any]]:
     source = folder / "in.csv"
     source.write_bytes(content)
-    columns = [TableColumn(header, header, types.get(header, "text"), "") for header in read_header(source)[0]]
-    return [row for batch in typed_batches(source, columns) for row in batch.to_pylist()]
+    columns = [
+        TableColumn(header, header, ColumnType.parse(types.get(header, "text")), "")
+        for header in read_header(source)[0]
+    ]
+    return [row for batch in typed_batches(source, columns, block_bytes=block) for row in batch.to_pylist()]
 
 
 def test_text_stays_text_and_null_is_not_empty(parse: Parse) -> None:
@@ -50,10 +56,10 @@ def test_hard_text(parse: Parse, value: str) -> None:
     assert parse(csv_line(["a", "b"]) + csv_line([value, "end"])) == [{"a": value, "b": "end"}]
 
 
-def test_rows_longer_than_a_block(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "BLOCK_BYTES", 1 << 10)
+def test_rows_longer_than_a_block(tmp_path: Path) -> None:
     values = ["x" * 10, "y" * 20_000, "z"]
-    assert [row["a"] for row in parse(csv_line(["a"]) + b"".join(csv_line([one]) for one in values))] == values
+    content = csv_line(["a"]) + b"".join(csv_line([value]) for value in values)
+    assert [row["a"] for row in parse_file(tmp_path, content, {}, block=1 << 10)] == values
 
 
 @pytest.mark.parametrize(
@@ -86,25 +92,25 @@ def test_typed_values_and_their_nulls(parse: Parse, type_: str, text: str, value
 @pytest.mark.parametrize(
     ("type_", "text", "message"),
     [
-        ("decimal(38,9)", "1e5", "no decimal"),
-        ("decimal(38,9)", "1,5", "no decimal"),
-        ("decimal(38,9)", "+1", "no decimal"),
-        ("decimal(38,9)", " 1", "no decimal"),
-        ("decimal(38,9)", "NaN", "no decimal"),
-        ("decimal(38,9)", "1.", "no decimal"),
-        ("decimal(38,9)", "٣", "no decimal"),
+        ("decimal(38,9)", "1e5", "not a decimal"),
+        ("decimal(38,9)", "1,5", "not a decimal"),
+        ("decimal(38,9)", "+1", "not a decimal"),
+        ("decimal(38,9)", " 1", "not a decimal"),
+        ("decimal(38,9)", "NaN", "not a decimal"),
+        ("decimal(38,9)", "1.", "not a decimal"),
+        ("decimal(38,9)", "٣", "not a decimal"),
         ("decimal(38,9)", "0.1234567891", "more than the 9 decimal places"),
         ("decimal(38,9)", "100000000000000000000000000000", "too large"),
         ("bigint", "9223372036854775808", "too large"),
-        ("bigint", "1.0", "no bigint"),
-        ("bool", "TRUE", "no bool"),
-        ("bool", "1", "no bool"),
-        ("date", "2025-02-29", "no date"),
-        ("date", "2025-01-01 10:00:00", "no date"),
-        ("timestamp", "2025-01-01", "no timestamp"),
-        ("timestamp", "2025-01-01T00:00:00", "no timestamp"),
-        ("timestamp", "2025-01-01 24:00:00", "no timestamp"),
-        ("timestamptz", "2025-01-01 00:00:00Z", "no timestamptz"),
+        ("bigint", "1.0", "not a bigint"),
+        ("bool", "TRUE", "not a bool"),
+        ("bool", "1", "not a bool"),
+        ("date", "2025-02-29", "not a date"),
+        ("date", "2025-01-01 10:00:00", "not a date"),
+        ("timestamp", "2025-01-01", "not a timestamp"),
+        ("timestamp", "2025-01-01T00:00:00", "not a timestamp"),
+        ("timestamp", "2025-01-01 24:00:00", "not a timestamp"),
+        ("timestamptz", "2025-01-01 00:00:00Z", "not a timestamptz"),
     ],
 )
 def test_a_value_that_does_not_fit_names_its_place(parse: Parse, type_: str, text: str, message: str) -> None:
@@ -179,7 +185,7 @@ def test_a_file_is_closed_after_the_read_that_is_under_way(tmp_path: Path) -> No
     """Else the late read of an abandoned parse would go to the next file that gets the descriptor."""
     path = tmp_path / "in.csv"
     path.write_bytes(b"a\n")
-    file = rows._Checked(path)
+    file = _Checked(path)
     reading, go_on = threading.Event(), threading.Event()
     happened: list[str] = []
 

@@ -1,6 +1,6 @@
 """What is known of each report type: parameters, columns, types, grain. Data in one file, and its lookup.
 
-In: the packaged `report_types.json`. Out: frozen `ReportType` values. Standard library only.
+In: the packaged `report_types.json`. Out: frozen `ReportType` values. Pure.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
-ColumnType = Literal["text", "bigint", "bool", "date", "decimal(38,9)", "decimal(38,18)", "timestamp", "timestamptz"]
-Shape = Literal["interval", "snapshot", "keyed"]
+from ..column_types import ColumnType
+
+Shape = Literal["interval", "snapshot", "per_payout"]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a report. `timestamp` is naive, in the report's zone; `timestamptz` is a UTC instant."""
+    """A column of a report."""
 
     name: str
     type: ColumnType
@@ -62,7 +63,7 @@ class Catalog:
     """All known report types."""
 
     def __init__(self, report_types: Iterable[ReportType]) -> None:
-        self._types = {one.id: one for one in report_types}
+        self._types = {known.id: known for known in report_types}
 
     def __iter__(self) -> Iterator[ReportType]:
         return iter(self._types.values())
@@ -73,18 +74,21 @@ class Catalog:
 
     def versions(self, base: str) -> tuple[ReportType, ...]:
         """All known versions of a base id, oldest first."""
-        return tuple(sorted((one for one in self if one.base == base), key=lambda one: one.version))
+        return tuple(sorted((known for known in self if known.base == base), key=lambda known: known.version))
 
     def bases(self) -> tuple[str, ...]:
         """All known base ids."""
-        return tuple(dict.fromkeys(one.base for one in self))
+        return tuple(dict.fromkeys(known.base for known in self))
 
 
 @cache
 def load_catalog() -> Catalog:
     """The packaged catalogue, read once."""
     data = json.loads(files(__package__).joinpath("report_types.json").read_text(encoding="utf-8"))
-    columns = {name: Column(name, one["type"], one["description"]) for name, one in data["columns"].items()}
+    columns = {
+        name: Column(name, ColumnType.parse(about["type"]), about["description"])
+        for name, about in data["columns"].items()
+    }
     return Catalog(_report_type(entry, columns) for entry in data["report_types"])
 
 
@@ -111,7 +115,7 @@ def _report_type(entry: Mapping[str, Any], columns: Mapping[str, Column]) -> Rep
         required=required,
         optional=tuple(entry["optional"]),
         metadata_prefixes=tuple(entry["metadata_prefixes"]),
-        columns=tuple(_column(one, columns) for one in entry["columns"]),
+        columns=tuple(_column(column, columns) for column in entry["columns"]),
         columns_complete=entry["columns_complete"],
         default_columns=None if defaults is None else tuple(defaults),
         row=entry["row"],
@@ -123,10 +127,12 @@ def _column(entry: str | Mapping[str, Any], columns: Mapping[str, Column]) -> Co
     """A name, or a name with another type where a column's meaning differs between versions."""
     if isinstance(entry, str):
         return columns[entry]
-    return Column(entry["name"], entry["type"], entry.get("description", columns[entry["name"]].description))
+    return Column(
+        entry["name"], ColumnType.parse(entry["type"]), entry.get("description", columns[entry["name"]].description)
+    )
 
 
 def _shape(required: tuple[str, ...]) -> Shape:
     if set(required) - {"interval_start", "interval_end"}:
-        return "keyed"
+        return "per_payout"
     return "interval" if "interval_start" in required else "snapshot"
