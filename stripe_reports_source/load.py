@@ -16,7 +16,7 @@ from dlt.common.pipeline import LoadInfo
 from dlt.extract import DltSource
 
 from .errors import SyncFailed, find_cause, own_error
-from .stripe_api.run_events import RunNews
+from .stripe_api.run_events import RunEvents
 from .sync.context import Load, SpoiledPackage
 from .sync.progress import Event
 from .sync.syncs import Syncs, syncs_of
@@ -47,7 +47,7 @@ def load_reports(
     max_bytes: int = MAX_BYTES,
     on_event: Callable[[Event], None] | None = None,
     stop: threading.Event | None = None,
-    run_news: RunNews | None = None,
+    run_events: RunEvents | None = None,
 ) -> Loaded:
     """Load a source in packages until there is nothing left to load.
 
@@ -62,7 +62,7 @@ def load_reports(
         max_bytes: bytes of result files per load package, about.
         on_event: called with each `Event`, from several threads.
         stop: once set, the load ends after the present package; what is left is for the next call.
-        run_news: tells when Stripe has ended a run, so that it need not be polled often; webhooks do that.
+        run_events: tells when Stripe has ended a run, so that it need not be polled often; webhooks do that.
 
     Returns:
         What was loaded.
@@ -79,7 +79,7 @@ def load_reports(
     syncs = syncs_of(source)
     counted = _Counter(on_event)
     load = Load(
-        collects=True, max_cells=max_cells, max_bytes=max_bytes, on_event=counted, stop=stop, run_events=run_news
+        collects=True, max_cells=max_cells, max_bytes=max_bytes, on_event=counted, stop=stop, run_events=run_events
     )
     with syncs.loading(load), pipeline_lock(pipeline):
         infos: list[LoadInfo] = []

@@ -6,7 +6,7 @@ and no thread; all work happens in the resources' generators.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timezone
 from typing import Any
 
@@ -23,6 +23,7 @@ from .plan.settings import (
     Settings,
     account_id,
     account_label,
+    changed_policy,
     checked_base_url,
     checked_key,
     checked_reports,
@@ -60,6 +61,8 @@ def stripe_reports(
     connected_accounts: Sequence[str] | None = None,
     max_concurrent_runs: int = 4,
     run_timeout: float = 1800.0,
+    retry_policy: Mapping[str, float] | None = None,
+    run_policy: Mapping[str, float] | None = None,
     api_key: TSecretStrValue = dlt.secrets.value,
     api_base_url: str = "https://api.stripe.com",
     files_base_url: str = "https://files.stripe.com",
@@ -82,6 +85,8 @@ def stripe_reports(
         connected_accounts: for `connected_account_*` reports, one run per account instead of one for all.
         max_concurrent_runs: report runs in flight at Stripe, and result files on disk, at most.
         run_timeout: seconds to wait for one run before leaving it to the next sync.
+        retry_policy: numbers of `RetryPolicy` to change (requests), such as `{"attempts": 10}`.
+        run_policy: numbers of `RunPolicy` to change (report runs), such as `{"attempts": 5}`.
         api_key: a restricted key that may read and write report runs and read files.
         api_base_url: Stripe's API, or an emulator on this machine.
         files_base_url: where Stripe serves result files.
@@ -108,8 +113,8 @@ def stripe_reports(
             account_id(connected, "connected_accounts") or "" for connected in connected_accounts or ()
         ),
         max_concurrent_runs=positive(max_concurrent_runs, "max_concurrent_runs"),
-        run_policy=RunPolicy(timeout=positive(run_timeout, "run_timeout")),
-        retry_policy=RetryPolicy(),
+        run_policy=changed_policy(RunPolicy(timeout=positive(run_timeout, "run_timeout")), run_policy, "run_policy"),
+        retry_policy=changed_policy(RetryPolicy(), retry_policy, "retry_policy"),
         api_base_url=checked_base_url(api_base_url, "api_base_url"),
         files_base_url=checked_base_url(files_base_url, "files_base_url"),
         api_key=checked_key(api_key),

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError
@@ -21,11 +21,16 @@ logger = logging.getLogger(__name__)
 
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 Number = TypeVar("Number", int, float)
+Policy = TypeVar("Policy", "RetryPolicy", "RunPolicy")
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often and how long to try again. Times in seconds; `body_timeout` bounds a whole JSON answer."""
+    """How often and how long to try again, in attempts, seconds and bytes.
+
+    `body_timeout` and `answer_bytes` bound a whole JSON answer: Stripe's are far smaller, and one that never ends must
+    not fill the memory.
+    """
 
     attempts: int = 6
     first_delay: float = 0.5
@@ -33,6 +38,7 @@ class RetryPolicy:
     connect_timeout: float = 10.0
     read_timeout: float = 60.0
     body_timeout: float = 120.0
+    answer_bytes: int = 64 << 20
 
     def delay(self, attempt: int, retry_after: float | None, chance: float) -> float:
         """The wait before the next attempt: Stripe's Retry-After if it gave one, else doubling with jitter."""
@@ -42,13 +48,26 @@ class RetryPolicy:
 
 @dataclass(frozen=True)
 class RunPolicy:
-    """Times in seconds. `timeout` bounds the wait for one run, `attempts` the runs made per sync for one cell."""
+    """Times in seconds. `timeout` bounds the wait for one run, `attempts` the runs made per sync for one cell.
+
+    The `event_poll`s are for a sync that is told of the ends of runs, the other polls for one that is not.
+    """
 
     timeout: float = 1800.0
     attempts: int = 3
     first_poll: float = 0.1
     longest_poll: float = 20.0
     retry_delay: float = 5.0
+    first_event_poll: float = 5.0
+    longest_event_poll: float = 60.0
+
+    def event_poll(self, elapsed: float) -> float:
+        """Seconds to the next poll of a run whose event is expected: a lost event at most doubles the run's time.
+
+        Args:
+            elapsed: seconds waited for this run so far.
+        """
+        return min(max(self.first_event_poll, elapsed), self.longest_event_poll)
 
 
 @dataclass(frozen=True)
@@ -106,7 +125,7 @@ def checked_reports(reports: Sequence[str | Report]) -> tuple[Report, ...]:
     """The reports asked for, of which no two share a table."""
     if isinstance(reports, (str, Report)):
         reports = [reports]
-    result = tuple(one if isinstance(one, Report) else Report(one) for one in reports)
+    result = tuple(report if isinstance(report, Report) else Report(report) for report in reports)
     if not result:
         raise ConfigurationError("reports is empty; name at least one, such as 'balance.summary'.")
     tables: set[str] = set()
@@ -119,6 +138,22 @@ def checked_reports(reports: Sequence[str | Report]) -> tuple[Report, ...]:
             )
         tables.add(report.table)
     return result
+
+
+def changed_policy(policy: Policy, changes: Mapping[str, Any] | None, setting: str) -> Policy:
+    """A policy with some of its numbers changed, which all lie above 0.
+
+    Raises:
+        ConfigurationError: it has no such number, or the value cannot be one.
+    """
+    numbers = {field.name: field.type for field in fields(policy)}
+    for name, value in (changes or {}).items():
+        if name not in numbers:
+            raise ConfigurationError(f"{setting} has no {name!r}; it has {', '.join(numbers)}.")
+        if numbers[name] == "int" and not isinstance(value, int):
+            raise ConfigurationError(f"{setting}.{name} {value!r} must be a whole number.")
+        positive(value, f"{setting}.{name}")
+    return replace(policy, **(changes or {}))
 
 
 def positive(value: Number, setting: str) -> Number:

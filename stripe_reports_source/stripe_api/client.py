@@ -1,7 +1,7 @@
 """The HTTP edge: four endpoints of the Reporting API and the file download.
 
-In: a key, two base addresses, parameters. Out: objects (see `objects`), or a file on disk of exactly the
-announced size. Clock, sleep and chance come from the outside, so tests and shutdown control the waiting.
+In: a key, two base addresses, parameters. Out: `plan.stripe_objects`, or a file on disk of exactly the announced
+size. Retries, clock, sleep and chance come from the outside, so tests and shutdown control the waiting.
 The key goes into the Authorization header of requests to the two configured hosts and nowhere else.
 """
 
@@ -13,7 +13,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -31,8 +31,9 @@ from ..errors import (
     StripeUnreachable,
 )
 from ..plan.cells import Downloaded
-from ..plan.settings import RetryPolicy, checked_base_url, is_loopback
+from ..plan.settings import RetryPolicy, Settings, checked_base_url, is_loopback
 from ..plan.stripe_objects import OfferedType, Parameters, ReportRun, ResultFile, unix
+from .api import StripeApi
 
 STRIPE_VERSION = "2025-03-31.basil"
 """Pinned, so that a change of the account's default version cannot change the shape of answers."""
@@ -41,12 +42,21 @@ Sleep = Callable[[float], None]
 
 _CHUNK = 1 << 20
 _RETRY_STATUS = (409, 429)
-MAX_JSON_BYTES = 64 << 20
-"""Far above any list of Stripe's; an answer that never ends must not fill the memory."""
 
 
-class StripeClient:
-    """Talks to Stripe for one key. Safe to use from several threads: each has its own connections."""
+def stripe_client(settings: Settings, sleep: Sleep) -> StripeClient:
+    """The client of a source. `sleep(seconds)` waits between attempts, and may raise to end the waiting."""
+    return StripeClient(
+        settings.api_key,
+        api_base_url=settings.api_base_url,
+        files_base_url=settings.files_base_url,
+        retry=settings.retry_policy,
+        sleep=sleep,
+    )
+
+
+class StripeClient(StripeApi):
+    """Answers the questions of `StripeApi` over HTTP, for one key. Each thread has connections of its own."""
 
     def __init__(
         self,
@@ -71,7 +81,7 @@ class StripeClient:
     def __repr__(self) -> str:
         return f"StripeClient({self._api!r}, {self._files!r})"
 
-    def report_types(self, account: str | None = None) -> list[OfferedType]:
+    def report_types(self, account: str | None = None) -> Sequence[OfferedType]:
         """All report types offered, in one request (Stripe does not page this list)."""
         pages = self._pages("/v1/reporting/report_types", {}, account)
         return [OfferedType.from_json(item) for item in pages]
@@ -167,7 +177,7 @@ class StripeClient:
             page = self._json("GET", path, account, params=params)
             items = page.get("data")
             if not isinstance(items, list):
-                raise StripeUnreachable(f"Stripe answered GET {path} with JSON that is no list.")
+                raise StripeUnreachable(f"Stripe answered GET {path} with JSON that is not a list.")
             yield from items
             if not page.get("has_more") or not items:
                 return
@@ -195,7 +205,7 @@ class StripeClient:
         try:
             for chunk in response.iter_content(_CHUNK):
                 content += chunk
-                if len(content) > MAX_JSON_BYTES or self._clock() > late:
+                if len(content) > self._retry.answer_bytes or self._clock() > late:
                     return None
             body = json.loads(content)
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError):

@@ -21,8 +21,7 @@ from ..plan.cells import Obtained
 from ..plan.intervals import UTC_NAMES
 from ..plan.settings import RunPolicy
 from ..plan.stripe_objects import Parameters, ReportRun, unix
-from .client import StripeClient
-from .run_events import next_poll
+from .api import StripeApi
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +73,7 @@ class RunRequest:
 class RunBook:
     """The runs that Stripe has, listed once per account and sync, when the first run is needed."""
 
-    def __init__(self, client: StripeClient) -> None:
+    def __init__(self, client: StripeApi) -> None:
         self._client = client
         self._lock = threading.Lock()
         self._since: dict[str | None, datetime] = {}
@@ -102,18 +101,18 @@ class Runner:
 
     def __init__(
         self,
-        client: StripeClient,
+        client: StripeApi,
         book: RunBook,
         policy: RunPolicy,
         *,
         clock: Callable[[], float],
         sleep: Callable[[float], None],
-        wait_for_news: Callable[[str, float], None] | None = None,
+        wait_for_event: Callable[[str, float], None] | None = None,
     ) -> None:
-        """`wait_for_news(run_id, seconds)` returns sooner when the run has ended; None: nobody says so, poll often."""
+        """`wait_for_event(run_id, seconds)` returns sooner when the run has ended; None: poll often."""
         self._client = client
         self._book = book
-        self._wait_for_news = wait_for_news
+        self._wait_for_event = wait_for_event
         self._policy = policy
         self._clock = clock
         self._sleep = sleep
@@ -125,7 +124,7 @@ class Runner:
         Args:
             request: what to run.
             unfit: ids of succeeded runs whose file could not be used.
-            seen: hears of every run and of every change of its status, so that a failure can name the run.
+            seen: called with every run and every change of its status, so that a failure can name the run.
 
         Raises:
             RunFailed: Stripe failed every attempt of this sync.
@@ -171,8 +170,8 @@ class Runner:
                 raise RunTimedOut(
                     f"run {run.id} is still pending after {self._policy.timeout:g} s; the next sync picks it up."
                 )
-            if self._wait_for_news is not None:
-                self._wait_for_news(run.id, min(next_poll(elapsed), remaining))
+            if self._wait_for_event is not None:
+                self._wait_for_event(run.id, min(self._policy.event_poll(elapsed), remaining))
             else:
                 self._sleep(min(self._next_poll(elapsed), remaining))
             polls += 1

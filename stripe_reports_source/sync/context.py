@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from ..errors import Failure
 from ..plan.cells import CellFailure
-from ..stripe_api.run_events import RunNews
+from ..stripe_api.run_events import RunEvents
 from .progress import Event
 
 
@@ -37,7 +37,7 @@ class Load:
     max_bytes: float = math.inf
     on_event: Callable[[Event], None] = lambda event: None
     stop: threading.Event | None = None
-    run_events: RunNews | None = None
+    run_events: RunEvents | None = None
     failures: list[Failure] = field(default_factory=list)
     spoiled: dict[tuple[str, str], CellFailure] = field(default_factory=dict)
     """Failures, by table and cell key, that were found when part of the cell had been extracted."""

@@ -21,7 +21,7 @@ from ..plan.intervals import ONE_SECOND, Span
 from ..plan.report import ResolvedReport
 from ..plan.stripe_objects import ReportRun, unix
 from ..rows.csv_file import read_header
-from ..stripe_api.client import StripeClient
+from ..stripe_api.api import StripeApi
 from ..stripe_api.runs import Runner, RunRequest
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class CellFetcher:
 
     def __init__(
         self,
-        client: StripeClient,
+        client: StripeApi,
         runner: Runner,
         folder: Path,
         report_stage: Callable[[CellRequest, Stage, str | None], None],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from ..errors import StripeUnreachable
 from ..plan.cells import CellFailure, CellRequest, FetchedCell
 from ..plan.settings import Settings
 from ..plan.stripe_objects import OfferedType
-from ..stripe_api.client import StripeClient
+from ..stripe_api.api import StripeApi
+from ..stripe_api.client import stripe_client
 from ..stripe_api.runs import RunBook, Runner
 from .context import Load
 from .fetch import CellFetcher, Stage
@@ -40,21 +41,15 @@ class Fetching:
         self._settings = settings
         self._load = load
         self._on_stage = on_stage
-        self._client = StripeClient(
-            settings.api_key,
-            api_base_url=settings.api_base_url,
-            files_base_url=settings.files_base_url,
-            retry=settings.retry_policy,
-            sleep=self._sleep,
-        )
-        self._offered: list[OfferedType] | None = None
+        self._client: StripeApi = stripe_client(settings, self._sleep)
+        self._offered: Sequence[OfferedType] | None = None
         self._pool: FetchPool[CellRequest, FetchedCell] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._closing = threading.Event()
         self._parsing = 0
 
     @property
-    def offered(self) -> list[OfferedType]:
+    def offered(self) -> Sequence[OfferedType]:
         """The report types that the account offers: asked once."""
         if self._offered is None:
             self._offered = self._client.report_types(self._settings.stripe_account)
@@ -123,7 +118,7 @@ class Fetching:
             self._settings.run_policy,
             clock=time.monotonic,
             sleep=self._sleep,
-            wait_for_news=self._wait_for_event if self._load.run_events else None,
+            wait_for_event=self._wait_for_event if self._load.run_events else None,
         )
         self._folder = tempfile.TemporaryDirectory(prefix="stripe-reports-", ignore_cleanup_errors=True)
         fetcher = CellFetcher(self._client, runner, Path(self._folder.name), self._on_stage, self._load.spoiled)

@@ -6,7 +6,7 @@ In: settings, the load it runs in, the pipeline. Out: planned lanes, whose cells
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -89,7 +89,7 @@ class Sync:
         self._lanes: dict[str, list[ActiveLane]] = {}
 
     @property
-    def offered(self) -> list[OfferedType]:
+    def offered(self) -> Sequence[OfferedType]:
         """The report types that the account offers."""
         return self.fetching.offered
 

@@ -20,7 +20,7 @@ from dlt.extract import DltSource
 
 from ..errors import WebhookRefused
 from ..plan.settings import positive
-from ..stripe_api.run_events import RunNews
+from ..stripe_api.run_events import RunEvents
 from . import metrics
 from .affected import narrowed, report_tables
 from .events import TOLERANCE, checked_secrets, verify_event
@@ -79,7 +79,7 @@ class WebhookReceiver:
         self.metrics = Metrics()
         self._secrets = checked_secrets(secrets)
         self._tolerance = tolerance
-        self._news = RunNews()
+        self._run_events = RunEvents()
         build_source = _builder(source)
         report_tables(build_source())  # a source that cannot be built is refused here, not in the worker
         self._inbox = Inbox(Path(inbox) if inbox else default_inbox(pipeline))
@@ -88,7 +88,7 @@ class WebhookReceiver:
             build_source,
             self._inbox,
             self.metrics,
-            self._news,
+            self._run_events,
             gather_seconds=gather_seconds,
             sync_every_seconds=positive(sync_every_hours, "sync_every_hours") * 3600,
             retry_delays=retry_delays or RetryDelays(),
@@ -174,7 +174,7 @@ class WebhookReceiver:
             logger.error("the inbox cannot be written", extra={"error": type(error).__name__})
             return "not_kept"
         if event.run_id is not None:
-            self._news.announce(event.run_id)
+            self._run_events.announce(event.run_id)
         if kept.new and kept.standing == "waiting":
             self._worker.wake()
         outcome: Outcome = "accepted" if kept.new else "duplicate"

@@ -19,7 +19,7 @@ from dlt.extract import DltSource
 from ..errors import ConfigurationError, RowError, RunTimedOut, SyncFailed, own_error
 from ..load import load_reports
 from ..source import settings_of
-from ..stripe_api.run_events import RunNews
+from ..stripe_api.run_events import RunEvents
 from ..sync.progress import Event
 from . import metrics
 from .affected import narrowed, report_tables, tables_of
@@ -70,7 +70,7 @@ class SyncWorker:
         build_source: Callable[[], DltSource],
         inbox: Inbox,
         counted: Metrics,
-        news: RunNews,
+        run_events: RunEvents,
         *,
         gather_seconds: float,
         sync_every_seconds: float,
@@ -80,7 +80,7 @@ class SyncWorker:
         self._build_source = build_source
         self._inbox = inbox
         self._metrics = counted
-        self._news = news
+        self._run_events = run_events
         self._every = sync_every_seconds
         self._backlog = Backlog(gather_seconds, retry_delays)
         self._known: dict[str, tuple[ReportEvent, frozenset[str]]] = {}
@@ -204,7 +204,7 @@ class SyncWorker:
                 narrowed(self._build_source(), tables),
                 on_event=watched,
                 stop=self._stop,
-                run_news=self._news,
+                run_events=self._run_events,
             )
             failed: Collection[str] = ()
         except SyncFailed as error:

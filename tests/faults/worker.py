@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial, wraps
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,7 @@ from dlt.destinations.job_client_impl import SqlJobClientBase, SqlLoadJob
 from dlt.destinations.sql_client import SqlClientBase
 
 from stripe_reports_source import SyncFailed, load, load_reports, stripe_reports
-from stripe_reports_source import source as source_module
 from stripe_reports_source.errors import StripeReportsError, own_error
-from stripe_reports_source.plan.settings import RetryPolicy, RunPolicy
 from stripe_reports_source.rows import cell_tables as tables
 from stripe_reports_source.stripe_api.client import StripeClient
 from stripe_reports_source.stripe_api.runs import RunBook, RunRequest
@@ -103,8 +101,6 @@ def run_worker(work: Work) -> None:
 
 
 def _ending(work: Work) -> int:
-    _replace(source_module, "RetryPolicy", partial(RetryPolicy, first_delay=0.002, longest_delay=0.01))
-    _replace(source_module, "RunPolicy", partial(RunPolicy, first_poll=0.002, longest_poll=0.02, retry_delay=0.002))
     for plant in work.plants:
         PLANTS[plant]()
     if work.kill:
@@ -122,6 +118,8 @@ def _ending(work: Work) -> int:
         lookback_days=schedule.lookback_days,
         max_concurrent_runs=schedule.concurrency,
         run_timeout=0.3,
+        retry_policy={"first_delay": 0.002, "longest_delay": 0.01},
+        run_policy={"first_poll": 0.002, "longest_poll": 0.02, "retry_delay": 0.002},
         api_key=work.api_key,
         api_base_url=work.api_url,
         files_base_url=work.files_url,

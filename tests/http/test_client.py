@@ -42,8 +42,13 @@ def slept() -> list[float]:
 @pytest.fixture
 def make_client(emulator: Emulator, slept: list[float]) -> MakeClient:
     def make(api_key: str = emulator.settings.live_keys[0], **changes: Any) -> StripeClient:
-        settings = {"api_base_url": emulator.api_url, "files_base_url": emulator.files_url, **changes}
-        return StripeClient(api_key, **settings, retry=RetryPolicy(attempts=4), sleep=slept.append, chance=lambda: 1.0)
+        settings = {
+            "api_base_url": emulator.api_url,
+            "files_base_url": emulator.files_url,
+            "retry": RetryPolicy(attempts=4),
+            **changes,
+        }
+        return StripeClient(api_key, **settings, sleep=slept.append, chance=lambda: 1.0)
 
     return make
 
@@ -180,11 +185,9 @@ def endless() -> Iterator[str]:
     server.server_close()
 
 
-def test_an_answer_without_an_end_is_left(
-    make_client: MakeClient, endless: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("stripe_reports_source.stripe_api.client.MAX_JSON_BYTES", 1 << 20)
-    client = make_client(api_base_url=endless, files_base_url=endless)
+def test_an_answer_without_an_end_is_left(make_client: MakeClient, endless: str, tmp_path: Path) -> None:
+    retry = RetryPolicy(attempts=4, answer_bytes=1 << 20)
+    client = make_client(api_base_url=endless, files_base_url=endless, retry=retry)
     with pytest.raises(StripeUnreachable, match="no whole JSON object"):
         client.report_types()
     with pytest.raises(DownloadError, match="has 5000000 bytes at Stripe"):

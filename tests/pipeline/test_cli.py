@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -19,7 +18,6 @@ from click.testing import CliRunner, Result
 
 from stripe_reports_source.cli import cli
 from stripe_reports_source.emulator import Emulator, Fault
-from stripe_reports_source.plan.settings import RetryPolicy
 
 Run = Callable[..., Result]
 KEY = "SOURCES__STRIPE_REPORTS__API_KEY"
@@ -128,7 +126,7 @@ def test_no_key_and_a_wrong_key(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_failed_report_is_named_and_the_exit_code_is_not_0(
     run: Run, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stripe_reports_source.source.RetryPolicy", partial(RetryPolicy, first_delay=0.001))
+    monkeypatch.setenv("SOURCES__STRIPE_REPORTS__RETRY_POLICY", '{"first_delay": 0.001}')
     emulator.add_fault(Fault("replace", address="files", times=None, body='"nonsense"\n', skip=1))
     result = run("sync", "balance.summary", "--interval", "month")
     assert result.exit_code == 1

@@ -25,8 +25,7 @@ from stripe_reports_source import (
     stripe_reports,
 )
 from stripe_reports_source.emulator import Emulator, Fault
-from stripe_reports_source.plan.settings import RunPolicy
-from tests.conftest import query, source_of, with_settings
+from tests.conftest import query, source_of
 from tests.pipeline.truth import assert_true
 
 UTC = timezone.utc
@@ -134,6 +133,9 @@ def test_clones_load_several_accounts_into_the_same_tables(
         ({"start_date": "2025-02-02", "end_date": "2025-02-02"}, "must lie before"),
         ({"max_concurrent_runs": 0}, "max_concurrent_runs 0"),
         ({"run_timeout": 0}, "run_timeout 0"),
+        ({"retry_policy": {"tries": 3}}, "retry_policy has no 'tries'; it has attempts, "),
+        ({"retry_policy": {"attempts": 2.5}}, "retry_policy.attempts 2.5 must be a whole number"),
+        ({"run_policy": {"retry_delay": -1}}, "run_policy.retry_delay -1 must be a number above 0"),
         ({"account": "a|b"}, "account 'a|b'"),
         ({"stripe_account": "me"}, "stripe_account 'me'"),
         ({"api_key": "pk_live_1"}, "publishable key"),
@@ -206,10 +208,11 @@ def test_one_failing_report_leaves_the_others_loaded(emulator: Emulator, pipelin
 
 
 def test_a_failure_keeps_the_good_prefix(emulator: Emulator, pipeline: Pipeline) -> None:
+    quick = {"retry_delay": 0.01}
     emulator.add_fault(Fault("run_failed", method="POST", skip=1, times=3, error="internal"))
-    source = source_of(emulator, ["payouts.itemized"], max_concurrent_runs=1)
+    source = source_of(emulator, ["payouts.itemized"], max_concurrent_runs=1, run_policy=quick)
     with pytest.raises(SyncFailed, match=r"\[2025-02-01T00:00:00Z, .* failed 3 runs, the last \(frr_.*internal"):
-        load_reports(pipeline, with_settings(source, run_policy=RunPolicy(retry_delay=0.01)))
+        load_reports(pipeline, source)
     end = datetime(2025, 2, 1, tzinfo=UTC)
     assert_true(emulator, pipeline, ["payouts.itemized"], end=end)
     load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))

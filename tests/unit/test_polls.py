@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Any, cast
+from pathlib import Path
 
 import pytest
 
+from stripe_reports_source.plan.cells import Downloaded
 from stripe_reports_source.plan.settings import RunPolicy
-from stripe_reports_source.plan.stripe_objects import ReportRun, ResultFile
-from stripe_reports_source.stripe_api.client import StripeClient
+from stripe_reports_source.plan.stripe_objects import OfferedType, Parameters, ReportRun, ResultFile, RunStatus
+from stripe_reports_source.stripe_api.api import StripeApi
 from stripe_reports_source.stripe_api.runs import RunBook, Runner, RunRequest
 
 NOW = datetime(2025, 1, 1, tzinfo=timezone.utc)
 
 
-class SlowStripe:
+class SlowStripe(StripeApi):
     """Runs that take some seconds of a clock that only waiting moves."""
 
     def __init__(self, seconds: float) -> None:
@@ -24,21 +26,29 @@ class SlowStripe:
         self.ready = 0.0
         self.polls = 0
 
-    def create_run(self, *args: Any, **options: Any) -> ReportRun:
+    def report_types(self, account: str | None = None) -> Sequence[OfferedType]:
+        return ()
+
+    def create_run(
+        self, report_type: str, parameters: Parameters, *, idempotency_key: str, account: str | None = None
+    ) -> ReportRun:
         self.ready = self.now + self.seconds
         return self._run("pending")
 
-    def run(self, *args: Any) -> ReportRun:
+    def run(self, run_id: str, account: str | None = None) -> ReportRun:
         self.polls += 1
         return self._run("succeeded" if self.now >= self.ready else "pending")
 
-    def runs_since(self, *args: Any) -> list[ReportRun]:
-        return []
+    def runs_since(self, created: datetime, account: str | None = None) -> Iterable[ReportRun]:
+        return ()
+
+    def download(self, file: ResultFile, target: Path, account: str | None = None) -> Downloaded:
+        raise NotImplementedError
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
 
-    def _run(self, status: Any) -> ReportRun:
+    def _run(self, status: RunStatus) -> ReportRun:
         file = ResultFile("file_1", "http://127.0.0.1/1", 1) if status == "succeeded" else None
         created = NOW + timedelta(seconds=int(self.ready - self.seconds))
         succeeded = NOW + timedelta(seconds=int(self.ready)) if file else None
@@ -48,8 +58,7 @@ class SlowStripe:
 @pytest.mark.parametrize("seconds", [0.3, 1.0, 8.0, 60.0])
 def test_few_polls_and_little_time_lost(seconds: float) -> None:
     stripe = SlowStripe(seconds)
-    client = cast(StripeClient, stripe)
-    runner = Runner(client, RunBook(client), RunPolicy(), clock=lambda: stripe.now, sleep=stripe.sleep)
+    runner = Runner(stripe, RunBook(stripe), RunPolicy(), clock=lambda: stripe.now, sleep=stripe.sleep)
     request = RunRequest(None, "balance.summary.1", {}, NOW, NOW)
     for _ in range(20):  # it learns how long runs take
         runner.obtain(request, (), lambda obtained: None)

@@ -16,7 +16,6 @@ from dlt import Pipeline
 from stripe_reports_source import Report, load_reports
 from stripe_reports_source.emulator import Emulator, Endpoint, Fault
 from stripe_reports_source.errors import own_error
-from stripe_reports_source.stripe_api import run_events as news
 from stripe_reports_source.webhook import ReportEvent, RetryDelays, WebhookReceiver, handle_event
 from stripe_reports_source.webhook.json_log import JsonLines
 from tests.conftest import query, source_of
@@ -35,7 +34,7 @@ def receive(emulator: Emulator, pipeline: Pipeline) -> Iterator[Receive]:
     with ExitStack() as stack:
 
         def start(reports: Any = REPORTS, trouble: Any = None, **settings: Any) -> WebhookReceiver:
-            given = {"run_timeout": settings.pop("run_timeout", 600)}
+            given = {"run_timeout": settings.pop("run_timeout", 600), "run_policy": settings.pop("run_policy", None)}
             receiver = WebhookReceiver(
                 pipeline,
                 lambda: source_of(emulator, reports, **given),
@@ -94,13 +93,10 @@ def test_events_that_come_during_a_sync_lead_to_one_more(
     assert syncs(receiver) == 2
 
 
-def test_the_event_of_a_run_spares_its_polls(
-    start_emulator: Callable[..., Emulator], pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(news, "FIRST_POLL", 1000.0)  # only the event can end the wait in time
-    monkeypatch.setattr(news, "LONGEST_POLL", 1000.0)
+def test_the_event_of_a_run_spares_its_polls(start_emulator: Callable[..., Emulator], pipeline: Pipeline) -> None:
     emulator = start_emulator(run_delay=0.5)
-    receiver = WebhookReceiver(pipeline, source_of(emulator, REPORTS), [SECRET])
+    never = {"first_event_poll": 1000.0, "longest_event_poll": 1000.0}  # only the event can end the wait in time
+    receiver = WebhookReceiver(pipeline, source_of(emulator, REPORTS, run_policy=never), [SECRET])
     with served(receiver) as url:
         emulator.send_events(Endpoint(url, SECRET))
         receiver.start()
@@ -111,11 +107,8 @@ def test_the_event_of_a_run_spares_its_polls(
     assert receiver._inbox.counts()["waiting"] == 0
 
 
-def test_lost_events_lose_nothing(
-    emulator: Emulator, pipeline: Pipeline, receive: Receive, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(news, "FIRST_POLL", 0.2)
-    receiver = receive(trouble={"unsent": 1.0}, sync_every_hours=1 / 3600)
+def test_lost_events_lose_nothing(emulator: Emulator, pipeline: Pipeline, receive: Receive) -> None:
+    receiver = receive(trouble={"unsent": 1.0}, sync_every_hours=1 / 3600, run_policy={"first_event_poll": 0.2})
     until(lambda: syncs(receiver) >= 1)
     emulator.advance(NEXT)
     before = syncs(receiver)

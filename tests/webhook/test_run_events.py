@@ -1,17 +1,20 @@
-"""A run that waits is told of its end, sooner than it would have polled; without news it polls."""
+"""A run that waits is told of its end, sooner than it would have polled; without events it polls."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
-from typing import Any
+from pathlib import Path
 
 import pytest
 
 from stripe_reports_source.errors import RunTimedOut
+from stripe_reports_source.plan.cells import Downloaded
 from stripe_reports_source.plan.settings import RunPolicy
-from stripe_reports_source.plan.stripe_objects import ReportRun, ResultFile
-from stripe_reports_source.stripe_api.run_events import LONGEST_POLL, REMEMBERED, RunNews, next_poll
+from stripe_reports_source.plan.stripe_objects import OfferedType, Parameters, ReportRun, ResultFile, RunStatus
+from stripe_reports_source.stripe_api.api import StripeApi
+from stripe_reports_source.stripe_api.run_events import RunEvents
 from stripe_reports_source.stripe_api.runs import RunBook, Runner, RunRequest
 
 NOW = datetime(2025, 1, 1, tzinfo=timezone.utc)
@@ -20,67 +23,80 @@ NEVER = threading.Event()
 PATIENCE = 60.0
 
 
-class Stripe:
-    """A client whose run is pending until `finished`, and counts how often it is asked for it."""
+class Stripe(StripeApi):
+    """A Stripe whose run is pending until `finished`, and counts how often it is asked for it."""
 
     def __init__(self) -> None:
         self.finished = False
         self.asked = 0
         self.created = threading.Event()
 
-    def runs_since(self, since: datetime, account: str | None) -> list[ReportRun]:
-        return []
+    def report_types(self, account: str | None = None) -> Sequence[OfferedType]:
+        return ()
 
-    def create_run(self, *args: Any, **kwargs: Any) -> ReportRun:
+    def runs_since(self, created: datetime, account: str | None = None) -> Iterable[ReportRun]:
+        return ()
+
+    def download(self, file: ResultFile, target: Path, account: str | None = None) -> Downloaded:
+        raise NotImplementedError
+
+    def create_run(
+        self, report_type: str, parameters: Parameters, *, idempotency_key: str, account: str | None = None
+    ) -> ReportRun:
         self.created.set()
         return self._run("pending")
 
-    def run(self, run_id: str, account: str | None) -> ReportRun:
+    def run(self, run_id: str, account: str | None = None) -> ReportRun:
         self.asked += 1
         return self._run("succeeded" if self.finished else "pending")
 
-    def _run(self, status: Any) -> ReportRun:
+    def _run(self, status: RunStatus) -> ReportRun:
         file = ResultFile("file_1", "https://files", 1) if status == "succeeded" else None
         return ReportRun("frr_1", "balance.summary.1", status, {}, NOW, None, None, file)
 
 
-def runner_of(stripe: Any, news: RunNews, **policy: Any) -> Runner:
+def runner_of(stripe: StripeApi, events: RunEvents, timeout: float | None = None) -> Runner:
     def sleep(seconds: float) -> None:
         raise AssertionError("it polls by itself")
+
+    def wait(run_id: str, seconds: float) -> None:
+        events.wait(run_id, PATIENCE if timeout is None else 0, NEVER)
 
     clock = iter(range(0, 10_000, 7))
     return Runner(
         stripe,
         RunBook(stripe),
-        RunPolicy(**policy),
+        RunPolicy() if timeout is None else RunPolicy(timeout=timeout),
         clock=lambda: next(clock),
         sleep=sleep,
-        wait_for_news=lambda run_id, seconds: news.wait(run_id, PATIENCE if not policy else 0, NEVER),
+        wait_for_event=wait,
     )
 
 
 def test_a_waiting_run_is_read_again_when_it_is_announced() -> None:
-    stripe, news = Stripe(), RunNews()
+    stripe, events = Stripe(), RunEvents()
     found: list[ReportRun] = []
-    waiting = threading.Thread(target=lambda: found.append(runner_of(stripe, news).obtain(REQUEST, (), lambda _: None)))
+    waiting = threading.Thread(
+        target=lambda: found.append(runner_of(stripe, events).obtain(REQUEST, (), lambda _: None))
+    )
     waiting.start()
     assert stripe.created.wait(PATIENCE)
-    news.announce("frr_other")
+    events.announce("frr_other")
     stripe.finished = True
-    news.announce("frr_1")
+    events.announce("frr_1")
     waiting.join(PATIENCE / 2)
     assert [run.status for run in found] == ["succeeded"]
     assert stripe.asked == 1
 
 
 def test_an_announcement_before_the_creation_is_answered_counts() -> None:
-    stripe, news = Stripe(), RunNews()
+    stripe, events = Stripe(), RunEvents()
     stripe.finished = True
-    news.announce("frr_1")
+    events.announce("frr_1")
     done = threading.Event()
 
     def obtain() -> None:
-        runner_of(stripe, news).obtain(REQUEST, (), lambda _: None)
+        runner_of(stripe, events).obtain(REQUEST, (), lambda _: None)
         done.set()
 
     threading.Thread(target=obtain, daemon=True).start()
@@ -88,41 +104,40 @@ def test_an_announcement_before_the_creation_is_answered_counts() -> None:
 
 
 def test_an_announcement_counts_once() -> None:
-    news = RunNews()
-    news.announce("frr_1")
-    news.wait("frr_1", PATIENCE, NEVER)
-    assert "frr_1" not in news._announced
+    events = RunEvents()
+    events.announce("frr_1")
+    assert events.wait("frr_1", PATIENCE, NEVER)
+    assert not events.wait("frr_1", 0, NEVER)
 
 
-def test_without_news_it_polls_until_the_timeout() -> None:
+def test_without_events_it_polls_until_the_timeout() -> None:
     stripe = Stripe()
     with pytest.raises(RunTimedOut):
-        runner_of(stripe, RunNews(), timeout=100.0).obtain(REQUEST, (), lambda _: None)
+        runner_of(stripe, RunEvents(), timeout=100.0).obtain(REQUEST, (), lambda _: None)
     assert stripe.asked > 3
 
 
 def test_polls_grow_apart() -> None:
     waits, elapsed = [], 0.0
     while elapsed < 600:
-        waits.append(next_poll(elapsed))
+        waits.append(RunPolicy().event_poll(elapsed))
         elapsed += waits[-1]
     assert waits[:4] == [5, 5, 10, 20]
-    assert waits[-1] == LONGEST_POLL
+    assert waits[-1] == RunPolicy().longest_event_poll
 
 
 def test_memory_is_bounded() -> None:
-    news = RunNews()
-    for number in range(3 * REMEMBERED):
-        news.announce(str(number))
-    assert len(news._announced) == REMEMBERED
-    assert str(3 * REMEMBERED - 1) in news._announced
+    events = RunEvents(remembered=10)
+    for number in range(30):
+        events.announce(str(number))
+    assert [number for number in range(30) if events.wait(str(number), 0, NEVER)] == list(range(20, 30))
 
 
 def test_who_waits_can_be_stopped() -> None:
-    news, stop = RunNews(), threading.Event()
-    waiting = threading.Thread(target=news.wait, args=("frr_1", PATIENCE, stop))
+    events, stop = RunEvents(), threading.Event()
+    waiting = threading.Thread(target=events.wait, args=("frr_1", PATIENCE, stop))
     waiting.start()
     stop.set()
-    news.wake()
+    events.wake()
     waiting.join(PATIENCE / 2)
     assert not waiting.is_alive()
