@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,6 +22,12 @@ from stripe_reports_source.emulator import Emulator, Fault
 
 Run = Callable[..., Result]
 KEY = "SOURCES__STRIPE_REPORTS__API_KEY"
+RESTORE_SIGINT = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+)
+MINDS_CTRL_C = [sys.executable, "-c", RESTORE_SIGINT]
+"""Goes before a command. A shell makes what it starts in the background ignore SIGINT, tests and their children
+included; this command minds it all the same, like one that is typed into a terminal."""
 
 
 def environment(emulator: Emulator, tmp_path: Path) -> dict[str, str]:
@@ -145,11 +152,33 @@ def test_demo_twice(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "stripe_demo.duckdb").exists()
 
 
+@contextmanager
+def kill_at_the_end(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Leave no process behind that a test waits for, whatever fails."""
+    try:
+        yield
+    finally:
+        process.kill()
+
+
+def test_a_command_minds_ctrl_c_even_where_the_tests_ignore_it() -> None:
+    in_the_background = ["/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh"]
+    shows = [
+        sys.executable,
+        "-c",
+        "import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)",
+    ]
+    for prefix, minds in (([], "False"), (MINDS_CTRL_C, "True")):
+        command = [*in_the_background, *prefix, *shows]
+        assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == minds
+
+
 def test_ctrl_c_stops_cleanly_and_the_next_sync_goes_on(emulator: Emulator, tmp_path: Path) -> None:
     emulator.add_fault(Fault("run_stuck", method="POST", times=None))
     command = [sys.executable, "-m", "stripe_reports_source.cli", "sync", "balance.summary"]
     settings = {**os.environ, **environment(emulator, tmp_path)}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=settings) as process:
+    typed = [*MINDS_CTRL_C, *command]
+    with subprocess.Popen(typed, stderr=subprocess.PIPE, text=True, env=settings) as process, kill_at_the_end(process):
         while not emulator.runs:
             assert process.poll() is None
             time.sleep(0.01)

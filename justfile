@@ -1,0 +1,40 @@
+# One verb for each step of work on this package; CONTRIBUTING.md says when to use which.
+# `just` comes with the extra `test`: `.venv/bin/just VERB`, or `just VERB` in an active environment.
+
+set positional-arguments
+
+beside := parent_directory(just_executable())
+bin := if path_exists(beside / "pytest") == "true" { beside } else { justfile_directory() / ".venv/bin" }
+
+# list the verbs
+@default:
+    "{{ just_executable() }}" --list
+
+# linter and format; `just lint --fix` mends what it can
+lint *arguments:
+    "{{ bin }}/ruff" check "$@" .
+    "{{ bin }}/ruff" format {{ if arguments == "--fix" { "" } else { "--check" } }} .
+
+# type checker
+types:
+    "{{ bin }}/mypy"
+
+# all tests on all cores, or those of the given files
+test *arguments:
+    "{{ bin }}/pytest" "$@"
+
+# one test, in this process, with all it says: `just test-one tests/unit/test_intervals.py -k apia`
+test-one +arguments:
+    "{{ bin }}/pytest" -n0 -vv -s "$@"
+
+# the offline demonstration
+demo *arguments:
+    "{{ bin }}/stripe-reports" demo "$@"
+
+# schedules of trouble with real kills: `just faults --schedules 100 --kills`, or one `--seed 4711 --schedules 1`
+faults *arguments:
+    "{{ bin }}/python" -m tests.faults "$@"
+
+# time and memory against fixed references: `just bench --rows 1000000 --cases small-load`
+bench *arguments:
+    "{{ bin }}/python" -m tests.benchmarks "$@"
