@@ -24,6 +24,7 @@ from .warehouse.comments import write_comments
 from .warehouse.forks import History
 from .warehouse.leftovers import abort_begun_packages, remove_remains
 from .warehouse.locks import pipeline_lock
+from .warehouse.own_jobs import own_jobs
 
 MAX_CELLS = 60
 MAX_BYTES = 1 << 30
@@ -81,7 +82,7 @@ def load_reports(
     load = Load(
         collects=True, max_cells=max_cells, max_bytes=max_bytes, on_event=counted, stop=stop, run_events=run_news
     )
-    with syncs.loading(load), pipeline_lock(pipeline):
+    with syncs.loading(load), pipeline_lock(pipeline), own_jobs(pipeline):
         infos: list[LoadInfo] = []
         remove_remains(pipeline)
         abort_begun_packages(pipeline, source.name)
