@@ -32,7 +32,8 @@ from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 
 from ..plan.columns import TOMBSTONE
-from .repeatable import RepeatableClient, is_cell_table, loaded_whole, whole_in
+from .duckdb_patience import PatientSqlClient
+from .repeatable import RepeatableClient, StandIn, is_cell_table, loaded_whole, whole_in
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +53,7 @@ def load_package(pipeline: Pipeline, source_name: str) -> LoadInfo:
     if not isinstance(usual, CellDuckDb):
         if type(usual) is not dlt.destinations.duckdb:  # MotherDuck and DuckLake are classes of their own
             return pipeline.load()
-        straight = CellDuckDb.__new__(CellDuckDb)
-        straight.__dict__.update(usual.__dict__)
+        straight = CellDuckDb.instead_of(usual)
     if not _whole_cells(pipeline, source_name):
         return pipeline.load()
     try:
@@ -78,7 +78,7 @@ def _whole_cells(pipeline: Pipeline, source_name: str) -> bool:
     return bool(packages)
 
 
-class CellDuckDb(dlt.destinations.duckdb):
+class CellDuckDb(StandIn, dlt.destinations.duckdb):
     """A DuckDB destination as the user has set it up, with another way to load cells."""
 
     most_memory: int = 0
@@ -87,11 +87,6 @@ class CellDuckDb(dlt.destinations.duckdb):
     @property
     def client_class(self) -> type[DuckDbClient]:
         return CellClient
-
-    @property
-    def destination_type(self) -> str:
-        # kept in the pipeline's state: it stays a DuckDB destination for whoever opens the pipeline next
-        return "dlt.destinations.duckdb"
 
     def client(self, *args: Any, **kwargs: Any) -> DuckDbClient:
         made = cast(CellClient, super().client(*args, **kwargs))
@@ -108,7 +103,11 @@ class CellClient(RepeatableClient, DuckDbClient):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.dataset_name = self.sql_client.dataset_name
+        usual = self.sql_client
+        self.sql_client = PatientSqlClient(
+            usual.dataset_name, usual.staging_dataset_name, usual.credentials, usual.capabilities
+        )
+        self.dataset_name = usual.dataset_name
         self.most_memory = 0
 
     def create_load_job(

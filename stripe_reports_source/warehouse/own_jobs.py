@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 import dlt
 from dlt import Pipeline
 from dlt.common.configuration.exceptions import ConfigurationException
 
+from ..errors import DestinationBusy
 from .destinations import destination_type
 
 DEFAULT_STAGING = "%s_staging"
@@ -27,11 +29,17 @@ def own_jobs(pipeline: Pipeline) -> Iterator[None]:
 
     Raises:
         ConfigurationError: the database does not keep every text.
+        DestinationBusy: someone else had a lock for longer than a load waits, wherever in dlt that came out.
     """
     usual = pipeline.destination
     keep_own_jobs(pipeline)
     try:
         yield
+    except Exception as error:
+        busy = _busy(error)
+        if busy is None or busy is error:
+            raise
+        raise busy from None
     finally:
         if usual is not None:
             pipeline.destination = usual
@@ -45,26 +53,24 @@ def keep_own_jobs(pipeline: Pipeline) -> None:
     """
     usual = pipeline.destination
     kind = destination_type(pipeline)
-    made: Any = None
     # MotherDuck and DuckLake, and what others derive, are classes of their own
     if type(usual) is dlt.destinations.duckdb:
         from .duckdb_cells import CellDuckDb
 
-        made = CellDuckDb
+        pipeline.destination = CellDuckDb.instead_of(usual)
     elif type(usual) is dlt.destinations.postgres:
         from .postgres_cells import CellPostgres, check_encoding
 
         check_encoding(pipeline)
-        made = CellPostgres
+        pipeline.destination = CellPostgres.instead_of(usual, **_own_staging(pipeline))
     elif usual is not None and kind not in ("duckdb", "postgres"):
-        made = type(usual)
-    if made is None or usual is None:
-        return
-    own = made.__new__(made)
-    own.__dict__.update(usual.__dict__)
-    if kind != "duckdb":
-        own.config_params = {**usual.config_params, **_own_staging(pipeline)}
-    pipeline.destination = own
+        pipeline.destination = _with_own_staging(pipeline, usual)
+
+
+def _with_own_staging(pipeline: Pipeline, usual: Any) -> Any:
+    own = copy(usual)
+    own.config_params = {**usual.config_params, **_own_staging(pipeline)}
+    return own
 
 
 def _own_staging(pipeline: Pipeline) -> dict[str, str]:
@@ -80,3 +86,9 @@ def _own_staging(pipeline: Pipeline) -> dict[str, str]:
     if layout != DEFAULT_STAGING:
         return {}
     return {"staging_dataset_name_layout": f"{DEFAULT_STAGING}_{pipeline.pipeline_name}"}
+
+
+def _busy(error: BaseException | None) -> DestinationBusy | None:
+    while error is not None and not isinstance(error, DestinationBusy):
+        error = error.__cause__
+    return error

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import dlt
-import psycopg2
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
@@ -32,19 +31,21 @@ from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.exceptions import TerminalException
 from dlt.common.schema.typing import TSchemaTables
 from dlt.common.storages.load_package import LoadJobInfo, ParsedLoadJobFileName
-from dlt.destinations.exceptions import DatabaseException
+from dlt.destinations.exceptions import DatabaseTerminalException
+from dlt.destinations.impl.postgres.factory import get_adbc_driver_location
 from dlt.destinations.impl.postgres.postgres import PostgresClient
-from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 
 from ..errors import ConfigurationError, DestinationBusy
 from ..plan.columns import TOMBSTONE
+from .destinations import adbc_version
 from .locks import HOLDER, lock_number, wait_for
-from .repeatable import RepeatableClient, key_columns, loaded_whole, whole_in
+from .repeatable import RepeatableClient, StandIn, key_columns, loaded_whole, whole_in
 
 logger = logging.getLogger(__name__)
 
 PATIENCE = 600.0
 """Seconds to wait for a lock that someone else has on a table."""
+LOCK_NOT_AVAILABLE = "55P03"
 LOCK_MILLISECONDS = 400
 """How long an attempt to get a lock lasts: whoever comes after it, readers too, waits behind it."""
 ROWS_PER_BATCH = 20_000
@@ -71,7 +72,7 @@ def check_encoding(pipeline: Pipeline) -> None:
             )
 
 
-class CellPostgres(dlt.destinations.postgres):
+class CellPostgres(StandIn, dlt.destinations.postgres):
     """A PostgreSQL destination as the user has set it up, with another way to load cells."""
 
     patience: float = PATIENCE
@@ -85,11 +86,6 @@ class CellPostgres(dlt.destinations.postgres):
     @property
     def client_class(self) -> type[PostgresClient]:
         return CellClient
-
-    @property
-    def destination_type(self) -> str:
-        # kept in the pipeline's state: it stays a PostgreSQL destination for whoever opens the pipeline next
-        return "dlt.destinations.postgres"
 
     def client(self, *args: Any, **kwargs: Any) -> PostgresClient:
         made = cast(CellClient, super().client(*args, **kwargs))
@@ -125,7 +121,7 @@ class CellClient(RepeatableClient, PostgresClient):
         self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
     ) -> LoadJob:
         if key_columns(table) and whole_in(file_path):
-            return CellJob(file_path)
+            return CellJob(file_path) if adbc_version() is None else BinaryCellJob(file_path)
         return super().create_load_job(table, file_path, load_id, restore)
 
     def create_table_chain_completed_followup_jobs(
@@ -208,7 +204,6 @@ class CellJob(RunnableLoadJob, HasFollowupJobs):
 
     def run(self) -> None:
         job_client = cast(CellClient, self._job_client)
-        client = job_client.sql_client
         keys = key_columns(self._load_table)
         file = pq.ParquetFile(self._file_path)
         values = _distinct(file, keys)
@@ -222,26 +217,68 @@ class CellJob(RunnableLoadJob, HasFollowupJobs):
 
         try:
             job_client.wait_for_table(attempt, [self.load_table_name])
-        except psycopg2.Error as error:
-            raise client._make_database_exception(error) from error
+        except Exception as error:
+            # data (22) and constraints (23) that are wrong will not be right at another try
+            if (_sqlstate(error) or "")[:2] in ("22", "23"):
+                raise DatabaseTerminalException(error) from error
+            raise
 
     def _replace(
         self, job_client: CellClient, file: pq.ParquetFile, keys: Sequence[str], values: set[tuple[Any, ...]]
     ) -> None:
-        client: Psycopg2SqlClient = job_client.sql_client
-        with client.with_alternative_dataset_name(job_client.dataset_name):  # dlt may have chosen the staging dataset
-            table = client.make_qualified_table_name(self.load_table_name)
-        listed = ", ".join(map(client.escape_column_name, keys))
-        columns = ", ".join(map(client.escape_column_name, file.schema_arrow.names))
-        with client.begin_transaction():
-            client.execute_sql(f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}")
+        columns = ", ".join(map(job_client.sql_client.escape_column_name, file.schema_arrow.names))
+        copy = f"COPY {self._table(job_client)} ({columns}) FROM STDIN WITH (FORMAT csv, NULL '', ENCODING 'UTF8')"
+        statements = self._statements(job_client, keys, values)
+        client = job_client.sql_client
+        with client.begin_transaction(), client.native_connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            cursor.copy_expert(copy, _CsvRows(_rows(file, keys, self._load_table)), CHUNK_BYTES)
+
+    def _statements(self, job_client: CellClient, keys: Sequence[str], values: set[tuple[Any, ...]]) -> list[str]:
+        """What comes before the rows."""
+        table = self._table(job_client)
+        connection = job_client.sql_client.native_connection
+        connection.set_client_encoding("UTF8")
+        listed = ", ".join(map(job_client.sql_client.escape_column_name, keys))
+        with connection.cursor() as cursor:
+            delete = cursor.mogrify(f"DELETE FROM {table} WHERE ({listed}) IN %s", (tuple(values),)).decode()  # noqa: S608
+        return [
+            f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}",
             # two loads of the same cells would not see one another's new rows, and both keep theirs
-            client.execute_sql(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
-            client.execute_sql("SET LOCAL lock_timeout = 0")
-            client.execute_sql(f"DELETE FROM {table} WHERE ({listed}) IN %s", tuple(values))  # noqa: S608
-            copy = f"COPY {table} ({columns}) FROM STDIN WITH (FORMAT csv, NULL '', ENCODING 'UTF8')"
-            with client.native_connection.cursor() as cursor:
-                cursor.copy_expert(copy, _CsvRows(_rows(file, keys, self._load_table)), CHUNK_BYTES)
+            f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE",
+            "SET LOCAL lock_timeout = 0",
+            delete,
+        ]
+
+    def _table(self, job_client: CellClient) -> str:
+        client = job_client.sql_client
+        with client.with_alternative_dataset_name(job_client.dataset_name):  # dlt may have chosen the staging dataset
+            return client.make_qualified_table_name(self.load_table_name)
+
+
+class BinaryCellJob(CellJob):
+    """The same through ADBC, whose COPY is binary: PostgreSQL parses no text."""
+
+    def _replace(
+        self, job_client: CellClient, file: pq.ParquetFile, keys: Sequence[str], values: set[tuple[Any, ...]]
+    ) -> None:
+        from adbc_driver_manager import dbapi
+
+        credentials = job_client.config.credentials.copy()
+        credentials.client_encoding = "UTF8"  # else ADBC's text is taken to be in the database's encoding, or PG...'s
+        uri = {"uri": credentials.to_native_representation()}
+        statements = self._statements(job_client, keys, values)
+        schema = file.schema_arrow
+        rows = pa.RecordBatchReader.from_batches(schema, _rows(file, keys, self._load_table))
+        with (
+            dbapi.connect(driver=get_adbc_driver_location(), db_kwargs=uri) as connection,
+            connection.cursor() as cursor,
+        ):
+            for statement in statements:
+                cursor.execute(statement)
+            cursor.adbc_ingest(self.load_table_name, rows, mode="append", db_schema_name=job_client.dataset_name)
+            connection.commit()
 
 
 @contextmanager
@@ -250,10 +287,15 @@ def _locked_out() -> Iterator[list[Exception]]:
     lost: list[Exception] = []
     try:
         yield lost
-    except (psycopg2.errors.LockNotAvailable, DatabaseException) as error:
-        if not isinstance(error, psycopg2.Error) and not isinstance(error.__cause__, psycopg2.errors.LockNotAvailable):
+    except Exception as error:
+        if _sqlstate(error) != LOCK_NOT_AVAILABLE and _sqlstate(error.__cause__) != LOCK_NOT_AVAILABLE:
             raise
         lost.append(error)
+
+
+def _sqlstate(error: BaseException | None) -> str | None:
+    """PostgreSQL's error code, as psycopg2 or ADBC tells it."""
+    return getattr(error, "pgcode", None) or getattr(error, "sqlstate", None)
 
 
 def _distinct(file: pq.ParquetFile, keys: Sequence[str]) -> set[tuple[Any, ...]]:
