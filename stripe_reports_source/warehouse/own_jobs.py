@@ -16,7 +16,7 @@ import dlt
 from dlt import Pipeline
 from dlt.common.configuration.exceptions import ConfigurationException
 
-from ..errors import DestinationBusy
+from ..errors import DestinationBusy, find_cause
 from .destinations import destination_type
 
 DEFAULT_STAGING = "%s_staging"
@@ -36,7 +36,7 @@ def own_jobs(pipeline: Pipeline) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        busy = _busy(error)
+        busy = find_cause(error, DestinationBusy)
         if busy is None or busy is error:
             raise
         raise busy from None
@@ -86,9 +86,3 @@ def _own_staging(pipeline: Pipeline) -> dict[str, str]:
     if layout != DEFAULT_STAGING:
         return {}
     return {"staging_dataset_name_layout": f"{DEFAULT_STAGING}_{pipeline.pipeline_name}"}
-
-
-def _busy(error: BaseException | None) -> DestinationBusy | None:
-    while error is not None and not isinstance(error, DestinationBusy):
-        error = error.__cause__
-    return error

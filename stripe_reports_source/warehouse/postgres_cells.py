@@ -218,8 +218,8 @@ class CellJob(RunnableLoadJob, HasFollowupJobs):
         try:
             job_client.wait_for_table(attempt, [self.load_table_name])
         except Exception as error:
-            # data (22) and constraints (23) that are wrong will not be right at another try
-            if (_sqlstate(error) or "")[:2] in ("22", "23"):
+            # data (22), constraints (23) and limits (54) that are in the way now are at another try too
+            if (_sqlstate(error) or "")[:2] in ("22", "23", "54"):
                 raise DatabaseTerminalException(error) from error
             raise
 
