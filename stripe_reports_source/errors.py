@@ -6,10 +6,13 @@ StripeReportsError
 │   ├── AuthenticationError   the API key is wrong, revoked or for another mode
 │   └── PermissionDenied      the API key lacks a permission or the account lacks a report
 ├── StripeUnreachable         no usable answer after all retries; run again later
+├── DestinationBusy           the database is locked by someone else for too long; run again later
+├── WorkingFolderError        dlt's working folder cannot be written or read
 ├── CellError                 one interval of one report was not loaded; the others go on
 │   ├── RunFailed             Stripe ended the report run as failed, every attempt
 │   ├── RunTimedOut           the run is still pending; the next sync picks up the same run
 │   ├── DownloadError         the result file is gone or is not what Stripe announced
+│   ├── TableRefused          the database does not take the report's table
 │   └── RowError              the file holds something that does not fit its column
 ├── SyncFailed                some cells are not loaded; lists each with cause and remedy
 └── WebhookRefused            a request to the webhook that is not an event of Stripe's, or too old
@@ -87,6 +90,18 @@ class StripeUnreachable(StripeReportsError):
     remedy = "Sync again later; runs that Stripe has are picked up."
 
 
+class DestinationBusy(StripeReportsError):
+    """Someone else has held a lock on the database for longer than a load waits. Nothing is lost."""
+
+    remedy = "Sync again when it is free."
+
+
+class WorkingFolderError(StripeReportsError):
+    """dlt's working folder cannot be written or read, so that nothing could be begun."""
+
+    remedy = "Make the folder writable, or set another one (pipelines_dir)."
+
+
 class CellError(StripeReportsError):
     """One interval of one report could not be loaded."""
 
@@ -107,6 +122,12 @@ class DownloadError(CellError):
     """The result file could not be fetched whole."""
 
     remedy = "Sync again later."
+
+
+class TableRefused(CellError):
+    """The database does not take the report's table or rows, whatever is tried."""
+
+    remedy = "Ask for other columns or types of this report; what was loaded before is unchanged."
 
 
 class RowError(CellError):

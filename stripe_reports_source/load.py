@@ -22,8 +22,9 @@ from .sync.progress import Event
 from .sync.syncs import Syncs, syncs_of
 from .warehouse.comments import write_comments
 from .warehouse.forks import History
-from .warehouse.leftovers import abort_begun_packages, remove_remains
+from .warehouse.leftovers import abort_begun_packages, remove_remains, set_aside
 from .warehouse.locks import pipeline_lock
+from .warehouse.own_jobs import own_jobs
 
 MAX_CELLS = 60
 MAX_BYTES = 1 << 30
@@ -81,13 +82,17 @@ def load_reports(
     load = Load(
         collects=True, max_cells=max_cells, max_bytes=max_bytes, on_event=counted, stop=stop, run_events=run_events
     )
-    with syncs.loading(load), pipeline_lock(pipeline):
+    with syncs.loading(load), pipeline_lock(pipeline), own_jobs(pipeline):
         infos: list[LoadInfo] = []
         remove_remains(pipeline)
         abort_begun_packages(pipeline, source.name)
         if pipeline.has_pending_data:
-            pipeline.normalize()
-            infos.append(load_package(pipeline, source.name))
+            try:
+                pipeline.normalize()
+                infos.append(load_package(pipeline, source.name))
+            except Exception as error:
+                if own_error(error) or not set_aside(pipeline, source.name, error):
+                    raise
         for _ in range(SYNCS_AT_MOST):
             written = list(_load_packages(pipeline, source, syncs, load, counted, load_package))
             infos += written
@@ -116,6 +121,7 @@ def _load_packages(
     """The steps of `pipeline.run`, package by package; only the first one refreshes, if the pipeline is made to."""
     pipeline.run()  # takes over the state at the destination, as before any extraction
     refresh = pipeline.refresh
+    fresh = source.schema.clone()  # without what a package that is set aside would have added
     while True:
         load.begin_package()
         try:
@@ -129,9 +135,14 @@ def _load_packages(
                 syncs.end()
                 continue
             own = own_error(error)
-            if own is None:
+            if own is not None:
+                raise own from None
+            if not load.refuse(set_aside(pipeline, source.name, error)):
                 raise
-            raise own from None
+            counted.forget()
+            syncs.end()
+            source.schema = fresh.clone()
+            continue
         counted.keep()
         refresh = None
         if info is not None and info.loads_ids:

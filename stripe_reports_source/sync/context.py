@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ..errors import Failure
+from ..errors import Failure, TableRefused
 from ..plan.cells import CellFailure
 from ..stripe_api.run_events import RunEvents
 from .progress import Event
+
+ANY_CELL = ""
+"""Stands for all cells of a table."""
 
 
 class SpoiledPackage(Exception):
@@ -40,7 +43,7 @@ class Load:
     run_events: RunEvents | None = None
     failures: list[Failure] = field(default_factory=list)
     spoiled: dict[tuple[str, str], CellFailure] = field(default_factory=dict)
-    """Failures, by table and cell key, that were found when part of the cell had been extracted."""
+    """Failures, by table and cell key or `ANY_CELL`, that were found after part of the cell had been extracted."""
     cells: int = 0
     bytes: int = 0
 
@@ -53,6 +56,17 @@ class Load:
     def stopped(self) -> bool:
         """True when the caller wants the load to end."""
         return self.stop is not None and self.stop.is_set()
+
+    def refuse(self, tables: Mapping[str, str]) -> bool:
+        """Let the cells of these tables fail from now on: the database has said why it does not take them.
+
+        Returns:
+            False if that is known of all of them already, so that another try would not help.
+        """
+        new = {table: why for table, why in tables.items() if (table, ANY_CELL) not in self.spoiled}
+        for table, why in new.items():
+            self.spoiled[table, ANY_CELL] = CellFailure(TableRefused(f"table {table}: {why}."), None)
+        return bool(new)
 
     def begin_package(self) -> None:
         """Count anew."""

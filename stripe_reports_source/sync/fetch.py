@@ -23,6 +23,7 @@ from ..plan.stripe_objects import ReportRun, unix
 from ..rows.csv_file import read_header
 from ..stripe_api.api import StripeApi
 from ..stripe_api.runs import Runner, RunRequest
+from .context import ANY_CELL
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class CellFetcher:
         client, runner: Stripe.
         folder: where files go.
         report_stage: hears of each step of each cell.
-        spoiled: cells, by table and key, whose file is known not to fit; they fail without another look.
+        spoiled: cells, by table and key or `ANY_CELL`, that are known not to fit; they fail without another look.
     """
 
     def __init__(
@@ -62,7 +63,8 @@ class CellFetcher:
         Raises:
             CellFailure: with the cause and the run it happened to, if there was one.
         """
-        known = self._spoiled.get((request.report.report.table, request.key))
+        table = request.report.report.table
+        known = self._spoiled.get((table, request.key)) or self._spoiled.get((table, ANY_CELL))
         if known is not None:
             raise known
         seen: list[Obtained] = []

@@ -25,6 +25,7 @@ from ..plan.stripe_objects import OfferedType
 from ..warehouse.destinations import check_destination, exact_file_format
 from ..warehouse.forks import Fork, History
 from ..warehouse.hints import stored_types
+from ..warehouse.own_jobs import keep_own_jobs
 from ..warehouse.payouts import keys_to_run, payouts_table
 from .context import Load
 from .fetching import Fetching, Queue
@@ -78,6 +79,8 @@ class Sync:
     def __init__(self, settings: Settings, load: Load, pipeline: Pipeline | None) -> None:
         if pipeline is not None:
             check_destination(pipeline)
+            if not load.collects:
+                keep_own_jobs(pipeline)
         self.settings = settings
         self.load = load
         self.outcomes = Outcomes(load)

@@ -54,22 +54,28 @@ def destination_type(pipeline: Pipeline) -> str:
 def exact_file_format(pipeline: Pipeline) -> TLoaderFileFormat | None:
     """The load file format that keeps every value, where dlt's own choice does not; None to leave it to dlt.
 
-    For PostgreSQL dlt 1.31 takes CSV and loads it with FORCE_NULL, which makes NULL of "". Parquet, for which it needs
-    the ADBC driver, is exact from `EXACT_ADBC` on and as fast; INSERT statements are exact and slower.
+    For PostgreSQL dlt 1.31 takes CSV and loads it with FORCE_NULL, which makes NULL of "". Parquet is exact in our own
+    jobs (`postgres_cells`), with and without ADBC, and in dlt's with ADBC from `EXACT_ADBC` on. INSERT statements keep
+    an older ADBC out, which dlt's jobs would take for a package that they find.
     """
     if destination_type(pipeline) != "postgres":
         return None
+    driver = adbc_version()
+    if driver is None or driver >= EXACT_ADBC:
+        return "parquet"
+    logger.warning(
+        "adbc-driver-postgresql %s does not load every amount exactly; it is not used, and loading is slower. "
+        "Install adbc-driver-postgresql>=%s.",
+        driver,
+        EXACT_ADBC,
+    )
+    return "insert_values"
+
+
+def adbc_version() -> Version | None:
+    """The version of ADBC's driver for PostgreSQL; None if it is not there whole."""
     try:
-        version("adbc-driver-manager")  # dlt calls the driver through it
-        driver = version("adbc-driver-postgresql")
+        version("adbc-driver-manager")  # the driver is called through it
+        return Version(version("adbc-driver-postgresql"))
     except PackageNotFoundError:
-        return "insert_values"
-    if Version(driver) < EXACT_ADBC:
-        logger.warning(
-            "adbc-driver-postgresql %s does not load every amount exactly; it is not used, and loading is slower. "
-            "Install adbc-driver-postgresql>=%s.",
-            driver,
-            EXACT_ADBC,
-        )
-        return "insert_values"
-    return "parquet"
+        return None

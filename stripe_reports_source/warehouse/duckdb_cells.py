@@ -32,6 +32,8 @@ from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 
 from ..plan.columns import TOMBSTONE
+from .duckdb_patience import PatientSqlClient
+from .repeatable import RepeatableClient, StandIn, is_cell_table, loaded_whole, whole_in
 
 logger = logging.getLogger(__name__)
 
@@ -46,12 +48,14 @@ def load_package(pipeline: Pipeline, source_name: str) -> LoadInfo:
     """`pipeline.load()`, with a source's cells replaced straight where the destination is a DuckDB database."""
     # what extraction has freed and Arrow's allocator still holds
     pa.default_memory_pool().release_unused()
-    usual = pipeline.destination
-    plain: bool = type(usual) is dlt.destinations.duckdb  # MotherDuck and DuckLake are classes of their own
-    if not plain or usual is None or not _whole_cells(pipeline, source_name):
+    usual: Any = pipeline.destination
+    straight: Any = usual
+    if not isinstance(usual, CellDuckDb):
+        if type(usual) is not dlt.destinations.duckdb:  # MotherDuck and DuckLake are classes of their own
+            return pipeline.load()
+        straight = CellDuckDb.instead_of(usual)
+    if not _whole_cells(pipeline, source_name):
         return pipeline.load()
-    straight: Any = CellDuckDb.__new__(CellDuckDb)
-    straight.__dict__.update(usual.__dict__)
     try:
         with _frugal(pipeline) as straight.most_memory:
             return pipeline.load(destination=straight)
@@ -74,20 +78,15 @@ def _whole_cells(pipeline: Pipeline, source_name: str) -> bool:
     return bool(packages)
 
 
-class CellDuckDb(dlt.destinations.duckdb):
+class CellDuckDb(StandIn, dlt.destinations.duckdb):
     """A DuckDB destination as the user has set it up, with another way to load cells."""
 
-    most_memory: int
+    most_memory: int = 0
     """Bytes that DuckDB may use where it cannot do with less."""
 
     @property
     def client_class(self) -> type[DuckDbClient]:
         return CellClient
-
-    @property
-    def destination_type(self) -> str:
-        # kept in the pipeline's state: it stays a DuckDB destination for whoever opens the pipeline next
-        return "dlt.destinations.duckdb"
 
     def client(self, *args: Any, **kwargs: Any) -> DuckDbClient:
         made = cast(CellClient, super().client(*args, **kwargs))
@@ -95,7 +94,7 @@ class CellDuckDb(dlt.destinations.duckdb):
         return made
 
 
-class CellClient(DuckDbClient):
+class CellClient(RepeatableClient, DuckDbClient):
     """Gives tables of cells a job of their own and leaves all others to dlt.
 
     dlt goes on to make a staging table for each of them. It stays empty, but whoever loads the rest of a package
@@ -104,20 +103,24 @@ class CellClient(DuckDbClient):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.dataset_name = self.sql_client.dataset_name
+        usual = self.sql_client
+        self.sql_client = PatientSqlClient(
+            usual.dataset_name, usual.staging_dataset_name, usual.credentials, usual.capabilities
+        )
+        self.dataset_name = usual.dataset_name
         self.most_memory = 0
 
     def create_load_job(
         self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
     ) -> LoadJob:
-        if _holds_cells(table) and file_path.endswith(".parquet"):
+        if is_cell_table(table) and whole_in(file_path):
             return CellJob(file_path)
         return super().create_load_job(table, file_path, load_id, restore)
 
     def create_table_chain_completed_followup_jobs(
         self, table_chain: Any, completed_table_chain_jobs: Sequence[LoadJobInfo] | None = None
     ) -> list[FollowupJobRequest]:
-        if _holds_cells(table_chain[0]):
+        if is_cell_table(table_chain[0]) and loaded_whole(completed_table_chain_jobs):
             return []
         return super().create_table_chain_completed_followup_jobs(table_chain, completed_table_chain_jobs)
 
@@ -152,10 +155,6 @@ class CellJob(RunnableLoadJob, HasFollowupJobs):
             client.execute_sql(
                 f"INSERT INTO {table} BY NAME SELECT * FROM {rows} WHERE {tombstone} IS DISTINCT FROM true"  # noqa: S608
             )
-
-
-def _holds_cells(table: Any) -> bool:
-    return bool(table["columns"].get(TOMBSTONE, {}).get("hard_delete"))
 
 
 @contextmanager

@@ -7,11 +7,20 @@ that Stripe keeps.
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 from dlt import Pipeline
+from dlt.common.destination.exceptions import SchemaUpdateError
+from dlt.common.storages.load_package import LoadPackageInfo
+from dlt.destinations.exceptions import DatabaseException, DatabaseTerminalException
+from dlt.destinations.job_client_impl import SqlJobClientBase
+from dlt.load.exceptions import LoadClientJobTerminalRetry
+
+from ..errors import find_cause
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +57,77 @@ def abort_begun_packages(pipeline: Pipeline, source_name: str) -> None:
     """
     pending = [*pipeline.list_normalized_load_packages(), *pipeline.list_extracted_load_packages()]
     packages = [pipeline.get_load_package_info(load_id) for load_id in pending]
-    begun = [one.load_id for one in packages if one.jobs["started_jobs"] or one.jobs["completed_jobs"]]
-    if begun and all(one.schema_name == source_name for one in packages):
+    begun = [package.load_id for package in packages if _has_begun(package)]
+    if begun and all(package.schema_name == source_name for package in packages):
         logger.info("aborting the package %s, whose loading had begun", begun[0])
-        pipeline.abort_packages()
+        _abort(pipeline)
+
+
+def _has_begun(package: LoadPackageInfo) -> bool:
+    retried = any(job.job_file_info.retry_count for job in package.jobs["new_jobs"])
+    return bool(package.jobs["started_jobs"] or package.jobs["completed_jobs"] or retried)
+
+
+def set_aside(pipeline: Pipeline, source_name: str, error: BaseException) -> dict[str, str]:
+    """Abort a package that the destination will never take, and find out which of its tables are why.
+
+    Args:
+        pipeline: whose load step has failed.
+        source_name: the source; where packages of others are pending too, none is aborted.
+        error: what dlt has raised.
+
+    Returns:
+        Why each table is refused, in the database's words. Empty where another try may work: nothing is aborted then.
+    """
+    refused = _refused_tables(pipeline, source_name, error)
+    names = {
+        pipeline.get_load_package_info(load_id).schema_name for load_id in pipeline.list_normalized_load_packages()
+    }
+    if not refused or names != {source_name}:
+        return {}
+    logger.warning("setting a load package aside, which the destination does not take: %s", refused)
+    _abort(pipeline)
+    return refused
+
+
+def _abort(pipeline: Pipeline) -> None:
+    pipeline.abort_packages()
+    storage: Any = pipeline.schemas
+    for name in list(storage.live_schemas):
+        # dlt 1.31 takes a schema that it has just deleted for saved, and would never write it again
+        if not storage.has_schema(name):
+            del storage.live_schemas[name]
+
+
+def _refused_tables(pipeline: Pipeline, source_name: str, error: BaseException) -> dict[str, str]:
+    job = find_cause(error, LoadClientJobTerminalRetry)
+    if job is not None:
+        return {job.job_id.partition(".")[0]: _first_line(job.client_exception)}
+    update = find_cause(error, SchemaUpdateError)
+    if update is None or source_name not in pipeline.schemas:
+        return {}
+    refused = {}
+    client = pipeline.destination_client(source_name)
+    if isinstance(client, SqlJobClientBase):
+        with client:
+            # dlt says which tables it was about to make or change; each by itself tells which of them cannot be
+            for table in update.table_names:
+                try:
+                    with client.maybe_ddl_transaction():
+                        client._execute_schema_update_sql([table], store_schema=False)
+                except DatabaseException as why:
+                    if _for_ever(why):
+                        refused[table] = _first_line(why)
+    return refused
+
+
+def _for_ever(error: DatabaseException) -> bool:
+    """True for an error that no other try changes. dlt takes limits (1,600 columns) for passing ones."""
+    beyond_limits = str(getattr(error.__cause__, "pgcode", None)).startswith("54")
+    return beyond_limits or isinstance(error, DatabaseTerminalException)
+
+
+def _first_line(error: BaseException) -> str:
+    """What a database says, without the value that it may show at the end."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return re.sub(r""": ["'].*$""", "", lines[0])

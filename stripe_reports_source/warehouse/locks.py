@@ -1,7 +1,8 @@
-"""One load at a time per pipeline, where there is a common place for a lock.
+"""One load at a time per pipeline, where there is a common place for a lock; and how to wait for others' locks.
 
 In: a pipeline. Out: a lock that is held while `load_reports` works: on the working folder, on a DuckDB database, in
-PostgreSQL. It spares work and waiting; tables and cursors come out right without it too (see `history`).
+PostgreSQL. It spares work and waiting; tables and cursors come out right without it too (see `forks` for the cursor,
+`postgres_cells` and `duckdb_cells` for the rows: whatever two loads share is locked in the transaction that writes it).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from dlt import Pipeline
+from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 from dlt.destinations.sql_client import SqlClientBase
 from filelock import FileLock, Timeout
 
+from ..errors import WorkingFolderError
 from .destinations import destination_type
 
 logger = logging.getLogger(__name__)
@@ -26,36 +30,147 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 POSTGRES_PATIENCE = 7200.0
 """Seconds to wait for PostgreSQL's lock: a connection pooler may keep one that nobody holds."""
+KEEP_ALIVE_SECONDS = 20.0
+"""How often the connection that holds PostgreSQL's lock is used, so that nobody takes it for idle."""
+HOLDER = "'pid ' || a.pid || ', user ' || a.usename || coalesce(', application ' || nullif(a.application_name, ''), '')"
+"""SQL that names a session `a` of `pg_stat_activity`."""
 
 
 @contextmanager
 def pipeline_lock(pipeline: Pipeline) -> Iterator[None]:
-    """Wait until no other `load_reports` works for the pipeline, then keep others out."""
+    """Wait until no other `load_reports` works for the pipeline, then keep others out.
+
+    Raises:
+        WorkingFolderError: a lock file cannot be made.
+    """
     with ExitStack() as held:
         for path in _lock_files(pipeline):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path)
-            _wait_for(lambda lock=lock: _try_file(lock), pipeline, math.inf)  # type: ignore[misc]
+            lock = _checked(path)
+            wait_for(lambda lock=lock: _try_file(lock), _sync_of(pipeline))  # type: ignore[misc]
             held.callback(lock.release)
         if destination_type(pipeline) == "postgres":
-            client: SqlClientBase[Any] = held.enter_context(pipeline.sql_client())  # type: ignore[arg-type]
-            number = int.from_bytes(hashlib.sha256(_identity(pipeline).encode()).digest()[:8], "big", signed=True)
-            if _wait_for(lambda: _try_advisory(client, number), pipeline, POSTGRES_PATIENCE):
-                held.callback(client.execute_sql, "SELECT pg_advisory_unlock(%s)", number)
+            held.enter_context(_AdvisoryLock(pipeline).held())
         yield
 
 
-def _wait_for(attempt: Callable[[], bool], pipeline: Pipeline, patience: float) -> bool:
+def wait_for(
+    attempt: Callable[[], bool], what: str, holder: Callable[[], str] = str, patience: float = math.inf
+) -> bool:
+    """Try until it works.
+
+    Args:
+        attempt: tries once, without waiting for long.
+        what: is waited for; said once, in the log, after the first attempt has failed.
+        holder: who has it, in words; asked once.
+        patience: seconds.
+
+    Returns:
+        False where patience has ended.
+    """
     if attempt():
         return True
-    logger.warning("another sync of the pipeline %r is at work; waiting for it", pipeline.pipeline_name)
+    name = holder()
+    logger.warning("%s%s; waiting for it", what, f" ({name})" if name else "")
     give_up = time.monotonic() + patience
     while time.monotonic() < give_up:
         time.sleep(POLL_SECONDS)
         if attempt():
             return True
-    logger.warning("going on without the lock of the pipeline %r after %s s", pipeline.pipeline_name, patience)
     return False
+
+
+def lock_number(*names: str) -> int:
+    """The number of PostgreSQL's advisory lock for something. Such locks are per database."""
+    return int.from_bytes(hashlib.sha256("|".join(names).encode()).digest()[:8], "big", signed=True)
+
+
+class _AdvisoryLock:
+    """PostgreSQL's lock for a pipeline, on a connection of its own that a thread keeps in use."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._number = lock_number("stripe_reports", str(pipeline.dataset_name), pipeline.pipeline_name)
+        self._done = threading.Event()
+        self._held = False
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold it, or go on without it once patience has ended. How the work in between ends is not changed."""
+        with self._pipeline.sql_client() as client:
+            what = _sync_of(self._pipeline)
+            self._held = wait_for(lambda: self._try(client), what, lambda: self._holder(client), POSTGRES_PATIENCE)
+            if not self._held:
+                logger.warning("going on without the lock of the pipeline %r", self._pipeline.pipeline_name)
+            keeper = threading.Thread(target=self._keep, args=(client,), name="stripe-reports-lock", daemon=True)
+            keeper.start()
+            try:
+                yield
+            finally:
+                self._done.set()
+                keeper.join()
+                self._release(client)
+
+    def _try(self, client: SqlClientBase[Any]) -> bool:
+        rows = client.execute_sql("SELECT pg_try_advisory_lock(%s)", self._number)
+        return bool(rows and rows[0][0])
+
+    def _holder(self, client: SqlClientBase[Any]) -> str:
+        rows = client.execute_sql(
+            f"SELECT {HOLDER} FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid WHERE l.locktype = 'advisory' "  # noqa: S608
+            "AND l.granted AND (l.classid::bigint << 32 | l.objid::bigint) = %s AND l.objsubid = 1",
+            self._number,
+        )
+        return str(rows[0][0]) if rows else ""
+
+    def _keep(self, client: SqlClientBase[Any]) -> None:
+        while not self._done.wait(KEEP_ALIVE_SECONDS):
+            try:
+                client.execute_sql("SELECT 1")
+            except (DatabaseException, DestinationConnectionError) as error:
+                self._take_again(client, error)
+
+    def _take_again(self, client: SqlClientBase[Any], error: Exception) -> None:
+        # dlt's client has opened another connection meanwhile, or will at the next try
+        try:
+            if client.native_connection is None:
+                client.open_connection()
+            self._held = self._try(client)
+        except Exception:  # the server may be away; the load itself will say so
+            self._held = False
+        logger.warning(
+            "the connection that held the lock of the pipeline %r was lost (%s); %s",
+            self._pipeline.pipeline_name,
+            str(error).strip().splitlines()[0],
+            "the lock is taken again" if self._held else "going on without the lock",
+        )
+
+    def _release(self, client: SqlClientBase[Any]) -> None:
+        if not self._held:
+            return
+        try:
+            client.execute_sql("SELECT pg_advisory_unlock(%s)", self._number)
+        except Exception as error:  # a lock that is gone needs no release, and hides nothing
+            logger.warning(
+                "the connection that held the lock of the pipeline %r was lost: %s",
+                self._pipeline.pipeline_name,
+                str(error).strip().splitlines()[0],
+            )
+
+
+def _sync_of(pipeline: Pipeline) -> str:
+    return f"another sync of the pipeline {pipeline.pipeline_name!r} is at work"
+
+
+def _checked(path: Path) -> FileLock:
+    """A lock on a file that can be made: `FileLock` waits for a folder that is read-only or full for ever."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+    except OSError as error:
+        raise WorkingFolderError(
+            f"the lock file {path} cannot be made ({error.strerror}), and without it two syncs may work at once."
+        ) from None
+    return FileLock(path)
 
 
 def _try_file(lock: FileLock) -> bool:
@@ -66,19 +181,16 @@ def _try_file(lock: FileLock) -> bool:
     return True
 
 
-def _try_advisory(client: SqlClientBase[Any], number: int) -> bool:
-    rows = client.execute_sql("SELECT pg_try_advisory_lock(%s)", number)
-    return bool(rows and rows[0][0])
-
-
 def _lock_files(pipeline: Pipeline) -> Iterator[Path]:
-    yield Path(pipeline.pipelines_dir) / f"{pipeline.pipeline_name}.lock"
-    if destination_type(pipeline) == "duckdb":
-        database = str(getattr(pipeline.destination_client().config.credentials, "database", None) or ":memory:")
-        if not database.startswith((":", "md:")):
-            path = Path(database).absolute()
-            yield path.with_name(f".{path.name}.lock")
+    yield Path(pipeline.pipelines_dir).resolve() / f"{pipeline.pipeline_name}.lock"
+    database = duckdb_file(pipeline)
+    if database is not None:
+        yield database.with_name(f".{database.name}.lock")
 
 
-def _identity(pipeline: Pipeline) -> str:
-    return f"stripe_reports|{pipeline.dataset_name}|{pipeline.pipeline_name}"
+def duckdb_file(pipeline: Pipeline) -> Path | None:
+    """The file of a DuckDB destination, where all links to it lead; None for other destinations, or in memory."""
+    if destination_type(pipeline) != "duckdb":
+        return None
+    database = str(getattr(pipeline.destination_client().config.credentials, "database", None) or ":memory:")
+    return None if database.startswith((":", "md:")) else Path(database).resolve()

@@ -64,8 +64,10 @@ def half_loaded(emulator: Emulator, pipeline: Pipeline) -> str:
     """Leave a package in the pipeline whose loading was killed; returns its load id."""
     load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))  # so that the dataset is there
     emulator.advance(emulator.settings.available_end + timedelta(days=1))
+    usual = pipeline.destination
     pipeline.extract(source_of(emulator, ["payouts.itemized"]))
     pipeline.normalize()
+    pipeline.destination = usual  # load it as whoever finds the package later would: in dlt's way
     killed = multiprocessing.get_context("fork").Process(target=load_until_killed, args=(pipeline,))
     killed.start()
     killed.join()

@@ -1,0 +1,58 @@
+"""DuckDB lets one process at a time into a file that is written: wait for it, and say who has it.
+
+In: dlt's client for a DuckDB file. Out: the same, whose connections are waited for.
+"""
+
+from __future__ import annotations
+
+import re
+
+import duckdb
+from dlt.common.exceptions import TerminalException
+from dlt.destinations.exceptions import DestinationConnectionError
+from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
+
+from ..errors import DestinationBusy
+from .locks import wait_for
+
+PATIENCE = 600.0
+"""Seconds to wait for a file that another process has open."""
+_HOLDER = re.compile(r"Conflicting lock is held in (.*?)\.(?: |$)")
+
+
+class FileBusy(DestinationBusy, TerminalException):
+    """`DestinationBusy`, for dlt, which need not try again what has waited long enough."""
+
+
+class PatientSqlClient(DuckDbSqlClient):
+    """Opens a file when no other process has it open any more."""
+
+    patience = PATIENCE
+
+    def open_connection(self) -> duckdb.DuckDBPyConnection:
+        """See dlt's.
+
+        Raises:
+            FileBusy: patience has ended.
+        """
+        opened: list[duckdb.DuckDBPyConnection] = []
+        holders: list[str] = []
+
+        def attempt() -> bool:
+            try:
+                opened.append(super(PatientSqlClient, self).open_connection())
+            except DestinationConnectionError as error:
+                if "Could not set lock on file" not in str(error.inner_exc):
+                    raise
+                found = _HOLDER.search(str(error.inner_exc))
+                holders.append(found[1] if found else "another process")
+                return False
+            return True
+
+        file = getattr(self.credentials, "database", "")
+        if not wait_for(attempt, f"the DuckDB file {file} is open elsewhere", lambda: holders[-1], self.patience):
+            raise FileBusy(
+                f"the DuckDB file {file} has been open in {holders[-1]} for more than {self.patience:.0f} s; "
+                "close it there and sync again, nothing is lost."
+            )
+        return opened[0]

@@ -1,0 +1,88 @@
+"""This package's own way to load a dlt package: a destination as the user has set it up, with other jobs for cells.
+
+In: a pipeline. Out: the same pipeline whose destination loads cells in jobs that may run any number of times, that
+need no staging table, and that go well beside other loads into the same dataset. `load_reports` uses it for its own
+time only; under plain `pipeline.run` there is no end to give it back at, so that the pipeline keeps it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+from typing import Any
+
+import dlt
+from dlt import Pipeline
+from dlt.common.configuration.exceptions import ConfigurationException
+
+from ..errors import DestinationBusy, find_cause
+from .destinations import destination_type
+
+DEFAULT_STAGING = "%s_staging"
+"""dlt's own name for the staging dataset."""
+
+
+@contextmanager
+def own_jobs(pipeline: Pipeline) -> Iterator[None]:
+    """Load cells in our own way, where there is one for the destination, until the end of the block.
+
+    Raises:
+        ConfigurationError: the database does not keep every text.
+        DestinationBusy: someone else had a lock for longer than a load waits, wherever in dlt that came out.
+    """
+    usual = pipeline.destination
+    keep_own_jobs(pipeline)
+    try:
+        yield
+    except Exception as error:
+        busy = find_cause(error, DestinationBusy)
+        if busy is None or busy is error:
+            raise
+        raise busy from None
+    finally:
+        if usual is not None:
+            pipeline.destination = usual
+
+
+def keep_own_jobs(pipeline: Pipeline) -> None:
+    """Load cells in our own way from now on.
+
+    Raises:
+        ConfigurationError: the database does not keep every text.
+    """
+    usual = pipeline.destination
+    kind = destination_type(pipeline)
+    # MotherDuck and DuckLake, and what others derive, are classes of their own
+    if type(usual) is dlt.destinations.duckdb:
+        from .duckdb_cells import CellDuckDb
+
+        pipeline.destination = CellDuckDb.instead_of(usual)
+    elif type(usual) is dlt.destinations.postgres:
+        from .postgres_cells import CellPostgres, check_encoding
+
+        check_encoding(pipeline)
+        pipeline.destination = CellPostgres.instead_of(usual, **_own_staging(pipeline))
+    elif usual is not None and kind not in ("duckdb", "postgres"):
+        pipeline.destination = _with_own_staging(pipeline, usual)
+
+
+def _with_own_staging(pipeline: Pipeline, usual: Any) -> Any:
+    own = copy(usual)
+    own.config_params = {**usual.config_params, **_own_staging(pipeline)}
+    return own
+
+
+def _own_staging(pipeline: Pipeline) -> dict[str, str]:
+    """A staging dataset of the pipeline's own, unless the user has named one.
+
+    Two pipelines that load into one dataset at once would empty each other's staging tables, and there is no lock that
+    both could hold on every destination.
+    """
+    try:
+        layout = getattr(pipeline.destination_client().config, "staging_dataset_name_layout", None)
+    except ConfigurationException:
+        return {}  # whoever loads says what is missing
+    if layout != DEFAULT_STAGING:
+        return {}
+    return {"staging_dataset_name_layout": f"{DEFAULT_STAGING}_{pipeline.pipeline_name}"}

@@ -1,0 +1,337 @@
+"""PostgreSQL: the rows of a package copied straight from its files, each file in one transaction with what it replaces.
+
+In: a pipeline with a normalised package. Out: the package loaded. dlt's own way appends to a staging table, by a job
+that puts the rows in twice when the answer to its COMMIT is lost, and that all loads into a dataset share. Here a
+file's rows replace the rows of the same keys, under a lock of the table that keeps other writers out and lets readers
+in: a job may run any number of times, and beside others. Text goes as UTF-8, whatever the client's setting.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+
+import dlt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+from dlt import Pipeline
+from dlt.common.destination import DestinationCapabilitiesContext
+from dlt.common.destination.client import (
+    FollowupJobRequest,
+    HasFollowupJobs,
+    LoadJob,
+    RunnableLoadJob,
+)
+from dlt.common.destination.typing import PreparedTableSchema
+from dlt.common.exceptions import TerminalException
+from dlt.common.schema.typing import TSchemaTables
+from dlt.common.storages.load_package import LoadJobInfo, ParsedLoadJobFileName
+from dlt.destinations.exceptions import DatabaseTerminalException
+from dlt.destinations.impl.postgres.factory import get_adbc_driver_location
+from dlt.destinations.impl.postgres.postgres import PostgresClient
+
+from ..errors import ConfigurationError, DestinationBusy
+from ..plan.columns import TOMBSTONE
+from .destinations import adbc_version
+from .locks import HOLDER, lock_number, wait_for
+from .repeatable import RepeatableClient, StandIn, key_columns, loaded_whole, whole_in
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 600.0
+"""Seconds to wait for a lock that someone else has on a table."""
+LOCK_NOT_AVAILABLE = "55P03"
+LOCK_MILLISECONDS = 400
+"""How long an attempt to get a lock lasts: whoever comes after it, readers too, waits behind it."""
+ROWS_PER_BATCH = 20_000
+CHUNK_BYTES = 1 << 20
+
+
+class TableBusy(DestinationBusy, TerminalException):
+    """`DestinationBusy`, for dlt, which need not try again what has waited long enough."""
+
+
+def check_encoding(pipeline: Pipeline) -> None:
+    """Refuse a database that cannot keep every text.
+
+    Raises:
+        ConfigurationError: names the encoding.
+    """
+    with pipeline.sql_client() as client:
+        rows = client.execute_sql("SELECT current_database(), current_setting('server_encoding')") or ()
+    for database, encoding in rows:
+        if encoding != "UTF8":
+            raise ConfigurationError(
+                f"the database {database!r} has the encoding {encoding}, in which not every text of Stripe's can be "
+                "written as it is; load into a database that was created with ENCODING 'UTF8'."
+            )
+
+
+class CellPostgres(StandIn, dlt.destinations.postgres):
+    """A PostgreSQL destination as the user has set it up, with another way to load cells."""
+
+    patience: float = PATIENCE
+
+    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
+        capabilities = super()._raw_capabilities()
+        # dlt's own takes Parquet away where ADBC is missing, which is not needed here
+        capabilities.loader_file_format_selector = None  # type: ignore[assignment]  # dlt's default
+        return capabilities
+
+    @property
+    def client_class(self) -> type[PostgresClient]:
+        return CellClient
+
+    def client(self, *args: Any, **kwargs: Any) -> PostgresClient:
+        made = cast(CellClient, super().client(*args, **kwargs))
+        made.patience = self.patience
+        return made
+
+
+class CellClient(RepeatableClient, PostgresClient):
+    """Gives whole files of keyed tables a job of their own, without a staging table, and leaves all else to dlt."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.dataset_name = self.sql_client.dataset_name
+        self.patience = PATIENCE
+        self._staged: frozenset[str] | None = None
+
+    def verify_schema(
+        self, only_tables: Iterable[str] | None = None, new_jobs: Iterable[ParsedLoadJobFileName] | None = None
+    ) -> list[PreparedTableSchema]:
+        """Called once for each package before its tables are made."""
+        jobs = list(new_jobs or ())
+        files = [(job.table_name, job.file_format) for job in jobs]
+        self._staged = frozenset(table for table, kind in files if kind != "parquet" or files.count((table, kind)) > 1)
+        return super().verify_schema(only_tables, jobs)  # type: ignore[arg-type]  # dlt's None
+
+    def should_load_data_to_staging_dataset(self, table_name: str) -> bool:
+        table = self.prepare_load_table(table_name)
+        if self._staged is not None and key_columns(table) and table_name not in self._staged:
+            return False
+        return super().should_load_data_to_staging_dataset(table_name)
+
+    def create_load_job(
+        self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
+    ) -> LoadJob:
+        if key_columns(table) and whole_in(file_path):
+            return CellJob(file_path) if adbc_version() is None else BinaryCellJob(file_path)
+        return super().create_load_job(table, file_path, load_id, restore)
+
+    def create_table_chain_completed_followup_jobs(
+        self,
+        table_chain: Sequence[PreparedTableSchema],
+        completed_table_chain_jobs: Sequence[LoadJobInfo] | None = None,
+    ) -> list[FollowupJobRequest]:
+        if key_columns(table_chain[0]) and loaded_whole(completed_table_chain_jobs):
+            return []
+        return super().create_table_chain_completed_followup_jobs(table_chain, completed_table_chain_jobs)
+
+    def initialize_storage(self, truncate_tables: Iterable[str] | None = None) -> None:
+        if not self.is_storage_initialized():
+            with self.maybe_ddl_transaction():
+                if not self.is_storage_initialized():
+                    self.sql_client.create_dataset()
+        super().initialize_storage(truncate_tables)
+
+    def update_stored_schema(
+        self,
+        only_tables: Iterable[str] | None = None,
+        expected_update: TSchemaTables | None = None,
+        force: bool = False,
+    ) -> TSchemaTables | None:
+        made: list[TSchemaTables | None] = []
+
+        def attempt() -> bool:
+            with _locked_out() as lost:
+                made.append(super(CellClient, self).update_stored_schema(only_tables, expected_update, force))  # type: ignore[arg-type]
+            return not lost
+
+        self.wait_for_table(attempt, sorted(only_tables or self.schema.tables))
+        return made[-1]
+
+    @contextmanager
+    def maybe_ddl_transaction(self) -> Iterator[None]:
+        """One load at a time looks which tables there are and makes what is missing."""
+        with super().maybe_ddl_transaction():
+            self.sql_client.execute_sql(f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}")
+            self.sql_client.execute_sql(
+                "SELECT pg_advisory_xact_lock(%s)", lock_number("stripe_reports_ddl", self.dataset_name)
+            )
+            yield
+
+    def wait_for_table(self, attempt: Any, tables: Sequence[str]) -> None:
+        """Try until nobody has a lock on a table that is in the way.
+
+        Raises:
+            TableBusy: patience has ended.
+        """
+        holders: list[str] = []
+
+        def holder() -> str:
+            holders.append(self._holder(tables))
+            return holders[0]
+
+        what = f"another session has a lock in the dataset {self.dataset_name!r} that keeps this load out"
+        if not wait_for(attempt, what, holder, self.patience):
+            by = f" by {holders[0]}" if holders[0] else ""
+            raise TableBusy(
+                f"a table of the dataset {self.dataset_name!r} was locked{by} for more than {self.patience:.0f} s; "
+                "end that session's transaction and sync again, nothing is lost."
+            )
+
+    def _holder(self, tables: Sequence[str]) -> str:
+        rows = self.sql_client.execute_sql(
+            f"SELECT DISTINCT {HOLDER}, c.relname FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "  # noqa: S608
+            "JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE l.granted AND l.pid <> pg_backend_pid() AND l.database IN "
+            "(SELECT oid FROM pg_database WHERE datname = current_database()) "
+            "AND n.nspname = %s AND c.relname IN %s ORDER BY 1, 2",
+            self.dataset_name,
+            tuple(tables),
+        )
+        return f"{rows[0][0]}, table {rows[0][1]}" if rows else ""
+
+
+class CellJob(RunnableLoadJob, HasFollowupJobs):
+    """Replaces the rows of a Parquet file's keys by the file's rows, in one transaction, however often it is run."""
+
+    def run(self) -> None:
+        job_client = cast(CellClient, self._job_client)
+        keys = key_columns(self._load_table)
+        file = pq.ParquetFile(self._file_path)
+        values = _distinct(file, keys)
+        if not values:
+            return
+
+        def attempt() -> bool:
+            with _locked_out() as lost:
+                self._replace(job_client, file, keys, values)
+            return not lost
+
+        try:
+            job_client.wait_for_table(attempt, [self.load_table_name])
+        except Exception as error:
+            # data (22), constraints (23) and limits (54) that are in the way now are at another try too
+            if (_sqlstate(error) or "")[:2] in ("22", "23", "54"):
+                raise DatabaseTerminalException(error) from error
+            raise
+
+    def _replace(
+        self, job_client: CellClient, file: pq.ParquetFile, keys: Sequence[str], values: set[tuple[Any, ...]]
+    ) -> None:
+        columns = ", ".join(map(job_client.sql_client.escape_column_name, file.schema_arrow.names))
+        copy = f"COPY {self._table(job_client)} ({columns}) FROM STDIN WITH (FORMAT csv, NULL '', ENCODING 'UTF8')"
+        statements = self._statements(job_client, keys, values)
+        client = job_client.sql_client
+        with client.begin_transaction(), client.native_connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            cursor.copy_expert(copy, _CsvRows(_rows(file, keys, self._load_table)), CHUNK_BYTES)
+
+    def _statements(self, job_client: CellClient, keys: Sequence[str], values: set[tuple[Any, ...]]) -> list[str]:
+        """What comes before the rows."""
+        table = self._table(job_client)
+        connection = job_client.sql_client.native_connection
+        connection.set_client_encoding("UTF8")
+        listed = ", ".join(map(job_client.sql_client.escape_column_name, keys))
+        with connection.cursor() as cursor:
+            delete = cursor.mogrify(f"DELETE FROM {table} WHERE ({listed}) IN %s", (tuple(values),)).decode()  # noqa: S608
+        return [
+            f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}",
+            # two loads of the same cells would not see one another's new rows, and both keep theirs
+            f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE",
+            "SET LOCAL lock_timeout = 0",
+            delete,
+        ]
+
+    def _table(self, job_client: CellClient) -> str:
+        client = job_client.sql_client
+        with client.with_alternative_dataset_name(job_client.dataset_name):  # dlt may have chosen the staging dataset
+            return client.make_qualified_table_name(self.load_table_name)
+
+
+class BinaryCellJob(CellJob):
+    """The same through ADBC, whose COPY is binary: PostgreSQL parses no text."""
+
+    def _replace(
+        self, job_client: CellClient, file: pq.ParquetFile, keys: Sequence[str], values: set[tuple[Any, ...]]
+    ) -> None:
+        from adbc_driver_manager import dbapi
+
+        credentials = job_client.config.credentials.copy()
+        credentials.client_encoding = "UTF8"  # else ADBC's text is taken to be in the database's encoding, or PG...'s
+        uri = {"uri": credentials.to_native_representation()}
+        statements = self._statements(job_client, keys, values)
+        schema = file.schema_arrow
+        rows = pa.RecordBatchReader.from_batches(schema, _rows(file, keys, self._load_table))
+        with (
+            dbapi.connect(driver=get_adbc_driver_location(), db_kwargs=uri) as connection,
+            connection.cursor() as cursor,
+        ):
+            for statement in statements:
+                cursor.execute(statement)
+            cursor.adbc_ingest(self.load_table_name, rows, mode="append", db_schema_name=job_client.dataset_name)
+            connection.commit()
+
+
+@contextmanager
+def _locked_out() -> Iterator[list[Exception]]:
+    """Gives a list that holds the error afterwards, if a lock could not be had in time."""
+    lost: list[Exception] = []
+    try:
+        yield lost
+    except Exception as error:
+        if _sqlstate(error) != LOCK_NOT_AVAILABLE and _sqlstate(error.__cause__) != LOCK_NOT_AVAILABLE:
+            raise
+        lost.append(error)
+
+
+def _sqlstate(error: BaseException | None) -> str | None:
+    """PostgreSQL's error code, as psycopg2 or ADBC tells it."""
+    return getattr(error, "pgcode", None) or getattr(error, "sqlstate", None)
+
+
+def _distinct(file: pq.ParquetFile, keys: Sequence[str]) -> set[tuple[Any, ...]]:
+    """The values of the key columns."""
+    found: set[tuple[Any, ...]] = set()
+    for batch in file.iter_batches(ROWS_PER_BATCH, columns=list(keys)):
+        table = pa.Table.from_batches([batch]).group_by(list(keys)).aggregate([])
+        found.update(zip(*(table.column(key).to_pylist() for key in keys), strict=True))
+    return found
+
+
+def _rows(file: pq.ParquetFile, keys: Sequence[str], table: Any) -> Iterator[pa.RecordBatch]:
+    """Batches of rows to insert: without tombstones; of a system table, the last row of each key."""
+    if TOMBSTONE in file.schema_arrow.names:
+        for batch in file.iter_batches(ROWS_PER_BATCH):
+            yield batch.filter(pc.invert(pc.fill_null(batch.column(TOMBSTONE), False)))
+        return
+    rows = file.read()
+    last = {key: place for place, key in enumerate(zip(*(rows.column(key).to_pylist() for key in keys), strict=True))}
+    yield from rows.take(pa.array(sorted(last.values()), pa.int64())).to_batches()
+
+
+class _CsvRows(io.RawIOBase):
+    """Batches as CSV, a batch at a time: every text in quotes, so that NULL and "" differ."""
+
+    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
+        self._batches = batches
+        self._left = memoryview(b"")
+
+    def read(self, size: int = -1) -> bytes:
+        while not self._left:
+            batch = next(self._batches, None)
+            if batch is None:
+                return b""
+            sink = pa.BufferOutputStream()
+            pacsv.write_csv(batch, sink, pacsv.WriteOptions(include_header=False, batch_size=len(batch) or 1))
+            self._left = memoryview(sink.getvalue())
+        chunk, self._left = self._left[:size], self._left[size:]
+        return bytes(chunk)

@@ -1,0 +1,118 @@
+"""What loading jobs of our own have in common: which files they take, and how a begun package is given up.
+
+In: dlt's tables, job files and load packages. Out: a base for clients of dlt's destinations.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import dlt
+from dlt.common.destination import Destination
+from dlt.common.schema import Schema
+from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
+from dlt.common.storages.load_package import LoadJobInfo, ParsedLoadJobFileName, commit_load_package_state
+from dlt.destinations.job_client_impl import SqlJobClientBase
+
+from ..plan.columns import TOMBSTONE
+
+
+class StandIn(Destination[Any, Any]):
+    """A destination that stands in for the one of a class above it that the user has set up."""
+
+    usual: Any
+
+    @classmethod
+    def instead_of(cls, usual: Any, **config: Any) -> Any:
+        """The same destination, with jobs of our own.
+
+        Args:
+            usual: as the user has set it up.
+            config: settings of dlt's that it gets beside the user's.
+        """
+        own = cls.__new__(cls)
+        own.__dict__.update(usual.__dict__, usual=usual, config_params={**usual.config_params, **config})
+        return own
+
+    @property
+    def destination_type(self) -> str:
+        # kept in the pipeline's state: it stays that kind of destination for whoever opens the pipeline next
+        return str(self.usual.destination_type)
+
+    def __eq__(self, other: object) -> bool:
+        # so that `pipeline.run(..., destination=...)`, which dlt hands on to its load step, changes nothing
+        return other is self or other is self.usual or other in (self.destination_name, self.destination_type)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+class RepeatableClient(SqlJobClientBase):
+    """What dlt's clients need so that a load that ends anywhere, and is begun again by anyone, doubles nothing.
+
+    dlt 1.31 goes on with a begun package job by job, and a job of its own that had ended in the database and not on
+    disk fills the staging table a second time. So a package asks dlt, in dlt's own words, to be aborted, for as long
+    as it is begun and not complete: plain `pipeline.run` then aborts it and the run after that extracts it again.
+    """
+
+    def initialize_storage(self, truncate_tables: Iterable[str] | None = None) -> None:
+        super().initialize_storage(truncate_tables)  # type: ignore[arg-type]  # dlt's None
+        if holds_cells(self.schema):
+            _ask_for_abort(True)
+
+    def complete_load(self, load_id: str) -> None:
+        super().complete_load(load_id)
+        if holds_cells(self.schema):
+            _ask_for_abort(False)
+
+
+def _ask_for_abort(wanted: bool) -> None:
+    try:
+        state: Any = dlt.current.load_package_state()["state"]
+        pipeline = dlt.current.pipeline()
+    except CurrentLoadPackageStateNotAvailable:
+        return  # no package is being loaded
+    if state.get("abort_requested", False) == wanted:
+        return
+    pending = [*pipeline.list_normalized_load_packages(), *pipeline.list_extracted_load_packages()]
+    # an abort takes younger packages along, which may be another source's, with nothing to extract again from
+    if not wanted or len(pending) == 1:
+        state["abort_requested"] = wanted
+        commit_load_package_state()
+
+
+def holds_cells(schema: Schema) -> bool:
+    """True for the schema of a source of ours."""
+    return any(is_cell_table(table) for table in schema.tables.values())
+
+
+def is_cell_table(table: Any) -> bool:
+    """True for a table of a report, whose rows are replaced cell by cell."""
+    return table.get("write_disposition") == "merge" and bool(table["columns"].get(TOMBSTONE, {}).get("hard_delete"))
+
+
+def key_columns(table: Any) -> list[str]:
+    """The columns whose values say which rows a file replaces; empty for tables that are not replaced in that way."""
+    merged = [name for name, column in table["columns"].items() if column.get("merge_key")]
+    if is_cell_table(table):
+        return merged
+    if table.get("write_disposition") != "merge" or merged:
+        return []
+    return [name for name, column in table["columns"].items() if column.get("primary_key")]
+
+
+def whole_in(file_path: str) -> bool:
+    """True if a job's file is Parquet and the only one of its table in its package, so that no cell is in two files."""
+    file = ParsedLoadJobFileName.parse(file_path)
+    others = (ParsedLoadJobFileName.parse(path.name) for path in Path(file_path).parent.parent.glob("*_jobs/*.*"))
+    counts = Counter(other.table_name for other in others if other.file_format not in ("sql", "exception"))
+    return file.file_format == "parquet" and counts[file.table_name] <= 1
+
+
+def loaded_whole(jobs: Sequence[LoadJobInfo] | None) -> bool:
+    """True if the jobs that have filled a table were of the kind that `whole_in` means."""
+    files = [job.job_file_info for job in jobs or ()]
+    return len(files) == 1 and files[0].file_format == "parquet"
