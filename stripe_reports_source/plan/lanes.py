@@ -19,6 +19,7 @@ from .settings import Settings
 from .state import LaneState, LaneStates
 from .stripe_objects import OfferedType
 from .whole_cells import first_instant, refuse_other_grid, refuse_other_lanes, whole_cells
+from .whose_data import refuse_other_mode
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +104,7 @@ class _LanePlanner:
     def lane(self, resolved: ResolvedReport, connected: str | None) -> Lane:
         key = f"{self._label}/{connected}" if connected else self._label
         known = self._loaded.lanes.get(key)
+        refuse_other_mode(resolved, self._label, known.livemode if known else None)
         refuse_other_grid(resolved, known)
         refuse_other_lanes(resolved, self._label, connected, self._loaded.lanes)
         if known and known.report_type != resolved.offered.id:

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from .cells import CellRequest
 from .intervals import Span
 
 VERSION = 2
-"""Of the form below. Version 1 had no `version` and no `taken_back_to`; both read alike."""
+"""Of the form below. Version 1 had no `version`, `livemode` and `taken_back_to`; both read alike."""
 _LANES = "lanes"
 
 
@@ -33,6 +34,7 @@ class LaneState:
         cursor: end of what syncs have loaded; None where only backfills have.
         forks: forks in the pipeline's history that are dealt with.
         complete_to: the availability up to which a sync has loaded all there was.
+        livemode: whether live or test data is loaded; None where an older version did not keep it.
         taken_back_to: where Stripe's data ended after it had been announced further: what lies beyond, up to the
             loaded end, is loaded again when it returns.
     """
@@ -45,6 +47,7 @@ class LaneState:
     cursor: datetime | None = None
     forks: tuple[str, ...] = ()
     complete_to: datetime | None = None
+    livemode: bool | None = None
     taken_back_to: datetime | None = None
 
     @classmethod
@@ -60,12 +63,18 @@ class LaneState:
             cursor=data.get("cursor"),
             forks=tuple(data.get("forks", ())),
             complete_to=data.get("complete_to"),
+            livemode=data.get("livemode"),
             taken_back_to=data.get("taken_back_to"),
         )
 
     def to_state(self) -> dict[str, Any]:
         """The dictionary that dlt keeps."""
-        optional = {"cursor": self.cursor, "complete_to": self.complete_to, "taken_back_to": self.taken_back_to}
+        optional = {
+            "cursor": self.cursor,
+            "complete_to": self.complete_to,
+            "livemode": self.livemode,
+            "taken_back_to": self.taken_back_to,
+        }
         return {
             "version": VERSION,
             "loaded_from": self.loaded.start,
@@ -87,37 +96,33 @@ class LaneState:
 
 
 def with_loaded_cell(
-    known: LaneState | None,
-    span: Span,
-    *,
-    grid: str,
-    report_type: str,
-    package: str | None,
-    synced: Synced | None,
+    known: LaneState | None, request: CellRequest, span: Span, package: str | None, synced: Synced | None
 ) -> LaneState:
     """A lane's state with one more cell loaded.
 
     Args:
         known: the state before, None for the first cell.
-        span: the cell, as it was asked for.
-        grid, report_type: what it was asked with.
+        request: the cell.
+        span: the interval that was asked for.
         package: the load package that holds it.
         synced: for a cell of a sync, what the cursor takes from it; None for a backfill, which moves no cursor.
     """
+    report = request.report
     first = known.package_from if known and known.package == package else span.start
-    base = known or LaneState(span, grid, report_type, package, span.start)
+    base = known or LaneState(span, report.grid_identity, report.offered.id, package, span.start)
     state = replace(
         base,
         loaded=span.hull(base.loaded),
-        grid=grid,
-        report_type=report_type,
+        grid=report.grid_identity,
+        report_type=report.offered.id,
         package=package,
         package_from=min(first, span.start),
+        livemode=report.offered.livemode,
         taken_back_to=_still_taken_back(base, span),
     )
     if synced is None:
         return state
-    complete_to = synced.available_end if synced.last else state.complete_to
+    complete_to = report.offered.available.end if synced.last else state.complete_to
     return replace(state, cursor=span.end, forks=tuple(sorted(synced.forks)), complete_to=complete_to)
 
 
@@ -126,7 +131,6 @@ class Synced:
     """What a sync knows when a cell is loaded: the forks it has dealt with, and whether its lane ends here."""
 
     forks: Collection[str]
-    available_end: datetime
     last: bool
 
 

@@ -56,6 +56,11 @@ class RunRow:
     sha256: str | None = field(default=None, metadata=_column(TEXT, "SHA-256 of the result file"))
     rows: int | None = field(default=None, metadata=_column(BIGINT, "Rows loaded from the result file"))
     error: str | None = field(metadata=_column(TEXT, "Why the interval was not loaded; NULL when it was"))
+    interval_key: str = field(
+        metadata=_column(TEXT, "Identity of the interval's cell; joins _interval_key of the rows")
+    )
+    data_available_end: datetime = field(metadata=_column(TIMESTAMPTZ, "Up to when Stripe had data for the run"))
+    livemode: bool = field(metadata=_column(BOOL, "False for a run on test data"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from .cells import CellRequest
 from .intervals import Span, cuts_loaded, start_of_day
 from .report import ResolvedReport
 from .state import LaneState
+from .whose_data import refuse_cells
 
 logger = logging.getLogger(__name__)
 
@@ -31,11 +32,7 @@ def refuse_other_grid(resolved: ResolvedReport, known: LaneState | None) -> None
         ConfigurationError: with what to do instead.
     """
     if known and known.grid != resolved.grid_identity:
-        raise ConfigurationError(
-            f"report {resolved.offered.id!r}: table {resolved.report.table!r} holds cells of {known.grid!r}, and "
-            f"cells of {resolved.grid_identity!r} would overlap them. Keep interval, timezone and parameters as they "
-            "were, set another table_name, or load the report anew with refresh='drop_resources'."
-        )
+        refuse_cells(resolved, known.grid)
 
 
 def refuse_other_lanes(resolved: ResolvedReport, label: str, connected: str | None, lanes: Iterable[str]) -> None:

@@ -80,6 +80,9 @@ def _run_row(request: CellRequest, obtained: Obtained) -> RunRow:
         adopted=obtained.adopted,
         file_id=run.result.id if run.result else None,
         error=run.error,
+        interval_key=request.key,
+        data_available_end=request.report.offered.available.end,
+        livemode=request.report.offered.livemode,
     )
 
 

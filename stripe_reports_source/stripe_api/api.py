@@ -1,4 +1,4 @@
-"""The seam to Stripe: the five questions that a sync asks. `StripeClient` answers them over HTTP.
+"""The seam to Stripe: the six questions that a sync asks. `StripeClient` answers them over HTTP.
 
 In: report types, parameters, ids, instants. Out: the values of `plan.stripe_objects`, or a file on this disk. All
 methods may be called from several threads. `account` is the account to act on, None for the key's own.
@@ -31,6 +31,9 @@ class StripeApi(Protocol):
 
     def run(self, run_id: str, account: str | None = None) -> ReportRun:
         """The present state of a run."""
+
+    def knows_run(self, run_id: str, account: str | None = None) -> bool:
+        """True if the account has made a run: no account is shown the runs of another."""
 
     def runs_since(self, created: datetime, account: str | None = None) -> Iterable[ReportRun]:
         """All runs created at or after an instant, whoever made them, newest first."""

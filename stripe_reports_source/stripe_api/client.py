@@ -104,6 +104,16 @@ class StripeClient(StripeApi):
         """The present state of a run."""
         return ReportRun.from_json(self._json("GET", f"/v1/reporting/report_runs/{run_id}", account))
 
+    def knows_run(self, run_id: str, account: str | None = None) -> bool:
+        """True if the account has made a run. Stripe answers 404 for one of another account."""
+        try:
+            self._json("GET", f"/v1/reporting/report_runs/{run_id}", account)
+        except StripeError as error:
+            if error.http_status == 404:
+                return False
+            raise
+        return True
+
     def runs_since(self, created: datetime, account: str | None = None) -> Iterator[ReportRun]:
         """Runs created at or after an instant, newest first, page by page."""
         query = {"created[gte]": str(unix(created)), "limit": "100"}

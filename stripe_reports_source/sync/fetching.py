@@ -41,7 +41,7 @@ class Fetching:
         self._settings = settings
         self._load = load
         self._on_stage = on_stage
-        self._client: StripeApi = stripe_client(settings, self._sleep)
+        self.api: StripeApi = stripe_client(settings, self._sleep)
         self._offered: Sequence[OfferedType] | None = None
         self._pool: FetchPool[CellRequest, FetchedCell] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -52,7 +52,7 @@ class Fetching:
     def offered(self) -> Sequence[OfferedType]:
         """The report types that the account offers: asked once."""
         if self._offered is None:
-            self._offered = self._client.report_types(self._settings.stripe_account)
+            self._offered = self.api.report_types(self._settings.stripe_account)
         return self._offered
 
     def queue(self, requests: list[CellRequest]) -> Queue:
@@ -113,15 +113,15 @@ class Fetching:
 
     def _new_pool(self) -> FetchPool[CellRequest, FetchedCell]:
         runner = Runner(
-            self._client,
-            RunBook(self._client),
+            self.api,
+            RunBook(self.api),
             self._settings.run_policy,
             clock=time.monotonic,
             sleep=self._sleep,
             wait_for_event=self._wait_for_event if self._load.run_events else None,
         )
         self._folder = tempfile.TemporaryDirectory(prefix="stripe-reports-", ignore_cleanup_errors=True)
-        fetcher = CellFetcher(self._client, runner, Path(self._folder.name), self._on_stage, self._load.spoiled)
+        fetcher = CellFetcher(self.api, runner, Path(self._folder.name), self._on_stage, self._load.spoiled)
         return FetchPool(
             self._settings.max_concurrent_runs,
             fetcher.fetch,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timezone
 from types import TracebackType
 from typing import Any
@@ -136,15 +137,10 @@ class ArrivedCell:
         """All rows are with dlt: keep what the next sync must know, and move the cursor."""
         fetched, lane = self._fetched, self._active.lane
         states, sync = self._report.states, self._report.sync
-        synced = Synced(sync.forks, lane.resolved.offered.available.end, last=self._active.left == 1)
-        state = with_loaded_cell(
-            states.get(lane.key),
-            fetched.span,
-            grid=lane.resolved.grid_identity,
-            report_type=lane.resolved.offered.id,
-            package=self._report.load_id,
-            synced=None if lane.backfill else synced,
-        )
+        synced = None if lane.backfill else Synced(sync.forks, last=self._active.left == 1)
+        # as it was planned: with the grid of the lane, and of a report per payout without the payout
+        request = replace(self._request, report=lane.resolved)
+        state = with_loaded_cell(states.get(lane.key), request, fetched.span, self._report.load_id, synced)
         states.put(lane.key, state)
         sync.outcomes.loaded(lane, fetched, self._rows)
         if not lane.backfill:

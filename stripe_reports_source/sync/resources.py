@@ -13,6 +13,7 @@ import dlt
 from ..plan.report import Report
 from ..plan.system_tables import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES, SystemRow, SystemTable
 from ..rows.system_rows import column_rows, fingerprint, system_table, type_rows
+from ..warehouse.dispositions import refuse_other_dispositions
 from .reports import ReportInPackage
 from .running import Sync
 from .syncs import Syncs, current_load_id
@@ -21,6 +22,7 @@ from .syncs import Syncs, current_load_id
 def report_items(report: Report, syncs: Syncs, cursor: dlt.sources.incremental[datetime]) -> Iterator[Any]:
     """Tables of one report, cell by cell; None while Stripe or a download is awaited, so that others go on."""
     sync, resource = syncs.current(), dlt.current.resource()
+    refuse_other_dispositions(resource)
     with sync.reporting():
         # a resource that was renamed has another table
         named = replace(report, table_name=str(resource.table_name))
@@ -40,14 +42,14 @@ def report_items(report: Report, syncs: Syncs, cursor: dlt.sources.incremental[d
 
 def type_items(syncs: Syncs) -> Iterator[Any]:
     """`report_types`: what the account is offered."""
-    sync = syncs.current()
+    sync = _sync_for(syncs, REPORT_TYPES)
     account = sync.settings.stripe_account or sync.settings.account
     yield from _when_changed(REPORT_TYPES, account, type_rows(sync.offered, account))
 
 
 def run_items(syncs: Syncs) -> Iterator[Any]:
     """`report_runs`: the runs of this load package."""
-    sync = syncs.current()
+    sync = _sync_for(syncs, REPORT_RUNS)
     yield from _until_reports_end(sync)
     rows = sync.outcomes.take_run_rows()
     if rows:
@@ -56,10 +58,15 @@ def run_items(syncs: Syncs) -> Iterator[Any]:
 
 def column_items(syncs: Syncs) -> Iterator[Any]:
     """`report_columns`: which column holds which of Stripe's headers."""
-    sync = syncs.current()
+    sync = _sync_for(syncs, REPORT_COLUMNS)
     yield from _until_reports_end(sync)
     for table, columns in sync.outcomes.columns.items():
         yield from _when_changed(REPORT_COLUMNS, table, column_rows(table, list(columns.values())))
+
+
+def _sync_for(syncs: Syncs, table: SystemTable) -> Sync:
+    refuse_other_dispositions(dlt.current.resource(), table.key)
+    return syncs.current()
 
 
 def _until_reports_end(sync: Sync) -> Iterator[None]:

@@ -30,6 +30,7 @@ from ..warehouse.payouts import keys_to_run, payouts_table
 from .context import Load
 from .fetching import Fetching, Queue
 from .outcomes import Outcomes
+from .whose_data import WhoseData
 
 
 class ActiveLane:
@@ -89,6 +90,7 @@ class Sync:
         self.open_reports = 0
         self._pipeline = pipeline
         self._history = None if pipeline is None else History(pipeline)
+        self._whose_data = WhoseData(pipeline, self.fetching.api)
         self._lanes: dict[str, list[ActiveLane]] = {}
 
     @property
@@ -144,6 +146,7 @@ class Sync:
                 ),
             )
             planned = plan_lanes(report, self.settings, self.offered, load_catalog(), loaded, window)
+            self._whose_data.check(planned)
             for lane in planned:
                 self.outcomes.planned(lane)
             self._lanes[report.table] = [ActiveLane(lane, self.fetching) for lane in planned]

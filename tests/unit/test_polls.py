@@ -39,6 +39,9 @@ class SlowStripe(StripeApi):
         self.polls += 1
         return self._run("succeeded" if self.now >= self.ready else "pending")
 
+    def knows_run(self, run_id: str, account: str | None = None) -> bool:
+        return True
+
     def runs_since(self, created: datetime, account: str | None = None) -> Iterable[ReportRun]:
         return ()
 

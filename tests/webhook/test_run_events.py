@@ -34,6 +34,9 @@ class Stripe(StripeApi):
     def report_types(self, account: str | None = None) -> Sequence[OfferedType]:
         return ()
 
+    def knows_run(self, run_id: str, account: str | None = None) -> bool:
+        return True
+
     def runs_since(self, created: datetime, account: str | None = None) -> Iterable[ReportRun]:
         return ()
 

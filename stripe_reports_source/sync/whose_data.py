@@ -1,0 +1,87 @@
+"""Whose data a sync would put beside whose: looked up in the dataset and at Stripe before any run is made.
+
+In: lanes that are planned. Out: nothing, or a refusal. Costs a query per table and at most a request per account, and
+neither where there is nothing to run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import dlt
+from dlt import Pipeline
+from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
+
+from ..errors import ConfigurationError
+from ..plan.lanes import Lane
+from ..plan.whose_data import Holding, refuse_other_data
+from ..stripe_api.api import StripeApi
+from ..warehouse.ledger import newest_run, noted_holdings, real_holdings
+
+
+class WhoseData:
+    """See the module; of one sync."""
+
+    def __init__(self, pipeline: Pipeline | None, api: StripeApi) -> None:
+        self._pipeline = pipeline
+        self._api = api
+        self._proven: set[str] = set()
+
+    def check(self, lanes: Sequence[Lane]) -> None:
+        """Refuse lanes whose cells would be mixed with rows that are of another account, mode, grid, zone or filter.
+
+        Raises:
+            ConfigurationError: names the table, what it holds and what to do.
+        """
+        asked = [lane for lane in lanes if lane.cells]
+        if self._pipeline is None or not asked or asked[0].resolved.report.table in _dropped_tables():
+            return
+        table, label = asked[0].resolved.report.table, asked[0].cells[0].label
+        holdings = noted_holdings(self._pipeline, table)
+        try:
+            self._compare(asked, holdings)
+            sure = bool(holdings)
+        except ConfigurationError:
+            sure = False  # the ledger may speak of rows that are gone since
+        if not sure:
+            holdings = real_holdings(self._pipeline, table)
+            self._compare(asked, holdings)
+        if asked[0].cells[0].account is None:
+            self._prove_account(table, label, holdings)
+
+    def _compare(self, lanes: Sequence[Lane], holdings: Sequence[Holding]) -> None:
+        for lane in lanes:
+            refuse_other_data(lane.resolved, lane.cells[0].label, holdings)
+
+    def _prove_account(self, table: str, label: str, holdings: Sequence[Holding]) -> None:
+        """A label of the user's own may not go over to another account, nor an account to another label.
+
+        What was loaded for an account id needs no proof: Stripe has checked it.
+        """
+        labels = {holding.account for holding in holdings}
+        own = newest_run(self._pipeline, label)
+        if own is not None and label not in self._proven and not self._api.knows_run(own):
+            raise ConfigurationError(
+                f"account {label!r}: the rows in this dataset are of another Stripe account than api_key's, which does "
+                f"not know the report run {own}. Set another account label or dataset, or the key of that account."
+            )
+        self._proven.add(label)
+        if label in labels:
+            return
+        for other in sorted(labels):
+            run = None if other.startswith("acct_") else newest_run(self._pipeline, other)
+            if run is not None and self._api.knows_run(run):
+                raise ConfigurationError(
+                    f"account {label!r}: table {table!r} holds the same Stripe account's rows as account {other!r}, "
+                    f"and would hold them twice. Keep account = {other!r}, or load the report anew under the new "
+                    "label with refresh='drop_resources'."
+                )
+
+
+def _dropped_tables() -> frozenset[str]:
+    """The tables that the present load package drops before it loads, because of `refresh`."""
+    try:
+        state = dlt.current.load_package_state()["state"]
+    except CurrentLoadPackageStateNotAvailable:
+        return frozenset()
+    return frozenset(str(table["name"]) for table in state.get("dropped_tables", ()))

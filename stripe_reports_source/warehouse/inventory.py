@@ -1,0 +1,138 @@
+"""Whether the tables of a source are still what dlt's schema says: someone may have dropped or changed them by hand.
+
+In: a pipeline that has loaded before. Out: what is gone is made anew where that loses nothing, and named where it does.
+dlt itself compares its schema with a stored hash only, and fails in the middle of a load.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dlt import Pipeline
+from dlt.common.destination.client import WithStateSync
+from dlt.common.schema import Schema
+from dlt.common.schema.typing import TTableSchemaColumns
+from dlt.destinations.job_client_impl import SqlJobClientBase
+
+from ..errors import ConfigurationError
+from ..plan.column_types import ColumnType
+from .destinations import destination_type
+from .hints import stored_types
+from .repeatable import is_cell_table
+
+logger = logging.getLogger(__name__)
+
+COMPARED_TYPES = ("duckdb", "postgres")
+"""Destinations whose types come back from their information schema as they were made."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is not as dlt's schema says: tables that are gone, columns that are gone or of another type."""
+
+    tables: tuple[str, ...]
+    columns: tuple[tuple[str, str], ...]
+    types: tuple[tuple[str, str], ...]
+
+
+def mend_tables(pipeline: Pipeline, source_name: str) -> None:
+    """Make good for what was dropped by hand: a table is loaded anew, from its beginning.
+
+    Args:
+        pipeline: before a load; its state is taken over from the destination already.
+        source_name: the source.
+
+    Raises:
+        ConfigurationError: a column is gone or has another type, so that its values cannot be had back or kept.
+    """
+    if source_name not in pipeline.schemas:
+        return
+    schema = pipeline.schemas[source_name]
+    client = pipeline.destination_client(source_name)
+    if not isinstance(client, SqlJobClientBase) or not isinstance(client, WithStateSync):
+        return
+    with client:
+        if not client.is_storage_initialized():
+            logger.warning("the dataset %r is gone; everything is loaded anew", pipeline.dataset_name)
+            pipeline.drop()
+            return
+        found = _changes(client, schema, destination_type(pipeline))
+        _refuse(schema, found)
+        if not found.tables and not found.columns:
+            return
+        for table in found.tables:
+            logger.warning("the table %r is gone; it is made and loaded anew", table)
+        client.update_stored_schema(force=True)
+    _forget(pipeline, source_name, {schema.tables[table].get("resource") or table for table in found.tables})
+
+
+def refuse_changed_tables(pipeline: Pipeline, schema: Schema) -> None:
+    """Say what was dropped or changed by hand, where nothing can be mended before dlt extracts.
+
+    Raises:
+        ConfigurationError: names the first thing, and what to do.
+    """
+    client = pipeline.destination_client(schema.name) if schema.name in pipeline.schemas else None
+    if not isinstance(client, SqlJobClientBase):
+        return
+    with client:
+        if client.is_storage_initialized():
+            found = _changes(client, schema, destination_type(pipeline))
+            _refuse(schema, found)
+            for table in found.tables:
+                raise ConfigurationError(
+                    f"table {table!r} was dropped by hand; load its report anew with refresh='drop_resources', or run "
+                    "load_reports, which does that by itself."
+                )
+
+
+def _changes(client: SqlJobClientBase, schema: Schema, destination: str) -> Changes:
+    wanted = {name: table["columns"] for name, table in _made(schema)}
+    stored = dict(client.get_storage_tables(wanted))
+    case_sensitive = client.capabilities.generates_case_sensitive_identifiers()
+    gone = [
+        (name, column_name)
+        for name, there in stored.items()
+        if there
+        for column in schema.get_new_table_columns(name, there, case_sensitive=case_sensitive)
+        if (column_name := column.get("name")) is not None and column_name in wanted[name]
+    ]
+    types = []
+    if destination in COMPARED_TYPES:
+        types = [(name, column) for name, there in stored.items() for column in _retyped(wanted[name], there)]
+    return Changes(tuple(name for name, there in stored.items() if not there), tuple(gone), tuple(types))
+
+
+def _made(schema: Schema) -> Iterator[tuple[str, Any]]:
+    """The tables that dlt has made: those that hold rows, and its own."""
+    for table in [*schema.data_tables(seen_data_only=True), *schema.dlt_tables()]:
+        yield str(table.get("name")), table
+
+
+def _retyped(wanted: TTableSchemaColumns, there: Mapping[str, Any]) -> Iterable[str]:
+    types: Mapping[str, ColumnType] = stored_types(there)  # type: ignore[arg-type]  # the same form
+    for name, type_ in stored_types(wanted).items():
+        found = types.get(name)
+        if found is not None and (found.kind, found.scale) != (type_.kind, type_.scale):
+            yield name
+
+
+def _refuse(schema: Schema, found: Changes) -> None:
+    for what, columns in (("lacks", found.columns), ("has another type in", found.types)):
+        for table, column in columns:
+            if is_cell_table(schema.tables[table]):
+                raise ConfigurationError(
+                    f"table {table!r} {what} the column {column!r}, which was changed by hand; put it back, or load "
+                    "the report anew with refresh='drop_resources'."
+                )
+
+
+def _forget(pipeline: Pipeline, source_name: str, resources: set[str]) -> None:
+    """Forget how far these resources are loaded; dlt commits that with the next package."""
+    with pipeline.managed_state() as state:
+        kept: Any = state.get("sources", {}).get(source_name, {}).get("resources", {})
+        for resource in resources:
+            kept.pop(resource, None)

@@ -1,0 +1,82 @@
+"""What the tables of a dataset hold, from the ledger `report_runs` and, where that does not say, from the tables.
+
+In: a pipeline. Out: holdings, and runs that an account has made. Reads only; says nothing of a pipeline's state, which
+another pipeline of the same dataset does not share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dlt import Pipeline
+from dlt.destinations.exceptions import DatabaseException
+
+from ..plan.system_tables import REPORT_RUNS, REPORT_TYPES
+from ..plan.whose_data import Holding
+from .query import select
+
+_DAY = len("|2025-01-31")
+"""What follows an identity in an interval key."""
+
+
+def noted_holdings(pipeline: Pipeline | None, table: str) -> list[Holding]:
+    """What the ledger says that a table holds; nothing where an older version of the package has written it."""
+    identity = f"substr({{column.interval_key}}, 1, length({{column.interval_key}}) - {_DAY})"
+    query = (
+        f"SELECT DISTINCT {{column.account}}, {identity}, {{column.livemode}} FROM {{table.{REPORT_RUNS.name}}} "  # noqa: S608
+        "WHERE {column.table_name} = %s AND {column.error} IS NULL"
+    )
+    try:
+        rows = select(pipeline, query, table) or []
+    except DatabaseException:  # the columns came with a later version than the one that has made the table
+        return []
+    return [] if any(identity is None for _, identity, _ in rows) else _holdings(table, rows)
+
+
+def real_holdings(pipeline: Pipeline | None, table: str) -> list[Holding]:
+    """What a table holds, from its rows: a look at all of them."""
+    identity = f"substr(t.{{column._interval_key}}, 1, length(t.{{column._interval_key}}) - {_DAY})"
+    found = select(pipeline, f"SELECT DISTINCT t.{{column._account}}, {identity} FROM {{table.{table}}} t")  # noqa: S608
+    return _holdings(table, [(account, key, _mode(pipeline, table, account)) for account, key in found or []])
+
+
+def newest_run(pipeline: Pipeline | None, account: str) -> str | None:
+    """The run of an account that was made last, of those whose rows were loaded."""
+    of_account = "{column.account} = %s AND {column.error} IS NULL"
+    query = (
+        f"SELECT max({{column.run_id}}) FROM {{table.{REPORT_RUNS.name}}} WHERE {of_account} AND {{column.created}} = "  # noqa: S608
+        f"(SELECT max({{column.created}}) FROM {{table.{REPORT_RUNS.name}}} WHERE {of_account})"
+    )
+    rows = select(pipeline, query, account, account)
+    return rows[0][0] if rows else None
+
+
+def _mode(pipeline: Pipeline | None, table: str, account: str) -> bool | None:
+    """The mode of an account's rows: as their runs say, or as the list of report types that was read with them."""
+    queries = (
+        (
+            f"SELECT max(CASE WHEN r.{{column.livemode}} THEN 1 ELSE 0 END) FROM {{table.{REPORT_RUNS.name}}} r "  # noqa: S608
+            f"WHERE r.{{column.run_id}} IN (SELECT {{column._report_run_id}} FROM {{table.{table}}} "
+            "WHERE {column._account} = %s) AND r.{column.livemode} IS NOT NULL"
+        ),
+        (
+            f"SELECT max(CASE WHEN {{column.livemode}} THEN 1 ELSE 0 END) FROM {{table.{REPORT_TYPES.name}}} "  # noqa: S608
+            "WHERE {column.account} = %s"
+        ),
+    )
+    for query in queries:
+        try:
+            rows = select(pipeline, query, account)
+        except DatabaseException:
+            continue
+        if rows and rows[0][0] is not None:
+            return bool(rows[0][0])
+    return None
+
+
+def _holdings(table: str, rows: Sequence[tuple[Any, ...]]) -> list[Holding]:
+    return [
+        Holding(table, str(account), None if key is None else str(key).removeprefix(f"{account}|"), livemode)
+        for account, key, livemode in rows
+    ]
