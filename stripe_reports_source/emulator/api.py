@@ -10,7 +10,7 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -23,10 +23,10 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from .faults import Address, Fault, FaultBoard
+from .files import cut, file_response
+from .keys import business_of, owner_of
 from .service import StripeService
 from .validation import ApiError, Parameters
-
-_CHUNK = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -42,24 +42,21 @@ class LoggedRequest:
     fault: str | None
 
 
-class ConnectionCut(Exception):
-    """Makes the server close the connection instead of finishing an answer."""
-
-
 Handler = Callable[[Request, "Caller", "Fault | None"], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: mode and account."""
+    """Who asks: the key's mode and account, and the connected account that it asks for."""
 
     live: bool
+    owner: str
     account: str | None
 
     @property
     def scope(self) -> str:
-        """What separates one account's runs from another's."""
-        return f"{'live' if self.live else 'test'}:{self.account or ''}"
+        """What separates the runs of an account and mode from all others."""
+        return f"{business_of(self.live, self.owner)}:{self.account or ''}"
 
 
 class EmulatorApi:
@@ -113,31 +110,32 @@ class EmulatorApi:
         if fault is not None and fault.action == "delay":
             await asyncio.sleep(fault.seconds)
         if fault is not None and fault.action == "reset":
-            return StreamingResponse(_cut(b""))
+            return StreamingResponse(cut(b""))
         if fault is not None and fault.action == "status":
             return Response(fault.body, fault.status, dict(fault.headers), media_type="application/json")
         try:
-            caller = Caller(self._service.mode_of(_key(request)), request.headers.get("stripe-account"))
+            live, owner = owner_of(_key(request), self._service.settings)
+            caller = Caller(live, owner, request.headers.get("stripe-account"))
             response = await handler(request, caller, fault)
         except ApiError as error:
             return JSONResponse(error.body, error.status)
         if fault is not None and fault.action == "truncate" and not isinstance(response, StreamingResponse):
             whole = bytes(response.body)
             return StreamingResponse(
-                _cut(whole[: fault.bytes]), headers={"Content-Length": str(len(whole))}, media_type=response.media_type
+                cut(whole[: fault.bytes]), headers={"Content-Length": str(len(whole))}, media_type=response.media_type
             )
         return response
 
     async def _list_types(self, request: Request, caller: Caller, fault: Fault | None) -> Response:
         data = self._service.list_types(caller.live)
-        return _list(data, False, "/v1/reporting/report_types")
+        return _list(data, _endless(fault), "/v1/reporting/report_types")
 
     async def _get_type(self, request: Request, caller: Caller, fault: Fault | None) -> Response:
         return JSONResponse(self._service.get_type(request.path_params["id"], caller.live))
 
     async def _create_run(self, request: Request, caller: Caller, fault: Fault | None) -> Response:
         report_type, parameters = parse_run_form((await request.body()).decode())
-        run, replayed = await run_in_threadpool(
+        answer = await run_in_threadpool(
             self._service.create_run,
             report_type,
             parameters,
@@ -146,8 +144,7 @@ class EmulatorApi:
             key=request.headers.get("idempotency-key"),
             fault=fault,
         )
-        headers = {"Idempotent-Replayed": "true"} if replayed else {}
-        return JSONResponse(run, headers=headers)
+        return JSONResponse(answer.body, answer.status, {"Idempotent-Replayed": "true"} if answer.replayed else {})
 
     async def _get_run(self, request: Request, caller: Caller, fault: Fault | None) -> Response:
         return JSONResponse(self._service.get_run(request.path_params["id"], caller.scope))
@@ -165,46 +162,18 @@ class EmulatorApi:
         data, more = self._service.list_runs(
             caller.scope,
             limit=int(limit),
-            starting_after=query.get("starting_after"),
+            starting_after=None if _endless(fault) else query.get("starting_after"),
             ending_before=query.get("ending_before"),
             created=created,
         )
-        return _list(data, more, "/v1/reporting/report_runs")
+        return _list(data, more or _endless(fault), "/v1/reporting/report_runs")
 
     async def _unknown(self, request: Request, caller: Caller, fault: Fault | None) -> Response:
         raise ApiError(404, f"Unrecognized request URL ({request.method}: {request.url.path}).")
 
     async def _file(self, request: Request, caller: Caller, fault: Fault | None) -> Response:
         content = self._service.file_of(request.path_params["id"], caller.scope)
-        size = content.stat().st_size
-        if fault is not None and fault.action == "replace":
-            return Response(fault.body.encode(), media_type="text/csv")
-        if fault is not None and fault.action == "wrong_length":
-            size -= fault.bytes
-        start, status = 0, 200
-        match = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", ""))
-        if match:
-            start, status = int(match[1]), 206
-            if start >= size:
-                return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
-        end = min(size, int(match[2]) + 1) if match and match[2] else size
-        headers = {"Content-Length": str(end - start), "Accept-Ranges": "bytes"}
-        if match:
-            headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-        stop = start + fault.bytes if fault is not None and fault.action == "truncate" else end
-
-        async def body() -> AsyncIterator[bytes]:
-            with content.open("rb") as file:
-                file.seek(start)
-                left = min(stop, end) - start
-                while left > 0:
-                    chunk = file.read(min(_CHUNK, left))
-                    left -= len(chunk)
-                    yield chunk
-            if stop < end:
-                raise ConnectionCut
-
-        return StreamingResponse(body(), status, headers, media_type="text/csv")
+        return file_response(content, request.headers, fault)
 
 
 def parse_run_form(body: str) -> tuple[str | None, Parameters]:
@@ -228,10 +197,8 @@ def parse_run_form(body: str) -> tuple[str | None, Parameters]:
     return report_type, parameters
 
 
-async def _cut(part: bytes) -> AsyncIterator[bytes]:
-    if part:
-        yield part
-    raise ConnectionCut
+def _endless(fault: Fault | None) -> bool:
+    return fault is not None and fault.action == "endless"
 
 
 def _list(data: Iterable[dict[str, Any]], more: bool, url: str) -> Response:

@@ -24,7 +24,11 @@ def control_app(service: StripeService, faults: FaultBoard, api: EmulatorApi, ev
 
     - `GET /state`: clock, availability, counts.
     - `POST /advance` `{"days": 1}`, `{"hours": 12}` or `{"to": "2025-07-02T00:00:00+00:00"}`.
-    - `POST /availability` `{"report_type": ..., "start": ..., "end": ...}`.
+    - `POST /availability` `{"report_type": ..., "start": ..., "end": ...}`, also back in time; without a report type
+      for all.
+    - `POST /objects` `{"id": "payouts.itemized.3", "fields": {"version": null}, "absent": ["updated"]}`: send a report
+      type or run other than it is; with `"hidden": true` it is gone, as a report type that is no longer offered.
+      `DELETE /objects/payouts.itemized.3` and `DELETE /objects`: as it was.
     - `POST /transactions` `{"created": ..., "currency": "usd", "gross": 1999, "fee": 88, "description": ...,
       "metadata": {}}`, amounts in minor units.
     - `DELETE /transactions/txn_...`: take a transaction out again, so that an interval can lose all its rows.
@@ -56,8 +60,21 @@ def control_app(service: StripeService, faults: FaultBoard, api: EmulatorApi, ev
     async def availability(request: Request) -> Response:
         body = await _json(request)
         edges = {name: _instant(body[name]) for name in ("start", "end") if name in body}
-        service.set_availability(body["report_type"], **edges)
+        for name in [body["report_type"]] if "report_type" in body else service.type_names:
+            service.set_availability(name, **edges)
         return await state(request)
+
+    async def alter(request: Request) -> Response:
+        body = await _json(request)
+        hidden = bool(body.get("hidden", False))
+        service.alterations.alter(
+            str(body["id"]), dict(body.get("fields", {})), absent=list(body.get("absent", ())), hidden=hidden
+        )
+        return JSONResponse({"altered": True})
+
+    async def restore(request: Request) -> Response:
+        service.alterations.restore(request.path_params.get("id"))
+        return JSONResponse({"altered": False})
 
     async def transactions(request: Request) -> Response:
         body = await _json(request)
@@ -123,6 +140,9 @@ def control_app(service: StripeService, faults: FaultBoard, api: EmulatorApi, ev
             Route("/state", _checked(state)),
             Route("/advance", _checked(advance), methods=["POST"]),
             Route("/availability", _checked(availability), methods=["POST"]),
+            Route("/objects", _checked(alter), methods=["POST"]),
+            Route("/objects", _checked(restore), methods=["DELETE"]),
+            Route("/objects/{id}", _checked(restore), methods=["DELETE"]),
             Route("/transactions", _checked(transactions), methods=["POST"]),
             Route("/transactions/{id}", _checked(withdraw), methods=["DELETE"]),
             Route("/faults", _checked(add_fault), methods=["POST"]),

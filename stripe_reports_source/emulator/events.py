@@ -123,7 +123,7 @@ def event_body(identity: str, kind: str, about: Mapping[str, Any], account: str 
         "api_version": API_VERSION,
         "created": int(time.time()),
         "data": {"object": about},
-        "livemode": about["livemode"],
+        "livemode": about.get("livemode", True),
         "pending_webhooks": 1,
         "request": {"id": None, "idempotency_key": None},
         "type": kind,
@@ -134,9 +134,16 @@ def event_body(identity: str, kind: str, about: Mapping[str, Any], account: str 
 class EventSender:
     """See the module. Its threads begin with the first endpoint and end with `close`."""
 
-    def __init__(self, seed: int, tick: Callable[[], None]) -> None:
-        """`tick` is called often while there are endpoints: runs end by themselves then."""
+    def __init__(self, seed: int, identity: str, tick: Callable[[], None]) -> None:
+        """See the class.
+
+        Args:
+            seed: another seed is other trouble.
+            identity: what the ids of events follow from, beside the seed.
+            tick: called often while there are endpoints: runs end by themselves then.
+        """
         self._seed = seed
+        self._origin = identity
         self._tick = tick
         self._numbers = itertools.count(1)
         self._changed = threading.Condition()
@@ -210,7 +217,7 @@ class EventSender:
         self._http.clear()
 
     def _identity(self, prefix: str) -> str:
-        digest = hashlib.sha256(f"{self._seed}|{next(self._numbers)}".encode()).hexdigest()
+        digest = hashlib.sha256(f"{self._seed}|{self._origin}|{next(self._numbers)}".encode()).hexdigest()
         return f"{prefix}_{digest[:24]}"
 
     def _plan(self, parcel: _Parcel, chance: random.Random) -> None:

@@ -19,6 +19,12 @@ ActionKind = Literal[
     "truncate",  # send `bytes` of the body, then close the connection
     "wrong_length",  # serve a file `bytes` shorter than announced, with a matching Content-Length
     "replace",  # serve `body` as the file's content
+    "compress",  # serve a file compressed, whatever was asked for
+    "ignore_range",  # serve a file whole where a range of it was asked for
+    "shift_range",  # serve a range that begins and ends `bytes` earlier than the one asked for, and say so
+    "new_etag",  # serve a file with another ETag, as if it had been written anew
+    "endless",  # answer a list with its first page, and that there is more
+    "kept_error",  # answer the creation of a run with `status` and `body`, and keep that under its idempotency key
     "run_failed",  # the run this request creates ends as failed with `error`
     "run_stuck",  # the run this request creates stays pending until faults are cleared
 ]

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -22,6 +22,7 @@ from .control import control_app
 from .events import Delivery, Endpoint, EventSender
 from .faults import Fault, FaultBoard
 from .itemized import Value
+from .keys import business_of, owner_of
 from .ledger import Ledger, Transaction
 from .reports import rows
 from .runs import Run
@@ -40,7 +41,7 @@ class Emulator:
         self.settings = settings or EmulatorSettings()
         self.service = StripeService(self.settings)
         self.faults = FaultBoard()
-        self.events = EventSender(self.settings.seed, self.service.end_runs)
+        self.events = EventSender(self.settings.seed, self.service.identity, self.service.end_runs)
         self.service.on_event = self.events.emit
         self._api = EmulatorApi(self.service, self.faults)
         self.api_url = self.files_url = self.control_url = ""
@@ -91,6 +92,25 @@ class Emulator:
         """Take a transaction out again."""
         self.service.withdraw_transaction(transaction_id)
 
+    def set_availability(self, report_type: str, *, start: datetime | None = None, end: datetime | None = None) -> None:
+        """Set from when and up to when there is data of a report type, also back in time."""
+        self.service.set_availability(report_type, start=start, end=end)
+
+    def alter(
+        self,
+        identity: str,
+        fields: Mapping[str, Any] | None = None,
+        *,
+        absent: Collection[str] = (),
+        hidden: bool = False,
+    ) -> None:
+        """Send a report type or a run other than it is, or not at all; see `Alterations.alter`."""
+        self.service.alterations.alter(identity, fields, absent=absent, hidden=hidden)
+
+    def restore(self, identity: str | None = None) -> None:
+        """Send an object, or all, as they are again."""
+        self.service.alterations.restore(identity)
+
     def add_fault(self, fault: Fault) -> None:
         """Put a fault in force."""
         self.faults.add(fault)
@@ -120,11 +140,18 @@ class Emulator:
             end: exclusive; None for reports that take no interval.
             parameters: `timezone`, `currency`, `reporting_category`, `columns`, `payout`, ...
         """
+        return self.truth_for(self.settings.live_keys[0], report_type, start, end, **parameters)
+
+    def truth_for(
+        self, key: str, report_type: str, start: datetime | None, end: datetime | None, **parameters: Any
+    ) -> list[tuple[Value, ...]]:
+        """What a report says now to an API key, see `truth`."""
         interval = {} if end is None else {"interval_end": int(end.timestamp())}
         if start is not None:
             interval["interval_start"] = int(start.timestamp())
         query = self.service.query(report_type, {**interval, **parameters})
-        return list(rows(self.ledger, query, self.settings.connected_accounts))
+        ledger = self.service.ledger_of(business_of(*owner_of(key, self.settings)))
+        return list(rows(ledger, query, self.settings.connected_accounts))
 
     async def serve(self, started: threading.Event) -> None:
         """Serve until `stop`; sets `started` when the addresses are known, or could not be had."""

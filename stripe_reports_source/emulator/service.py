@@ -7,6 +7,8 @@ Thread-safe.
 from __future__ import annotations
 
 import hashlib
+import json
+import secrets
 import tempfile
 import threading
 import time
@@ -17,8 +19,11 @@ from typing import Any
 
 from ..plan.catalog import ReportType, load_catalog
 from ..plan.intervals import Span
+from .alterations import Alterations
 from .csv_format import write_csv
 from .faults import Fault
+from .kept import Answer, KeptAnswers
+from .keys import LIVE
 from .ledger import Ledger, Transaction
 from .query import Query
 from .reports import computable, rows
@@ -26,20 +31,23 @@ from .runs import Run
 from .settings import EmulatorSettings
 from .validation import ApiError, Parameters, checked_query, default_columns
 
-_IDEMPOTENCY_HOURS = 24
+_UNKNOWN_ERROR = '{"error": {"message": "An unknown error occurred", "type": "api_error"}}'
 
 
 class StripeService:
-    """See the module. A `scope` separates what a key and its Stripe-Account may see."""
+    """See the module. A `scope` separates what a key and its Stripe-Account may see: its business and the account."""
 
     def __init__(self, settings: EmulatorSettings) -> None:
         self.settings = settings
         self.ledger = Ledger(settings.seed, settings.scale, settings.business_start)
+        self._ledgers = {LIVE: self.ledger}
+        self.identity = settings.identity or secrets.token_hex(8)
+        self.alterations = Alterations()
         self.files_url = ""
         self.on_event: Callable[[str, dict[str, Any], str | None], None] = lambda kind, about, account: None
         self.runs: list[Run] = []
         self._pending: list[Run] = []
-        self._keys: dict[tuple[str, str], tuple[str, Run, int]] = {}
+        self._kept = KeptAnswers()
         self._lock = threading.RLock()
         self._clock = settings.first_clock
         self._ticking_since = time.monotonic()
@@ -82,17 +90,20 @@ class StripeService:
                 self.set_availability(name, end=to)
 
     def set_availability(self, name: str, *, start: datetime | None = None, end: datetime | None = None) -> None:
-        """Set the availability of one report type; `updated` becomes the present."""
+        """Set the availability of a report type, also back in time; `updated` becomes the present."""
         with self._lock:
             old = self._availability[name]
             self._availability[name] = (start or old[0], end or old[1])
             self._updated[name] = self.now.replace(microsecond=0)
-            self.ledger.grow_to(self._availability[name][1])
+            for ledger in self._ledgers.values():
+                ledger.grow_to(self._availability[name][1])
             self.announce_type(name)
 
     def announce_type(self, name: str) -> None:
         """Tell that a report type has new data, with two events, as Stripe does; also where it has none."""
         with self._lock:
+            if self.alterations.hides(name):
+                return  # an account is told of what it is offered
             about = self._type_object(self._type(name, True), True)
             for _ in range(2):
                 self.on_event("reporting.report_type.updated", about, None)
@@ -118,7 +129,7 @@ class StripeService:
     def forget_idempotency(self) -> None:
         """Forget all idempotency keys, as Stripe does after a day."""
         with self._lock:
-            self._keys.clear()
+            self._kept.forget()
 
     def release_stuck(self) -> None:
         """Let stuck runs go on."""
@@ -126,32 +137,26 @@ class StripeService:
             for run in self.runs:
                 run.stuck = False
 
-    def mode_of(self, key: str | None) -> bool:
-        """Authenticate: True for a live key, False for a test key."""
-        if not key:
-            raise ApiError(
-                401,
-                "You did not provide an API key. You need to provide your API key in the Authorization "
-                "header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').",
-            )
-        if key in self.settings.powerless_keys:
-            raise ApiError(
-                403,
-                f"The provided key '{key[:7]}*' does not have the required permissions for this endpoint. "
-                "Having the 'report_runs_and_report_types_read' permission would allow this request to "
-                "continue.",
-            )
-        if key in self.settings.live_keys:
-            return True
-        if key in self.settings.test_keys:
-            return False
-        raise ApiError(401, f"Invalid API Key provided: {key[:7]}{'*' * 12}{key[-4:]}")
+    def ledger_of(self, business: str) -> Ledger:
+        """The ledger of an account and mode, see `business_of`; each has rows of its own."""
+        with self._lock:
+            if business not in self._ledgers:
+                seed = int.from_bytes(hashlib.sha256(f"{self.settings.seed}|{business}".encode()).digest()[:6], "big")
+                ledger = Ledger(seed, self.settings.scale, self.settings.business_start)
+                ledger.grow_to(self.available_end)
+                self._ledgers[business] = ledger
+            return self._ledgers[business]
 
     def list_types(self, live: bool) -> list[dict[str, Any]]:
         """All report types."""
         with self._lock:
             hidden = () if live else self.settings.live_only
-            return [self._type_object(known, live) for known in self._types.values() if known.id not in hidden]
+            offered = [
+                self._type_object(known, live)
+                for known in self._types.values()
+                if known.id not in hidden and not self.alterations.hides(known.id)
+            ]
+            return [*offered, *self.alterations.added_types(self._types)]
 
     def get_type(self, name: str, live: bool) -> dict[str, Any]:
         """One report type."""
@@ -166,22 +171,13 @@ class StripeService:
         live: bool,
         key: str | None,
         fault: Fault | None = None,
-    ) -> tuple[dict[str, Any], bool]:
-        """Create a run; the second value is True for the replay of an idempotent request."""
-        fingerprint = hashlib.sha256(repr((report_type, sorted(parameters.items()))).encode()).hexdigest()
+    ) -> Answer:
+        """Create a run, or answer again what was answered first."""
+        request = hashlib.sha256(repr((report_type, sorted(parameters.items()))).encode()).hexdigest()
         with self._lock:
-            if key is not None and (scope, key) in self._keys:
-                seen, run, created = self._keys[scope, key]
-                if self._unix() - created < _IDEMPOTENCY_HOURS * 3600:
-                    if seen != fingerprint:
-                        raise ApiError(
-                            400,
-                            f"Keys for idempotent requests can only be used with the same parameters they "
-                            f"were first used with. Try using a key other than '{key}' if you meant to execute "
-                            "a different request.",
-                            type="idempotency_error",
-                        )
-                    return run.first_answer(self.files_url), True
+            kept = self._kept.find(scope, key, request, self._unix())
+            if kept is not None:
+                return kept
             if not report_type:
                 raise ApiError(
                     400, "Missing required param: report_type.", param="report_type", code="parameter_missing"
@@ -195,18 +191,20 @@ class StripeService:
                     code="account_invalid",
                 )
             query = self._checked(known, parameters)
-            self._check_payout(known, parameters)
-            run = self._start(known, parameters, query, scope, live, fault)
-            if key is not None:
-                self._keys[scope, key] = (fingerprint, run, self._unix())
-            return run.first_answer(self.files_url), False
+            self._check_payout(known, parameters, scope)
+            if fault is not None and fault.action == "kept_error":
+                answer = Answer(fault.status, json.loads(fault.body or _UNKNOWN_ERROR))
+            else:
+                run = self._start(known, parameters, query, scope, live, fault)
+                answer = Answer(200, run.first_answer(self.files_url))
+            return self._kept.keep(scope, key, request, answer, self._unix())
 
     def get_run(self, run_id: str, scope: str) -> dict[str, Any]:
         """The present state of a run; counts as a poll."""
         with self._lock:
             run = self._find(run_id, scope)
             self._progress(run, polled=True)
-            return run.as_object(self.files_url)
+            return self._run_object(run)
 
     def list_runs(
         self,
@@ -219,7 +217,8 @@ class StripeService:
     ) -> tuple[list[dict[str, Any]], bool]:
         """A page of runs, newest first, and whether there is more."""
         with self._lock:
-            found = [run for run in reversed(self.runs) if run.scope == scope and _within(run.created, created)]
+            mine = [run for run in reversed(self.runs) if run.scope == scope and not self.alterations.hides(run.id)]
+            found = [run for run in mine if _within(run.created, created)]
             ids = [run.id for run in found]
             if starting_after is not None:
                 found = found[ids.index(self._find(starting_after, scope).id) + 1 :]
@@ -231,7 +230,7 @@ class StripeService:
                 page, more = found[:limit], len(found) > limit
             for run in page:
                 self._progress(run, polled=False)
-            return [run.as_object(self.files_url) for run in page], more
+            return [self._run_object(run) for run in page], more
 
     def file_of(self, file_id: str, scope: str) -> Path:
         """The path of a result file."""
@@ -247,20 +246,22 @@ class StripeService:
 
     def _checked(self, known: ReportType, parameters: Parameters) -> Query:
         available = Span(*self._availability[known.id])
-        return checked_query(known, parameters, available, edges=self.settings.interval_edges)
+        return checked_query(
+            known, parameters, available, edges=self.settings.interval_edges, refused=self.settings.refused_columns
+        )
 
-    def _check_payout(self, known: ReportType, parameters: Parameters) -> None:
+    def _check_payout(self, known: ReportType, parameters: Parameters, scope: str) -> None:
         payout, end = parameters.get("payout"), self._availability[known.id][1]
         if payout is None or known.base.startswith("connected_account_"):
             return
-        if not any(paid.id == payout and paid.effective < end for paid in self.ledger.payouts):
+        if not any(paid.id == payout and paid.effective < end for paid in self._ledger_of_scope(scope).payouts):
             raise ApiError(  # unverified text; that such payouts have no report is known
                 400, f"The payout {payout} cannot be reconciled (yet).", param="parameters[payout]"
             )
 
     def _type(self, name: str, live: bool) -> ReportType:
         known = self._types.get(name)
-        if known is None:
+        if known is None or self.alterations.hides(name):
             raise ApiError(404, f"No such report type: '{name}'", param="report_type", code="resource_missing")
         if name in self.settings.live_only and not live:
             raise ApiError(404, "This report type is only available for live data and requires a live mode key.")
@@ -274,10 +275,15 @@ class StripeService:
         with file.open("wb") as out:
             # the values that Stripe takes for decimal_separator are not documented; the characters themselves are taken
             separator = str(parameters.get("decimal_separator", "."))
-            write_csv(out, query.columns, rows(self.ledger, query, self.settings.connected_accounts), separator)
+            write_csv(
+                out,
+                query.columns,
+                rows(self._ledger_of_scope(scope), query, self.settings.connected_accounts),
+                separator,
+            )
         failed = fault is not None and fault.action == "run_failed"
         run = Run(
-            id=f"frr_{hashlib.sha256(f'{self.settings.seed}|{number}|{scope}'.encode()).hexdigest()[:24]}",
+            id=f"frr_{hashlib.sha256(f'{self.settings.seed}|{self.identity}|{number}|{scope}'.encode()).hexdigest()[:24]}",
             scope=scope,
             livemode=live,
             report_type=known.id,
@@ -305,28 +311,35 @@ class StripeService:
             run.status = "failed" if run.error is not None else "succeeded"
             run.succeeded_at = None if run.error is not None else self._unix()
             self.on_event(
-                f"reporting.report_run.{run.status}", run.as_object(self.files_url), run.scope.partition(":")[2] or None
+                f"reporting.report_run.{run.status}", self._run_object(run), run.scope.partition(":")[2] or None
             )
 
     def _find(self, run_id: str, scope: str) -> Run:
         for run in self.runs:
-            if run.id == run_id and run.scope == scope:
+            if run.id == run_id and run.scope == scope and not self.alterations.hides(run_id):
                 return run
         raise ApiError(404, f"No such reporting_report_run: '{run_id}'", param="id", code="resource_missing")
 
     def _type_object(self, known: ReportType, live: bool) -> dict[str, Any]:
         start, end = self._availability[known.id]
-        return {
+        data = {
             "id": known.id,
             "object": "reporting.report_type",
             "data_available_end": int(end.timestamp()),
             "data_available_start": int(start.timestamp()),
-            "default_columns": list(default_columns(known)),
+            "default_columns": [name for name in default_columns(known) if name not in self.settings.refused_columns],
             "livemode": live,
             "name": known.title,
             "updated": int(self._updated[known.id].timestamp()),
             "version": known.version,
         }
+        return self.alterations.shown(data)
+
+    def _run_object(self, run: Run) -> dict[str, Any]:
+        return self.alterations.shown(run.as_object(self.files_url))
+
+    def _ledger_of_scope(self, scope: str) -> Ledger:
+        return self.ledger_of(scope.partition(":")[0])
 
     def _set_clock(self, now: datetime) -> None:
         self._clock = now

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 
 
@@ -20,12 +21,17 @@ class EmulatorSettings:
             False if it must stay a second inside, as the API reference says.
         run_delay: seconds a run stays pending, in real time.
         pending_polls: how often a run is seen pending before it can be seen finished, whatever the time.
-        live_keys, test_keys, powerless_keys: API keys; the last are valid but may do nothing.
+        live_keys, test_keys, powerless_keys: API keys; test keys see other rows and runs than live keys; the last are
+            valid but may do nothing.
+        accounts: the account of each key that has one of its own: other rows, other runs. All other keys share one.
         offered: report type ids the account has; None is all that follow from the ledger.
         all_types: offer every report type of the catalogue; those without a business behind them have made-up rows.
         connected_accounts: the platform's accounts.
         revoked_accounts: accounts that have left the platform: runs for them are refused.
         live_only: report type ids that a test key is not offered.
+        refused_columns: columns that Stripe does not know any more: a run that asks for one is refused.
+        identity: what the ids of runs, files and events follow from, beside the seed; None is another for each start,
+            so that no two emulators share an id.
         host, api_port, files_port, control_port: addresses; port 0 is any free one.
     """
 
@@ -40,11 +46,14 @@ class EmulatorSettings:
     live_keys: tuple[str, ...] = ("rk_live_demo",)
     test_keys: tuple[str, ...] = ("rk_test_demo",)
     powerless_keys: tuple[str, ...] = ("rk_live_none",)
+    accounts: Mapping[str, str] = field(default_factory=dict)
     offered: tuple[str, ...] | None = None
     all_types: bool = False
     connected_accounts: tuple[str, ...] = ("acct_emulated1", "acct_emulated2", "acct_emulated3")
     revoked_accounts: tuple[str, ...] = ()
     live_only: tuple[str, ...] = ()
+    refused_columns: tuple[str, ...] = ()
+    identity: str | None = None
     host: str = "127.0.0.1"
     api_port: int = 0
     files_port: int = 0

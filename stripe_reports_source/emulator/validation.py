@@ -6,7 +6,7 @@ body. Texts marked "unverified" are not recorded from Stripe.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -46,17 +46,20 @@ def default_columns(known: ReportType) -> Sequence[str]:
     return known.default_columns or columns_of(known)
 
 
-def checked_query(known: ReportType, parameters: Parameters, available: Span, *, edges: bool) -> Query:
+def checked_query(
+    known: ReportType, parameters: Parameters, available: Span, *, edges: bool, refused: Collection[str] = ()
+) -> Query:
     """What a run of a report type with these parameters asks for.
 
     Args:
-    known: the report type.
-    parameters: as they were sent.
-    available: Stripe's data of this type.
-    edges: whether an interval may reach the ends of `available`.
+        known: the report type.
+        parameters: as they were sent.
+        available: Stripe's data of this type.
+        edges: whether an interval may reach the ends of `available`.
+        refused: columns that are not known any more.
 
     Raises:
-    ApiError: a parameter is missing, unknown or wrong.
+        ApiError: a parameter is missing, unknown or wrong.
     """
     for name in parameters:
         if not known.accepts(name):
@@ -84,10 +87,11 @@ def checked_query(known: ReportType, parameters: Parameters, available: Span, *,
     currency = parameters.get("currency")
     if currency is not None and currency not in CURRENCIES:
         raise ApiError(400, f"Invalid currency: {currency}", param="parameters[currency]")  # unverified text
-    columns = parameters.get("columns") or default_columns(known)
+    columns = parameters.get("columns") or [name for name in default_columns(known) if name not in refused]
     for name in columns:
         metadata = split_metadata(name)
-        if name not in columns_of(known) and (metadata is None or metadata[0] not in known.metadata_prefixes):
+        of_metadata = metadata is not None and metadata[0] in known.metadata_prefixes
+        if name in refused or (name not in columns_of(known) and not of_metadata):
             # unverified text; that such columns get a 400 is known
             raise ApiError(400, f"Invalid column `{name}` for the report type {known.id}.", param="parameters[columns]")
     return Query(

@@ -50,16 +50,20 @@ def webhook_app(calls: Calls, limits: Limits, threads: int = 2) -> Starlette:
             mounts this one.
     """
     answers = _Answers(calls, limits, ThreadPoolExecutor(threads, thread_name_prefix="stripe-reports-verify"))
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", answers.deliver, methods=["POST"]),
             Route("/webhook", answers.deliver, methods=["POST"]),
+            Route("/webhook/", answers.deliver, methods=["POST"]),
             Route("/healthz", answers.alive),
             Route("/readyz", answers.ready),
             Route("/metrics", answers.measured),
         ],
         lifespan=calls.lifespan,
     )
+    # Stripe takes a redirect for a failure, and the address in it would be the one behind the proxy
+    app.router.redirect_slashes = False
+    return app
 
 
 class _TooLarge(Exception):

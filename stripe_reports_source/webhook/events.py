@@ -7,6 +7,7 @@ body is kept, and no error quotes it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
@@ -20,6 +21,11 @@ EventKind = Literal[
 ]
 TOLERANCE = 300
 """Seconds that a signature may be old, as in Stripe's libraries."""
+THIN = "v2.core.event"
+"""The `object` of events with the payload style thin (https://docs.stripe.com/event-destinations#payload-styles)."""
+_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_REPORT_TYPE = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
+_LAST_SECOND = 253_402_300_799  # of the year 9999, the last that Python and databases can date
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,19 @@ class ReportEvent:
         return ReportEvent(**json.loads(text))
 
 
+@dataclass(frozen=True)
+class OtherEvent:
+    """An event of Stripe's that does not tell of reports, as far as it says.
+
+    Args:
+        kind: Stripe's event type.
+        thin: True if it is of the payload style thin, which names what it is about but does not hold it.
+    """
+
+    kind: str
+    thin: bool
+
+
 def verify_event(
     payload: bytes, signature_header: str | None, secrets: Sequence[str], tolerance: int = TOLERANCE
 ) -> ReportEvent | None:
@@ -72,13 +91,21 @@ def verify_event(
         WebhookRefused: it is not Stripe's, too old, or not an event: answer 400.
         ConfigurationError: there is no secret.
     """
+    event = read_delivery(payload, signature_header, secrets, tolerance)
+    return event if isinstance(event, ReportEvent) else None
+
+
+def read_delivery(
+    payload: bytes, signature_header: str | None, secrets: Sequence[str], tolerance: int
+) -> ReportEvent | OtherEvent:
+    """See `verify_event`. Events that do not tell of reports are acknowledged too: sent again, they say no more."""
     try:
         text = payload.decode("utf-8")
     except UnicodeDecodeError:
         raise WebhookRefused("malformed", "The body is not UTF-8.") from None
     _check_signature(text, signature_header, checked_secrets(secrets), tolerance)
     try:
-        event = json.loads(text)
+        event = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
         raise WebhookRefused("malformed", "The body is signed but not JSON.") from None
     return _read(event)
@@ -119,21 +146,21 @@ def _check_signature(text: str, header: str | None, secrets: Sequence[str], tole
     raise WebhookRefused("bad_signature", "The body is not signed with this endpoint's secret.")
 
 
-def _read(event: Any) -> ReportEvent | None:
+def _read(event: Any) -> ReportEvent | OtherEvent:
     try:
-        identity, kind = _text(event, "id"), _text(event, "type")
-        if kind not in get_args(EventKind):
-            return None
+        identity, kind = _matching(event, "id", _ID), _text(event, "type")
+        if event.get("object") == THIN or kind not in get_args(EventKind):
+            return OtherEvent(kind, event.get("object") == THIN)
         about = event["data"]["object"]
         of_run = kind.startswith("reporting.report_run.")
         return ReportEvent(
             id=identity,
             kind=kind,  # type: ignore[arg-type]  # checked above
-            report_type=_text(about, "report_type" if of_run else "id"),
-            run_id=_text(about, "id") if of_run else None,
-            account=_text(event, "account") if event.get("account") else None,
-            livemode=bool(event.get("livemode")),
-            created=int(event["created"]),
+            report_type=_matching(about, "report_type" if of_run else "id", _REPORT_TYPE),
+            run_id=_matching(about, "id", _ID) if of_run else None,
+            account=_matching(event, "account", _ID) if event.get("account") is not None else None,
+            livemode=_livemode(event),
+            created=_created(event),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise WebhookRefused("malformed", "The body is signed but not an event.") from None
@@ -141,6 +168,33 @@ def _read(event: Any) -> ReportEvent | None:
 
 def _text(data: Mapping[str, Any], name: str) -> str:
     value = data[name]
-    if not isinstance(value, str) or not 0 < len(value) <= 255:
+    if not isinstance(value, str) or not 0 < len(value) <= 255 or not value.isprintable():
         raise ValueError(name)
     return value
+
+
+def _matching(data: Mapping[str, Any], name: str, form: re.Pattern[str]) -> str:
+    """Text that can go into a path, an address and a log."""
+    value = _text(data, name)
+    if not form.fullmatch(value):
+        raise ValueError(name)
+    return value
+
+
+def _livemode(event: Mapping[str, Any]) -> bool:
+    value = event.get("livemode", False)
+    if not isinstance(value, bool):
+        raise ValueError("livemode")
+    return value
+
+
+def _created(event: Mapping[str, Any]) -> int:
+    value = event["created"]
+    if type(value) is not int or not 0 <= value <= _LAST_SECOND:  # a bool is an int, but not a time
+        raise ValueError("created")
+    return value
+
+
+def _refuse(constant: str) -> Any:
+    """NaN and Infinity, which Python takes for JSON."""
+    raise ValueError(constant)

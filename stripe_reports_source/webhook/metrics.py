@@ -82,6 +82,11 @@ class Metrics:
             lines += [f"# HELP {PREFIX}{metric.name} {metric.text}", f"# TYPE {PREFIX}{metric.name} {metric.kind}"]
             for (counted, label), value in sorted(values.items(), key=lambda item: item[0][1]):
                 if counted is metric:
-                    labels = f'{{{metric.label}="{label}"}}' if metric.label else ""
+                    labels = f'{{{metric.label}="{_escaped(label)}"}}' if metric.label else ""
                     lines.append(f"{PREFIX}{metric.name}{labels} {value:.15g}")
         return "\n".join(lines) + "\n"
+
+
+def _escaped(label: str) -> str:
+    """A label's value, as the text format wants it."""
+    return label.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -23,7 +23,7 @@ from ..plan.settings import positive
 from ..stripe_api.run_events import RunEvents
 from . import metrics
 from .affected import narrowed, report_tables
-from .events import TOLERANCE, checked_secrets, verify_event
+from .events import TOLERANCE, OtherEvent, checked_secrets, read_delivery
 from .inbox import Inbox, default_inbox
 from .limits import Limits, RetryDelays
 from .metrics import Metrics
@@ -95,6 +95,7 @@ class WebhookReceiver:
         )
         self._lock = threading.Lock()
         self._started = False
+        self._thin_said = False
 
     @cached_property
     def app(self) -> Starlette:
@@ -149,29 +150,37 @@ class WebhookReceiver:
         try:
             self._inbox.check()
             writable = True
-        except sqlite3.Error:
+        except (sqlite3.Error, OSError):
             writable = False
+        self._worker.wake()  # if the inbox had to be begun anew, it looks at everything
         return {"inbox": writable, "worker": self._worker.alive}
 
     def metrics_text(self) -> str:
         """All metrics in Prometheus' text format."""
-        return self.metrics.text(self._inbox.counts())
+        try:
+            events = self._inbox.counts()
+        except (sqlite3.Error, OSError):
+            events = {}  # /readyz says what is wrong; everything else is still worth reading
+        return self.metrics.text(events)
 
     def _count(self, outcome: Outcome) -> None:
         self.metrics.add(metrics.DELIVERIES, 1, outcome)
 
     def _receive(self, payload: bytes, signature_header: str | None) -> Outcome:
         try:
-            event = verify_event(payload, signature_header, self._secrets, self._tolerance)
+            event = read_delivery(payload, signature_header, self._secrets, self._tolerance)
         except WebhookRefused as refused:
             logger.warning("refused", extra={"reason": refused.reason})
             return refused.reason
-        if event is None:
+        if isinstance(event, OtherEvent):
+            self._say_thin(event)
             return "irrelevant"
         try:
             kept = self._inbox.keep(event)
-        except sqlite3.Error as error:
-            logger.error("the inbox cannot be written", extra={"error": type(error).__name__})
+        except (sqlite3.Error, OSError) as error:
+            logger.error(
+                "the inbox cannot be written", extra={"inbox": str(self._inbox.path), "error": type(error).__name__}
+            )
             return "not_kept"
         if event.run_id is not None:
             self._run_events.announce(event.run_id)
@@ -183,6 +192,17 @@ class WebhookReceiver:
             extra={"event": event.id, "kind": event.kind, "report": event.report_type, "standing": kept.standing},
         )
         return outcome
+
+    def _say_thin(self, event: OtherEvent) -> None:
+        """Say once that the endpoint gets thin events, which say too little to be of use."""
+        with self._lock:
+            if not event.thin or self._thin_said:
+                return
+            self._thin_said = True
+        logger.warning(
+            "events are thin and lead to nothing: give the endpoint the payload style snapshot at Stripe",
+            extra={"kind": event.kind},
+        )
 
 
 def _builder(source: DltSource | Callable[[], DltSource]) -> Callable[[], DltSource]:

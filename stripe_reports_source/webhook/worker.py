@@ -85,6 +85,7 @@ class SyncWorker:
         self._backlog = Backlog(gather_seconds, retry_delays)
         self._known: dict[str, tuple[ReportEvent, frozenset[str]]] = {}
         self._next_full = 0.0
+        self._beginnings = inbox.beginnings
         self._fulls = itertools.count(1)
         self._stop = threading.Event()
         self._wake = threading.Event()
@@ -127,7 +128,9 @@ class SyncWorker:
     def _step(self) -> None:
         self._wake.clear()
         now = time.monotonic()
-        if now >= self._next_full:
+        if now >= self._next_full or self._inbox.beginnings != self._beginnings:
+            # with the file of an inbox that was begun anew, events may have been lost
+            self._beginnings = self._inbox.beginnings
             self._inbox.prune()
             everything = f"{_EVERYTHING} {next(self._fulls)}"
             self._backlog.add(everything, report_tables(self._build_source()), now, at_once=True)
@@ -135,6 +138,8 @@ class SyncWorker:
         self._read_inbox(now)
         batch = self._backlog.begin(now)
         if batch is None:
+            if self._inbox.beginnings != self._beginnings:
+                return  # it was begun anew a moment ago
             left = self._backlog.seconds_left(now)
             until_full = self._next_full - now
             self._wake.wait(until_full if left is None else min(left, until_full))

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -95,6 +95,38 @@ def test_other_paths_are_404(serve: Serve) -> None:
     assert post(serve()[1] + "/more", body_of(event_of())) == 404
 
 
+@pytest.mark.parametrize("path", ["/webhook/", "/"])
+def test_a_slash_at_the_end_is_not_redirected(serve: Serve, path: str) -> None:
+    _, url = serve()
+    assert post(url.replace("/webhook", path), body_of(event_of())) == 200
+    assert [get(url, f"{name}/")[0] for name in ("/readyz", "/healthz", "/metrics")] == [404, 404, 404]
+
+
+def test_an_inbox_that_is_removed_is_there_again_when_an_event_is_answered(serve: Serve) -> None:
+    receiver, url = serve()
+    path = receiver._inbox.path
+    path.unlink()
+    assert post(url, body_of(event_of())) == 200
+    with closing(sqlite3.connect(path)) as file:
+        assert file.execute("SELECT id FROM events").fetchall() == [("evt_1",)]
+    path.unlink()
+    assert json.loads(get(url, "/readyz")[1])["inbox"]
+    assert path.exists()
+
+
+def test_thin_events_are_acknowledged_and_named_once(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    receiver, url = serve()
+    kind = "v1.reporting.report_type.updated"
+    for number in range(3):
+        thin = {"id": f"evt_{number}", "object": "v2.core.event", "type": kind, "created": "2026-11-25T08:00:00.000Z"}
+        assert post(url, body_of(thin)) == 200
+    assert outcomes(receiver) == {"irrelevant": 3}
+    assert receiver._inbox.counts() == {"waiting": 0, "handled": 0, "ignored": 0}
+    assert [record.getMessage() for record in caplog.records if "thin" in record.getMessage()] == [
+        "events are thin and lead to nothing: give the endpoint the payload style snapshot at Stripe"
+    ]
+
+
 def test_an_oversized_body_is_413_before_it_is_read(serve: Serve) -> None:
     receiver, url = serve(body_bytes=1000)
     with connect(url) as announced:
@@ -153,11 +185,13 @@ def test_more_at_once_than_it_takes_is_503(serve: Serve) -> None:
 def test_an_inbox_that_cannot_be_written_is_503(serve: Serve) -> None:
     receiver, url = serve()
     body = body_of(event_of())
-    receiver._inbox._connection.execute("PRAGMA query_only = ON")
+    receiver._inbox.path.unlink()
+    receiver._inbox.path.mkdir()
     assert post(url, body) == 503
     status, found = get(url, "/readyz")
     assert (status, json.loads(found)["inbox"]) == (503, False)
-    receiver._inbox._connection.execute("PRAGMA query_only = OFF")
+    assert get(url, "/metrics")[0] == 200
+    receiver._inbox.path.rmdir()
     assert post(url, body) == 200
     assert outcomes(receiver) == {"not_kept": 1, "accepted": 1}
 
@@ -165,7 +199,8 @@ def test_an_inbox_that_cannot_be_written_is_503(serve: Serve) -> None:
 def test_an_inbox_that_hangs_is_503_in_time(serve: Serve) -> None:
     receiver, url = serve(keep_seconds=0.2)
     body = body_of(event_of())
-    with receiver._inbox._lock:
+    with closing(sqlite3.connect(receiver._inbox.path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
         assert post(url, body) == 503
     until(lambda: post(url, body) == 200)
     assert receiver._inbox.counts()["waiting"] == 1
@@ -245,7 +280,9 @@ def test_mounted_in_another_app(emulator: Emulator, pipeline: Pipeline) -> None:
     receiver = WebhookReceiver(pipeline, source_of(emulator, ["balance.summary"]), [SECRET])
     outer = Starlette(routes=[Mount("/stripe", receiver.app)], lifespan=receiver.lifespan)
     with served_app(outer) as url:
-        assert post(f"{url}/stripe/webhook", body_of(event_of())) == 200
+        for path in ("/stripe/webhook", "/stripe/webhook/", "/stripe/"):
+            assert post(f"{url}{path}", body_of(event_of())) == 200
+        assert post(f"{url}/stripe/more/", body_of(event_of())) == 404
         assert get(url, "/stripe/readyz")[0] == 200
     assert not receiver.ready()["worker"]
 

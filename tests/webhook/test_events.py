@@ -11,9 +11,17 @@ import pytest
 from stripe_reports_source.emulator import sign
 from stripe_reports_source.errors import ConfigurationError, WebhookRefused
 from stripe_reports_source.webhook import ReportEvent, verify_event
+from stripe_reports_source.webhook.events import OtherEvent, read_delivery
 from tests.webhook.served import SECRET, body_of, event_of
 
 BODY = body_of(event_of())
+
+
+def about(kind: str = "reporting.report_type.updated", **changes: Any) -> dict[str, Any]:
+    """An event whose object has other fields."""
+    event = event_of(kind=kind)
+    event["data"]["object"].update(changes)
+    return event
 
 
 def refusal(body: bytes, signature: str | None, secrets: Any = (SECRET,)) -> str:
@@ -98,6 +106,21 @@ def test_an_old_signature_is_refused_and_named_so_only_to_senders_with_the_secre
         body_of({**event_of(), "data": {}}),
         body_of({**event_of(), "data": {"object": []}}),
         body_of({**event_of(), "created": "soon"}),
+        *(body_of(event_of(created=value)) for value in (-1, 1.5, True, None, [5], 10**18, 253_402_300_800)),
+        *(body_of(event_of(created=float(value))) for value in ("nan", "inf", "1e300")),
+        b'{"padding": NaN,' + BODY[1:],
+        BODY.replace(b"1760000000", b"9" * 5000),
+        BODY.replace(b"1760000000", b"1e400"),
+        *(body_of(event_of(livemode=value)) for value in (None, 1, "true", ["x"])),
+        *(
+            body_of(event_of(account=value))
+            for value in ("", 7, ["acct_1"], "acct_1/..", "acct_\ud800", "acct_1\x1b[2J")
+        ),
+        *(body_of(event_of(identity)) for identity in ("", "evt_\0", "evt_\ud800", "evt 1", "../evt", "evt_\u202e")),
+        *(body_of(event_of(type=value)) for value in (7, None, "a\nb", "\udfff")),
+        *(body_of(about(id=value)) for value in ("", "a..b", "../a", ".a", "a/b", "a\0", "a\ud800", "[red]a", 7, None)),
+        *(body_of(about("reporting.report_run.failed", id=value)) for value in ("..", "frr_1/x", "frr_1?x", "frr.1")),
+        body_of(about("reporting.report_run.failed", report_type="a b")),
     ],
 )
 def test_what_is_signed_but_not_an_event_is_malformed(body: bytes) -> None:
@@ -107,6 +130,22 @@ def test_what_is_signed_but_not_an_event_is_malformed(body: bytes) -> None:
 def test_other_events_are_left_alone() -> None:
     body = body_of(event_of(kind="charge.succeeded"))
     assert verify_event(body, sign(body, SECRET), [SECRET]) is None
+
+
+def test_an_event_without_its_mode_is_of_test_data() -> None:
+    event = event_of()
+    del event["livemode"]
+    read = verify_event(body_of(event), sign(body_of(event), SECRET), [SECRET])
+    assert read is not None
+    assert not read.livemode
+
+
+@pytest.mark.parametrize("kind", ["v1.reporting.report_type.updated", "reporting.report_type.updated"])
+def test_a_thin_event_is_left_alone(kind: str) -> None:
+    thin = {"id": "evt_1", "object": "v2.core.event", "type": kind, "created": "2026-11-25T08:00:00.000Z"}
+    body = body_of({**thin, "related_object": {"id": "balance.summary.1", "type": "reporting.report_type"}})
+    assert verify_event(body, sign(body, SECRET), [SECRET]) is None
+    assert read_delivery(body, sign(body, SECRET), [SECRET], 300) == OtherEvent(kind, thin=True)
 
 
 @pytest.mark.parametrize("secrets", [[], [""], ["whsec_a b"], ["rk_test_1"]])

@@ -143,6 +143,18 @@ def test_events_that_affect_nothing_cost_nothing(emulator: Emulator, receive: Re
     assert len(emulator.requests) == asked + 1
 
 
+def test_an_inbox_that_is_begun_anew_leads_to_a_look_at_everything(
+    emulator: Emulator, pipeline: Pipeline, receive: Receive
+) -> None:
+    receiver = receive(trouble={"unsent": 1.0})
+    until(lambda: syncs(receiver) == 1)
+    emulator.advance(NEXT)
+    receiver._inbox.path.unlink()  # and with it whatever had come
+    assert receiver.ready() == {"inbox": True, "worker": True}
+    until(lambda: syncs(receiver) == 2)
+    assert_true(emulator, pipeline, REPORTS, end=NEXT)
+
+
 def test_what_fails_is_tried_again_and_others_go_on(emulator: Emulator, pipeline: Pipeline, receive: Receive) -> None:
     receiver = receive(retry_delays=RetryDelays(first=0.5))
     until(lambda: syncs(receiver) == 1)

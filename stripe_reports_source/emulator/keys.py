@@ -1,0 +1,40 @@
+"""API keys: whose they are, and what they may see. Pure.
+
+In: a key as it was sent. Out: its mode and account, or an `ApiError` with Stripe's words.
+"""
+
+from __future__ import annotations
+
+from .settings import EmulatorSettings
+from .validation import ApiError
+
+LIVE = "live"
+
+
+def owner_of(key: str | None, settings: EmulatorSettings) -> tuple[bool, str]:
+    """Authenticate: whether it is a live key, and its account, "" for the keys that share one.
+
+    Raises:
+        ApiError: there is no such key, or it may do nothing.
+    """
+    if not key:
+        raise ApiError(
+            401,
+            "You did not provide an API key. You need to provide your API key in the Authorization "
+            "header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').",
+        )
+    if key in settings.powerless_keys:
+        raise ApiError(
+            403,
+            f"The provided key '{key[:7]}*' does not have the required permissions for this endpoint. "
+            "Having the 'report_runs_and_report_types_read' permission would allow this request to "
+            "continue.",
+        )
+    if key not in (*settings.live_keys, *settings.test_keys):
+        raise ApiError(401, f"Invalid API Key provided: {key[:7]}{'*' * 12}{key[-4:]}")
+    return key in settings.live_keys, settings.accounts.get(key, "")
+
+
+def business_of(live: bool, owner: str) -> str:
+    """The name of an account's business in a mode. `owner`: the account, "" for the keys that share one."""
+    return (LIVE if live else "test") + (f"@{owner}" if owner else "")
