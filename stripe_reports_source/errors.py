@@ -2,6 +2,7 @@
 
 StripeReportsError
 ├── ConfigurationError        change the named setting; nothing was requested from Stripe but listings
+│   └── NotOffered            the report is known, but not offered to this account or key (any more)
 ├── StripeError               Stripe answered with an error (type, code, param, message, request id)
 │   ├── AuthenticationError   the API key is wrong, revoked or for another mode
 │   └── PermissionDenied      the API key lacks a permission or the account lacks a report
@@ -9,6 +10,8 @@ StripeReportsError
 ├── DestinationBusy           the database is locked by someone else for too long; run again later
 ├── WorkingFolderError        dlt's working folder cannot be written or read
 ├── CellError                 one interval of one report was not loaded; the others go on
+│   ├── NotAvailable          Stripe does not have (all of) the window that was asked for
+│   ├── NotStored             the destination does not hold the rows that were loaded into it
 │   ├── RunFailed             Stripe ended the report run as failed, every attempt
 │   ├── RunTimedOut           the run is still pending; the next sync picks up the same run
 │   ├── DownloadError         the result file is gone or is not what Stripe announced
@@ -22,9 +25,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 E = TypeVar("E", bound=BaseException)
+MOST_SHOWN = 24
+"""Intervals that a line of a `SyncFailed` names one by one."""
 
 
 class StripeReportsError(Exception):
@@ -40,6 +45,12 @@ class ConfigurationError(StripeReportsError, ValueError):
     """A setting is wrong. The message names the setting, its value and what would be right."""
 
     remedy = "Change the setting."
+
+
+class NotOffered(ConfigurationError):
+    """A report that is known, but that Stripe does not offer to this account or key, or no longer does."""
+
+    remedy = "Leave the report out, or ask Stripe why it is gone; what is loaded of it stays."
 
 
 class StripeError(StripeReportsError):
@@ -106,6 +117,18 @@ class CellError(StripeReportsError):
     """One interval of one report could not be loaded."""
 
 
+class NotAvailable(CellError):
+    """Stripe does not have what was asked for, wholly or in part. Nothing was run."""
+
+    remedy = "Ask for what Stripe has, or set allow_partial to load what there is."
+
+
+class NotStored(CellError):
+    """After a load, the destination does not hold as many rows of an interval as its file has."""
+
+    remedy = "Look for triggers, policies or others that take rows away; the next sync loads the interval again."
+
+
 class RunFailed(CellError):
     """Stripe reported status `failed` for every attempt of a report run."""
 
@@ -138,7 +161,10 @@ class RowError(CellError):
 
 @dataclass(frozen=True)
 class Failure:
-    """What was not loaded, and why: one line of a `SyncFailed`."""
+    """What was not loaded, and why: one line of a `SyncFailed`.
+
+    `following` are the later intervals of the report that were not tried because of this one.
+    """
 
     report: str
     account: str
@@ -146,17 +172,27 @@ class Failure:
     run_id: str | None
     error: Exception
     remedy: str
+    following: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         run = f", run {self.run_id}" if self.run_id else ""
-        return f"{self.report} [{self.account}] {self.interval}{run}: {self.error} {self.remedy}"
+        text = f"{self.report} [{self.account}] {self.interval}{run}: {self.error} {self.remedy}"
+        if not self.following:
+            return text
+        shown, more = self.following[:MOST_SHOWN], len(self.following) - MOST_SHOWN
+        rest = f" and {more} more, up to {self.following[-1]}" if more > 0 else ""
+        return f"{text} Not loaded either, because of that: {', '.join(shown)}{rest}."
 
 
 class SyncFailed(StripeReportsError):
-    """Raised once, at the end of a sync: everything else that was asked for is loaded."""
+    """Raised once, at the end of a sync: everything else that was asked for is loaded.
 
-    def __init__(self, failures: Sequence[Failure]) -> None:
+    `failures` has one for each interval or report; `loaded` is what was loaded, as `load_reports` would return it.
+    """
+
+    def __init__(self, failures: Sequence[Failure], loaded: Any = None) -> None:
         self.failures = tuple(failures)
+        self.loaded = loaded
         lines = "\n".join(f"- {failure}" for failure in self.failures)
         super().__init__(
             f"{len(self.failures)} report interval(s) not loaded; all others are, and no cursor moved past these:\n"
@@ -175,6 +211,11 @@ class WebhookRefused(StripeReportsError):
     def __init__(self, reason: Literal["bad_signature", "too_old", "malformed"], message: str) -> None:
         self.reason = reason
         super().__init__(message)
+
+
+def remedy_of(error: BaseException) -> str:
+    """What to do about an error, in a sentence."""
+    return getattr(error, "remedy", StripeReportsError.remedy)
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -8,23 +8,27 @@ cursor together, and the next one goes on from there.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dlt import Pipeline
 from dlt.common.pipeline import LoadInfo
 from dlt.extract import DltSource
 
-from .errors import SyncFailed, find_cause, own_error
+from .errors import Failure, NotStored, SyncFailed, find_cause, own_error
+from .plan.cells import LoadedCell
 from .stripe_api.run_events import RunEvents
 from .sync.context import Load, SpoiledPackage
 from .sync.progress import Event
 from .sync.syncs import Syncs, syncs_of
 from .warehouse.comments import write_comments
 from .warehouse.forks import History
+from .warehouse.inventory import mend_tables
 from .warehouse.leftovers import abort_begun_packages, remove_remains, set_aside
 from .warehouse.locks import pipeline_lock
 from .warehouse.own_jobs import own_jobs
+from .warehouse.stored import note_altered, note_lost, stored_rows
 
 MAX_CELLS = 60
 MAX_BYTES = 1 << 30
@@ -32,12 +36,23 @@ SYNCS_AT_MOST = 3
 
 
 @dataclass(frozen=True)
+class TableLoaded:
+    """What was loaded of a table and account: interval cells, and the rows that the destination holds of them."""
+
+    table: str
+    account: str
+    cells: int
+    rows: int
+
+
+@dataclass(frozen=True)
 class Loaded:
-    """What `load_reports` did: dlt's load infos (none without anything to load), cells loaded, their rows' total."""
+    """What `load_reports` did: dlt's load infos (none without anything to load), cells, rows, and both by table."""
 
     load_infos: tuple[LoadInfo, ...]
     cells: int
     rows: int
+    tables: tuple[TableLoaded, ...] = ()
 
 
 def load_reports(
@@ -52,126 +67,132 @@ def load_reports(
 ) -> Loaded:
     """Load a source in packages until there is nothing left to load.
 
-    Packages that an earlier, interrupted load left in the pipeline are loaded first, or extracted again. A report
-    interval that fails ends its report for this call; what it has loaded before stays, and the other reports go on.
-    Only one call at a time works for a pipeline; another one waits.
+    A report interval that fails ends its report for this call: what it has loaded before stays, and the other reports
+    go on. Packages that an earlier, interrupted load has left are loaded first, or extracted again.
 
     Args:
-        pipeline: where to load to.
+        pipeline: where to load to. A second call for it, or for its dataset, waits for this one.
         source: from `stripe_reports(...)`, possibly narrowed by `with_resources`.
-        max_cells: intervals per load package, of all reports together.
-        max_bytes: bytes of result files per load package, about.
+        max_cells, max_bytes: intervals and bytes of result files per load package, of all reports together.
         on_event: called with each `Event`, from several threads.
         stop: once set, the load ends after the present package; what is left is for the next call.
         run_events: tells when Stripe has ended a run, so that it need not be polled often; webhooks do that.
 
     Returns:
-        What was loaded.
+        What was loaded: the rows that the destination holds.
 
     Raises:
         SyncFailed: lists every report interval that is not loaded; all others are.
         ConfigurationError, AuthenticationError, PermissionDenied, StripeUnreachable: nothing could be begun.
+        DestinationBusy: someone else has locked the database for too long.
         PipelineStepFailed: dlt could not write to the destination.
     """
-    from .warehouse.duckdb_cells import (
-        load_package,  # DuckDB and Arrow, which `import stripe_reports_source` does not need
-    )
-
     syncs = syncs_of(source)
-    counted = _Counter(on_event)
-    load = Load(
-        collects=True, max_cells=max_cells, max_bytes=max_bytes, on_event=counted, stop=stop, run_events=run_events
-    )
+    load = Load(True, max_cells, max_bytes, on_event or (lambda event: None), stop, run_events)
     with syncs.loading(load), pipeline_lock(pipeline), own_jobs(pipeline):
-        infos: list[LoadInfo] = []
-        remove_remains(pipeline)
-        abort_begun_packages(pipeline, source.name)
-        if pipeline.has_pending_data:
-            try:
-                pipeline.normalize()
-                infos.append(load_package(pipeline, source.name))
-            except Exception as error:
-                if own_error(error) or not set_aside(pipeline, source.name, error):
-                    raise
+        loaded = _Loading(pipeline, source, syncs, load).run()
+    if load.failures:
+        raise SyncFailed(load.last_failures(), loaded)
+    return loaded
+
+
+class _Loading:
+    """One call of `load_reports`, under its lock."""
+
+    def __init__(self, pipeline: Pipeline, source: DltSource, syncs: Syncs, load: Load) -> None:
+        from .warehouse.duckdb_cells import load_package  # DuckDB and Arrow, which importing us does not need
+
+        self._pipeline = pipeline
+        self._source = source
+        self._syncs = syncs
+        self._load = load
+        self._load_package = load_package
+        self._infos: list[LoadInfo] = []
+        self._stored: list[tuple[LoadedCell, int]] = []
+        """Cells that are loaded, each with the rows that the destination holds of it."""
+
+    def run(self) -> Loaded:
+        """Load what was left pending, then sync until there is nothing left."""
+        self._finish_pending()
+        self._pipeline.run()  # takes over the state at the destination, as before any extraction
+        mend_tables(self._pipeline, self._source.name)
         for _ in range(SYNCS_AT_MOST):
-            written = list(_load_packages(pipeline, source, syncs, load, counted, load_package))
-            infos += written
-            sync = syncs.sync
-            crossed = bool(written and sync and not History(pipeline).forks <= sync.forks)
-            if sync is None or load.stopped or not (crossed or sync.follow_up):
+            before = len(self._infos)
+            self._sync()
+            sync = self._syncs.sync
+            crossed = len(self._infos) > before and sync and not History(self._pipeline).forks <= sync.forks
+            if sync is None or self._load.stopped or not (crossed or sync.follow_up):
                 break
             # the next sync mends what one without a lock has crossed, or runs reports for new payouts
-            syncs.end()
-        write_comments(pipeline, source.name)
-    if load.failures:
-        # what failed in two syncs is one failure, the later one
-        last = {(failure.report, failure.account, failure.interval): failure for failure in load.failures}
-        raise SyncFailed(list(last.values()))
-    return Loaded(tuple(infos), counted.cells, counted.rows)
+            self._syncs.end()
+        write_comments(self._pipeline, self._source.name)
+        return self._loaded()
 
+    def _loaded(self) -> Loaded:
+        rows: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for cell, stored in self._stored:
+            rows[cell.request.report.report.table, cell.lane].append(stored)
+        tables = [TableLoaded(table, account, len(counts), sum(counts)) for (table, account), counts in rows.items()]
+        return Loaded(tuple(self._infos), len(self._stored), sum(table.rows for table in tables), tuple(tables))
 
-def _load_packages(
-    pipeline: Pipeline,
-    source: DltSource,
-    syncs: Syncs,
-    load: Load,
-    counted: _Counter,
-    load_package: Callable[[Pipeline, str], LoadInfo],
-) -> Iterator[LoadInfo]:
-    """The steps of `pipeline.run`, package by package; only the first one refreshes, if the pipeline is made to."""
-    pipeline.run()  # takes over the state at the destination, as before any extraction
-    refresh = pipeline.refresh
-    fresh = source.schema.clone()  # without what a package that is set aside would have added
-    while True:
-        load.begin_package()
-        try:
-            pipeline.extract(source, refresh=refresh)
-            pipeline.normalize()
-            info = load_package(pipeline, source.name)
-        except Exception as error:
-            if find_cause(error, SpoiledPackage) is not None:
-                # a new sync fails the cell before any of its rows are extracted
-                counted.forget()
-                syncs.end()
-                continue
-            own = own_error(error)
-            if own is not None:
-                raise own from None
-            if not load.refuse(set_aside(pipeline, source.name, error)):
-                raise
-            counted.forget()
-            syncs.end()
-            source.schema = fresh.clone()
-            continue
-        counted.keep()
-        refresh = None
-        if info is not None and info.loads_ids:
-            yield info
-        if load.stopped or not load.full:
+    def _finish_pending(self) -> None:
+        remove_remains(self._pipeline)
+        abort_begun_packages(self._pipeline, self._source.name)
+        if not self._pipeline.has_pending_data:
             return
+        try:
+            self._pipeline.normalize()
+            self._infos.append(self._load_package(self._pipeline, self._source.name))
+        except Exception as error:
+            if own_error(error) or not set_aside(self._pipeline, self._source.name, error):
+                raise
 
+    def _sync(self) -> None:
+        """The steps of `pipeline.run`, package by package; only the first one refreshes, if the pipeline is made to."""
+        refresh = self._pipeline.refresh
+        fresh = self._source.schema.clone()  # without what a package that is set aside would have added
+        while True:
+            self._load.begin_package()
+            try:
+                self._pipeline.extract(self._source, refresh=refresh)
+                self._pipeline.normalize()
+                info = self._load_package(self._pipeline, self._source.name)
+            except Exception as error:
+                if self._may_go_on(error):
+                    self._syncs.end()  # a new sync fails the cell before any of its rows are extracted
+                    self._source.schema = fresh.clone()
+                    continue
+                own = own_error(error)
+                if own is None:
+                    raise
+                raise own from None
+            refresh = None
+            if info is not None and info.loads_ids:
+                self._infos.append(info)
+                self._count(info)
+            if self._load.stopped or not self._load.full:
+                return
 
-class _Counter:
-    """Passes events on and counts what is loaded, package by package."""
+    def _may_go_on(self, error: Exception) -> bool:
+        if find_cause(error, SpoiledPackage) is not None:
+            return True
+        if own_error(error) is not None:
+            return False
+        return self._load.refuse(set_aside(self._pipeline, self._source.name, error))
 
-    def __init__(self, on_event: Callable[[Event], None] | None) -> None:
-        self._on_event = on_event
-        self.cells = self.rows = 0
-        self.forget()
-
-    def __call__(self, event: Event) -> None:
-        if event.kind == "loaded":
-            self._cells += 1
-            self._rows += event.count
-        if self._on_event is not None:
-            self._on_event(event)
-
-    def forget(self) -> None:
-        """The present package is not loaded."""
-        self._cells = self._rows = 0
-
-    def keep(self) -> None:
-        """The present package is loaded."""
-        self.cells += self._cells
-        self.rows += self._rows
-        self.forget()
+    def _count(self, info: LoadInfo) -> None:
+        """Compare what is stored of each cell of a package with its file."""
+        sync = self._syncs.sync
+        cells = sync.outcomes.take_cells() if sync else []
+        stored = stored_rows(self._pipeline, cells, info.loads_ids[-1]) if cells else []
+        altered = [(cell, rows) for cell, rows in stored if rows != cell.rows and cell.altered]
+        lost = [(cell, rows) for cell, rows in stored if rows != cell.rows and not cell.altered]
+        self._stored += [(cell, rows) for cell, rows in stored if rows == cell.rows or cell.altered]
+        if altered:
+            note_altered(self._pipeline, altered)
+        if lost:
+            why = [(cell, NotStored(f"the file has {cell.rows} rows, and {rows} are stored.")) for cell, rows in lost]
+            note_lost(self._pipeline, self._source.name, [(cell, str(error)) for cell, error in why])
+            for cell, error in why:
+                report = cell.request.report.offered.id
+                self._load.fail(Failure(report, cell.lane, cell.request.title, cell.run_id, error, error.remedy))

@@ -63,6 +63,29 @@ class FetchedCell:
     columns: tuple[TableColumn, ...]
 
 
+@dataclass(frozen=True)
+class LoadedCell:
+    """A cell in a load package: what the destination has to hold of it once the package is loaded.
+
+    Args:
+        request: the cell.
+        lane: key of its lane.
+        resource: name of its dlt resource.
+        span: the interval that was really asked for.
+        run_id: the report run.
+        rows: of the file.
+        altered: something of the user's may change how many rows are stored: steps of the resource, or its contract.
+    """
+
+    request: CellRequest
+    lane: str
+    resource: str
+    span: Span
+    run_id: str
+    rows: int
+    altered: bool
+
+
 class CellFailure(Exception):
     """Carries an error out of a worker together with the run it happened to, if there was one."""
 

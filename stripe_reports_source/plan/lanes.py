@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 
+from ..errors import NotAvailable
 from .catalog import Catalog
 from .cells import CellRequest
 from .column_types import ColumnType
@@ -23,6 +24,9 @@ from .whose_data import refuse_other_mode
 
 logger = logging.getLogger(__name__)
 
+BEGINNING = datetime(1970, 1, 1, tzinfo=timezone.utc)
+"""Start of a backfill's window without a first day: where Stripe's data begins."""
+
 Payout = Mapping[str, str]
 """The run parameters of one payout, such as `{"payout": "po_..."}`."""
 
@@ -35,6 +39,8 @@ class Lane:
     resolved: ResolvedReport
     cells: tuple[CellRequest, ...]
     backfill: bool
+    noted: LaneState | None = None
+    """The lane's state with what planning has found out, to be kept; None if there is nothing new."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,7 @@ def plan_lanes(
 
     Raises:
         ConfigurationError: the report cannot be run as asked. No run has been created then.
+        NotAvailable: Stripe does not have the whole window, and `allow_partial` is not set.
     """
     accounts: tuple[str | None, ...] = (None,)
     if report.base.startswith("connected_account_") and settings.connected_accounts:
@@ -109,6 +116,7 @@ class _LanePlanner:
         refuse_other_lanes(resolved, self._label, connected, self._loaded.lanes)
         if known and known.report_type != resolved.offered.id:
             logger.warning("%s: goes on as %s from here on", known.report_type, resolved.offered.id)
+        noted = None
         backfill = self._window is not None
         if resolved.keys:
             requests = self._per_payout(resolved)
@@ -119,7 +127,9 @@ class _LanePlanner:
                 known.loaded if known else None,
                 backfill=backfill,
             )
-        return Lane(key, resolved, tuple(requests), backfill)
+        if known and not backfill and not resolved.keys:
+            noted = known.without_data_from(resolved.offered.available.end)
+        return Lane(key, resolved, tuple(requests), backfill, noted if noted != known else None)
 
     def _request(self, resolved: ResolvedReport, cell: Cell) -> CellRequest:
         return CellRequest(resolved, self._label, self._settings.stripe_account, cell)
@@ -133,12 +143,16 @@ class _LanePlanner:
 
     def _backfill_window(self, resolved: ResolvedReport) -> Span:
         available = resolved.offered.available
-        window = self._window or available
-        if window.end > available.end:
-            logger.warning(
-                "%s: asked for data up to %s, Stripe has it up to %s", resolved.offered.id, window.end, available.end
-            )
-        return window.clamp(available)
+        asked = self._window or available
+        if asked.start == BEGINNING:
+            asked = replace(asked, start=available.start)
+        there = asked.clamp(available)
+        if there == asked:
+            return asked
+        if there.empty or not self._settings.allow_partial:
+            raise NotAvailable(f"asked for {asked}, of which Stripe has {available if there.empty else there}.")
+        logger.warning("%s: asked for %s, of which Stripe has %s", resolved.offered.id, asked, there)
+        return there
 
     def _sync_window(self, resolved: ResolvedReport, key: str, known: LaneState | None) -> Span:
         """What an incremental sync of a lane reads; empty when Stripe has nothing new."""
@@ -149,6 +163,16 @@ class _LanePlanner:
             # dlt's cursor may have been moved on by a sync of another account
             since = known.cursor if self._cursor is None else min(known.cursor, self._cursor)
             first = known.loaded.start
+            if available.end < known.loaded.end - ONE_SECOND:
+                logger.warning(
+                    "%s: Stripe has taken back data: %s is loaded, and Stripe has it up to %s now; what is loaded "
+                    "stays, and is loaded again when it returns",
+                    resolved.offered.id,
+                    known.loaded,
+                    available.end,
+                )
+            if known.taken_back_to is not None and available.end > known.taken_back_to:
+                since = min(since, known.taken_back_to)
             again = self._loaded.replaced_since(key, known.forks)
             if again is not None:
                 logger.warning("%s: two syncs have crossed; loading again from %s", resolved.offered.id, again)

@@ -14,7 +14,7 @@ from datetime import date
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, NotOffered
 from .catalog import Catalog, ReportType, split_id
 from .column_types import ColumnType
 from .columns import (
@@ -280,11 +280,11 @@ def _choose_version(report: Report, offered: Sequence[OfferedType], catalog: Cat
         return max(same_base, key=lambda offer: (_knowledge(catalog.get(offer.id)), offer.version))
     if same_base:
         have = ", ".join(sorted(offer.id for offer in same_base))
-        raise ConfigurationError(f"report {report.report!r} is not offered to this account; of {base} it has {have}.")
+        raise NotOffered(f"report {report.report!r} is not offered to this account; of {base} it has {have}.")
     known = bool(catalog.versions(base))
     near = _nearest(base, {split_id(offer.id)[0] for offer in offered} | set(catalog.bases() if not known else ()))
     if known:
-        raise ConfigurationError(
+        raise NotOffered(
             f"report {report.report!r} is not offered to this account or key; "
             "`stripe-reports types` lists what is (some types need a live key or a Stripe product)."
         )

@@ -98,6 +98,7 @@ class Settings:
     api_base_url: str
     files_base_url: str
     api_key: str = field(repr=False)
+    allow_partial: bool = False
     parse_policy: ParsePolicy = ParsePolicy()
 
 

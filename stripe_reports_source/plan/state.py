@@ -87,6 +87,10 @@ class LaneState:
             **{name: value for name, value in optional.items() if value is not None},
         }
 
+    def to_be_loaded_from(self, start: datetime) -> LaneState:
+        """The state when the cells from an instant on have to be loaded again."""
+        return replace(self, cursor=start if self.cursor is None else min(self.cursor, start), complete_to=None)
+
     def without_data_from(self, available_end: datetime) -> LaneState:
         """The state once Stripe has taken back what lies after an instant."""
         if available_end >= self.loaded.end:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ..errors import Failure, TableRefused
+from ..errors import Failure, StripeReportsError, TableRefused
 from ..plan.cells import CellFailure
 from ..stripe_api.run_events import RunEvents
 from .progress import Event
@@ -67,6 +67,22 @@ class Load:
         for table, why in new.items():
             self.spoiled[table, ANY_CELL] = CellFailure(TableRefused(f"table {table}: {why}."), None)
         return bool(new)
+
+    def fail(self, failure: Failure) -> None:
+        """Keep a failure for the error at the end, or raise it where there is none to come.
+
+        Raises:
+            StripeReportsError: outside of `load_reports`.
+        """
+        if not self.collects:
+            raise StripeReportsError(str(failure)) from failure.error
+        self.failures.append(failure)
+
+    def last_failures(self) -> list[Failure]:
+        """What has failed in two syncs is one failure, the later one."""
+        return list(
+            {(failure.report, failure.account, failure.interval): failure for failure in self.failures}.values()
+        )
 
     def begin_package(self) -> None:
         """Count anew."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 
-from ..errors import Failure, StripeError, StripeReportsError
-from ..plan.cells import CellFailure, CellRequest, FetchedCell
+from ..errors import Failure, StripeError, StripeReportsError, remedy_of
+from ..plan.cells import CellFailure, CellRequest, FetchedCell, LoadedCell
 from ..plan.columns import TableColumn
 from ..plan.intervals import Span
 from ..plan.lanes import Lane
-from ..plan.report import ResolvedReport
+from ..plan.report import Report, ResolvedReport
 from ..plan.system_tables import RunRow
 from ..rows.system_rows import failed_run_row, loaded_run_row
 from .context import Load, SpoiledPackage
@@ -28,6 +28,7 @@ class Outcomes:
     def __init__(self, load: Load) -> None:
         self._load = load
         self._run_rows: list[RunRow] = []
+        self._cells: list[LoadedCell] = []
         self.columns: dict[str, dict[str, TableColumn]] = {}
         """The columns of each table that was loaded, by name."""
 
@@ -35,6 +36,22 @@ class Outcomes:
         """The rows of `report_runs` that no load package holds yet."""
         rows, self._run_rows = self._run_rows, []
         return rows
+
+    def take_cells(self) -> list[LoadedCell]:
+        """The cells of the package that was extracted last."""
+        cells, self._cells = self._cells, []
+        return cells
+
+    def not_planned(self, report: Report, account: str, interval: str, error: StripeReportsError) -> None:
+        """Note a report that cannot be loaded at all, for the error at the end.
+
+        Raises:
+            StripeReportsError: outside a load, as it is.
+        """
+        if not self._load.collects:
+            raise error
+        self._load.on_event(Event("failed", report.table, report.report, account, message=str(error)))
+        self._load.fail(Failure(report.report, account, interval, None, error, remedy_of(error)))
 
     def planned(self, lane: Lane) -> None:
         """Say what a lane is to do."""
@@ -46,8 +63,10 @@ class Outcomes:
         logger.info("%s %s: %s %s", request.report.offered.id, request.cell.span, stage, run_id or "")
         self._notify(stage, request.report, request.label, request.cell.span, run_id)
 
-    def loaded(self, lane: Lane, fetched: FetchedCell, rows: int) -> None:
+    def loaded(self, lane: Lane, cell: LoadedCell, fetched: FetchedCell) -> None:
         """Note a cell whose rows are all given to dlt."""
+        rows = cell.rows
+        self._cells.append(cell)
         self._run_rows.append(loaded_run_row(fetched, rows))
         table = self.columns.setdefault(lane.resolved.report.table, {})
         table.update((column.name, column) for column in fetched.columns)
@@ -80,12 +99,11 @@ class Outcomes:
             interval=request.title,
             run_id=run_id,
             error=failure.error,
-            remedy=getattr(failure.error, "remedy", StripeReportsError.remedy),
+            remedy=remedy_of(failure.error),
+            following=() if request.report.keys else _following(lane, request),
         )
         self._notify("failed", lane.resolved, lane.key, request.cell.span, run_id, message=str(failure.error))
-        if not self._load.collects:
-            raise StripeReportsError(str(failed)) from failure.error
-        self._load.failures.append(failed)
+        self._load.fail(failed)
         if begun:
             self._load.spoiled[request.report.report.table, request.key] = failure
             raise SpoiledPackage(str(failed)) from failure.error
@@ -102,3 +120,8 @@ class Outcomes:
     ) -> None:
         table = resolved.report.table
         self._load.on_event(Event(kind, table, resolved.offered.id, account, interval, run_id, count, message))
+
+
+def _following(lane: Lane, request: CellRequest) -> tuple[str, ...]:
+    """The later cells of a lane, which are not loaded either once one has failed."""
+    return tuple(cell.title for cell in lane.cells if cell.cell.first_day > request.cell.first_day)

@@ -9,24 +9,25 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime
 from types import TracebackType
 from typing import Any
 
 import dlt
 import pyarrow as pa
+from dlt.extract import DltResource
 
 from ..errors import RowError
-from ..plan.cells import CellFailure, FetchedCell
+from ..plan.cells import CellFailure, FetchedCell, LoadedCell
 from ..plan.intervals import Span
+from ..plan.lanes import BEGINNING
 from ..plan.report import Report
 from ..plan.state import LaneStates, Synced, with_loaded_cell
 from ..rows.cell_tables import cell_tables
+from ..warehouse.dispositions import alters_rows
 from ..warehouse.hints import report_hints
 from .ahead import one_ahead
 from .running import ActiveLane, Sync
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class ReportInPackage:
@@ -35,7 +36,7 @@ class ReportInPackage:
     Args:
         sync: what the report shares with others.
         report: the user's words.
-        resource: name of its dlt resource.
+        resource: its dlt resource, as the user has changed it.
         cursor: dlt's, which is moved here and filters no rows.
         load_id: the load package, None outside a pipeline.
     """
@@ -44,19 +45,21 @@ class ReportInPackage:
         self,
         sync: Sync,
         report: Report,
-        resource: str,
+        resource: DltResource,
         cursor: dlt.sources.incremental[datetime],
         load_id: str | None,
     ) -> None:
         cursor.advance(None)  # type: ignore[arg-type]  # dlt must not filter rows by the cursor
         self.sync = sync
         self.load_id = load_id
-        self.states = LaneStates(None if load_id is None else dlt.current.resource_state(resource))
+        self.states = LaneStates(None if load_id is None else dlt.current.resource_state(resource.name))
+        self.resource = resource.name
+        self.altered = alters_rows(resource)
         self._table = report.table
         self._cursor = cursor
         self._hinted: set[tuple[str, ...]] = set()
-        window = None if cursor.end_value is None else Span(cursor.start_value or _EPOCH, cursor.end_value)
-        self._lanes = sync.lanes(report, resource, self.states, cursor.last_value, window)
+        window = None if cursor.end_value is None else Span(cursor.start_value or BEGINNING, cursor.end_value)
+        self._lanes = sync.lanes(report, resource.name, self.states, cursor.last_value, window)
 
     def cells(self) -> Generator[ArrivedCell | None, None, None]:
         """Cells as they arrive, each lane's in order; None while Stripe is awaited. Ends when the package is full."""
@@ -142,7 +145,16 @@ class ArrivedCell:
         request = replace(self._request, report=lane.resolved)
         state = with_loaded_cell(states.get(lane.key), request, fetched.span, self._report.load_id, synced)
         states.put(lane.key, state)
-        sync.outcomes.loaded(lane, fetched, self._rows)
+        cell = LoadedCell(
+            self._request,
+            lane.key,
+            self._report.resource,
+            fetched.span,
+            fetched.obtained.run.id,
+            self._rows,
+            self._report.altered,
+        )
+        sync.outcomes.loaded(lane, cell, fetched)
         if not lane.backfill:
             self._report.move_cursor()
 

@@ -26,7 +26,7 @@ def report_items(report: Report, syncs: Syncs, cursor: dlt.sources.incremental[d
     with sync.reporting():
         # a resource that was renamed has another table
         named = replace(report, table_name=str(resource.table_name))
-        part = ReportInPackage(sync, named, resource.name, cursor, current_load_id())
+        part = ReportInPackage(sync, named, resource, cursor, current_load_id())
         # every report is planned, and refused if it is wrong, before any of them makes its first run
         yield None
         with closing(part.cells()) as cells:

@@ -13,6 +13,7 @@ from datetime import datetime
 import dlt
 from dlt import Pipeline
 
+from ..errors import NotAvailable, NotOffered
 from ..plan.catalog import load_catalog
 from ..plan.cells import CellFailure, CellRequest, FetchedCell
 from ..plan.column_types import ColumnType
@@ -145,12 +146,25 @@ class Sync:
                     resolved, self._pipeline, label, asked, {other.table for other in self.settings.reports}
                 ),
             )
-            planned = plan_lanes(report, self.settings, self.offered, load_catalog(), loaded, window)
-            self._whose_data.check(planned)
+            planned = self._plan(report, loaded, window)
             for lane in planned:
                 self.outcomes.planned(lane)
+                if lane.noted is not None:
+                    states.put(lane.key, lane.noted)
             self._lanes[report.table] = [ActiveLane(lane, self.fetching) for lane in planned]
         return self._lanes[report.table]
+
+    def _plan(self, report: Report, loaded: LoadedBefore, window: Span | None) -> list[Lane]:
+        try:
+            planned = plan_lanes(report, self.settings, self.offered, load_catalog(), loaded, window)
+        except (NotAvailable, NotOffered) as error:
+            if isinstance(error, NotOffered) and not list(loaded.lanes):
+                raise  # asked for and never loaded: a wrong setting, and nothing is begun
+            account = self.settings.stripe_account or self.settings.account
+            self.outcomes.not_planned(report, account, str(window or "all intervals"), error)
+            return []
+        self._whose_data.check(planned)
+        return planned
 
     def abandon(self, table: str) -> None:
         """Drop what is under way for a table: its generator was closed before its end."""

@@ -5,9 +5,24 @@ In: a resource as the user has changed it. Out: nothing, or a refusal before any
 
 from __future__ import annotations
 
+import dlt
 from dlt.extract import DltResource
+from dlt.extract.incremental import Incremental, IncrementalResourceWrapper
+from dlt.extract.items_transform import LimitItem
 
 from ..errors import ConfigurationError
+
+CELL_KEY = "_interval_key"
+OWN_STEPS = (Incremental, IncrementalResourceWrapper, LimitItem)
+
+
+def alters_rows(resource: DltResource) -> bool:
+    """True if steps or a schema contract of the user's may change which rows of a report are stored."""
+    _, *steps = resource._pipe.steps
+    if any(not isinstance(step, OWN_STEPS) for step in steps):
+        return True
+    contract = dlt.current.source_schema().resolve_contract_settings_for_table(str(resource.table_name))
+    return any(str(mode).startswith("discard") for mode in contract.values())
 
 
 def refuse_other_dispositions(resource: DltResource, keys: tuple[str, ...] = ()) -> None:
@@ -20,10 +35,9 @@ def refuse_other_dispositions(resource: DltResource, keys: tuple[str, ...] = ())
     Raises:
         ConfigurationError: names the resource and the hint.
     """
-    if resource.has_dynamic_table_name or resource.has_other_dynamic_hints:
+    if resource.has_dynamic_table_name:
         raise ConfigurationError(
-            f"resource {resource.name!r} has hints that depend on the item, which tables of cells do not have; give "
-            "fixed hints."
+            f"resource {resource.name!r} has a table name that depends on the item; give it a fixed one."
         )
     table = resource.compute_table_schema()
     way = table.get("x-merge-strategy") or table.get("write_disposition")
@@ -33,7 +47,7 @@ def refuse_other_dispositions(resource: DltResource, keys: tuple[str, ...] = ())
             "replaced whole; leave write_disposition out (reports are always merged interval by interval)."
         )
     columns = table.get("columns", {})
-    for hint, allowed in (("primary_key", keys), ("merge_key", ())):
+    for hint, allowed in (("primary_key", keys), ("merge_key", (CELL_KEY,))):
         named = tuple(name for name, column in columns.items() if column.get(hint))
         if set(named) - set(allowed):
             raise ConfigurationError(

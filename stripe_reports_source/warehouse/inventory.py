@@ -116,7 +116,8 @@ def _retyped(wanted: TTableSchemaColumns, there: Mapping[str, Any]) -> Iterable[
     types: Mapping[str, ColumnType] = stored_types(there)  # type: ignore[arg-type]  # the same form
     for name, type_ in stored_types(wanted).items():
         found = types.get(name)
-        if found is not None and (found.kind, found.scale) != (type_.kind, type_.scale):
+        # an information schema does not tell times with a zone from those without
+        if found is not None and (found.kind[:9], found.scale) != (type_.kind[:9], type_.scale):
             yield name
 
 

@@ -65,7 +65,9 @@ def test_a_job_that_fails_half_way_leaves_the_cell_as_it_was(emulator: Emulator,
     with duckdb.connect(database) as connection:
         before = connection.sql("SELECT count(*) FROM stripe.payouts_summary").fetchall()
         # the DELETE will work, the INSERT after it will not
-        connection.execute("ALTER TABLE stripe.payouts_summary DROP COLUMN fee")
+        connection.execute("ALTER TABLE stripe.payouts_summary ADD COLUMN audited BOOLEAN DEFAULT true")
+        connection.execute("ALTER TABLE stripe.payouts_summary ALTER COLUMN audited DROP DEFAULT")
+        connection.execute("ALTER TABLE stripe.payouts_summary ALTER COLUMN audited SET NOT NULL")
     with pytest.raises(PipelineStepFailed):
         load_reports(pipeline, source)
     with duckdb.connect(database) as connection:

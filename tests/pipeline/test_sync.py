@@ -219,7 +219,7 @@ def test_the_working_folder_and_the_machine_do_not_matter(
 def test_runs_are_adopted_after_a_failed_load(emulator: Emulator, make_pipeline: Callable[..., Pipeline]) -> None:
     """The second report stops the whole package; the first one's runs are found again, not made again."""
     good, bad = "balance.summary", Report("payouts.itemized", types={"payout_id": "bigint"})
-    with pytest.raises(PipelineStepFailed, match="no bigint"):
+    with pytest.raises(PipelineStepFailed, match="not a bigint"):
         make_pipeline(folder="a").run(source_of(emulator, [good, bad]))
     made = {run.id for run in emulator.runs if run.report_type.startswith("balance")}
     emulator.service.forget_idempotency()

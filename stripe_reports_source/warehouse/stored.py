@@ -1,0 +1,86 @@
+"""Whether the destination holds what was loaded into it, cell by cell.
+
+In: the cells of a load package. Out: how many rows are stored of each. One query for each table, which reads the two
+columns that a columnar database keeps in a few bytes for millions of rows; a package without cells costs nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from dlt import Pipeline
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
+
+from ..plan.cells import LoadedCell
+from ..plan.state import LaneStates
+from ..plan.system_tables import REPORT_RUNS
+from .query import select
+
+logger = logging.getLogger(__name__)
+
+
+def stored_rows(pipeline: Pipeline, cells: Iterable[LoadedCell], load_id: str) -> list[tuple[LoadedCell, int]]:
+    """Each cell of a package with the rows that are stored of it."""
+    by_table: dict[str, list[LoadedCell]] = defaultdict(list)
+    for cell in cells:
+        by_table[cell.request.report.report.table].append(cell)
+    found = []
+    for table, of_table in by_table.items():
+        query = (
+            f"SELECT {{column._interval_key}}, count(*) FROM {{table.{table}}} "  # noqa: S608
+            "WHERE {column._dlt_load_id} = %s GROUP BY {column._interval_key}"
+        )
+        counts = dict(select(pipeline, query, load_id) or ())
+        found += [(cell, int(counts.get(cell.request.key, 0))) for cell in of_table]
+    return found
+
+
+def note_altered(pipeline: Pipeline, altered: Sequence[tuple[LoadedCell, int]]) -> None:
+    """Say once for each table what the user's own steps and contracts have changed, and count what is stored."""
+    totals: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for cell, rows in altered:
+        counted = totals[cell.request.report.report.table]
+        counted[0] += rows
+        counted[1] += cell.rows
+    for table, (rows, of_files) in totals.items():
+        logger.warning(
+            "table %s: steps or a schema contract of your own have stored %s rows for the %s rows of the files; what "
+            "is stored is counted",
+            table,
+            rows,
+            of_files,
+        )
+    _note(pipeline, "rows", [(rows, cell.run_id) for cell, rows in altered])
+
+
+def note_lost(pipeline: Pipeline, source_name: str, lost: Sequence[tuple[LoadedCell, str]]) -> None:
+    """Make sure that the next sync loads cells again whose rows are not all stored.
+
+    Args:
+        pipeline: that has loaded them.
+        source_name: the source.
+        lost: cells, and what is wrong with each.
+    """
+    _note(pipeline, "error", [(why, cell.run_id) for cell, why in lost])
+    with pipeline.managed_state(extract_state=True) as state:
+        kept: Any = state["sources"][source_name]["resources"]
+        for cell, _ in lost:
+            states = LaneStates(kept.get(cell.resource))
+            known = states.get(cell.lane)
+            if known is not None:
+                states.put(cell.lane, known.to_be_loaded_from(cell.span.start))
+    pipeline.normalize()
+    pipeline.load()
+
+
+def _note(pipeline: Pipeline, column: str, values: Iterable[tuple[Any, str]]) -> None:
+    with pipeline.sql_client() as client:
+        table, name = client.make_qualified_table_name(REPORT_RUNS.name), client.escape_column_name(column)
+        try:
+            for value, run_id in values:
+                client.execute_sql(f"UPDATE {table} SET {name} = %s WHERE run_id = %s", value, run_id)  # noqa: S608
+        except DatabaseUndefinedRelation:
+            return  # the ledger is not loaded beside the reports
