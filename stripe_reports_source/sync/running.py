@@ -6,7 +6,7 @@ In: settings, the load it runs in, the pipeline. Out: planned lanes, whose cells
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -21,7 +21,7 @@ from ..plan.lanes import Lane, LoadedBefore, plan_lanes
 from ..plan.report import Report
 from ..plan.settings import Settings
 from ..plan.state import LaneStates
-from ..plan.stripe_objects import OfferedType
+from ..plan.stripe_objects import OfferedTypes
 from ..warehouse.destinations import check_destination, exact_file_format
 from ..warehouse.forks import Fork, History
 from ..warehouse.hints import stored_types
@@ -92,7 +92,7 @@ class Sync:
         self._lanes: dict[str, list[ActiveLane]] = {}
 
     @property
-    def offered(self) -> Sequence[OfferedType]:
+    def offered(self) -> OfferedTypes:
         """The report types that the account offers."""
         return self.fetching.offered
 
