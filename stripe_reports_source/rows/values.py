@@ -32,7 +32,9 @@ _ARROW: dict[Kind, pa.DataType] = {
     "timestamp": pa.timestamp("us"),
     "timestamptz": pa.timestamp("us", tz="UTC"),
 }
-_MINUS = ord("-")
+_MINUS = np.uint8(ord("-"))
+_ZERO = np.uint8(ord("0"))
+_MINUS_TO_NINE = np.uint8(ord("9") - ord("-"))
 _TIME_LENGTH = len("2025-01-31 23:59:59")
 _TIME_MARKS = {4: "-", 7: "-", 10: " ", 13: ":", 16: ":"}
 
@@ -132,38 +134,36 @@ class _Text:
         bounds = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
         content = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
         self.bytes = content[bounds[0] : bounds[-1]]
-        self.lengths = np.diff(bounds)
-        self.starts = bounds[:-1] - bounds[0]
-        self.has_empty = int(np.count_nonzero(self.lengths == 0)) > array.null_count
+        self.lengths = bounds[1:] - bounds[:-1]
+        self.filled = int(np.count_nonzero(self.lengths))
+        self.starts = bounds[:-1] - bounds[0] if bounds[0] else bounds[:-1]
+        self.has_empty = len(array) - self.filled > array.null_count
 
 
 def _is_decimal(text: _Text) -> bool:
     """Digits, points and minuses, a digit at both ends but for a sign; Arrow's cast refuses whatever else is wrong."""
-    if not _DECIMAL_BYTES[text.bytes].all():
+    if ((text.bytes - _MINUS) > _MINUS_TO_NINE).any():  # unsigned; the slash, which is between, Arrow refuses
         return False
-    filled = text.lengths > 0
-    starts = text.starts[filled]
-    ends = starts + text.lengths[filled] - 1
+    starts, lengths = text.starts, text.lengths
+    if text.filled < len(lengths):
+        starts, lengths = starts[lengths > 0], lengths[lengths > 0]
+    ends = starts + lengths - 1
     begins = np.minimum(starts + (text.bytes[starts] == _MINUS), ends)
-    return bool(_DIGITS[text.bytes[begins]].all() and _DIGITS[text.bytes[ends]].all())
+    return _are_digits(text.bytes[begins]) and _are_digits(text.bytes[ends])
+
+
+def _are_digits(characters: np.ndarray) -> bool:
+    return bool(((characters - _ZERO) < 10).all())  # unsigned
 
 
 def _is_timestamp(text: _Text) -> bool:
     """19 characters with the right marks; Arrow's cast refuses what is not a digit, date or time of day."""
-    if not ((text.lengths == _TIME_LENGTH) | (text.lengths == 0)).all():
+    if np.count_nonzero(text.lengths == _TIME_LENGTH) != text.filled:
         return False
     values = text.bytes.reshape(-1, _TIME_LENGTH)
     return all((values[:, place] == ord(mark)).all() for place, mark in _TIME_MARKS.items())
 
 
-def _among(characters: bytes) -> np.ndarray:
-    table = np.zeros(256, np.bool_)
-    table[list(characters)] = True
-    return table
-
-
-_DIGITS = _among(b"0123456789")
-_DECIMAL_BYTES = _among(b"-.0123456789")
 _QUICK: dict[Kind, Callable[[_Text], bool]] = {
     "decimal": _is_decimal,
     "timestamp": _is_timestamp,

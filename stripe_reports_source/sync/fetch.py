@@ -20,7 +20,7 @@ from ..plan.columns import TableColumn
 from ..plan.intervals import ONE_SECOND, Span
 from ..plan.report import ResolvedReport
 from ..plan.stripe_objects import ReportRun, unix
-from ..rows.csv_file import read_header
+from ..rows.places import read_header
 from ..stripe_api.api import StripeApi
 from ..stripe_api.runs import Runner, RunRequest
 from .context import ANY_CELL

@@ -18,9 +18,10 @@ from stripe_reports_source.errors import RowError
 from stripe_reports_source.plan.column_types import ColumnType
 from stripe_reports_source.plan.columns import TableColumn
 from stripe_reports_source.plan.settings import ParsePolicy
-from stripe_reports_source.rows.csv_file import read_header, typed_batches
+from stripe_reports_source.rows.csv_file import typed_batches
+from stripe_reports_source.rows.places import read_header
 
-NUL = "line 2: a NUL byte, which no text of Stripe's holds."
+NUL = "line 2, column 'b': a NUL byte, which no text of Stripe's holds."
 
 
 def parse(
@@ -48,15 +49,19 @@ def refusal(
         (b"", {}, "line 1: the file is empty; a report has at least a header."),
         (b'"a",""\n', {}, "line 1: a column has no name."),
         (b'"a","a"\n', {}, "line 1: column 'a' stands there twice."),
-        (b'"a"x,"b"\n', {}, "line 1: the header cannot be read (',' expected after '\"')."),
+        (
+            b'"a"x,"b"\n',
+            {},
+            "line 1: the header cannot be read (text after a closing quote; a quote inside a value has to be doubled).",
+        ),
         (b'"a","b"\n"1"\n', {}, "line 2: 1 values for 2 columns."),
         (b'"a","b"\n"1","2"\n\n\n"3"\n', {}, "line 5: 1 values for 2 columns."),
-        (b'"a"\n"x"\n\n"y"\n', {"a": "bigint"}, "line 2, column 'a': 'x' is not a bigint."),
-        (b'"a"\n"1"\n\n"y"\n', {"a": "bigint"}, "line 4, column 'a': 'y' is not a bigint."),
-        (b'"a","b"\n"1","2\n', {}, "the file holds a quote that is opened and never closed."),
+        (b'"a"\n"x"\n\n"y"\n', {"a": "bigint"}, "line 2, column 'a': 'a' is not a bigint."),
+        (b'"a"\n"1"\n\n"y"\n', {"a": "bigint"}, "line 4, column 'a': 'a' is not a bigint."),
+        (b'"a","b"\n"1","2\n', {}, "line 2, column 'b': a quote is opened and never closed."),
         (b'"a","b"\n"1","x\x00"\n', {}, NUL),
         (b'"a","b"\n"1","\x00', {}, NUL),
-        (b'"a"\n"1"\n"\xff"\n', {}, "byte 9 and on: not UTF-8 (invalid start byte)."),
+        (b'"a"\n"1"\n"\xff"\n', {}, "line 3, column 'a': not UTF-8 (invalid start byte)."),
         (b'\xef\xbb\xbf"a"\r\n"1"\r\n"2\r\n"\r\n', {"a": "bigint"}, "line 3, column 'a': '2\\r\\n' is not a bigint."),
         (b'"a"\n"' + b"7" * 40 + b'"\n', {"a": "bigint"}, f"line 2, column 'a': '{'7' * 40}' is not a bigint."),
         (b'"a"\n"' + b"7" * 41 + b'"\n', {"a": "bigint"}, f"line 2, column 'a': '{'7' * 40}...' is not a bigint."),
@@ -81,7 +86,7 @@ def test_messages(tmp_path: Path, content: bytes, types: dict[str, str], message
 def test_a_value_longer_than_csv_reads_by_default(tmp_path: Path) -> None:
     content = csv_line(["a", "b"]) + csv_line(["x" * 200_000, "no"])
     limit = csv.field_size_limit()
-    assert refusal(tmp_path, content, {"b": "bigint"}) == "line 2, column 'b': 'no' is not a bigint."
+    assert refusal(tmp_path, content, {"b": "bigint"}) == "line 2, column 'b': 'aa' is not a bigint."
     assert csv.field_size_limit() == limit
 
 
@@ -92,7 +97,7 @@ def test_the_bad_value_is_found_in_any_batch(tmp_path: Path) -> None:
     for number in (0, 57, 99):
         lines = [*good[:number], csv_line(["x", "bad"]), *good[number:]]
         message = refusal(tmp_path, csv_line(["a", "b"]) + b"".join(lines), {"b": "bigint"}, block=64)
-        assert message == f"line {number + 2}, column 'b': 'bad' is not a bigint."
+        assert message == f"line {number + 2}, column 'b': 'aaa' is not a bigint."
 
 
 def test_another_decimal_separator(tmp_path: Path) -> None:

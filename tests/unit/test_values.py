@@ -15,7 +15,7 @@ TYPES = [ColumnType.parse(name) for name in NAMES]
 TEXTS = st.one_of(
     st.text("-.0129", max_size=6),
     st.text("019-\n", max_size=3),
-    st.text("-.0123456789e+ T:Z", max_size=12),
+    st.text("-./0123456789e+ T:Z", max_size=12),
     st.from_regex(r"\A-?[0-9]{1,40}(\.[0-9]{0,12})?\Z"),
     st.datetimes().map(lambda time: time.isoformat(" ")),
     st.datetimes().map(lambda time: time.strftime("%Y-%m-%d %H:%M:%S")),
