@@ -41,14 +41,16 @@ def account_of(key: str | None, headers: Mapping[str, str]) -> str | None:
     """The account that a request is about: its `Stripe-Account`, or the last part of its `Stripe-Context`.
 
     Raises:
-        ApiError: an organisation's key came without a `Stripe-Context`, which it needs
-            (https://docs.stripe.com/keys#organization-api-keys), or with both headers.
+        ApiError: an organisation's key came without `Stripe-Context` or `Stripe-Version`, which it needs
+            (https://docs.stripe.com/keys/organization-api-keys), or a request with two accounts.
     """
     account, context = headers.get("stripe-account"), headers.get("stripe-context")
     if account and context:
         raise ApiError(400, "You cannot use both the Stripe-Account and the Stripe-Context header.")  # unverified text
-    if (key or "").startswith("sk_org_") and not context:
-        raise ApiError(400, "Organization API keys need the Stripe-Context header.")  # unverified text
+    if (key or "").startswith("sk_org_"):
+        for name in ("Stripe-Context", "Stripe-Version"):
+            if not headers.get(name.lower()):
+                raise ApiError(400, f"Organization API keys need the {name} header.")  # unverified text
     return context.rpartition("/")[2] if context else account
 
 
