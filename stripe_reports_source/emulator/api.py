@@ -24,7 +24,7 @@ from starlette.routing import Route
 
 from .faults import Address, Fault, FaultBoard
 from .files import cut, file_response
-from .keys import business_of, owner_of
+from .keys import account_of, business_of, owner_of
 from .service import StripeService
 from .validation import ApiError, Parameters
 
@@ -114,8 +114,9 @@ class EmulatorApi:
         if fault is not None and fault.action == "status":
             return Response(fault.body, fault.status, dict(fault.headers), media_type="application/json")
         try:
-            live, owner = owner_of(_key(request), self._service.settings)
-            caller = Caller(live, owner, request.headers.get("stripe-account"))
+            key = _key(request)
+            live, owner = owner_of(key, self._service.settings)
+            caller = Caller(live, owner, account_of(key, request.headers))
             response = await handler(request, caller, fault)
         except ApiError as error:
             return JSONResponse(error.body, error.status)

@@ -5,6 +5,8 @@ In: a key as it was sent. Out: its mode and account, or an `ApiError` with Strip
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .settings import EmulatorSettings
 from .validation import ApiError
 
@@ -33,6 +35,23 @@ def owner_of(key: str | None, settings: EmulatorSettings) -> tuple[bool, str]:
     if key not in (*settings.live_keys, *settings.test_keys):
         raise ApiError(401, f"Invalid API Key provided: {key[:7]}{'*' * 12}{key[-4:]}")
     return key in settings.live_keys, settings.accounts.get(key, "")
+
+
+def account_of(key: str | None, headers: Mapping[str, str]) -> str | None:
+    """The account that a request is about: its `Stripe-Account`, or the last part of its `Stripe-Context`.
+
+    Raises:
+        ApiError: an organisation's key came without `Stripe-Context` or `Stripe-Version`, which it needs
+            (https://docs.stripe.com/keys/organization-api-keys), or a request with two accounts.
+    """
+    account, context = headers.get("stripe-account"), headers.get("stripe-context")
+    if account and context:
+        raise ApiError(400, "You cannot use both the Stripe-Account and the Stripe-Context header.")  # unverified text
+    if (key or "").startswith("sk_org_"):
+        for name in ("Stripe-Context", "Stripe-Version"):
+            if not headers.get(name.lower()):
+                raise ApiError(400, f"Organization API keys need the {name} header.")  # unverified text
+    return context.rpartition("/")[2] if context else account
 
 
 def business_of(live: bool, owner: str) -> str:

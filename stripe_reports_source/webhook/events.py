@@ -22,7 +22,7 @@ EventKind = Literal[
 TOLERANCE = 300
 """Seconds that a signature may be old, as in Stripe's libraries."""
 THIN = "v2.core.event"
-"""The `object` of events with the payload style thin (https://docs.stripe.com/event-destinations#payload-styles)."""
+"""The `object` of events with the payload style thin (https://docs.stripe.com/event-destinations#thin-events)."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _REPORT_TYPE = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 _LAST_SECOND = 253_402_300_799  # of the year 9999, the last that Python and databases can date

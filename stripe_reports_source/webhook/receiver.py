@@ -43,7 +43,8 @@ class WebhookReceiver:
 
     As `receiver.app` it is an ASGI app with `POST /` and `POST /webhook`, `GET /healthz`, `/readyz` and `/metrics`.
     Served on its own, the app starts and stops the worker itself. Mounted into another app it cannot, because mounted
-    apps get no lifespan: enter `receiver.lifespan()` in the outer app's, or call `start` and `stop`.
+    apps get no lifespan: enter `receiver.lifespan()` in the outer app's, or call `start` and `stop`. Let the outer app
+    not redirect either (`app.router.redirect_slashes = False`): Stripe takes a redirect for a failure.
     """
 
     def __init__(

@@ -131,6 +131,25 @@ def test_keys_of_the_same_account_share_it(start_emulator: Make) -> None:
     assert call(emulator, "GET", f"{RUNS}/{run['id']}", key="rk_live_rolled").status_code == 200
 
 
+def test_an_organisations_key_needs_a_context_and_a_version(start_emulator: Make) -> None:
+    emulator = start_emulator(live_keys=("rk_live_demo", "sk_org_live_demo"))
+
+    def made(key: str, **headers: str) -> requests.Response:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return call(emulator, "POST", RUNS, key=key, data=FORM, headers=sent)
+
+    assert made("sk_org_live_demo").status_code == 400
+    assert made("sk_org_live_demo", Stripe_Account="acct_emulated1").status_code == 400
+    assert made("rk_live_demo", Stripe_Account="acct_emulated1", Stripe_Context="acct_emulated1").status_code == 400
+    assert made("sk_org_live_demo", Stripe_Context="acct_emulated1").status_code == 400
+    version = "2025-03-31.basil"
+    run = made("sk_org_live_demo", Stripe_Context="org_demo/acct_emulated1", Stripe_Version=version).json()["id"]
+    path = f"{RUNS}/{run}"
+    assert call(emulator, "GET", path, headers={"Stripe-Account": "acct_emulated1"}).status_code == 200
+    assert call(emulator, "GET", path, headers={"Stripe-Context": "acct_emulated1"}).status_code == 200
+    assert call(emulator, "GET", path).status_code == 404
+
+
 def test_ids_are_of_this_start_alone_unless_asked_otherwise(start_emulator: Make) -> None:
     first, second = start_emulator(), start_emulator()
     assert create(first).json()["id"] != create(second).json()["id"]
