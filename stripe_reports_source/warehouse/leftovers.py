@@ -7,8 +7,10 @@ that Stripe keeps.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import shutil
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -20,13 +22,64 @@ from dlt.destinations.exceptions import DatabaseException, DatabaseTerminalExcep
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.load.exceptions import LoadClientJobTerminalRetry
 
-from ..errors import find_cause
+from ..errors import WorkingFolderError, find_cause
 
 logger = logging.getLogger(__name__)
 
 ABANDONED_SECONDS = 86_400
 """Age at which the folder of an extraction that never ended is taken for abandoned. A plain `pipeline.run` holds no
 lock, so a younger one may be another process at work."""
+PARQUET_END = b"PAR1"
+PROBE_BYTES = 1 << 20
+"""What must fit on the disk of the working folder before a sync begins."""
+
+
+def mend_folder(pipeline: Pipeline, source_name: str) -> None:
+    """Look whether the working folder can be written and read; begin it anew where its files are cut off.
+
+    All that is in it for a source of ours is at the destination, or is extracted again: dlt takes the state from there.
+
+    Raises:
+        WorkingFolderError: it cannot be written, or holds what may be of other sources.
+    """
+    folder = Path(pipeline.working_dir)
+    refresh = pipeline.refresh
+    if not folder.exists():
+        pipeline.drop()
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(PROBE_BYTES))
+    except OSError as error:
+        raise WorkingFolderError(f"dlt's working folder {folder} cannot be written ({error.strerror}).") from None
+    wrong = _unreadable(pipeline)
+    if wrong is not None:
+        if set(pipeline.schema_names) - {source_name} or not pipeline.config.restore_from_destination:
+            raise WorkingFolderError(
+                f"dlt's working folder {folder} holds a file that is cut off ({wrong}); delete the folder and sync "
+                "again: what is loaded stays, and the state is taken from the destination."
+            )
+        logger.warning("dlt's working folder %s holds a file that is cut off (%s); it is begun anew", folder, wrong)
+        pipeline.drop()
+    pipeline.refresh = refresh
+
+
+def _unreadable(pipeline: Pipeline) -> str | None:
+    """The kind of error that reading the state, schemas and pending packages ends in; None if there is none."""
+    storage: Any = pipeline.schemas
+    try:
+        for name in pipeline.state.get("schema_names") or ():
+            storage.load_schema(name)
+        for load_id in [*pipeline.list_normalized_load_packages(), *pipeline.list_extracted_load_packages()]:
+            package = pipeline.get_load_package_info(load_id)
+            pipeline.get_load_package_state(load_id)
+            for path in Path(package.package_path).glob("*_jobs/*.parquet"):
+                with path.open("rb") as file:
+                    file.seek(-min(len(PARQUET_END), path.stat().st_size), os.SEEK_END)
+                    if file.read() != PARQUET_END:
+                        return f"{path.name} has no end"
+    except Exception as error:  # JSON, files, dlt's own: whatever a cut file ends in
+        return f"{type(error).__name__}: {_first_line(error)}"
+    return None
 
 
 def remove_remains(pipeline: Pipeline) -> None:

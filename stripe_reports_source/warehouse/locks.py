@@ -37,17 +37,22 @@ HOLDER = "'pid ' || a.pid || ', user ' || a.usename || coalesce(', application '
 
 
 @contextmanager
-def pipeline_lock(pipeline: Pipeline) -> Iterator[None]:
+def pipeline_lock(pipeline: Pipeline, mend: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Wait until no other `load_reports` works for the pipeline, then keep others out.
+
+    Args:
+        pipeline: what is worked for.
+        mend: called when the working folder is held, and before it is read to know what else is to be held.
 
     Raises:
         WorkingFolderError: a lock file cannot be made.
     """
     with ExitStack() as held:
-        for path in _lock_files(pipeline):
-            lock = _checked(path)
-            wait_for(lambda lock=lock: _try_file(lock), _sync_of(pipeline))  # type: ignore[misc]
-            held.callback(lock.release)
+        _hold(held, Path(pipeline.pipelines_dir).resolve() / f"{pipeline.pipeline_name}.lock", pipeline)
+        mend()
+        database = duckdb_file(pipeline)
+        if database is not None:
+            _hold(held, database.with_name(f".{database.name}.lock"), pipeline)
         if destination_type(pipeline) == "postgres":
             held.enter_context(_AdvisoryLock(pipeline).held())
         yield
@@ -161,16 +166,18 @@ def _sync_of(pipeline: Pipeline) -> str:
     return f"another sync of the pipeline {pipeline.pipeline_name!r} is at work"
 
 
-def _checked(path: Path) -> FileLock:
-    """A lock on a file that can be made: `FileLock` waits for a folder that is read-only or full for ever."""
+def _hold(held: ExitStack, path: Path, pipeline: Pipeline) -> None:
     try:
+        # `FileLock` waits for ever for a folder that is read-only or full
         path.parent.mkdir(parents=True, exist_ok=True)
         path.open("a").close()
     except OSError as error:
         raise WorkingFolderError(
             f"the lock file {path} cannot be made ({error.strerror}), and without it two syncs may work at once."
         ) from None
-    return FileLock(path)
+    lock = FileLock(path)
+    wait_for(lambda: _try_file(lock), _sync_of(pipeline))
+    held.callback(lock.release)
 
 
 def _try_file(lock: FileLock) -> bool:
@@ -179,13 +186,6 @@ def _try_file(lock: FileLock) -> bool:
     except Timeout:
         return False
     return True
-
-
-def _lock_files(pipeline: Pipeline) -> Iterator[Path]:
-    yield Path(pipeline.pipelines_dir).resolve() / f"{pipeline.pipeline_name}.lock"
-    database = duckdb_file(pipeline)
-    if database is not None:
-        yield database.with_name(f".{database.name}.lock")
 
 
 def duckdb_file(pipeline: Pipeline) -> Path | None:

@@ -106,7 +106,7 @@ def _ending(work: Work) -> int:
     if work.kill:
         _arm(work, work.kill)
     if not work.locks:
-        _replace(load, "pipeline_lock", lambda pipeline: contextlib.nullcontext())
+        _replace(load, "pipeline_lock", lambda *args: contextlib.nullcontext())
     if work.hold_for:
         _hold(work.hold_for)
     pipeline = make_pipeline(work)
