@@ -22,7 +22,7 @@ from dlt.destinations.exceptions import DatabaseException, DatabaseTerminalExcep
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.load.exceptions import LoadClientJobTerminalRetry
 
-from ..errors import WorkingFolderError, find_cause
+from ..errors import LoadInterrupted, WorkingFolderError, find_cause
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def _unreadable(pipeline: Pipeline) -> str | None:
             storage.load_schema(name)
         for load_id in [*pipeline.list_normalized_load_packages(), *pipeline.list_extracted_load_packages()]:
             package = pipeline.get_load_package_info(load_id)
-            pipeline.get_load_package_state(load_id)
+            _asks_for_abort(pipeline, load_id)
             for path in Path(package.package_path).glob("*_jobs/*.parquet"):
                 with path.open("rb") as file:
                     file.seek(-min(len(PARQUET_END), path.stat().st_size), os.SEEK_END)
@@ -110,15 +110,38 @@ def abort_begun_packages(pipeline: Pipeline, source_name: str) -> None:
     """
     pending = [*pipeline.list_normalized_load_packages(), *pipeline.list_extracted_load_packages()]
     packages = [pipeline.get_load_package_info(load_id) for load_id in pending]
-    begun = [package.load_id for package in packages if _has_begun(package)]
+    begun = [package.load_id for package in packages if _has_begun(pipeline, package)]
     if begun and all(package.schema_name == source_name for package in packages):
         logger.info("aborting the package %s, whose loading had begun", begun[0])
         _abort(pipeline)
 
 
-def _has_begun(package: LoadPackageInfo) -> bool:
+def _has_begun(pipeline: Pipeline, package: LoadPackageInfo) -> bool:
     retried = any(job.job_file_info.retry_count for job in package.jobs["new_jobs"])
-    return bool(package.jobs["started_jobs"] or package.jobs["completed_jobs"] or retried)
+    begun = package.jobs["started_jobs"] or package.jobs["completed_jobs"] or retried
+    return bool(begun or _asks_for_abort(pipeline, package.load_id))
+
+
+def _asks_for_abort(pipeline: Pipeline, load_id: str) -> bool:
+    normalised = load_id in pipeline.list_normalized_load_packages()
+    return normalised and bool(pipeline.get_load_package_state(load_id).get("abort_requested"))
+
+
+def check_begun_packages(pipeline: Pipeline) -> None:
+    """Give up a package that asks to be aborted (see `RepeatableClient`); called while dlt extracts the next one.
+
+    dlt 1.31 would extract the next one from the state after the first, abort the first, delete the next and end well.
+
+    Raises:
+        LoadInterrupted: there was one. The state is what it was before it.
+    """
+    waiting = pipeline.list_normalized_load_packages()
+    if any(_asks_for_abort(pipeline, load_id) for load_id in waiting):
+        pipeline.abort_packages()
+        raise LoadInterrupted(
+            f"an earlier run of the pipeline {pipeline.pipeline_name!r} was ended while it loaded, and what it had "
+            "begun is given up; run the pipeline again, and it is extracted again from the same report runs."
+        )
 
 
 def set_aside(pipeline: Pipeline, source_name: str, error: BaseException) -> dict[str, str]:

@@ -54,7 +54,7 @@ def pipeline_lock(pipeline: Pipeline, mend: Callable[[], None] = lambda: None) -
         if database is not None:
             _hold(held, database.with_name(f".{database.name}.lock"), pipeline)
         if destination_type(pipeline) == "postgres":
-            held.enter_context(_AdvisoryLock(pipeline).held())
+            held.enter_context(AdvisoryLock(pipeline).held())
         yield
 
 
@@ -89,11 +89,21 @@ def lock_number(*names: str) -> int:
     return int.from_bytes(hashlib.sha256("|".join(names).encode()).digest()[:8], "big", signed=True)
 
 
-class _AdvisoryLock:
-    """PostgreSQL's lock for a pipeline, on a connection of its own that a thread keeps in use."""
+class AdvisoryLock:
+    """PostgreSQL's lock for a pipeline, on a connection of its own that a thread keeps in use.
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    Args:
+        pipeline: whose syncs keep one another out.
+        patience: seconds to wait for it.
+        keep_alive: seconds between two uses of the connection.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, patience: float = POSTGRES_PATIENCE, keep_alive: float = KEEP_ALIVE_SECONDS
+    ) -> None:
         self._pipeline = pipeline
+        self._patience = patience
+        self._keep_alive = keep_alive
         self._number = lock_number("stripe_reports", str(pipeline.dataset_name), pipeline.pipeline_name)
         self._done = threading.Event()
         self._held = False
@@ -103,7 +113,7 @@ class _AdvisoryLock:
         """Hold it, or go on without it once patience has ended. How the work in between ends is not changed."""
         with self._pipeline.sql_client() as client:
             what = _sync_of(self._pipeline)
-            self._held = wait_for(lambda: self._try(client), what, lambda: self._holder(client), POSTGRES_PATIENCE)
+            self._held = wait_for(lambda: self._try(client), what, lambda: self._holder(client), self._patience)
             if not self._held:
                 logger.warning("going on without the lock of the pipeline %r", self._pipeline.pipeline_name)
             keeper = threading.Thread(target=self._keep, args=(client,), name="stripe-reports-lock", daemon=True)
@@ -128,7 +138,7 @@ class _AdvisoryLock:
         return str(rows[0][0]) if rows else ""
 
     def _keep(self, client: SqlClientBase[Any]) -> None:
-        while not self._done.wait(KEEP_ALIVE_SECONDS):
+        while not self._done.wait(self._keep_alive):
             try:
                 client.execute_sql("SELECT 1")
             except (DatabaseException, DestinationConnectionError) as error:
