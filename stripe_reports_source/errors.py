@@ -8,6 +8,7 @@ StripeReportsError
 │   └── PermissionDenied      the API key lacks a permission or the account lacks a report
 ├── StripeUnreachable         no usable answer after all retries; run again later
 ├── DestinationBusy           the database is locked by someone else for too long; run again later
+├── LoadInterrupted           an earlier pipeline.run was ended while it loaded; run again
 ├── WorkingFolderError        dlt's working folder cannot be written or read
 ├── CellError                 one interval of one report was not loaded; the others go on
 │   ├── NotAvailable          Stripe does not have (all of) the window that was asked for
@@ -109,6 +110,12 @@ class DestinationBusy(StripeReportsError):
     """Someone else has held a lock on the database for longer than a load waits. Nothing is lost."""
 
     remedy = "Sync again when it is free."
+
+
+class LoadInterrupted(StripeReportsError):
+    """A plain `pipeline.run` has found what an earlier one had begun to load, and has given that up."""
+
+    remedy = "Run the pipeline again: it is extracted again, from the same report runs."
 
 
 class WorkingFolderError(StripeReportsError):

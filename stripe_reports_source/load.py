@@ -11,6 +11,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from dlt import Pipeline
 from dlt.common.pipeline import LoadInfo
@@ -25,7 +26,7 @@ from .sync.syncs import Syncs, syncs_of
 from .warehouse.comments import write_comments
 from .warehouse.forks import History
 from .warehouse.inventory import mend_tables
-from .warehouse.leftovers import abort_begun_packages, remove_remains, set_aside
+from .warehouse.leftovers import abort_begun_packages, mend_folder, remove_remains, set_aside
 from .warehouse.locks import pipeline_lock
 from .warehouse.own_jobs import own_jobs
 from .warehouse.stored import note_altered, note_lost, stored_rows
@@ -84,12 +85,14 @@ def load_reports(
     Raises:
         SyncFailed: lists every report interval that is not loaded; all others are.
         ConfigurationError, AuthenticationError, PermissionDenied, StripeUnreachable: nothing could be begun.
+        WorkingFolderError: dlt's working folder cannot be written, or is cut and not ours alone.
         DestinationBusy: someone else has locked the database for too long.
         PipelineStepFailed: dlt could not write to the destination.
     """
     syncs = syncs_of(source)
     load = Load(True, max_cells, max_bytes, on_event or (lambda event: None), stop, run_events)
-    with syncs.loading(load), pipeline_lock(pipeline), own_jobs(pipeline):
+    mend = partial(mend_folder, pipeline, source.name)
+    with syncs.loading(load), pipeline_lock(pipeline, mend), own_jobs(pipeline):
         loaded = _Loading(pipeline, source, syncs, load).run()
     if load.failures:
         raise SyncFailed(load.last_failures(), loaded)

@@ -26,6 +26,7 @@ from ..plan.stripe_objects import OfferedTypes
 from ..warehouse.destinations import check_destination, exact_file_format
 from ..warehouse.forks import Fork, History
 from ..warehouse.hints import stored_types
+from ..warehouse.leftovers import check_begun_packages
 from ..warehouse.own_jobs import keep_own_jobs
 from ..warehouse.payouts import keys_to_run, payouts_table
 from .context import Load
@@ -82,6 +83,7 @@ class Sync:
         if pipeline is not None:
             check_destination(pipeline)
             if not load.collects:
+                check_begun_packages(pipeline)
                 keep_own_jobs(pipeline)
         self.settings = settings
         self.load = load

@@ -44,6 +44,9 @@ def write_comments(pipeline: Pipeline, source_name: str) -> int:
             existing = {(table, column): comment for table, column, comment in rows}
             statements = list(_statements(pipeline, source_name, client, existing))
             if statements:
+                if destination_type(pipeline) == "postgres":
+                    # whoever holds a lock on a table is not waited for: the next sync writes what is missing
+                    client.execute_sql("SET lock_timeout = '2s'")
                 client.execute_many(statements)
     except DatabaseException as error:
         # the rows are loaded; a role that may not comment is no reason to fail

@@ -7,8 +7,10 @@ that Stripe keeps.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import shutil
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -20,13 +22,64 @@ from dlt.destinations.exceptions import DatabaseException, DatabaseTerminalExcep
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.load.exceptions import LoadClientJobTerminalRetry
 
-from ..errors import find_cause
+from ..errors import LoadInterrupted, WorkingFolderError, find_cause
 
 logger = logging.getLogger(__name__)
 
 ABANDONED_SECONDS = 86_400
 """Age at which the folder of an extraction that never ended is taken for abandoned. A plain `pipeline.run` holds no
 lock, so a younger one may be another process at work."""
+PARQUET_END = b"PAR1"
+PROBE_BYTES = 1 << 20
+"""What must fit on the disk of the working folder before a sync begins."""
+
+
+def mend_folder(pipeline: Pipeline, source_name: str) -> None:
+    """Look whether the working folder can be written and read; begin it anew where its files are cut off.
+
+    All that is in it for a source of ours is at the destination, or is extracted again: dlt takes the state from there.
+
+    Raises:
+        WorkingFolderError: it cannot be written, or holds what may be of other sources.
+    """
+    folder = Path(pipeline.working_dir)
+    refresh = pipeline.refresh
+    if not folder.exists():
+        pipeline.drop()
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(PROBE_BYTES))
+    except OSError as error:
+        raise WorkingFolderError(f"dlt's working folder {folder} cannot be written ({error.strerror}).") from None
+    wrong = _unreadable(pipeline)
+    if wrong is not None:
+        if set(pipeline.schema_names) - {source_name} or not pipeline.config.restore_from_destination:
+            raise WorkingFolderError(
+                f"dlt's working folder {folder} holds a file that is cut off ({wrong}); delete the folder and sync "
+                "again: what is loaded stays, and the state is taken from the destination."
+            )
+        logger.warning("dlt's working folder %s holds a file that is cut off (%s); it is begun anew", folder, wrong)
+        pipeline.drop()
+    pipeline.refresh = refresh
+
+
+def _unreadable(pipeline: Pipeline) -> str | None:
+    """The kind of error that reading the state, schemas and pending packages ends in; None if there is none."""
+    storage: Any = pipeline.schemas
+    try:
+        for name in pipeline.state.get("schema_names") or ():
+            storage.load_schema(name)
+        for load_id in [*pipeline.list_normalized_load_packages(), *pipeline.list_extracted_load_packages()]:
+            package = pipeline.get_load_package_info(load_id)
+            _asks_for_abort(pipeline, load_id)
+            for path in Path(package.package_path).glob("*_jobs/*.parquet"):
+                with path.open("rb") as file:
+                    file.seek(-min(len(PARQUET_END), path.stat().st_size), os.SEEK_END)
+                    if file.read() != PARQUET_END:
+                        return f"{path.name} has no end"
+    except Exception as error:  # JSON, files, dlt's own: whatever a cut file ends in
+        return f"{type(error).__name__}: {_first_line(error)}"
+    return None
 
 
 def remove_remains(pipeline: Pipeline) -> None:
@@ -57,15 +110,38 @@ def abort_begun_packages(pipeline: Pipeline, source_name: str) -> None:
     """
     pending = [*pipeline.list_normalized_load_packages(), *pipeline.list_extracted_load_packages()]
     packages = [pipeline.get_load_package_info(load_id) for load_id in pending]
-    begun = [package.load_id for package in packages if _has_begun(package)]
+    begun = [package.load_id for package in packages if _has_begun(pipeline, package)]
     if begun and all(package.schema_name == source_name for package in packages):
         logger.info("aborting the package %s, whose loading had begun", begun[0])
         _abort(pipeline)
 
 
-def _has_begun(package: LoadPackageInfo) -> bool:
+def _has_begun(pipeline: Pipeline, package: LoadPackageInfo) -> bool:
     retried = any(job.job_file_info.retry_count for job in package.jobs["new_jobs"])
-    return bool(package.jobs["started_jobs"] or package.jobs["completed_jobs"] or retried)
+    begun = package.jobs["started_jobs"] or package.jobs["completed_jobs"] or retried
+    return bool(begun or _asks_for_abort(pipeline, package.load_id))
+
+
+def _asks_for_abort(pipeline: Pipeline, load_id: str) -> bool:
+    normalised = load_id in pipeline.list_normalized_load_packages()
+    return normalised and bool(pipeline.get_load_package_state(load_id).get("abort_requested"))
+
+
+def check_begun_packages(pipeline: Pipeline) -> None:
+    """Give up a package that asks to be aborted (see `RepeatableClient`); called while dlt extracts the next one.
+
+    dlt 1.31 would extract the next one from the state after the first, abort the first, delete the next and end well.
+
+    Raises:
+        LoadInterrupted: there was one. The state is what it was before it.
+    """
+    waiting = pipeline.list_normalized_load_packages()
+    if any(_asks_for_abort(pipeline, load_id) for load_id in waiting):
+        pipeline.abort_packages()
+        raise LoadInterrupted(
+            f"an earlier run of the pipeline {pipeline.pipeline_name!r} was ended while it loaded, and what it had "
+            "begun is given up; run the pipeline again, and it is extracted again from the same report runs."
+        )
 
 
 def set_aside(pipeline: Pipeline, source_name: str, error: BaseException) -> dict[str, str]:

@@ -37,19 +37,24 @@ HOLDER = "'pid ' || a.pid || ', user ' || a.usename || coalesce(', application '
 
 
 @contextmanager
-def pipeline_lock(pipeline: Pipeline) -> Iterator[None]:
+def pipeline_lock(pipeline: Pipeline, mend: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Wait until no other `load_reports` works for the pipeline, then keep others out.
+
+    Args:
+        pipeline: what is worked for.
+        mend: called when the working folder is held, and before it is read to know what else is to be held.
 
     Raises:
         WorkingFolderError: a lock file cannot be made.
     """
     with ExitStack() as held:
-        for path in _lock_files(pipeline):
-            lock = _checked(path)
-            wait_for(lambda lock=lock: _try_file(lock), _sync_of(pipeline))  # type: ignore[misc]
-            held.callback(lock.release)
+        _hold(held, Path(pipeline.pipelines_dir).resolve() / f"{pipeline.pipeline_name}.lock", pipeline)
+        mend()
+        database = duckdb_file(pipeline)
+        if database is not None:
+            _hold(held, database.with_name(f".{database.name}.lock"), pipeline)
         if destination_type(pipeline) == "postgres":
-            held.enter_context(_AdvisoryLock(pipeline).held())
+            held.enter_context(AdvisoryLock(pipeline).held())
         yield
 
 
@@ -84,11 +89,21 @@ def lock_number(*names: str) -> int:
     return int.from_bytes(hashlib.sha256("|".join(names).encode()).digest()[:8], "big", signed=True)
 
 
-class _AdvisoryLock:
-    """PostgreSQL's lock for a pipeline, on a connection of its own that a thread keeps in use."""
+class AdvisoryLock:
+    """PostgreSQL's lock for a pipeline, on a connection of its own that a thread keeps in use.
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    Args:
+        pipeline: whose syncs keep one another out.
+        patience: seconds to wait for it.
+        keep_alive: seconds between two uses of the connection.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, patience: float = POSTGRES_PATIENCE, keep_alive: float = KEEP_ALIVE_SECONDS
+    ) -> None:
         self._pipeline = pipeline
+        self._patience = patience
+        self._keep_alive = keep_alive
         self._number = lock_number("stripe_reports", str(pipeline.dataset_name), pipeline.pipeline_name)
         self._done = threading.Event()
         self._held = False
@@ -98,7 +113,7 @@ class _AdvisoryLock:
         """Hold it, or go on without it once patience has ended. How the work in between ends is not changed."""
         with self._pipeline.sql_client() as client:
             what = _sync_of(self._pipeline)
-            self._held = wait_for(lambda: self._try(client), what, lambda: self._holder(client), POSTGRES_PATIENCE)
+            self._held = wait_for(lambda: self._try(client), what, lambda: self._holder(client), self._patience)
             if not self._held:
                 logger.warning("going on without the lock of the pipeline %r", self._pipeline.pipeline_name)
             keeper = threading.Thread(target=self._keep, args=(client,), name="stripe-reports-lock", daemon=True)
@@ -123,7 +138,7 @@ class _AdvisoryLock:
         return str(rows[0][0]) if rows else ""
 
     def _keep(self, client: SqlClientBase[Any]) -> None:
-        while not self._done.wait(KEEP_ALIVE_SECONDS):
+        while not self._done.wait(self._keep_alive):
             try:
                 client.execute_sql("SELECT 1")
             except (DatabaseException, DestinationConnectionError) as error:
@@ -161,16 +176,18 @@ def _sync_of(pipeline: Pipeline) -> str:
     return f"another sync of the pipeline {pipeline.pipeline_name!r} is at work"
 
 
-def _checked(path: Path) -> FileLock:
-    """A lock on a file that can be made: `FileLock` waits for a folder that is read-only or full for ever."""
+def _hold(held: ExitStack, path: Path, pipeline: Pipeline) -> None:
     try:
+        # `FileLock` waits for ever for a folder that is read-only or full
         path.parent.mkdir(parents=True, exist_ok=True)
         path.open("a").close()
     except OSError as error:
         raise WorkingFolderError(
             f"the lock file {path} cannot be made ({error.strerror}), and without it two syncs may work at once."
         ) from None
-    return FileLock(path)
+    lock = FileLock(path)
+    wait_for(lambda: _try_file(lock), _sync_of(pipeline))
+    held.callback(lock.release)
 
 
 def _try_file(lock: FileLock) -> bool:
@@ -179,13 +196,6 @@ def _try_file(lock: FileLock) -> bool:
     except Timeout:
         return False
     return True
-
-
-def _lock_files(pipeline: Pipeline) -> Iterator[Path]:
-    yield Path(pipeline.pipelines_dir).resolve() / f"{pipeline.pipeline_name}.lock"
-    database = duckdb_file(pipeline)
-    if database is not None:
-        yield database.with_name(f".{database.name}.lock")
 
 
 def duckdb_file(pipeline: Pipeline) -> Path | None:

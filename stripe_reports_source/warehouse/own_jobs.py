@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import copy
 from typing import Any
 
 import dlt
 from dlt import Pipeline
-from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.destination import Destination
+from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from ..errors import DestinationBusy, find_cause
-from .destinations import destination_type
+from .repeatable import RepeatableClient, StandIn
 
 DEFAULT_STAGING = "%s_staging"
 """dlt's own name for the staging dataset."""
@@ -52,7 +52,6 @@ def keep_own_jobs(pipeline: Pipeline) -> None:
         ConfigurationError: the database does not keep every text.
     """
     usual = pipeline.destination
-    kind = destination_type(pipeline)
     # MotherDuck and DuckLake, and what others derive, are classes of their own
     if type(usual) is dlt.destinations.duckdb:
         from .duckdb_cells import CellDuckDb
@@ -63,14 +62,22 @@ def keep_own_jobs(pipeline: Pipeline) -> None:
 
         check_encoding(pipeline)
         pipeline.destination = CellPostgres.instead_of(usual, **_own_staging(pipeline))
-    elif usual is not None and kind not in ("duckdb", "postgres"):
-        pipeline.destination = _with_own_staging(pipeline, usual)
+    elif isinstance(usual, Destination) and not isinstance(usual, StandIn):
+        pipeline.destination = _standing_in(usual, **_own_staging(pipeline))
 
 
-def _with_own_staging(pipeline: Pipeline, usual: Any) -> Any:
-    own = copy(usual)
-    own.config_params = {**usual.config_params, **_own_staging(pipeline)}
-    return own
+def _standing_in(usual: Any, **config: Any) -> Any:
+    """Any other destination: dlt's own jobs, a staging dataset of its own, and begun packages that ask for abort."""
+
+    class AnyDestination(StandIn, type(usual)):  # type: ignore[misc]  # whichever dlt has
+        @property
+        def client_class(self) -> Any:
+            usual_class = self.usual.client_class
+            if not issubclass(usual_class, SqlJobClientBase):
+                return usual_class
+            return type(usual_class.__name__, (RepeatableClient, usual_class), {})
+
+    return AnyDestination.instead_of(usual, **config)
 
 
 def _own_staging(pipeline: Pipeline) -> dict[str, str]:
@@ -81,8 +88,8 @@ def _own_staging(pipeline: Pipeline) -> dict[str, str]:
     """
     try:
         layout = getattr(pipeline.destination_client().config, "staging_dataset_name_layout", None)
-    except ConfigurationException:
-        return {}  # whoever loads says what is missing
+    except Exception:
+        return {}  # a setting or a driver is missing: whoever loads says so
     if layout != DEFAULT_STAGING:
         return {}
     return {"staging_dataset_name_layout": f"{DEFAULT_STAGING}_{pipeline.pipeline_name}"}

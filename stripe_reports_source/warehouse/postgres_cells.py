@@ -31,15 +31,16 @@ from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.exceptions import TerminalException
 from dlt.common.schema.typing import TSchemaTables
 from dlt.common.storages.load_package import LoadJobInfo, ParsedLoadJobFileName
+from dlt.common.typing import TLoaderFileFormat
 from dlt.destinations.exceptions import DatabaseTerminalException
 from dlt.destinations.impl.postgres.factory import get_adbc_driver_location
 from dlt.destinations.impl.postgres.postgres import PostgresClient
 
 from ..errors import ConfigurationError, DestinationBusy
 from ..plan.columns import TOMBSTONE
-from .destinations import adbc_version
+from .destinations import EXACT_ADBC, adbc_version
 from .locks import HOLDER, lock_number, wait_for
-from .repeatable import RepeatableClient, StandIn, key_columns, loaded_whole, whole_in
+from .repeatable import RepeatableClient, StandIn, holds_cells, key_columns, loaded_whole, whole_in
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class CellPostgres(StandIn, dlt.destinations.postgres):
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
         capabilities = super()._raw_capabilities()
         # dlt's own takes Parquet away where ADBC is missing, which is not needed here
-        capabilities.loader_file_format_selector = None  # type: ignore[assignment]  # dlt's default
+        capabilities.loader_file_format_selector = _parquet_for_keyed_tables
         return capabilities
 
     @property
@@ -91,6 +92,12 @@ class CellPostgres(StandIn, dlt.destinations.postgres):
         made = cast(CellClient, super().client(*args, **kwargs))
         made.patience = self.patience
         return made
+
+
+def _parquet_for_keyed_tables(
+    preferred: TLoaderFileFormat, supported: Sequence[TLoaderFileFormat], /, *, table_schema: Any
+) -> tuple[TLoaderFileFormat, Sequence[TLoaderFileFormat]]:
+    return ("parquet" if key_columns(table_schema) else preferred), supported
 
 
 class CellClient(RepeatableClient, PostgresClient):
@@ -113,15 +120,16 @@ class CellClient(RepeatableClient, PostgresClient):
 
     def should_load_data_to_staging_dataset(self, table_name: str) -> bool:
         table = self.prepare_load_table(table_name)
-        if self._staged is not None and key_columns(table) and table_name not in self._staged:
+        if self._staged is not None and self._is_keyed(table) and table_name not in self._staged:
             return False
         return super().should_load_data_to_staging_dataset(table_name)
 
     def create_load_job(
         self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
     ) -> LoadJob:
-        if key_columns(table) and whole_in(file_path):
-            return CellJob(file_path) if adbc_version() is None else BinaryCellJob(file_path)
+        if self._is_keyed(table) and whole_in(file_path):
+            driver = adbc_version()
+            return CellJob(file_path) if driver is None or driver < EXACT_ADBC else BinaryCellJob(file_path)
         return super().create_load_job(table, file_path, load_id, restore)
 
     def create_table_chain_completed_followup_jobs(
@@ -129,9 +137,12 @@ class CellClient(RepeatableClient, PostgresClient):
         table_chain: Sequence[PreparedTableSchema],
         completed_table_chain_jobs: Sequence[LoadJobInfo] | None = None,
     ) -> list[FollowupJobRequest]:
-        if key_columns(table_chain[0]) and loaded_whole(completed_table_chain_jobs):
+        if self._is_keyed(table_chain[0]) and loaded_whole(completed_table_chain_jobs):
             return []
         return super().create_table_chain_completed_followup_jobs(table_chain, completed_table_chain_jobs)
+
+    def _is_keyed(self, table: PreparedTableSchema) -> bool:
+        return holds_cells(self.schema) and bool(key_columns(table))
 
     def initialize_storage(self, truncate_tables: Iterable[str] | None = None) -> None:
         if not self.is_storage_initialized():

@@ -18,6 +18,9 @@ from dlt.common.storages.load_package import LoadJobInfo, ParsedLoadJobFileName,
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from ..plan.columns import TOMBSTONE
+from ..plan.system_tables import SYSTEM_TABLES
+
+_SYSTEM_NAMES = frozenset(table.name for table in SYSTEM_TABLES)
 
 
 class StandIn(Destination[Any, Any]):
@@ -95,13 +98,9 @@ def is_cell_table(table: Any) -> bool:
 
 
 def key_columns(table: Any) -> list[str]:
-    """The columns whose values say which rows a file replaces; empty for tables that are not replaced in that way."""
-    merged = [name for name, column in table["columns"].items() if column.get("merge_key")]
-    if is_cell_table(table):
-        return merged
-    if table.get("write_disposition") != "merge" or merged:
-        return []
-    return [name for name, column in table["columns"].items() if column.get("primary_key")]
+    """The columns whose values say which rows a file replaces; empty for tables that are not of ours."""
+    hint = "merge_key" if is_cell_table(table) else "primary_key" if table.get("name") in _SYSTEM_NAMES else None
+    return [name for name, column in table["columns"].items() if hint and column.get(hint)]
 
 
 def whole_in(file_path: str) -> bool:

@@ -20,9 +20,7 @@ from typing import Any
 import dlt
 import duckdb
 from dlt import Pipeline
-from dlt.destinations._adbc_jobs import AdbcParquetCopyJob
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
-from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 from dlt.destinations.job_client_impl import SqlJobClientBase, SqlLoadJob
 from dlt.destinations.sql_client import SqlClientBase
 
@@ -34,15 +32,15 @@ from stripe_reports_source.stripe_api.connection import Connection
 from stripe_reports_source.stripe_api.runs import RunBook, RunRequest
 from stripe_reports_source.sync import fetch, reports
 from stripe_reports_source.sync.reports import ArrivedCell
+from stripe_reports_source.warehouse import postgres_cells
 from stripe_reports_source.warehouse.duckdb_cells import CellJob
 from stripe_reports_source.warehouse.forks import History
+from stripe_reports_source.warehouse.postgres_cells import BinaryCellJob
 from tests.faults.schedule import Kill, Schedule
 
 CLEAN, NOT_ALL_LOADED, OWN_ERROR, OTHER_ERROR = 0, 3, 4, 5
 PATIENCE = 60.0
-COPY_JOBS = {"duckdb": CellJob, "postgres": AdbcParquetCopyJob}
-SQL_CLIENTS: dict[str, Any] = {"duckdb": DuckDbSqlClient, "postgres": Psycopg2SqlClient}
-MERGE_JOBS = {"duckdb": CellJob, "postgres": SqlLoadJob}
+COPY_JOBS: dict[str, Any] = {"duckdb": CellJob, "postgres": BinaryCellJob}
 DATASET = "stripe"
 
 
@@ -107,7 +105,7 @@ def _ending(work: Work) -> int:
     if work.kill:
         _arm(work, work.kill)
     if not work.locks:
-        _replace(load, "pipeline_lock", lambda pipeline: contextlib.nullcontext())
+        _replace(load, "pipeline_lock", lambda *args: contextlib.nullcontext())
     if work.hold_for:
         _hold(work.hold_for)
     pipeline = make_pipeline(work)
@@ -171,7 +169,7 @@ def _arm(work: Work, kill: Kill) -> None:
             strike()
 
     def half_a_merge() -> None:
-        def execute(client: SqlClientBase[Any], statement: Any, *args: Any, **kwargs: Any) -> Any:
+        def execute(client: DuckDbSqlClient, statement: Any, *args: Any, **kwargs: Any) -> Any:
             result = real(client, statement, *args, **kwargs)
             if statement.lstrip().startswith("DELETE"):
                 strike()
@@ -180,10 +178,15 @@ def _arm(work: Work, kill: Kill) -> None:
         def one_by_one(client: SqlClientBase[Any], statements: Any, *args: Any, **kwargs: Any) -> Any:
             return [client.execute_sql(statement, *args, **kwargs) for statement in statements]
 
-        client_class = SQL_CLIENTS[work.schedule.destination]
-        real = client_class.execute_sql
-        _replace(client_class, "execute_sql", execute)
+        def after_the_deletion(*args: Any) -> Iterator[Any]:
+            strike()
+            yield from real_rows(*args)
+
+        real = DuckDbSqlClient.execute_sql
+        real_rows = postgres_cells._rows
+        _replace(DuckDbSqlClient, "execute_sql", execute)
         _replace(SqlClientBase, "execute_many", one_by_one)
+        _replace(postgres_cells, "_rows", after_the_deletion)
 
     def at_any_time() -> None:
         threading.Timer(kill.after, os.kill, (os.getpid(), signal.SIGKILL)).start()
@@ -200,9 +203,9 @@ def _arm(work: Work, kill: Kill) -> None:
         "package written": lambda: around(Pipeline, "extract"),
         "package normalised": lambda: around(Pipeline, "normalize"),
         "after rows are staged": lambda: around(COPY_JOBS[work.schedule.destination], "run"),
-        "before a merge": lambda: around(MERGE_JOBS[work.schedule.destination], "run", before=True),
+        "before a merge": lambda: around(COPY_JOBS[work.schedule.destination], "run", before=True),
         "half-way through a merge": half_a_merge,
-        "after a merge": lambda: around(MERGE_JOBS[work.schedule.destination], "run"),
+        "after a merge": lambda: around(COPY_JOBS[work.schedule.destination], "run"),
         "before the state is committed": lambda: around(SqlJobClientBase, "complete_load", before=True),
         "after the state is committed": lambda: around(SqlJobClientBase, "complete_load"),
         "at any time": at_any_time,
@@ -308,6 +311,8 @@ def _early_cursor() -> None:
 def _no_transaction() -> None:
     _replace(SqlLoadJob, "maybe_transaction", lambda self, sql: contextlib.nullcontext())
     _replace(DuckDbSqlClient, "begin_transaction", lambda self: contextlib.nullcontext())
+    real = BinaryCellJob._statements
+    _replace(BinaryCellJob, "_statements", lambda *args: [*real(*args), "COMMIT", "BEGIN"])
 
 
 def _no_history() -> None:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import os
+import signal
+from datetime import timedelta
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import dlt
 import pytest
 from dlt import Pipeline
+from dlt.destinations.impl.duckdb.duck import DuckDbCopyJob
+from dlt.pipeline.exceptions import PipelineStepFailed
 
-from stripe_reports_source import ConfigurationError
+from stripe_reports_source import ConfigurationError, load_reports
+from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.warehouse.destinations import check_destination, exact_file_format
+from tests.conftest import query, source_of
+from tests.pipeline.truth import assert_true
 
 
 def to(destination: str, tmp_path: Path) -> Pipeline:
@@ -50,4 +60,55 @@ def test_the_file_format_that_keeps_every_value(
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr("stripe_reports_source.warehouse.destinations.version", missing)
-    assert exact_file_format(to("postgres", tmp_path)) == "insert_values"
+    assert exact_file_format(to("postgres", tmp_path)) == "parquet"
+
+
+class Derived(dlt.destinations.duckdb):
+    """Stands for any destination that this package has no jobs of its own for."""
+
+
+@pytest.mark.parametrize("layout", [None, "scratch"])
+def test_each_pipeline_has_a_staging_dataset_of_its_own(emulator: Emulator, tmp_path: Path, layout: str | None) -> None:
+    settings: dict[str, Any] = {"staging_dataset_name_layout": layout} if layout else {}
+    destination = Derived(str(tmp_path / "derived.duckdb"), **settings)
+    for name in ("one", "two"):
+        pipeline = dlt.pipeline(name, destination=destination, dataset_name="stripe", pipelines_dir=str(tmp_path))
+        load_reports(pipeline, source_of(emulator, ["payouts.itemized"], account=name))
+        assert pipeline.destination is destination
+    found = query(pipeline, "SELECT schema_name FROM duckdb_schemas() WHERE database_name = 'derived' AND NOT internal")
+    staging = {layout} if layout else {"stripe_staging_one", "stripe_staging_two"}
+    assert {schema for (schema,) in found} - {"main"} == {"stripe", *staging}
+    accounts = query(pipeline, "SELECT _account, count(*) FROM payouts_itemized GROUP BY 1 ORDER BY 1")
+    assert [account for account, _ in accounts] == ["one", "two"]
+    assert accounts[0][1] == accounts[1][1] > 0
+
+
+def die_after_the_copy(pipeline: Pipeline, source: Any) -> None:
+    real = DuckDbCopyJob.run
+
+    def run(job: DuckDbCopyJob) -> None:
+        real(job)
+        if job.load_table_name == "payouts_itemized":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(DuckDbCopyJob, "run", run)  # noqa: B010  # a forked process, which ends here
+    pipeline.run(source)
+
+
+def test_a_killed_plain_run_doubles_nothing_with_jobs_of_dlts(emulator: Emulator, tmp_path: Path) -> None:
+    def make() -> Pipeline:
+        destination = Derived(str(tmp_path / "derived.duckdb"))
+        return dlt.pipeline("derived", destination=destination, dataset_name="stripe", pipelines_dir=str(tmp_path))
+
+    make().run(source_of(emulator, ["payouts.itemized"]))
+    emulator.advance(emulator.settings.available_end + timedelta(days=1))
+    killed = multiprocessing.get_context("fork").Process(
+        target=die_after_the_copy, args=(make(), source_of(emulator, ["payouts.itemized"]))
+    )
+    killed.start()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
+    with pytest.raises(PipelineStepFailed, match="was ended while it loaded"):
+        make().run(source_of(emulator, ["payouts.itemized"]))
+    make().run(source_of(emulator, ["payouts.itemized"]))
+    assert_true(emulator, make(), ["payouts.itemized"], end=emulator.service.available_end)

@@ -6,17 +6,23 @@ import multiprocessing
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import dlt
+import pytest
 from dlt import Pipeline
 from dlt.destinations.impl.duckdb.duck import DuckDbCopyJob
+from dlt.pipeline.exceptions import PipelineStepFailed
 
 from stripe_reports_source import load_reports
 from stripe_reports_source.emulator import Emulator
+from stripe_reports_source.errors import LoadInterrupted, WorkingFolderError, own_error
+from stripe_reports_source.warehouse.duckdb_cells import CellDuckDb, CellJob
 from stripe_reports_source.warehouse.leftovers import abort_begun_packages
-from tests.conftest import source_of
+from tests.conftest import query, source_of
 from tests.pipeline.truth import assert_true
 
 
@@ -83,6 +89,119 @@ def test_a_package_that_was_half_loaded_is_not_doubled(emulator: Emulator, pipel
     load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))
     assert_true(emulator, pipeline, ["payouts.itemized"], end=emulator.service.available_end)
     assert len(emulator.runs) == runs
+
+
+def die_in_a_plain_run(pipeline: Pipeline, source: Any) -> None:
+    real = CellJob.run
+
+    def run(job: CellJob) -> None:
+        real(job)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(CellJob, "run", run)  # noqa: B010  # a forked process, which ends here
+    pipeline.run(source)
+
+
+def killed_plain_run(emulator: Emulator, make_pipeline: Callable[..., Pipeline]) -> None:
+    """A plain run that is killed after the database has taken a job's rows and before dlt has noted it."""
+    make_pipeline().run(source_of(emulator, ["payouts.itemized"]))
+    emulator.advance(emulator.settings.available_end + timedelta(days=1))
+    source = source_of(emulator, ["payouts.itemized"])
+    killed = multiprocessing.get_context("fork").Process(target=die_in_a_plain_run, args=(make_pipeline(), source))
+    killed.start()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
+
+
+def test_a_plain_run_gives_up_what_a_killed_one_had_begun(
+    emulator: Emulator, make_pipeline: Callable[..., Pipeline]
+) -> None:
+    killed_plain_run(emulator, make_pipeline)
+    runs = len(emulator.runs)
+    pipeline = make_pipeline()
+    with pytest.raises(PipelineStepFailed, match="was ended while it loaded") as caught:
+        pipeline.run(source_of(emulator, ["payouts.itemized"]))
+    assert isinstance(own_error(caught.value), LoadInterrupted)
+    make_pipeline().run(source_of(emulator, ["payouts.itemized"]))
+    assert_true(emulator, pipeline, ["payouts.itemized"], end=emulator.service.available_end)
+    assert len(emulator.runs) == runs
+
+
+def test_a_load_mends_what_a_killed_plain_run_had_begun(
+    emulator: Emulator, make_pipeline: Callable[..., Pipeline]
+) -> None:
+    killed_plain_run(emulator, make_pipeline)
+    load_reports(make_pipeline(), source_of(emulator, ["payouts.itemized"]))
+    assert_true(emulator, make_pipeline(), ["payouts.itemized"], end=emulator.service.available_end)
+
+
+def test_a_plain_run_that_is_given_its_destination_again(emulator: Emulator, tmp_path: Path) -> None:
+    """dlt hands the destination on to its load step, which would undo what the extraction has set."""
+    database = dlt.destinations.duckdb(str(tmp_path / "given.duckdb"))
+    pipeline = dlt.pipeline("given", dataset_name="stripe", pipelines_dir=str(tmp_path / "given"))
+    for _ in range(2):
+        pipeline.run(source_of(emulator, ["payouts.itemized"]), destination=database)
+        assert isinstance(pipeline.destination, CellDuckDb)
+        assert query(pipeline, "SELECT count(*) FROM stripe_staging.payouts_itemized") == [(0,)]
+        emulator.advance(emulator.service.available_end + timedelta(days=1))
+
+
+Cut = Callable[[Path], object]
+
+
+def half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+CUTS: dict[str, Cut] = {
+    "a file of rows": lambda folder: half(next((folder / "load").rglob("payouts_itemized*.parquet"))),
+    "a package's schema": lambda folder: half(next((folder / "load" / "normalized").glob("*/schema.json"))),
+    "a package's state": lambda folder: half(next((folder / "load").rglob("load_package_state.json"))),
+    "the schema": lambda folder: half(next((folder / "schemas").iterdir())),
+    "the state": lambda folder: half(folder / "state.json"),
+    "all of it": shutil.rmtree,
+}
+
+
+@pytest.mark.parametrize("what", CUTS)
+def test_a_working_folder_that_is_cut_is_begun_anew(emulator: Emulator, pipeline: Pipeline, what: str) -> None:
+    load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))
+    emulator.advance(emulator.settings.available_end + timedelta(days=1))
+    pipeline.extract(source_of(emulator, ["payouts.itemized"]))
+    pipeline.normalize()
+    CUTS[what](Path(pipeline.working_dir))
+    runs = len(emulator.runs)
+    load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))
+    assert_true(emulator, pipeline, ["payouts.itemized"], end=emulator.service.available_end)
+    assert len(emulator.runs) == runs
+
+
+def test_a_cut_folder_of_several_sources_is_left_to_its_owner(emulator: Emulator, pipeline: Pipeline) -> None:
+    pipeline.run([{"of": "another source"}], table_name="other", schema=dlt.Schema("another"))
+    load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))
+    emulator.advance(emulator.settings.available_end + timedelta(days=1))
+    folder = Path(pipeline.working_dir)
+    half(next((folder / "schemas").glob("stripe_reports*")))
+    requests = len(emulator.requests)
+    with pytest.raises(
+        WorkingFolderError, match=f"{folder} holds a file that is cut off .* delete the folder"
+    ) as caught:
+        load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))
+    assert len(str(caught.value)) < 400
+    assert len(emulator.requests) == requests
+    shutil.rmtree(folder)  # as the error says
+    load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))
+    assert_true(emulator, pipeline, ["payouts.itemized"], end=emulator.service.available_end)
+
+
+def test_a_folder_that_cannot_be_written(emulator: Emulator, pipeline: Pipeline) -> None:
+    folder = Path(pipeline.working_dir)
+    folder.rename(folder.with_name("moved"))
+    folder.symlink_to("/proc/self/fdinfo")  # where nobody can make a file
+    with pytest.raises(WorkingFolderError, match=f"dlt's working folder {folder} cannot be written") as caught:
+        load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))
+    assert len(str(caught.value)) < 300
+    assert not list(emulator.requests)
 
 
 def test_packages_of_other_sources_are_left_alone(emulator: Emulator, pipeline: Pipeline) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import multiprocessing
 import threading
 import time
 import traceback
@@ -11,14 +12,20 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import dlt
+import duckdb
+import psycopg2
 import pytest
 from dlt import Pipeline
 from filelock import FileLock
 
 from stripe_reports_source import AuthenticationError, SyncFailed, load_reports, stripe_reports
 from stripe_reports_source.emulator import Emulator, Fault
-from stripe_reports_source.warehouse.locks import pipeline_lock
+from stripe_reports_source.errors import DestinationBusy, WorkingFolderError
+from stripe_reports_source.warehouse.locks import AdvisoryLock, duckdb_file, pipeline_lock
+from stripe_reports_source.warehouse.own_jobs import keep_own_jobs
 from tests.conftest import BOTH, query, source_of
 from tests.pipeline.truth import assert_true
 
@@ -63,6 +70,128 @@ def test_the_working_folder_has_a_lock_too(pipeline: Pipeline) -> None:
             lock.acquire(timeout=0)
     with lock.acquire(timeout=0):
         pass
+
+
+def test_links_lead_to_one_lock(make_pipeline: Callable[..., Pipeline], tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "elsewhere" / "link.duckdb"
+    link.symlink_to(tmp_path / "reports.duckdb")
+    through_the_link = dlt.pipeline("linked", destination=dlt.destinations.duckdb(str(link)), dataset_name="stripe")
+    with pipeline_lock(through_the_link), pytest.raises(TimeoutError):
+        FileLock(tmp_path / ".reports.duckdb.lock").acquire(timeout=0)
+    assert duckdb_file(through_the_link) == duckdb_file(make_pipeline()) == tmp_path / "reports.duckdb"
+
+
+def test_a_lock_file_that_cannot_be_made(emulator: Emulator, pipeline: Pipeline, tmp_path: Path) -> None:
+    lock = tmp_path / "pipelines" / "reports.lock"
+    lock.mkdir()
+    with pytest.raises(WorkingFolderError, match=f"the lock file {lock} cannot be made \\(Is a directory\\)"):
+        load_reports(pipeline, source_of(emulator, [REPORT]))
+    assert not list(emulator.requests)
+
+
+@pytest.mark.parametrize("destination", ["postgres"], indirect=True)
+def test_a_lost_lock_hides_nothing(
+    emulator: Emulator, pipeline: Pipeline, postgres: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    admin = psycopg2.connect(postgres)
+    admin.autocommit = True
+
+    def end_connections() -> int:
+        with admin.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+            return cursor.rowcount
+
+    ended: list[int] = []
+    load_reports(pipeline, source_of(emulator, [REPORT]), on_event=lambda event: ended.append(end_connections()))
+    assert sum(ended) == 1
+    assert "the connection that held the lock of the pipeline 'reports' was lost" in caplog.text
+    assert_true(emulator, pipeline, [REPORT], end=emulator.settings.available_end)
+
+    def fail() -> None:
+        with pipeline_lock(pipeline):
+            ended.append(end_connections())
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert sum(ended) == 2
+    admin.close()
+
+
+@pytest.mark.parametrize("destination", ["postgres"], indirect=True)
+def test_a_lost_lock_is_taken_again(pipeline: Pipeline, postgres: str, caplog: pytest.LogCaptureFixture) -> None:
+    admin = psycopg2.connect(postgres)
+    admin.autocommit = True
+    held = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
+    again = threading.Event()
+
+    class Heard(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            again.set()
+
+    handler = Heard()
+    logger = logging.getLogger("stripe_reports_source.warehouse.locks")
+    logger.addHandler(handler)
+    with AdvisoryLock(pipeline, keep_alive=0.05).held(), admin.cursor() as cursor:
+        cursor.execute(held)
+        [[first]] = cursor.fetchall()
+        cursor.execute("SELECT pg_terminate_backend(%s)", (first,))
+        assert again.wait(60)
+        cursor.execute(held)
+        [[second]] = cursor.fetchall()
+    logger.removeHandler(handler)
+    assert first != second
+    assert "the lock is taken again" in caplog.text
+    admin.close()
+
+
+@pytest.mark.parametrize("destination", ["postgres"], indirect=True)
+def test_who_holds_the_lock_is_said(make_pipeline: Callable[..., Pipeline], caplog: pytest.LogCaptureFixture) -> None:
+    first, second = make_pipeline(folder="first"), make_pipeline(folder="second")
+    with pipeline_lock(first):
+        [[pid]] = query(first, "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted")
+        waiting = AdvisoryLock(second, patience=0.0)
+        with waiting.held():
+            pass
+    assert f"another sync of the pipeline 'reports' is at work (pid {pid}, user postgres); waiting" in caplog.text
+    assert "going on without the lock" in caplog.text
+
+
+def hold_open(database: str, opened: Any, close: Any) -> None:
+    with duckdb.connect(database):
+        opened.set()
+        close.wait(100)
+
+
+def test_a_duckdb_file_that_is_open_elsewhere_is_waited_for(
+    emulator: Emulator, pipeline: Pipeline, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    forks = multiprocessing.get_context("fork")
+    opened, close = forks.Event(), forks.Event()
+    database = str(tmp_path / "reports.duckdb")
+    holder = forks.Process(target=hold_open, args=(database, opened, close))
+    holder.start()
+    assert opened.wait(60)
+    keep_own_jobs(pipeline)
+    client: Any = pipeline.sql_client()
+    client.patience = 0.0
+    said = f"the DuckDB file {database} has been open in .*PID {holder.pid}.* for more than 0 s; close it there"
+    with pytest.raises(DestinationBusy, match=said):
+        client.open_connection()
+    assert caplog.text.count("is open elsewhere") == 1
+
+    class Heard(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            close.set()
+
+    handler = Heard()
+    logger = logging.getLogger("stripe_reports_source.warehouse.locks")
+    logger.addHandler(handler)
+    load_reports(pipeline, source_of(emulator, [REPORT]))
+    logger.removeHandler(handler)
+    holder.join()
+    assert_true(emulator, pipeline, [REPORT], end=emulator.settings.available_end)
 
 
 def test_the_key_is_nowhere_but_at_stripe(

@@ -1,0 +1,292 @@
+"""PostgreSQL: rows of a package copied straight from its files: exact, once, beside others, whoever fails when."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import dlt
+import psycopg2
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from dlt import Pipeline
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from stripe_reports_source import Report, SyncFailed, load_reports
+from stripe_reports_source.emulator import Emulator
+from stripe_reports_source.errors import ConfigurationError, DestinationBusy
+from stripe_reports_source.warehouse import postgres_cells
+from stripe_reports_source.warehouse.own_jobs import keep_own_jobs
+from stripe_reports_source.warehouse.postgres_cells import BinaryCellJob, CellJob, CellPostgres
+from tests.conftest import query, source_of
+from tests.pipeline.lost_answers import losing_answers
+from tests.pipeline.truth import assert_true
+
+pytestmark = pytest.mark.parametrize("destination", ["postgres"], indirect=True)
+PAYOUTS = "payouts.itemized"
+TABLE = "payouts_itemized"
+JOBS = pytest.mark.parametrize("job", [BinaryCellJob, CellJob])
+
+EDGES: dict[str, tuple[pa.DataType, list[Any]]] = {
+    "text": (
+        pa.string(),
+        ["", "NULL", "\\N", "\\.", "a\n\\.\nb", 'q"uo"te', "\\", "a\r\nb", ",", " x ", "日本é", "é\t"],
+    ),
+    "amount": (pa.decimal128(38, 9), [Decimal(n) for n in ("0", "-0.000000001", "9" * 29 + "." + "9" * 9, "12.5")]),
+    "rate": (pa.decimal128(38, 28), [Decimal(n) for n in ("1E-28", "-1.5", "9" * 10 + "." + "9" * 28, "10000")]),
+    "flag": (pa.bool_(), [True, False]),
+    "number": (pa.int64(), [2**63 - 1, -(2**63), 0]),
+    "day": (pa.date32(), [date(1, 1, 1), date(2024, 2, 29), date(9999, 12, 31)]),
+    "local": (pa.timestamp("us"), [datetime(1, 1, 1), datetime(2025, 3, 30, 2, 30, 0, 1)]),
+    "instant": (
+        pa.timestamp("us", "UTC"),
+        [datetime(2025, 1, 1, tzinfo=timezone.utc), datetime(1999, 12, 31, 23, 59, 59, 999999, tzinfo=timezone.utc)],
+    ),
+}
+
+
+def edge_rows(key: str) -> pa.Table:
+    """Every edge of every type, and NULL, in rows of one cell; and the cell's tombstone."""
+    count = 1 + max(len(values) for _, values in EDGES.values())
+    columns = {
+        name: pa.array([*values, *[None] * (count - len(values))], type_) for name, (type_, values) in EDGES.items()
+    }
+    keys = {"_interval_key": pa.array([key] * count), "_cell_dropped": pa.nulls(count, pa.bool_())}
+    rows = pa.table({**columns, **keys})
+    tombstone = pa.Table.from_pylist([{"_interval_key": key, "_cell_dropped": True}], schema=rows.schema)
+    return pa.concat_tables([tombstone, rows])
+
+
+def the_job(pipeline: Pipeline, job: type[CellJob], rows: pa.Table, folder: Path) -> Callable[[], None]:
+    """A job that loads rows into a table of cells, which is made for it."""
+    types = {"amount": "numeric(38,9)", "rate": "numeric(38,28)", "flag": "boolean", "number": "bigint", "day": "date"}
+    types |= {"local": "timestamp", "instant": "timestamptz", "_cell_dropped": "boolean"}
+    with pipeline.sql_client() as client:
+        client.create_dataset()
+        table = client.make_qualified_table_name("edges")
+        columns = ", ".join(f'"{name}" {types.get(name, "varchar")}' for name in rows.column_names)
+        client.execute_sql(f"CREATE TABLE {table} ({columns})")
+    path = folder / "edges.1.0.parquet"
+    pq.write_table(rows, path, row_group_size=5)
+    keep_own_jobs(pipeline)
+
+    def run() -> None:
+        made = job(str(path))
+        hints = {"_interval_key": {"merge_key": True}, "_cell_dropped": {"hard_delete": True}}
+        load_table: Any = {"name": "edges", "write_disposition": "merge", "columns": hints}
+        made.set_run_vars("load", dlt.Schema("edges"), load_table)
+        job_client = pipeline.destination_client()
+        with job_client:
+            made._job_client = job_client
+            made.run()
+
+    return run
+
+
+@JOBS
+def test_every_value_arrives_as_it_is_however_often_a_job_runs(
+    pipeline: Pipeline, job: type[CellJob], tmp_path: Path
+) -> None:
+    rows = edge_rows("cell")
+    run = the_job(pipeline, job, rows, tmp_path)
+    for _ in range(2):
+        run()
+        names = ", ".join(f'"{name}"' for name in EDGES)
+        found = query(pipeline, f"SELECT {names} FROM edges")
+        wanted = [tuple(row[name] for name in EDGES) for row in rows.to_pylist()[1:]]
+        assert Counter(found) == Counter(wanted)
+
+
+@JOBS
+def test_other_cells_stay(pipeline: Pipeline, job: type[CellJob], tmp_path: Path) -> None:
+    run = the_job(pipeline, job, edge_rows("cell"), tmp_path)
+    query(pipeline, "INSERT INTO edges (text, _interval_key) VALUES ('other', 'other'), ('old', 'cell')")
+    run()
+    assert query(pipeline, "SELECT text FROM edges WHERE _interval_key = 'other'") == [("other",)]
+    assert query(pipeline, "SELECT count(*) FROM edges WHERE text = 'old'") == [(0,)]
+
+
+@JOBS
+def test_text_goes_as_utf8_whatever_the_client_is_set_to(
+    pipeline: Pipeline, job: type[CellJob], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = the_job(pipeline, job, edge_rows("cell"), tmp_path)
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    run()
+    monkeypatch.delenv("PGCLIENTENCODING")
+    assert query(pipeline, "SELECT text FROM edges WHERE text LIKE '%%é%%' ORDER BY 1") == [("é\t",), ("日本é",)]
+
+
+def test_a_database_that_cannot_keep_every_text_is_refused_before_a_run(
+    emulator: Emulator, postgres: str, destination: str, tmp_path: Path
+) -> None:
+    admin = psycopg2.connect(postgres)
+    admin.autocommit = True
+    with admin.cursor() as cursor:
+        cursor.execute("CREATE DATABASE old ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+    address = postgres.replace(":5432/postgres", ":5432/old")
+    pipeline = dlt.pipeline("old", destination=dlt.destinations.postgres(address), pipelines_dir=str(tmp_path))
+    try:
+        with pytest.raises(ConfigurationError, match=r"the database 'old' has the encoding LATIN1, .*ENCODING 'UTF8'"):
+            load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+        with pytest.raises(Exception, match="the database 'old' has the encoding LATIN1"):
+            pipeline.run(source_of(emulator, [PAYOUTS]))
+        assert not emulator.runs
+    finally:
+        with admin.cursor() as cursor:
+            cursor.execute("DROP DATABASE old WITH (FORCE)")
+        admin.close()
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_lost_answer_to_a_commit_doubles_nothing(
+    emulator: Emulator, pipeline: Pipeline, postgres: str, plain: bool, tmp_path: Path
+) -> None:
+    # a socket's path must be short
+    with tempfile.TemporaryDirectory() as folder, losing_answers(postgres, Path(folder), TABLE) as (address, door):
+        behind: Any = dlt.destinations.postgres(address)
+        unsure = dlt.pipeline(
+            "unsure", destination=behind, dataset_name=pipeline.dataset_name, pipelines_dir=str(tmp_path / "unsure")
+        )
+        source = source_of(emulator, [PAYOUTS])
+        if plain:
+            unsure.run(source)
+        else:
+            load_reports(unsure, source)
+    assert door.lost == 1
+    assert_true(emulator, pipeline, [PAYOUTS], end=emulator.settings.available_end)
+
+
+def sync_when_all_wait(emulator: Emulator, pipeline: Pipeline, waiting: Any) -> None:
+    class Arrived(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "keeps this load out" in record.getMessage():
+                said = record.getMessage()
+                assert f"user postgres, application index builder, table {TABLE}" in said, said
+                waiting.wait()
+
+    logging.getLogger("stripe_reports_source").addHandler(Arrived())
+    logging.raiseExceptions = False
+    load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+
+
+def test_two_pipelines_load_the_same_cells_while_the_table_is_locked(
+    emulator: Emulator, make_pipeline: Callable[..., Pipeline], postgres: str
+) -> None:
+    pipelines = [make_pipeline(name, folder=name) for name in ("first", "second")]
+    load_reports(pipelines[0], source_of(emulator, [PAYOUTS]))
+    emulator.advance(emulator.settings.available_end + timedelta(days=1))
+    forks = multiprocessing.get_context("fork")
+    waiting = forks.Barrier(3, timeout=100)
+    blocker = psycopg2.connect(postgres, application_name="index builder")
+    with blocker.cursor() as cursor:
+        cursor.execute(f'LOCK TABLE "{pipelines[0].dataset_name}".{TABLE} IN SHARE MODE')
+    processes = [forks.Process(target=sync_when_all_wait, args=(emulator, pipeline, waiting)) for pipeline in pipelines]
+    for process in processes:
+        process.start()
+    waiting.wait()
+    blocker.rollback()
+    blocker.close()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert_true(emulator, pipelines[1], [PAYOUTS], end=emulator.service.available_end)
+
+
+def test_a_readers_open_transaction_is_named_and_other_readers_are_let_in(
+    emulator: Emulator, pipeline: Pipeline, postgres: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A new column needs a lock that a reader's transaction is in the way of."""
+    load_reports(pipeline, source_of(emulator, [Report(PAYOUTS, columns=["payout_id", "gross"])]))
+    emulator.advance(emulator.settings.available_end + timedelta(days=1))
+    tool = psycopg2.connect(postgres, application_name="a tool")
+    reader = psycopg2.connect(postgres, options="-c statement_timeout=30s")
+    with tool.cursor() as cursor:
+        cursor.execute(f'SELECT count(*) FROM "{pipeline.dataset_name}".{TABLE}')
+    own: Any = CellPostgres.instead_of(pipeline.destination)
+    own.patience = 1.0
+    pipeline.destination = own
+    source = source_of(emulator, [Report(PAYOUTS, columns=["payout_id", "gross", "fee"])])
+    with pytest.raises(DestinationBusy, match=r"was locked by pid \d+, user postgres, application a tool, table .*"):
+        load_reports(pipeline, source)
+    with reader.cursor() as cursor:
+        cursor.execute(f'SELECT count(*) FROM "{pipeline.dataset_name}".{TABLE}')
+    assert caplog.text.count("keeps this load out") == 1
+    for connection in (tool, reader):
+        connection.close()
+    load_reports(pipeline, source_of(emulator, [Report(PAYOUTS, columns=["payout_id", "gross", "fee"])]))
+    assert query(pipeline, f"SELECT count(*) FROM {TABLE} WHERE fee IS NOT NULL") != [(0,)]
+
+
+def kill_after_the_rows_are_in(pipeline: Pipeline, source: Any) -> None:
+    real = BinaryCellJob.run
+
+    def run(job: BinaryCellJob) -> None:
+        real(job)
+        if job.load_table_name == TABLE:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(BinaryCellJob, "run", run)  # noqa: B010  # a forked process, which ends here
+    pipeline.run(source)
+
+
+def test_plain_runs_after_a_kill_double_nothing(emulator: Emulator, make_pipeline: Callable[..., Pipeline]) -> None:
+    make_pipeline().run(source_of(emulator, [PAYOUTS]))
+    emulator.advance(emulator.settings.available_end + timedelta(days=1))
+    killed = multiprocessing.get_context("fork").Process(
+        target=kill_after_the_rows_are_in, args=(make_pipeline(), source_of(emulator, [PAYOUTS]))
+    )
+    killed.start()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
+    pipeline = make_pipeline()
+    assert pipeline.list_normalized_load_packages()
+    with pytest.raises(PipelineStepFailed, match=r"was ended while it loaded, .* run the pipeline again"):
+        pipeline.run(source_of(emulator, [PAYOUTS]))
+    pipeline.run(source_of(emulator, [PAYOUTS]))
+    assert_true(emulator, pipeline, [PAYOUTS], end=emulator.service.available_end)
+
+
+def test_without_adbc(
+    emulator: Emulator, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, make_pipeline: Callable[..., Pipeline]
+) -> None:
+    monkeypatch.setenv("DISABLE_ADBC_DETECTION", "true")
+    monkeypatch.setattr(postgres_cells, "adbc_version", lambda: None)
+    load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+    assert_true(emulator, pipeline, [PAYOUTS], end=emulator.settings.available_end)
+    emulator.advance(emulator.settings.available_end + timedelta(days=1))
+    pipeline.run(source_of(emulator, [PAYOUTS]))
+    assert_true(emulator, pipeline, [PAYOUTS], end=emulator.service.available_end)
+
+
+def test_no_staging_is_made_for_files_of_whole_cells(emulator: Emulator, pipeline: Pipeline) -> None:
+    load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+    schemas = query(pipeline, "SELECT nspname FROM pg_namespace WHERE nspname LIKE %s", f"{pipeline.dataset_name}%")
+    assert schemas == [(pipeline.dataset_name,)]
+
+
+def test_a_table_too_wide_is_named_and_the_others_go_on(
+    emulator: Emulator, pipeline: Pipeline, make_pipeline: Callable[..., Pipeline]
+) -> None:
+    wide = [f"payment_metadata[k{number}]" for number in range(1700)]
+    activity = "balance_change_from_activity.itemized"
+    with pytest.raises(SyncFailed) as caught:
+        load_reports(pipeline, source_of(emulator, [Report(activity, metadata=wide), PAYOUTS]))
+    [failure] = caught.value.failures
+    assert failure.report.startswith(activity)
+    assert "tables can have at most 1600 columns" in str(failure)
+    assert_true(emulator, pipeline, [PAYOUTS], end=emulator.settings.available_end)
+    assert not pipeline.has_pending_data
+    later = make_pipeline()
+    load_reports(later, source_of(emulator, [activity, PAYOUTS]))
+    assert_true(emulator, later, [activity, PAYOUTS], end=emulator.settings.available_end)
