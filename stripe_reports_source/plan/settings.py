@@ -81,8 +81,8 @@ class RunPolicy:
 class ParsePolicy:
     """How much is in memory at once: rows of a table that is given to dlt, and bytes of a file that are parsed.
 
-    Each table becomes a row group of its Parquet file; three of them are in memory. A block is some ten thousand rows of
-    a wide report: larger ones cost memory and are not faster.
+    Each table becomes a row group of its Parquet file; three of them are in memory. A block is some ten thousand rows
+    of a wide report: larger ones cost memory and are not faster.
     """
 
     rows_per_table: int = 65_536
