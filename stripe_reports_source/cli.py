@@ -7,7 +7,9 @@ Settings that are not options (the API key, destination credentials) come from d
 from __future__ import annotations
 
 import functools
+import io
 import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,9 @@ NO_KEY = (
 
 def main() -> None:
     """The entry point."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what a terminal cannot show must not end the work
     cli()
 
 

@@ -36,7 +36,7 @@ class SyncProgress:
         self._tasks: dict[tuple[str, str], TaskID] = {}
         self._rows: dict[tuple[str, str], int] = {}
         self._progress = Progress(
-            SpinnerColumn(finished_text="[green]✓"),
+            SpinnerColumn("dots" if console.encoding.startswith("utf") else "line", finished_text="[green]✓"),
             TextColumn("{task.fields[table]:<40}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),

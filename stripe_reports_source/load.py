@@ -21,7 +21,7 @@ from .errors import Failure, NotStored, SyncFailed, find_cause, own_error
 from .plan.cells import LoadedCell
 from .stripe_api.run_events import RunEvents
 from .sync.context import Load, SpoiledPackage
-from .sync.progress import Event
+from .sync.progress import Event, Listener
 from .sync.syncs import Syncs, syncs_of
 from .warehouse.comments import write_comments
 from .warehouse.forks import History
@@ -90,7 +90,7 @@ def load_reports(
         PipelineStepFailed: dlt could not write to the destination.
     """
     syncs = syncs_of(source)
-    load = Load(True, max_cells, max_bytes, on_event or (lambda event: None), stop, run_events)
+    load = Load(True, max_cells, max_bytes, Listener(on_event), stop, run_events)
     mend = partial(mend_folder, pipeline, source.name)
     with syncs.loading(load), pipeline_lock(pipeline, mend), own_jobs(pipeline):
         loaded = _Loading(pipeline, source, syncs, load).run()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from ..plan.intervals import Span
+
+logger = logging.getLogger(__name__)
 
 EventKind = Literal[
     "planned", "up_to_date", "running", "adopted", "downloading", "fetched", "parsing", "loaded", "skipped", "failed"
@@ -24,3 +28,19 @@ class Event:
     run_id: str | None = None
     count: int = 0
     message: str = ""
+
+
+class Listener:
+    """Hands events to the user's function. One that fails is left alone: decoration never ends a load."""
+
+    def __init__(self, on_event: Callable[[Event], None] | None) -> None:
+        self._on_event = on_event
+
+    def __call__(self, event: Event) -> None:
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception as error:
+            self._on_event = None
+            logger.warning("on_event failed (%s: %s) and is not called again", type(error).__name__, error)

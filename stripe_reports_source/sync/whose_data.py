@@ -1,7 +1,7 @@
 """Whose data a sync would put beside whose: looked up in the dataset and at Stripe before any run is made.
 
-In: lanes that are planned. Out: nothing, or a refusal. Costs a query per table and at most a request per account, and
-neither where there is nothing to run.
+In: lanes that are planned. Out: nothing, or a refusal. Costs a query and a request per table, and neither where
+there is nothing to run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class WhoseData:
     def __init__(self, pipeline: Pipeline | None, api: StripeApi) -> None:
         self._pipeline = pipeline
         self._api = api
-        self._proven: set[str] = set()
+        self._known: dict[str, bool] = {}
 
     def check(self, lanes: Sequence[Lane]) -> None:
         """Refuse lanes whose cells would be mixed with rows that are of another account, mode, grid, zone or filter.
@@ -59,23 +59,27 @@ class WhoseData:
         What was loaded for an account id needs no proof: Stripe has checked it.
         """
         labels = {holding.account for holding in holdings}
-        own = newest_run(self._pipeline, label)
-        if own is not None and label not in self._proven and not self._api.knows_run(own):
-            raise ConfigurationError(
-                f"account {label!r}: the rows in this dataset are of another Stripe account than api_key's, which does "
-                f"not know the report run {own}. Set another account label or dataset, or the key of that account."
-            )
-        self._proven.add(label)
         if label in labels:
+            run = newest_run(self._pipeline, table, label)
+            if run is not None and not self._knows(run):
+                raise ConfigurationError(
+                    f"account {label!r}: the rows of table {table!r} are of another Stripe account than api_key's, "
+                    f"which does not know the report run {run}. Set that account's key, or another account label."
+                )
             return
         for other in sorted(labels):
-            run = None if other.startswith("acct_") else newest_run(self._pipeline, other)
-            if run is not None and self._api.knows_run(run):
+            run = None if other.startswith("acct_") else newest_run(self._pipeline, table, other)
+            if run is not None and self._knows(run):
                 raise ConfigurationError(
                     f"account {label!r}: table {table!r} holds the same Stripe account's rows as account {other!r}, "
                     f"and would hold them twice. Keep account = {other!r}, or load the report anew under the new "
                     "label with refresh='drop_resources'."
                 )
+
+    def _knows(self, run: str) -> bool:
+        if run not in self._known:
+            self._known[run] = self._api.knows_run(run)
+        return self._known[run]
 
 
 def _dropped_tables() -> frozenset[str]:

@@ -41,14 +41,14 @@ def real_holdings(pipeline: Pipeline | None, table: str) -> list[Holding]:
     return _holdings(table, [(account, key, _mode(pipeline, table, account)) for account, key in found or []])
 
 
-def newest_run(pipeline: Pipeline | None, account: str) -> str | None:
-    """The run of an account that was made last, of those whose rows were loaded."""
-    of_account = "{column.account} = %s AND {column.error} IS NULL"
+def newest_run(pipeline: Pipeline | None, table: str, account: str) -> str | None:
+    """The run of an account that was made last, of those whose rows were loaded into a table."""
+    of_account = "{column.table_name} = %s AND {column.account} = %s AND {column.error} IS NULL"
     query = (
         f"SELECT max({{column.run_id}}) FROM {{table.{REPORT_RUNS.name}}} WHERE {of_account} AND {{column.created}} = "  # noqa: S608
         f"(SELECT max({{column.created}}) FROM {{table.{REPORT_RUNS.name}}} WHERE {of_account})"
     )
-    rows = select(pipeline, query, account, account)
+    rows = select(pipeline, query, table, account, table, account)
     return rows[0][0] if rows else None
 
 
