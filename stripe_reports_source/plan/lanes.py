@@ -90,7 +90,7 @@ def plan_lanes(
     planner = _LanePlanner(settings, loaded, window, one_lane=len(accounts) == 1)
     return [
         planner.lane(
-            resolve(report, offered, catalog, settings.defaults, account, loaded.column_types),
+            resolve(report, offered, catalog, settings.defaults, account, loaded.column_types, settings.personal_data),
             account,
         )
         for account in accounts

@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 
 from ..errors import ConfigurationError
 from .addresses import parse_address
-from .credentials import account_of
-from .report import Defaults, Report
+from .credentials import account_id, account_label, account_of, check_account, checked_key, context_path
+from .intervals import parse_day, parse_zone
+from .report import Defaults, Report, check_grid, check_lookback
 from .system_tables import SYSTEM_TABLES
 from .texts import printable
 
@@ -96,6 +97,7 @@ class Settings:
     reports: tuple[Report, ...]
     defaults: Defaults
     start_date: date | None
+    end_date: date | None
     account: str
     stripe_account: str | None
     connected_accounts: tuple[str, ...]
@@ -106,6 +108,7 @@ class Settings:
     files_base_url: str
     api_key: str = field(repr=False)
     allow_partial: bool = False
+    personal_data: bool = True
     parse_policy: ParsePolicy = ParsePolicy()
     stripe_context: str | None = None
 
@@ -118,6 +121,42 @@ class Settings:
     def label(self) -> str:
         """The `_account` value of rows: the id of the account that is acted on, else the user's label."""
         return self.account if self.acts_on is None else account_of(self.acts_on)
+
+
+def checked_settings(given: Mapping[str, Any]) -> Settings:
+    """The arguments of `stripe_reports`, by name, each checked.
+
+    Raises:
+        ConfigurationError: names the first setting that is wrong, its value and what would be right.
+    """
+    check_grid(given["interval"], "stripe_reports:")
+    check_lookback(given["lookback_days"], "stripe_reports:")
+    start, end = (parse_day(given[setting], setting) for setting in ("start_date", "end_date"))
+    if start and end and start >= end:
+        raise ConfigurationError(f"start_date {start} must lie before end_date {end}.")
+    api_key = checked_key(given["api_key"])
+    check_account(api_key, given["stripe_account"], given["stripe_context"])
+    run_policy = RunPolicy(timeout=positive(given["run_timeout"], "run_timeout"))
+    return Settings(
+        reports=checked_reports(given["reports"]),
+        defaults=Defaults(given["interval"], given["lookback_days"], parse_zone(given["timezone"])),
+        start_date=start,
+        end_date=end,
+        account=account_label(given["account"]),
+        stripe_account=account_id(given["stripe_account"], "stripe_account"),
+        connected_accounts=tuple(
+            account_id(account, "connected_accounts") or "" for account in given["connected_accounts"] or ()
+        ),
+        max_concurrent_runs=positive(given["max_concurrent_runs"], "max_concurrent_runs"),
+        run_policy=changed_policy(run_policy, given["run_policy"], "run_policy"),
+        retry_policy=changed_policy(RetryPolicy(), given["retry_policy"], "retry_policy"),
+        api_base_url=checked_base_url(given["api_base_url"], "api_base_url"),
+        files_base_url=checked_base_url(given["files_base_url"], "files_base_url"),
+        api_key=api_key,
+        allow_partial=bool(given["allow_partial"]),
+        personal_data=bool(given["personal_data"]),
+        stripe_context=context_path(given["stripe_context"]),
+    )
 
 
 def checked_base_url(url: str, setting: str) -> str:
