@@ -58,6 +58,7 @@ def stripe_reports(
     stripe_account: str | None = None,
     stripe_context: str | None = None,
     connected_accounts: Sequence[str] | None = None,
+    personal_data: bool = True,
     max_concurrent_runs: int = 4,
     run_timeout: float = 1800.0,
     retry_policy: Mapping[str, float] | None = None,
@@ -84,6 +85,8 @@ def stripe_reports(
         stripe_context: account to run reports on, or the path to it (the Stripe-Context header), instead of
             `stripe_account`; an organisation's key (`sk_org_...`) needs it.
         connected_accounts: for `connected_account_*` reports, one run per account instead of one for all.
+        personal_data: False leaves out the columns that may tell of a person: names, e-mail and postal addresses,
+            descriptions, tax ids. Metadata is loaded if it is asked for.
         max_concurrent_runs: report runs in flight at Stripe, and result files on disk, at most.
         run_timeout: seconds to wait for one run before leaving it to the next sync.
         retry_policy: numbers of `RetryPolicy` to change (requests), such as `{"attempts": 10}`.
@@ -115,6 +118,7 @@ def stripe_reports(
         connected_accounts=tuple(
             account_id(connected, "connected_accounts") or "" for connected in connected_accounts or ()
         ),
+        personal_data=personal_data,
         max_concurrent_runs=positive(max_concurrent_runs, "max_concurrent_runs"),
         run_policy=changed_policy(RunPolicy(timeout=positive(run_timeout, "run_timeout")), run_policy, "run_policy"),
         retry_policy=changed_policy(RetryPolicy(), retry_policy, "retry_policy"),

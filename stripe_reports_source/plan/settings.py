@@ -106,6 +106,7 @@ class Settings:
     files_base_url: str
     api_key: str = field(repr=False)
     allow_partial: bool = False
+    personal_data: bool = True
     parse_policy: ParsePolicy = ParsePolicy()
     stripe_context: str | None = None
 
