@@ -87,14 +87,15 @@ def plan_lanes(
     accounts: tuple[str | None, ...] = (None,)
     if report.base.startswith("connected_account_") and settings.connected_accounts:
         accounts = settings.connected_accounts
-    planner = _LanePlanner(settings, loaded, window, one_lane=len(accounts) == 1)
-    return [
-        planner.lane(
-            resolve(report, offered, catalog, settings.defaults, account, loaded.column_types, settings.personal_data),
-            account,
-        )
+    resolved = [
+        resolve(report, offered, catalog, settings.defaults, account, loaded.column_types, settings.personal_data)
         for account in accounts
     ]
+    for known_in_part in dict.fromkeys(each.only_known_in_part for each in resolved):
+        if known_in_part:
+            logger.warning("%s", known_in_part)
+    planner = _LanePlanner(settings, loaded, window, one_lane=len(accounts) == 1)
+    return [planner.lane(*lane) for lane in zip(resolved, accounts, strict=True)]
 
 
 class _LanePlanner:

@@ -152,13 +152,18 @@ class ResolvedReport:
     types: Mapping[str, ColumnType] = field(default_factory=dict)
     stored: Mapping[str, ColumnType] = field(default_factory=dict)
     """Types of the columns that the report's table has already."""
+    left_out: frozenset[str] = frozenset()
+    """Headers that are not loaded where a file has them: personal ones, if the user wants none."""
+    newer: OfferedType | None = None
+    """A newer version that is offered, and was not chosen because the catalogue knows less of it."""
 
     def table_columns(self, headers: Sequence[str]) -> tuple[TableColumn, ...]:
-        """The table's columns for a file's headers, in the file's order.
+        """The table's columns for a file's headers, in the file's order, without those that are left out.
 
         Raises:
             ConfigurationError: two headers end in one column, or a type is not the one that is stored.
         """
+        headers = [header for header in headers if header not in self.left_out]
         columns = table_columns(headers, self.known, names=self.names, types=self.types)
         documented = [header for header in headers if self.known and self.known.column(header)]
         return fit_to_table(columns, self.stored, typed=self.types, documented=documented)
@@ -169,6 +174,41 @@ class ResolvedReport:
             return self
         kept = tuple(name for name in self.requested if name not in refused)
         return replace(self, requested=kept, parameters={**self.parameters, "columns": list(kept)})
+
+    def with_default_columns(self) -> ResolvedReport | None:
+        """The report with Stripe's default set of columns instead of all that the catalogue knows.
+
+        Returns:
+            None where that cannot be: the user has named columns, or metadata, which has to stand in a list, and the
+            default set is not known.
+        """
+        if self.requested is None or self.report.columns is not None:
+            return None
+        parameters = {name: value for name, value in self.parameters.items() if name != "columns"}
+        if not self.report.metadata:
+            return replace(self, requested=None, parameters=parameters)
+        defaults = _default_columns(self.known, self.offered)
+        if defaults is None:
+            return None
+        listed = (*(name for name in defaults if name not in self.left_out), *self.report.metadata)
+        return replace(self, requested=listed, parameters={**parameters, "columns": list(listed)})
+
+    @property
+    def only_known_in_part(self) -> str | None:
+        """What happens where Stripe offers a version that the catalogue does not know whole; None if it knows all."""
+        name = self.offered.id
+        if self.newer is not None:
+            return (
+                f"{self.newer.id} is offered, and the catalogue does not know all its columns: {name} is loaded; "
+                "ask for the newer one by its exact id"
+            )
+        if self.known is None:
+            return f"{name} is not in the catalogue: Stripe's default columns are loaded, as text where types sets none"
+        if self.known.columns_complete:
+            return None
+        if self.requested is None or self.report.columns is not None:
+            return f"the catalogue does not know all columns of {name}: those it does not know are loaded as text"
+        return f"the catalogue does not know all columns of {name}: the {len(self.requested)} it knows are asked for"
 
     @property
     def snapshot(self) -> bool:
@@ -230,8 +270,18 @@ def resolve(
     defaults: Defaults,
     connected_account: str | None = None,
     stored: Mapping[str, ColumnType] | None = None,
+    personal_data: bool = True,
 ) -> ResolvedReport:
     """Settle version, columns and parameters of a report.
+
+    Args:
+        report: the user's words.
+        offered: what Stripe offers to the account.
+        catalog: what is known of report types.
+        defaults: the source's settings.
+        connected_account: to run the report for, of all that are connected.
+        stored: types of the columns that the report's table has.
+        personal_data: False leaves the catalogued personal columns out. Metadata is the user's own choice.
 
     Raises:
         ConfigurationError: the account does not offer the report, or a column, metadata key, type or parameter
@@ -242,7 +292,8 @@ def resolve(
     known = catalog.get(chosen.id)
     where = f"report {chosen.id!r}:"
     zone = parse_zone(report.timezone) if report.timezone else defaults.zone
-    requested = _choose_columns(report, chosen, known, where)
+    left_out = frozenset() if personal_data else _personal_columns(known, catalog)
+    requested = _choose_columns(report, chosen, known, left_out, where)
     parameters: Parameters = dict(report.parameters or {})
     if connected_account is not None:
         parameters["connected_account"] = connected_account
@@ -263,6 +314,8 @@ def resolve(
         names=report._names,
         types={header: ColumnType.parse(type_, where) for header, type_ in (report.types or {}).items()},
         stored=stored or {},
+        left_out=left_out,
+        newer=_newer(report, chosen, offered),
     )
     _check_types(resolved, where)
     if requested is not None:
@@ -297,6 +350,11 @@ def _choose_version(report: Report, offered: OfferedTypes, catalog: Catalog) -> 
     raise ConfigurationError(f"report {report.report!r} is unknown to Stripe and the catalogue{near}.")
 
 
+def _newer(report: Report, chosen: OfferedType, offered: Iterable[OfferedType]) -> OfferedType | None:
+    newest = max((offer for offer in offered if split_id(offer.id)[0] == report.base), key=lambda offer: offer.version)
+    return newest if report.report == report.base and newest.version > chosen.version else None
+
+
 def _knowledge(known: ReportType | None) -> int:
     """2: every column is known; 1: some are; 0: the catalogue does not know the version."""
     if known is None or not known.columns:
@@ -304,8 +362,19 @@ def _knowledge(known: ReportType | None) -> int:
     return 2 if known.columns_complete else 1
 
 
+def _personal_columns(known: ReportType | None, catalog: Catalog) -> frozenset[str]:
+    """The headers that are personal in this version's file, which may have some that it is not known to have."""
+    own = known.columns if known else ()
+    harmless = {column.name for column in own if not column.personal}
+    return (catalog.personal | {column.name for column in own if column.personal}) - harmless
+
+
+def _default_columns(known: ReportType | None, offered: OfferedType) -> tuple[str, ...] | None:
+    return known.default_columns if known and known.default_columns else offered.default_columns
+
+
 def _choose_columns(
-    report: Report, offered: OfferedType, known: ReportType | None, where: str
+    report: Report, offered: OfferedType, known: ReportType | None, left_out: frozenset[str], where: str
 ) -> tuple[str, ...] | None:
     metadata = tuple(report.metadata)
     if known is not None and (metadata or report.columns is not None) and not known.accepts("columns"):
@@ -315,17 +384,20 @@ def _choose_columns(
         if known is not None and prefix not in known.metadata_prefixes:
             have = ", ".join(known.metadata_prefixes) or "none"
             raise ConfigurationError(f"{where} has no metadata {prefix!r} (it has: {have}); leave {header!r} out.")
-    defaults = known.default_columns if known and known.default_columns else offered.default_columns
+    defaults = _default_columns(known, offered)
     selectable = known is not None and bool(known.columns) and known.accepts("columns")
     if report.columns == "default" or (report.columns is None and not selectable):
         if not metadata:
             return None
         if defaults is None:
             raise ConfigurationError(f"{where} metadata needs a list of columns, its default columns are not known.")
-        return (*defaults, *metadata)
+        return (*(name for name in defaults if name not in left_out), *metadata)
     if report.columns is None:
-        return (*(column.name for column in (known.columns if known else ())), *metadata)
+        names = [column.name for column in (known.columns if known else ())]
+        return (*(name for name in names if name not in left_out), *metadata)
     for name in report.columns:
+        if name in left_out:
+            raise ConfigurationError(f"{where} column {name!r} is personal data; leave it out or set personal_data.")
         bare = split_metadata(name)
         if known is not None and known.columns_complete and bare is None and known.column(name) is None:
             near = _nearest(name, {column.name for column in known.columns})

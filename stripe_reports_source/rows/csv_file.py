@@ -33,7 +33,7 @@ def typed_batches(
 
     Args:
         source: a CSV file with a header.
-        columns: the table columns of its header names, same order.
+        columns: of the table, by the header names of the file, in its order. Other columns of the file are passed over.
         decimal_separator: the character before the decimal places of numbers.
         block_bytes: how much is parsed at a time. A row that is longer is parsed in a larger block.
 
@@ -43,7 +43,7 @@ def typed_batches(
     """
     schema = pa.schema([pa.field(column.name, arrow_type(column.type)) for column in columns])
     strict, size = StrictRows(), block_bytes
-    begun = read_header(source)[1]
+    names, begun = read_header(source)
     with source.open("rb", buffering=0) as file:
         while True:
             file.seek(begun)
@@ -55,31 +55,30 @@ def typed_batches(
                 size *= 8
                 continue
             try:
-                batches = [] if whole is None else _parsed(memoryview(chunk)[:whole], columns)
+                batches = [] if whole is None else _parsed(memoryview(chunk)[:whole], names, columns)
                 found = [_typed(batch, columns, schema, decimal_separator) for batch in batches]
             except (pa.ArrowInvalid, BadValue):
                 whole = None
             if whole is None:
-                raise first_fault(source, begun, columns, decimal_separator)
+                raise first_fault(source, begun, names, columns, decimal_separator)
             yield from found
             begun, size = begun + whole, block_bytes
 
 
-def _parsed(rows: memoryview, columns: Sequence[TableColumn]) -> list[pa.RecordBatch]:
+def _parsed(rows: memoryview, names: Sequence[str], columns: Sequence[TableColumn]) -> list[pa.RecordBatch]:
     """Whole rows as text. They are one block: where blocks meet Arrow loses line feeds (apache/arrow#51368)."""
-    one_column = len(columns) == 1
+    one_column = len(names) == 1
     if not one_column and not bytes(rows[:1]).strip(b"\r\n") and not bytes(rows).strip(b"\r\n"):
         return []  # empty lines
     marked = bytes(rows[:3]) == _BOM  # which belongs to a value, as the file's own was before its header
     content = pa.py_buffer(_BOM + bytes(rows) if marked else rows)
     table = pacsv.read_csv(
         pa.BufferReader(content),
-        read_options=pacsv.ReadOptions(
-            block_size=content.size + 1, use_threads=False, column_names=[column.header for column in columns]
-        ),
+        read_options=pacsv.ReadOptions(block_size=content.size + 1, use_threads=False, column_names=names),
         # an empty line is a row only of a one-column file
         parse_options=pacsv.ParseOptions(ignore_empty_lines=not one_column),
         convert_options=pacsv.ConvertOptions(
+            include_columns=[column.header for column in columns],
             column_types={column.header: pa.string() for column in columns},
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,

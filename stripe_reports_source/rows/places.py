@@ -7,12 +7,13 @@ letter of RFC 4180: slow, and only ever done for a header or a file that is refu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import RowError
-from ..plan.columns import TableColumn
+from ..plan.column_types import ColumnType
+from ..plan.columns import TableColumn, is_normal, split_metadata
 from ..plan.value_form import value_form
 from .values import problem
 
@@ -134,41 +135,48 @@ def read_header(path: Path) -> tuple[list[str], int]:
         if not name:
             raise RowError("line 1: a column has no name.")
         if names.count(name) > 1:
-            raise RowError(f"line 1: column {name!r} stands there twice.")
+            shown = repr(name) if is_normal(name) or split_metadata(name) else value_form(name)
+            raise RowError(f"line 1: column {shown} stands there twice.")
     return names, begin
 
 
-def first_fault(path: Path, begin: int, columns: Sequence[TableColumn], decimal_separator: str) -> RowError:
+def first_fault(
+    path: Path, begin: int, names: Sequence[str], columns: Sequence[TableColumn], decimal_separator: str
+) -> RowError:
     """The first thing in a file that does not fit.
 
     Args:
         path: a file with a header that was read.
         begin: the byte at which a row begins. All before it is right.
-        columns: of the header.
+        names: of the header.
+        columns: those whose values have a type.
         decimal_separator: the character before decimal places.
     """
+    types = {column.header: column.type for column in columns}
     with path.open("rb") as file:
         lines_before = _lines(file, begin)
         try:
             for line, row in records(file, lines_before):
-                fault = _fault_of_row(row, columns, decimal_separator)
-                if fault:
-                    return RowError(f"line {line}{fault}.")
+                wrong = _fault_of_row(row, names, types, decimal_separator)
+                if wrong:
+                    return RowError(f"line {line}{wrong}.")
         except Fault as fault:
-            column_name = f", column {columns[fault.place].header!r}" if fault.place < len(columns) else ""
-            return RowError(f"line {fault.line}{column_name}: {fault.what}.")
+            column = f", column {names[fault.place]!r}" if fault.place < len(names) else ""
+            return RowError(f"line {fault.line}{column}: {fault.what}.")
     return RowError(f"line {lines_before + 1} and on: the rows cannot be read, though each of them is right.")
 
 
-def _fault_of_row(row: Row, columns: Sequence[TableColumn], decimal_separator: str) -> str | None:
-    if row == [None] and len(columns) > 1:
+def _fault_of_row(
+    row: Row, names: Sequence[str], types: Mapping[str, ColumnType], decimal_separator: str
+) -> str | None:
+    if row == [None] and len(names) > 1:
         return None  # an empty line
-    if len(row) != len(columns):
-        return f": {len(row)} values for {len(columns)} columns"
-    for value, column in zip(row, columns, strict=True):
-        wrong = problem(value or "", column.type, decimal_separator)
+    if len(row) != len(names):
+        return f": {len(row)} values for {len(names)} columns"
+    for name, value in zip(names, row, strict=True):
+        wrong = problem(value or "", types[name], decimal_separator) if name in types else None
         if wrong:
-            return f", column {column.header!r}: {value_form(value or '')} {wrong}"
+            return f", column {name!r}: {value_form(value or '')} {wrong}"
     return None
 
 

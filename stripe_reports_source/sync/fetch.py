@@ -56,6 +56,7 @@ class CellFetcher:
         self._spoiled = spoiled
         self._lock = threading.Lock()
         self._refused: dict[str, frozenset[str]] = {}
+        self._by_default: set[str] = set()
 
     def fetch(self, request: CellRequest) -> FetchedCell:
         """Run, download and parse one cell.
@@ -113,9 +114,8 @@ class CellFetcher:
             try:
                 return span, self._runner.obtain(self._run_request(request, report, span), unfit, note)
             except StripeError as error:
-                column = _refused_column(report, error)
-                if column is not None:
-                    self._leave_out(report, column, error)
+                if _refuses_columns(report, error):
+                    self._without_refused(report, error)
                     continue
                 inner = _one_second_inside(span, available, error)
                 if inner is None or inner.empty:
@@ -124,23 +124,39 @@ class CellFetcher:
                 span = inner
 
     def _report(self, request: CellRequest) -> ResolvedReport:
-        """The report without the columns that Stripe has refused so far."""
-        return request.report.without_columns(self._refused.get(request.report.offered.id, ()))
+        """The report without the columns that Stripe has refused so far; those that the user names stay."""
+        name = request.report.offered.id
+        if request.report.report.columns is not None:
+            return request.report
+        if name in self._by_default:
+            return request.report.with_default_columns() or request.report
+        return request.report.without_columns(self._refused.get(name, ()))
 
-    def _leave_out(self, report: ResolvedReport, column: str, error: StripeError) -> None:
-        """Do without a column that Stripe refuses, if only the catalogue asked for it.
+    def _without_refused(self, report: ResolvedReport, error: StripeError) -> None:
+        """Do without columns that Stripe refuses, if only the catalogue asked for them.
+
+        Of a version that the catalogue knows whole, the one that Stripe names is left out. Of any other, and where
+        Stripe names none, the default set is taken instead.
 
         Raises:
-            ConfigurationError: the user asked for it.
+            ConfigurationError: the user asked for them, or the default set cannot be had.
         """
-        name = report.offered.id
-        if report.report.columns is not None or column in report.report.metadata:
-            raise ConfigurationError(f"Stripe refuses the column {column!r}; leave it out: {error.message}") from error
+        name, column = report.offered.id, _named_column(report, error)
+        named = f"the column {column!r}" if column else "the columns asked for"
+        asked = report.report.columns is not None or column in report.report.metadata
+        leave_out = column is not None and report.known is not None and report.known.columns_complete
+        default = report.with_default_columns()
+        if asked or (not leave_out and (default is None or default == report)):
+            remedy = "leave it out" if column else "name others"
+            raise ConfigurationError(f"Stripe refuses {named}; {remedy}: {error.message}") from error
         with self._lock:
             refused = self._refused.get(name, frozenset())
-            if column not in refused:
-                logger.warning("%s: Stripe refuses the column %r; it is left out", name, column)
+            if column is not None and leave_out and column not in refused:
+                logger.warning("%s: Stripe refuses %s; it is left out", name, named)
                 self._refused[name] = refused | {column}
+            elif not leave_out and name not in self._by_default:
+                logger.warning("%s: Stripe refuses %s; its default columns are loaded instead", name, named)
+                self._by_default.add(name)
 
     def _run_request(self, request: CellRequest, report: ResolvedReport, span: Span) -> RunRequest:
         offered = report.offered
@@ -178,18 +194,19 @@ def _columns_of(report: ResolvedReport, headers: Sequence[str]) -> tuple[TableCo
     return report.table_columns(headers)
 
 
-def _refused_column(report: ResolvedReport, error: StripeError) -> str | None:
-    """The requested column that a 400 of Stripe's names, if it names one."""
-    if error.http_status != 400:
-        return None
+def _refuses_columns(report: ResolvedReport, error: StripeError) -> bool:
+    """True for a 400 that speaks of columns, in its text or its parameter, to a request that has named some."""
+    return error.http_status == 400 and report.requested is not None and "column" in f"{error.param} {error.message}"
+
+
+def _named_column(report: ResolvedReport, error: StripeError) -> str | None:
+    """The requested column that an error names, if it names one."""
     named = [
         name
         for name in report.requested or ()
         if re.search(rf"(?<![\w\[]){re.escape(name)}(?![\w\[\]])", error.message)
     ]
-    # a word of the message may happen to be a column too; Stripe's text or parameter has to speak of columns
-    speaks_of_columns = "column" in f"{error.param} {error.message}"
-    return max(named, key=len) if named and speaks_of_columns else None
+    return max(named, key=len) if named else None
 
 
 def _one_second_inside(span: Span, available: Span, error: StripeError) -> Span | None:

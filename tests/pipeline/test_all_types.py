@@ -35,7 +35,7 @@ def test_every_catalogued_type_loads(platform: Emulator, pipeline: Pipeline) -> 
     payout = next(one.id for one in platform.ledger.payouts if START <= one.effective < END)
     known_keys = {"payout": payout, "connected_account": "acct_emulated2"}
     catalog = list(load_catalog())
-    assert len(catalog) == 94
+    assert len(catalog) == 101
     reports, keys = [], {}
     for number, known in enumerate(catalog):
         keys[known.id] = {name: value for name, value in known_keys.items() if name in known.required}
@@ -54,7 +54,7 @@ def test_every_catalogued_type_loads(platform: Emulator, pipeline: Pipeline) -> 
         assert Counter(query(pipeline, f"SELECT {listed} FROM t{number}")) == wanted, known.id
         empty += [] if truth else [known.id]
     assert not empty, "without rows this says nothing"
-    assert query(pipeline, "SELECT count(*) FROM report_runs") == [(94,)]
+    assert query(pipeline, "SELECT count(*) FROM report_runs") == [(101,)]
 
 
 def _as_text(value: Any) -> Any:

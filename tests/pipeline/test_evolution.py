@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -13,7 +15,8 @@ from dlt import Pipeline
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from stripe_reports_source import ConfigurationError, Report, SyncFailed, load_reports
-from stripe_reports_source.emulator import Emulator
+from stripe_reports_source.emulator import Emulator, Fault
+from stripe_reports_source.plan.catalog import load_catalog
 from tests.conftest import BOTH, query, source_of
 
 Make = Callable[..., Emulator]
@@ -97,25 +100,10 @@ def test_a_pinned_version_never_moves(start_emulator: Make, pipeline: Pipeline) 
     assert query(pipeline, f"SELECT DISTINCT _report_type FROM {TABLE}") == [(f"{ACTIVITY}.1",)]
 
 
-def refuse(emulator: Emulator, column: str) -> None:
-    """Stripe no longer takes a column of the catalogue."""
-    real = emulator.service.create_run
-
-    def create_run(report_type: Any, parameters: Any, **options: Any) -> Any:
-        if column in parameters.get("columns", ()):
-            parameters = {**parameters, "columns": [*parameters["columns"], f"no_{column}"]}
-            try:
-                return real(report_type, parameters, **options)
-            except Exception as error:
-                error.body["error"]["message"] = f"Invalid column `{column}`."  # type: ignore[attr-defined]
-                raise
-        return real(report_type, parameters, **options)
-
-    emulator.service.create_run = create_run  # type: ignore[method-assign]
-
-
-def test_a_column_that_stripe_refuses(emulator: Emulator, pipeline: Pipeline, caplog: pytest.LogCaptureFixture) -> None:
-    refuse(emulator, "trace_id")
+def test_a_column_that_stripe_refuses(
+    start_emulator: Make, pipeline: Pipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    emulator = start_emulator(refused_columns=("trace_id",))
     with caplog.at_level(logging.WARNING):
         load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))
     assert caplog.text.count("payouts.itemized.3: Stripe refuses the column 'trace_id'; it is left out") == 1
@@ -125,6 +113,57 @@ def test_a_column_that_stripe_refuses(emulator: Emulator, pipeline: Pipeline, ca
     asked = Report("payouts.itemized", columns=["payout_id", "trace_id"], table_name="asked")
     with pytest.raises(SyncFailed, match="Stripe refuses the column 'trace_id'; leave it out"):
         load_reports(pipeline, source_of(emulator, [asked]))
+
+
+def test_columns_that_stripe_refuses_of_a_version_known_in_part(
+    start_emulator: Make, pipeline: Pipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    emulator = start_emulator(all_types=True, refused_columns=("provider",))
+    report = "tax.itemized_export"
+    with caplog.at_level(logging.WARNING):
+        load_reports(pipeline, source_of(emulator, [report]))
+    said = f"{report}.1: Stripe refuses the column 'provider'; its default columns are loaded instead"
+    assert caplog.text.count(said) == 1
+    known_in_part = f"the catalogue does not know all columns of {report}.1: the 19 it knows are asked for"
+    assert caplog.text.count(known_in_part) == 1
+    assert all("columns" not in run.parameters for run in emulator.runs)
+    columns = types_of(pipeline, "tax_itemized_export")
+    assert "provider" not in columns
+    assert columns["tax_rate"] == "DECIMAL(38,28)"
+
+
+def test_columns_that_stripe_refuses_without_a_name(
+    emulator: Emulator, pipeline: Pipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    refusal = {"message": "Too many columns.", "param": "parameters[columns]", "type": "invalid_request_error"}
+    fault = Fault("status", method="POST", status=400, body=json.dumps({"error": refusal}))
+    emulator.add_fault(replace(fault))
+    with caplog.at_level(logging.WARNING):
+        load_reports(pipeline, source_of(emulator, ["payouts.itemized"], max_concurrent_runs=1))
+    said = "payouts.itemized.3: Stripe refuses the columns asked for; its default columns are loaded instead"
+    assert caplog.text.count(said) == 1
+    emulator.add_fault(fault)
+    asked = Report("payouts.itemized", columns=["payout_id"], table_name="asked")
+    with pytest.raises(SyncFailed, match="Stripe refuses the columns asked for; name others: Too many columns"):
+        load_reports(pipeline, source_of(emulator, [asked], max_concurrent_runs=1))
+
+
+@BOTH
+def test_without_personal_data(emulator: Emulator, pipeline: Pipeline) -> None:
+    """Neither where columns are asked for nor where Stripe's default ones come; metadata is the user's choice."""
+    chosen = ["payment_metadata[order_id]"]
+    reports = [
+        Report(ACTIVITY, metadata=chosen, columns="default"),
+        Report("payouts.itemized"),
+        Report(ACTIVITY, columns="default", table_name="by_default"),
+    ]
+    load_reports(pipeline, source_of(emulator, reports, personal_data=False))
+    for table in (TABLE, "payouts_itemized", "by_default"):
+        columns = types_of(pipeline, table)
+        assert {"net", "gross"} < set(columns)
+        assert not load_catalog().personal & set(columns)
+    assert "payment_metadata_order_id" in types_of(pipeline, TABLE)
+    assert query(pipeline, "SELECT count(*) FROM report_columns WHERE stripe_header = 'customer_email'") == [(0,)]
 
 
 def test_a_column_that_nobody_knew(emulator: Emulator, pipeline: Pipeline) -> None:

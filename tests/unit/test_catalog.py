@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.resources import files
 
 import pytest
@@ -17,18 +18,19 @@ CATALOG = load_catalog()
 PARAMETERS = {
     *("columns", "connected_account", "currency", "interval_end", "interval_start", "payout", "reporting_category"),
     *("timezone", "connected_accounts", "customer", "decimal_format", "decimal_separator", "invoice"),
-    "invoice_line_item",
+    *("invoice_line_item", "country", "states", "taxable", "is_eu_vat_moss", "tax_type", "jurisdiction_key", "type"),
 }
 
 
 @pytest.mark.parametrize("known", list(CATALOG), ids=lambda known: known.id)
 def test_entries_are_well_formed(known: ReportType) -> None:
-    assert split_id(known.id) == (known.base, known.version)
-    assert known.version >= 1
+    # a report that only the dashboard shows has no version
+    assert split_id(known.id) == (known.base, known.version or None)
+    assert known.version >= 1 or known.status == "dashboard_only"
     assert set(known.required) <= PARAMETERS
     assert set(known.optional) <= PARAMETERS
     assert not set(known.required) & set(known.optional)
-    assert "interval_end" in known.required or known.shape == "per_payout"
+    assert "interval_end" in known.required or known.shape == "per_payout" or known.status == "dashboard_only"
     names = [column.name for column in known.columns]
     assert len(names) == len(set(names))
     assert set(known.key) <= set(names) or not names or not known.columns_complete
@@ -75,8 +77,25 @@ def test_amounts_and_what_has_more_digits() -> None:
 
     assert type_of("balance_change_from_activity.itemized.3", "gross") == "decimal(38,9)"
     assert type_of("all_fees.balance_transaction_created.summary.2", "amount") == "decimal(38,18)"
-    assert type_of("tax.transactions.itemized.2", "filing_exchange_rate") == "decimal(38,18)"
+    assert type_of("tax.transactions.itemized.2", "filing_exchange_rate") == "decimal(38,28)"
+    assert type_of("tax.itemized_export.1", "tax_rate") == "decimal(38,28)"
     assert type_of("tax.transactions.itemized.2", "tax_amount") == "decimal(38,9)"
+
+
+def test_personal_columns() -> None:
+    person = re.compile(r"name$|email|address|descri|tax_id|phone|(^|_)ip($|_)|^bin$")
+    impersonal = {
+        *("plan_name", "tax_name", "feature_name", "jurisdiction_name", "fee_description", "feature_description"),
+        *("origin_resolved_address_city", "origin_resolved_address_state", "origin_resolved_address_country"),
+        *("destination_resolved_address_state", "destination_resolved_address_country"),
+    }
+    columns = {column.name: column for known in CATALOG for column in known.columns}
+    assert {name for name in columns if person.search(name)} - impersonal <= CATALOG.personal
+    assert not impersonal & CATALOG.personal
+    assert {"customer_id", "charge_id", "net", "card_brand"} <= set(columns) - CATALOG.personal
+    lines = CATALOG.get("balance.summary.1")
+    assert lines is not None
+    assert not any(column.personal for column in lines.columns)  # its descriptions name lines of the balance
 
 
 @pytest.mark.parametrize(

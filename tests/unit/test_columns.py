@@ -153,6 +153,18 @@ def test_a_documented_column_of_another_type_gets_its_own_column(type_: str, sto
     )
 
 
+def test_rates_that_were_stored_with_fewer_digits_stay_as_they_are() -> None:
+    known = load_catalog().get("tax.transactions.itemized.2")
+    headers = ["filing_exchange_rate", "filing_total"]
+    columns = table_columns(headers, known, names={}, types={})
+    stored = {"filing_exchange_rate": ColumnType.parse("decimal(38,18)"), "filing_total": AMOUNT}
+    fitted = fit_to_table(columns, stored, documented=headers)
+    assert [(column.name, str(column.type)) for column in fitted] == [
+        ("filing_exchange_rate_decimal_38_28", "decimal(38,28)"),
+        ("filing_total", "decimal(38,9)"),
+    ]
+
+
 def test_that_column_never_takes_anothers_place() -> None:
     columns = [column("at", "timestamptz"), column("at_utc", "timestamptz"), column("x" * 63, "timestamp")]
     stored = {"at": TIMESTAMP, "x" * 63: TIMESTAMPTZ}

@@ -49,6 +49,7 @@ def refusal(
         (b"", {}, "line 1: the file is empty; a report has at least a header."),
         (b'"a",""\n', {}, "line 1: a column has no name."),
         (b'"a","a"\n', {}, "line 1: column 'a' stands there twice."),
+        (b"Jo Doe,Jo Doe\n", {}, "line 1: column 'Aa Aaa' stands there twice."),  # a file without a header
         (
             b'"a"x,"b"\n',
             {},

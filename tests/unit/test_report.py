@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -33,8 +34,9 @@ OFFERED = OfferedTypes(
 )
 
 
-def resolved(report: Report, zone: str = "UTC") -> ResolvedReport:
-    return resolve(report, OFFERED, load_catalog(), Defaults("month", 3, ZoneInfo(zone)))
+def resolved(report: Report, zone: str = "UTC", *, personal_data: bool = True) -> ResolvedReport:
+    defaults = Defaults("month", 3, ZoneInfo(zone))
+    return resolve(report, OFFERED, load_catalog(), defaults, personal_data=personal_data)
 
 
 def test_a_base_id_takes_the_newest_version_that_is_known_whole() -> None:
@@ -148,3 +150,56 @@ def test_a_report_that_stripe_describes_wrongly_is_named_if_it_is_asked_for(aske
         assert (
             resolve(Report(other), offered, load_catalog(), Defaults("month", 3, ZoneInfo("UTC"))).offered.id == other
         )
+
+
+def test_stripes_default_columns_instead_of_the_catalogues() -> None:
+    net = Report("payout_reconciliation.itemized.5", parameters={"currency": "eur"})
+    found = resolved(net).with_default_columns()
+    assert found is not None
+    assert (found.requested, found.parameters) == (None, {"currency": "eur"})
+    assert found.with_default_columns() is None
+    assert resolved(replace(net, columns=["net"])).with_default_columns() is None
+    with_metadata = resolved(replace(net, metadata=["payment_metadata[a]"])).with_default_columns()
+    assert with_metadata is not None
+    assert with_metadata.requested == ("category", "net_amount", "payment_metadata[a]")
+    assert with_metadata.parameters == {"currency": "eur", "columns": list(with_metadata.requested)}
+    assert with_metadata.with_default_columns() == with_metadata
+
+
+def test_what_is_only_known_in_part_is_said() -> None:
+    assert resolved(Report("payout_reconciliation.itemized.5")).only_known_in_part is None
+    assert resolved(Report("payout_reconciliation.itemized")).only_known_in_part == (
+        "payout_reconciliation.itemized.7 is offered, and the catalogue does not know all its columns: "
+        "payout_reconciliation.itemized.5 is loaded; ask for the newer one by its exact id"
+    )
+    assert resolved(Report("news.from_stripe")).only_known_in_part == (
+        "news.from_stripe.1 is not in the catalogue: Stripe's default columns are loaded, as text where types sets none"
+    )
+    in_part = Report("payout_reconciliation.itemized.7")
+    assert "does not know all columns of payout_reconciliation.itemized.7: the 73 it" in (
+        resolved(in_part).only_known_in_part or ""
+    )
+    assert "those it does not know are loaded as text" in (
+        resolved(replace(in_part, columns="default")).only_known_in_part or ""
+    )
+
+
+def test_without_personal_data() -> None:
+    name = "payout_reconciliation.itemized.5"
+    all_of_it, found = resolved(Report(name)), resolved(Report(name), personal_data=False)
+    assert set(all_of_it.requested or ()) - set(found.requested or ()) > {"customer_name", "customer_email"}
+    assert "net" in (found.requested or ())
+    metadata = ["payment_metadata[e-mail]"]  # asked for by name
+    assert (resolved(Report(name, metadata=metadata), personal_data=False).requested or ())[-1:] == tuple(metadata)
+    with pytest.raises(ConfigurationError, match="column 'customer_name' is personal data; leave it out or"):
+        resolved(Report(name, columns=["net", "customer_name"]), personal_data=False)
+    lines = resolved(Report("balance.summary"), personal_data=False)
+    assert "description" in [column.header for column in lines.table_columns(lines.requested or ())]
+
+
+def test_personal_columns_that_come_unasked_are_left_out() -> None:
+    for name in ("payout_reconciliation.itemized.5", "news.from_stripe"):
+        found = resolved(Report(name, columns="default"), personal_data=False)
+        assert found.requested is None
+        columns = found.table_columns(["net", "customer_email", "payment_metadata[name]"])
+        assert [column.header for column in columns] == ["net", "payment_metadata[name]"]

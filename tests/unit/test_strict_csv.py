@@ -157,5 +157,5 @@ def test_empty_lines(tmp_path: Path) -> None:
 def test_a_right_file_has_no_fault(tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
     source.write_bytes(b'"x"\n"1\n2"\n\n"3"')
-    found = first_fault(source, 4, [TableColumn("x", "x", TEXT, "")], ".")
+    found = first_fault(source, 4, ["x"], [TableColumn("x", "x", TEXT, "")], ".")
     assert str(found) == "line 2 and on: the rows cannot be read, though each of them is right."

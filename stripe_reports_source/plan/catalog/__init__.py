@@ -19,11 +19,12 @@ Shape = Literal["interval", "snapshot", "per_payout"]
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a report."""
+    """A column of a report. `personal`: it may tell of a person: names, addresses, free text, tax ids."""
 
     name: str
     type: ColumnType
     description: str
+    personal: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,11 @@ class ReportType:
 
 
 class Catalog:
-    """All known report types."""
+    """All known report types, and the names of personal columns, whichever report they come in."""
 
-    def __init__(self, report_types: Iterable[ReportType]) -> None:
+    def __init__(self, report_types: Iterable[ReportType], personal: frozenset[str] = frozenset()) -> None:
         self._types = {known.id: known for known in report_types}
+        self.personal = personal
 
     def __iter__(self) -> Iterator[ReportType]:
         return iter(self._types.values())
@@ -85,11 +87,11 @@ class Catalog:
 def load_catalog() -> Catalog:
     """The packaged catalogue, read once."""
     data = json.loads(files(__package__).joinpath("report_types.json").read_text(encoding="utf-8"))
-    columns = {
-        name: Column(name, ColumnType.parse(about["type"]), about["description"])
-        for name, about in data["columns"].items()
-    }
-    return Catalog(_report_type(entry, columns) for entry in data["report_types"])
+    columns = {name: _named_column(name, about) for name, about in data["columns"].items()}
+    return Catalog(
+        (_report_type(entry, columns) for entry in data["report_types"]),
+        frozenset(name for name, column in columns.items() if column.personal),
+    )
 
 
 def split_id(report_type_id: str) -> tuple[str, int | None]:
@@ -124,12 +126,16 @@ def _report_type(entry: Mapping[str, Any], columns: Mapping[str, Column]) -> Rep
 
 
 def _column(entry: str | Mapping[str, Any], columns: Mapping[str, Column]) -> Column:
-    """A name, or a name with another type where a column's meaning differs between versions."""
+    """A name, or a name with what is different where a column's meaning differs between versions."""
     if isinstance(entry, str):
         return columns[entry]
-    return Column(
-        entry["name"], ColumnType.parse(entry["type"]), entry.get("description", columns[entry["name"]].description)
-    )
+    common = columns[entry["name"]]
+    about = {"description": common.description, "personal": common.personal, **entry}
+    return _named_column(common.name, about)
+
+
+def _named_column(name: str, about: Mapping[str, Any]) -> Column:
+    return Column(name, ColumnType.parse(about["type"]), about["description"], about.get("personal", False))
 
 
 def _shape(required: tuple[str, ...]) -> Shape:
