@@ -298,16 +298,12 @@ def resolve(
     if connected_account is not None:
         parameters["connected_account"] = connected_account
     _check_parameters(parameters, known, where)
-    if zone.key not in UTC_NAMES and (known is None or known.accepts("timezone")):
-        parameters["timezone"] = zone.key
-    if requested is not None:
-        parameters["columns"] = list(requested)
     resolved = ResolvedReport(
         report=report,
         offered=chosen,
         known=known,
         requested=requested,
-        parameters=parameters,
+        parameters={**parameters, **_managed_parameters(zone, known, requested)},
         grid=report.interval or defaults.grid,
         lookback_days=defaults.lookback_days if report.lookback_days is None else report.lookback_days,
         zone=zone,
@@ -321,6 +317,16 @@ def resolve(
     if requested is not None:
         resolved.table_columns(requested)  # refuses a clash of names or types
     return resolved
+
+
+def _managed_parameters(zone: ZoneInfo, known: ReportType | None, requested: Sequence[str] | None) -> Parameters:
+    """The parameters that follow from settings."""
+    parameters: Parameters = {}
+    if zone.key not in UTC_NAMES and (known is None or known.accepts("timezone")):
+        parameters["timezone"] = zone.key
+    if requested is not None:
+        parameters["columns"] = list(requested)
+    return parameters
 
 
 def _choose_version(report: Report, offered: OfferedTypes, catalog: Catalog) -> OfferedType:

@@ -234,7 +234,7 @@ def test_one_failing_report_leaves_the_others_loaded(emulator: Emulator, pipelin
     assert (failure.report, failure.account) == ("payouts.itemized.3", "default")
     assert failure.interval == "[2025-01-01T00:00:00Z, 2025-02-01T00:00:00Z)"
     assert failure.run_id in {run.id for run in emulator.runs}
-    assert "line 2, column 'payout_id': 'po_" in str(caught.value)
+    assert "line 2, column 'payout_id': 'aa_" in str(caught.value)
     assert_true(emulator, pipeline, ["balance.summary"], end=emulator.settings.available_end)
     assert query(pipeline, "SELECT count(*) FROM report_runs WHERE error IS NOT NULL") == [(1,)]
     assert {event.kind for event in events} >= {
