@@ -56,6 +56,7 @@ def settings(
         reports=(report,),
         defaults=Defaults(grid, lookback_days, ZoneInfo(zone)),
         start_date=start_date,
+        end_date=None,
         account="default",
         stripe_account=None,
         connected_accounts=connected_accounts,
@@ -72,7 +73,9 @@ def settings(
 def resolved(report: Report, available: Span, *, livemode: bool = True, grid: Grid = "month") -> ResolvedReport:
     """A report with all decided but the interval."""
     names = [known.id for known in load_catalog() if known.id.startswith(f"{report.base}.")]
-    return resolve(report, offer(available, *names, livemode=livemode), load_catalog(), settings(report, grid=grid).defaults)
+    return resolve(
+        report, offer(available, *names, livemode=livemode), load_catalog(), settings(report, grid=grid).defaults
+    )
 
 
 @dataclass
@@ -115,7 +118,9 @@ class Planned:
         )
         return plan_lanes(self.settings.reports[0], self.settings, offered, load_catalog(), loaded, window)
 
-    def sync(self, offered: OfferedTypes, window: Span | None = None, *, at_most: int | None = None) -> list[CellRequest]:
+    def sync(
+        self, offered: OfferedTypes, window: Span | None = None, *, at_most: int | None = None
+    ) -> list[CellRequest]:
         """Plan and load, in one package; `at_most` cells of each lane, as if the next had failed."""
         self.packages += 1
         done = []

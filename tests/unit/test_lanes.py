@@ -121,8 +121,9 @@ def test_what_stripe_has_taken_back_is_said_and_stays(caplog: pytest.LogCaptureF
         caplog.clear()
         with caplog.at_level(logging.WARNING):
             assert planned.sync(up_to(end)) == []
-        assert "payouts.itemized.3: Stripe has taken back data: [2025-01-01T00:00:00Z, 2025-03-10T00:00:00Z) is loaded" in (
-            caplog.text
+        assert (
+            "payouts.itemized.3: Stripe has taken back data: [2025-01-01T00:00:00Z, 2025-03-10T00:00:00Z) is loaded"
+            in (caplog.text)
         )
     assert spans(planned.sync(up_to("2025-03-10"))) == [
         span("2025-02-01", "2025-03-01"),

@@ -28,8 +28,12 @@ OLD: dict[str, Any] = {
     "forks": ["3x2"],
     "complete_to": utc("2025-03-10"),
 }
-instants = st.datetimes(datetime(2015, 1, 1), datetime(2030, 1, 1)).map(lambda naive: naive.replace(tzinfo=timezone.utc))
-hulls = st.builds(lambda start, length: Span(start, start + length), instants, st.timedeltas(timedelta(1), timedelta(900)))
+instants = st.datetimes(datetime(2015, 1, 1), datetime(2030, 1, 1)).map(
+    lambda naive: naive.replace(tzinfo=timezone.utc)
+)
+hulls = st.builds(
+    lambda start, length: Span(start, start + length), instants, st.timedeltas(timedelta(1), timedelta(900))
+)
 states = st.builds(
     LaneState,
     loaded=hulls,
@@ -45,9 +49,7 @@ states = st.builds(
 )
 
 
-def load(
-    known: LaneState | None, asked: Span, *, synced: Synced | None = None, package: str | None = "p"
-) -> LaneState:
+def load(known: LaneState | None, asked: Span, *, synced: Synced | None = None, package: str | None = "p") -> LaneState:
     cell = Cell(day_of(asked.start, REPORT.zone), asked, asked)
     return with_loaded_cell(known, CellRequest(REPORT, "default", None, cell), asked, package, synced)
 
