@@ -164,7 +164,8 @@ class _LanePlanner:
             # dlt's cursor may have been moved on by a sync of another account
             since = known.cursor if self._cursor is None else min(known.cursor, self._cursor)
             first = known.loaded.start
-            if available.end < known.loaded.end - ONE_SECOND:
+            taken_back = available.end < known.loaded.end - ONE_SECOND
+            if taken_back:
                 logger.warning(
                     "%s: Stripe has taken back data: %s is loaded, and Stripe has it up to %s now; what is loaded "
                     "stays, and is loaded again when it returns",
@@ -178,7 +179,7 @@ class _LanePlanner:
             if again is not None:
                 logger.warning("%s: two syncs have crossed; loading again from %s", resolved.offered.id, again)
                 since = min(since, again)
-            elif known.complete_to == available.end and since >= available.end - ONE_SECOND:
+            elif known.complete_to == available.end and (taken_back or since >= available.end - ONE_SECOND):
                 return Span(available.end, available.end)
         return sync_window(
             available,

@@ -93,10 +93,9 @@ class LaneState:
 
     def without_data_from(self, available_end: datetime) -> LaneState:
         """The state once Stripe has taken back what lies after an instant."""
-        if available_end >= self.loaded.end:
+        if available_end >= min(self.taken_back_to or self.loaded.end, self.loaded.end):
             return self
-        back_to = available_end if self.taken_back_to is None else min(self.taken_back_to, available_end)
-        return replace(self, taken_back_to=back_to)
+        return replace(self, taken_back_to=available_end, complete_to=None)
 
 
 def with_loaded_cell(

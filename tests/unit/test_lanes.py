@@ -1,0 +1,336 @@
+"""What a sync is to do, planned without dlt: nothing skipped, nothing dropped, nothing doubled, whatever came before."""
+
+from __future__ import annotations
+
+import logging
+from datetime import date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stripe_reports_source import ConfigurationError, Report
+from stripe_reports_source.errors import NotAvailable, NotOffered
+from stripe_reports_source.plan.intervals import GRIDS, Grid, Span, cells
+from stripe_reports_source.plan.lanes import BEGINNING
+from stripe_reports_source.plan.settings import Settings
+from stripe_reports_source.plan.state import LaneState
+from stripe_reports_source.plan.stripe_objects import OfferedTypes
+from tests.unit.planning import Planned, offer, settings, span, spans, utc
+
+REPORT = Report("payouts.itemized")
+CONNECTED = Report("connected_account_payouts.itemized")
+PER_PAYOUT = Report("payout_reconciliation.by_id.itemized")
+START = utc("2025-01-01")
+ZONES = ["UTC", "America/New_York", "Europe/Berlin", "Australia/Lord_Howe"]
+grids = st.sampled_from(GRIDS)
+zones = st.sampled_from(ZONES)
+lookbacks = st.integers(0, 40)
+ends = st.integers(1, 4 * 120).map(lambda quarters: START + timedelta(hours=6 * quarters))
+"""Ends of availability, on quarters of a day up to the end of April."""
+
+
+def up_to(end: datetime | str) -> OfferedTypes:
+    return offer(Span(START, utc(end) if isinstance(end, str) else end))
+
+
+def paper(grid: Grid = "month", zone: str = "UTC", lookback_days: int = 0, report: Report = REPORT) -> Planned:
+    return Planned(settings(report, grid=grid, zone=zone, lookback_days=lookback_days))
+
+
+def assert_covered(planned: Planned, grid: Grid, window: Span) -> None:
+    """The stored cells hold every instant of a window once, each cell as far as it goes."""
+    zone = planned.settings.defaults.zone
+    stored = {stretch.start: stretch for stretch, _ in planned.stored.values()}
+    for cell in cells(window, grid, zone):
+        assert stored.pop(cell.span.start).covers(cell.span), f"{cell.span} is not loaded"
+    assert all(start >= window.end for start in stored), "cells overlap"
+
+
+@given(grids, zones, lookbacks, st.lists(st.tuples(ends, st.none() | st.integers(0, 3)), min_size=1, max_size=8))
+def test_whatever_stripe_takes_back_every_cell_is_loaded_with_the_data_that_came_last(
+    grid: Grid, zone: str, lookback: int, syncs: list[tuple[datetime, int | None]]
+) -> None:
+    """Syncs at which the availability goes on or back, some of which fail; then one at each of the last two ends."""
+    planned = paper(grid, zone, lookback)
+    read: dict[str, int] = {}
+    last = syncs[-1][0]
+    beyond = max(end for end, _ in syncs)
+    plan = [*syncs, (last, None), (beyond, None)]
+    for number, (end, at_most) in enumerate(plan):
+        read |= {request.key: number for request in planned.sync(up_to(end), at_most=at_most)}
+        if at_most is None:
+            assert_covered(planned, grid, Span(START, end))
+        for key, (stretch, _) in planned.stored.items():
+            stale = any(later < stretch.end for later, _ in plan[read[key] : number + 1])
+            assert not stale or at_most is not None or stretch.end > end, f"{key} holds what Stripe has taken back"
+    state = planned.lanes.get("default")
+    assert state is not None
+    assert state.taken_back_to is None
+    assert (state.loaded, state.cursor, state.complete_to) == (Span(START, beyond), beyond, beyond)
+
+
+@given(grids, zones, lookbacks, st.lists(ends, min_size=1, max_size=6))
+def test_nothing_is_dropped_and_nothing_is_run_twice(
+    grid: Grid, zone: str, lookback: int, syncs: list[datetime]
+) -> None:
+    planned = paper(grid, zone, lookback)
+    for end in syncs:
+        before = {key: stretch for key, (stretch, _) in planned.stored.items()}
+        planned.sync(up_to(end))
+        for key, stretch in before.items():
+            assert planned.stored[key][0].covers(stretch)
+        [lane] = planned.plan(up_to(end))
+        assert not lane.cells
+
+
+@given(grids, zones, st.integers(0, 40), ends, ends)
+def test_a_sync_reads_the_lookback_again_and_no_more(
+    grid: Grid, zone: str, lookback: int, first: datetime, second: datetime
+) -> None:
+    first, second = sorted((first, second + timedelta(hours=1)))
+    planned = paper(grid, zone, lookback)
+    planned.sync(up_to(first))
+    done = planned.sync(up_to(second))
+    assert done[0].cell.span.start <= max(START, first - timedelta(days=lookback))
+    whole = done[0].cell.whole
+    assert whole.end > first - timedelta(days=lookback + 1, hours=2), "read again without need"
+
+
+def test_a_sync_with_nothing_new_plans_nothing() -> None:
+    planned = paper()
+    assert spans(planned.sync(up_to("2025-02-10"))) == [
+        span("2025-01-01", "2025-02-01"),
+        span("2025-02-01", "2025-02-10"),
+    ]
+    assert planned.sync(up_to("2025-02-10")) == []
+    assert spans(planned.sync(up_to("2025-02-11"))) == [span("2025-02-01", "2025-02-11")]
+
+
+def test_the_users_first_day_counts_until_something_is_loaded() -> None:
+    planned = Planned(settings(REPORT, start_date=date(2025, 2, 1)))
+    assert spans(planned.sync(up_to("2025-02-10"))) == [span("2025-02-01", "2025-02-10")]
+    later = Planned(settings(REPORT, start_date=date(2025, 1, 1)), planned.state)
+    assert later.sync(up_to("2025-02-10")) == []
+
+
+def test_what_stripe_has_taken_back_is_said_and_stays(caplog: pytest.LogCaptureFixture) -> None:
+    planned = paper()
+    planned.sync(up_to("2025-03-10"))
+    for end in ("2025-03-05", "2025-02-20"):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            assert planned.sync(up_to(end)) == []
+        assert (
+            "payouts.itemized.3: Stripe has taken back data: [2025-01-01T00:00:00Z, 2025-03-10T00:00:00Z) is loaded"
+            in (caplog.text)
+        )
+    assert spans(planned.sync(up_to("2025-03-10"))) == [
+        span("2025-02-01", "2025-03-01"),
+        span("2025-03-01", "2025-03-10"),
+    ]
+    assert planned.sync(up_to("2025-03-10")) == []
+
+
+def test_what_planning_finds_out_is_kept_once() -> None:
+    planned = paper()
+    planned.sync(up_to("2025-03-10"))
+    assert [lane.noted for lane in planned.plan(up_to("2025-03-10"))] == [None]
+    [lane] = planned.plan(up_to("2025-03-01"))
+    assert lane.noted is not None
+    assert lane.noted.taken_back_to == utc("2025-03-01")
+    planned.sync(up_to("2025-03-01"))
+    assert [lane.noted for lane in planned.plan(up_to("2025-03-01"))] == [None]
+
+
+def test_a_last_second_that_stripe_does_not_give_is_not_taken_back(caplog: pytest.LogCaptureFixture) -> None:
+    """Stripe may want intervals a second short of its availability: that is how far they are loaded then."""
+    planned = paper()
+    planned.sync(up_to("2025-02-10"))
+    state = planned.lanes.get("default")
+    assert state is not None
+    shorter = utc("2025-02-10") - timedelta(seconds=1)
+    kept = {**state.to_state(), "cursor": shorter, "loaded_to": shorter}
+    planned.lanes.put("default", LaneState.from_state(kept))
+    with caplog.at_level(logging.WARNING):
+        assert planned.sync(up_to("2025-02-10")) == []
+    assert not caplog.records
+
+
+def test_syncs_that_have_crossed_are_mended(caplog: pytest.LogCaptureFixture) -> None:
+    planned = paper()
+    planned.sync(up_to("2025-03-10"))
+    with caplog.at_level(logging.WARNING):
+        [lane] = planned.plan(up_to("2025-03-10"), replaced_since=utc("2025-02-03"))
+    assert spans(lane.cells) == [span("2025-02-01", "2025-03-01"), span("2025-03-01", "2025-03-10")]
+    assert "two syncs have crossed; loading again from 2025-02-03" in caplog.text
+
+
+def test_a_backfill_within_what_stripe_has() -> None:
+    planned = paper()
+    [lane] = planned.plan(up_to("2025-03-10"), span("2025-01-01", "2025-02-01"))
+    assert lane.backfill
+    assert spans(lane.cells) == [span("2025-01-01", "2025-02-01")]
+    [lane] = planned.plan(up_to("2025-03-10"), Span(BEGINNING, utc("2025-02-01")))  # without a first day
+    assert spans(lane.cells) == [span("2025-01-01", "2025-02-01")]
+    planned.sync(up_to("2025-03-10"))
+    [lane] = planned.plan(up_to("2025-03-10"), span("2025-01-01", "2025-02-01"))  # as often as it is asked for
+    assert spans(lane.cells) == [span("2025-01-01", "2025-02-01")]
+
+
+@given(ends, ends, ends)
+def test_a_window_is_loaded_whole_or_refused_with_both_ranges(first: datetime, second: datetime, end: datetime) -> None:
+    first, second = sorted((first - timedelta(days=40), second + timedelta(hours=1)))
+    available, window = Span(START, end), Span(first, second)
+    there = window.clamp(available)
+    if available.covers(window):
+        [lane] = paper().plan(offer(available), window)
+        assert (lane.cells[0].cell.span.start, lane.cells[-1].cell.span.end) == (window.start, window.end)
+        return
+    with pytest.raises(NotAvailable) as caught:
+        paper().plan(offer(available), window)
+    has = available if there.empty else there
+    assert str(caught.value) == f"asked for {window}, of which Stripe has {has}."
+    partly = Planned(settings(REPORT, allow_partial=True))
+    if there.empty:
+        with pytest.raises(NotAvailable):
+            partly.plan(offer(available), window)
+        return
+    [lane] = partly.plan(offer(available), window)
+    assert (lane.cells[0].cell.span.start, lane.cells[-1].cell.span.end) == (there.start, there.end)
+
+
+def test_a_part_is_loaded_with_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    partly = Planned(settings(REPORT, allow_partial=True))
+    with caplog.at_level(logging.WARNING):
+        [lane] = partly.plan(up_to("2025-03-10"), span("2025-03-01", "2025-04-01"))
+    assert spans(lane.cells) == [span("2025-03-01", "2025-03-10")]
+    assert (
+        "payouts.itemized.3: asked for [2025-03-01T00:00:00Z, 2025-04-01T00:00:00Z), of which Stripe has "
+        "[2025-03-01T00:00:00Z, 2025-03-10T00:00:00Z)"
+    ) in caplog.text
+
+
+def test_a_backfill_would_not_cut_what_is_loaded() -> None:
+    planned = paper()
+    planned.sync(up_to("2025-03-10"))
+    with pytest.raises(ConfigurationError, match="Let start_date and end_date be the first day of a month"):
+        planned.plan(up_to("2025-03-10"), span("2025-01-10", "2025-02-01"))
+
+
+def test_a_backfill_moves_no_cursor_and_remembers_no_retreat() -> None:
+    planned = paper()
+    planned.sync(up_to("2025-03-10"))
+    before = planned.lanes.get("default")
+    [lane] = planned.plan(up_to("2025-03-01"), span("2025-01-01", "2025-02-01"))
+    assert lane.noted is None
+    planned.sync(up_to("2025-03-01"), span("2025-01-01", "2025-02-01"))
+    after = planned.lanes.get("default")
+    assert before is not None
+    assert after is not None
+    assert (after.cursor, after.complete_to, after.taken_back_to) == (before.cursor, before.complete_to, None)
+
+
+def test_data_that_stripe_no_longer_has_at_the_start_stays(caplog: pytest.LogCaptureFixture) -> None:
+    planned = paper(lookback_days=60)
+    planned.sync(up_to("2025-02-10"))
+    later = offer(span("2025-01-15", "2025-02-11"))
+    with caplog.at_level(logging.WARNING):
+        assert spans(planned.sync(later)) == [span("2025-02-01", "2025-02-11")]
+    assert "Stripe no longer has all of [2025-01-01T00:00:00Z, 2025-02-01T00:00:00Z)" in caplog.text
+
+
+@given(st.lists(st.tuples(ends, st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=5))
+def test_a_connected_account_that_fails_holds_no_other_up(syncs: list[tuple[datetime, int, int]]) -> None:
+    """dlt's one cursor is that of the slowest lane."""
+    accounts = ("acct_1", "acct_2")
+    planned = Planned(settings(CONNECTED, connected_accounts=accounts))
+    names = ("connected_account_payouts.itemized.1",)
+    for end, *at_most in sorted(syncs):
+        for lane, most in zip(planned.plan(offer(Span(START, end), *names)), at_most, strict=True):
+            assert lane.key == f"default/{lane.resolved.parameters['connected_account']}"
+            known = planned.lanes.get(lane.key)
+            if known and known.complete_to == end:
+                assert not lane.cells
+            elif known:
+                assert lane.cells[0].cell.whole.start <= known.loaded.end
+                assert lane.cells[0].cell.whole.end >= known.loaded.end
+            del most
+        planned.sync(offer(Span(START, end), *names), at_most=min(at_most) or None)
+
+
+def test_connected_accounts_have_lanes_and_cells_of_their_own() -> None:
+    planned = Planned(settings(CONNECTED, connected_accounts=("acct_1", "acct_2")))
+    offered = offer(span("2025-01-01", "2025-02-01"), "connected_account_payouts.itemized.1")
+    assert [lane.key for lane in planned.plan(offered)] == ["default/acct_1", "default/acct_2"]
+    done = planned.sync(offered)
+    assert len({request.key for request in done}) == 2
+    assert {request.label for request in done} == {"default"}
+    more = Planned(settings(CONNECTED, connected_accounts=("acct_1", "acct_2", "acct_3")), planned.state)
+    assert [len(lane.cells) for lane in more.plan(offered)] == [0, 0, 1]
+
+
+def test_one_run_per_account_is_not_mixed_with_one_for_all() -> None:
+    offered = offer(span("2025-01-01", "2025-02-01"), "connected_account_payouts.itemized.1")
+    each = Planned(settings(CONNECTED, connected_accounts=("acct_1",)))
+    each.sync(offered)
+    with pytest.raises(ConfigurationError, match="holds one run per account; connected_accounts now asks for all"):
+        Planned(settings(CONNECTED), each.state).plan(offered)
+    together = Planned(settings(CONNECTED))
+    together.sync(offered)
+    with pytest.raises(ConfigurationError, match="holds all accounts in one run; connected_accounts now asks for one"):
+        Planned(settings(CONNECTED, connected_accounts=("acct_1",)), together.state).plan(offered)
+
+
+def test_a_report_per_payout_has_a_cell_for_each() -> None:
+    planned = Planned(settings(PER_PAYOUT))
+    offered = offer(span("2025-01-01", "2025-02-10"), "payout_reconciliation.by_id.itemized.4")
+    payouts = [{"payout": "po_1"}, {"payout": "po_2"}]
+    [lane] = planned.plan(offered, payouts=payouts)
+    assert [request.title for request in lane.cells] == ['{"payout":"po_1"}', '{"payout":"po_2"}']
+    assert len({request.key for request in lane.cells}) == 2
+    assert spans(lane.cells) == [offered.types[0].available] * 2
+    [lane] = planned.plan(offered, span("2030-01-01", "2031-01-01"), payouts=[])  # a window of payouts, not of data
+    assert not lane.cells
+
+
+def test_another_version_of_a_report_goes_on_in_the_same_cells(caplog: pytest.LogCaptureFixture) -> None:
+    planned = paper(report=Report("balance_change_from_activity.itemized.2"))
+    names = ("balance_change_from_activity.itemized.2", "balance_change_from_activity.itemized.3")
+    planned.sync(offer(span("2025-01-01", "2025-02-10"), *names))
+    newer = Planned(settings(Report("balance_change_from_activity.itemized")), planned.state, planned.stored)
+    with caplog.at_level(logging.WARNING):
+        done = newer.sync(offer(span("2025-01-01", "2025-02-11"), *names))
+    assert "balance_change_from_activity.itemized.2: goes on as balance_change_from_activity.itemized.3" in caplog.text
+    assert spans(done) == [span("2025-02-01", "2025-02-11")]
+    assert len(newer.stored) == 2
+    state = newer.lanes.get("default")
+    assert state is not None
+    assert state.report_type == "balance_change_from_activity.itemized.3"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        settings(REPORT, grid="day"),
+        settings(REPORT, zone="Europe/Berlin"),
+        settings(Report("payouts.itemized", parameters={"currency": "eur"})),
+    ],
+)
+def test_another_grid_zone_or_filter_is_refused(other: Settings) -> None:
+    planned = paper()
+    planned.sync(up_to("2025-02-10"))
+    with pytest.raises(ConfigurationError, match=r"holds cells of 'payouts\.itemized\|month\|UTC', and cells of"):
+        Planned(other, planned.state).plan(up_to("2025-02-11"))
+
+
+def test_test_data_beside_live_data_is_refused() -> None:
+    planned = paper()
+    planned.sync(up_to("2025-02-10"))
+    with pytest.raises(ConfigurationError, match=r"holds live data of account 'default', and api_key is a test key\."):
+        planned.plan(offer(span("2025-01-01", "2025-02-11"), livemode=False))
+
+
+def test_a_report_that_is_not_offered() -> None:
+    with pytest.raises(NotOffered, match=r"report 'payouts\.itemized' is not offered"):
+        paper().plan(offer(span("2025-01-01", "2025-02-11"), "balance.summary.1"))
