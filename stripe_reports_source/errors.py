@@ -7,6 +7,7 @@ StripeReportsError
 │   ├── AuthenticationError   the API key is wrong, revoked or for another mode
 │   └── PermissionDenied      the API key lacks a permission or the account lacks a report
 ├── StripeUnreachable         no usable answer after all retries; run again later
+│   └── UnreadableReport      Stripe describes a report that was asked for in a way that cannot be read
 ├── DestinationBusy           the database is locked by someone else for too long; run again later
 ├── WorkingFolderError        dlt's working folder cannot be written or read
 ├── CellError                 one interval of one report was not loaded; the others go on
@@ -14,7 +15,8 @@ StripeReportsError
 │   ├── NotStored             the destination does not hold the rows that were loaded into it
 │   ├── RunFailed             Stripe ended the report run as failed, every attempt
 │   ├── RunTimedOut           the run is still pending; the next sync picks up the same run
-│   ├── DownloadError         the result file is gone or is not what Stripe announced
+│   ├── DownloadError         the result file did not arrive whole; the run and its file are still there
+│   │   └── UnusableFile      the file is gone or is not what Stripe announced: only another run helps
 │   ├── TableRefused          the database does not take the report's table
 │   └── RowError              the file holds something that does not fit its column
 ├── SyncFailed                some cells are not loaded; lists each with cause and remedy
@@ -57,6 +59,7 @@ class StripeError(StripeReportsError):
     """Stripe answered a request with an error object.
 
     Attributes follow https://docs.stripe.com/api/errors; `request_id` is what Stripe's support asks for.
+    `replayed` is True for an error that Stripe keeps under an idempotency key and repeats for it.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class StripeError(StripeReportsError):
         code: str | None = None,
         param: str | None = None,
         request_id: str | None = None,
+        replayed: bool = False,
     ) -> None:
         self.message = message
         self.http_status = http_status
@@ -75,6 +79,7 @@ class StripeError(StripeReportsError):
         self.code = code
         self.param = param
         self.request_id = request_id
+        self.replayed = replayed
         details = [f"HTTP {http_status}"]
         details += [f"{name} {value}" for name, value in self._details() if value]
         super().__init__(f"Stripe: {message} ({', '.join(details)})")
@@ -99,6 +104,12 @@ class StripeUnreachable(StripeReportsError):
     """No usable answer after all retries (network, 5xx, rate limit, not JSON). A later sync goes on."""
 
     remedy = "Sync again later; runs that Stripe has are picked up."
+
+
+class UnreadableReport(StripeUnreachable):
+    """A report that was asked for is in Stripe's list, but with a date, version or name that cannot be one."""
+
+    remedy = "Sync again later; if it stays, leave the report out and report this message."
 
 
 class DestinationBusy(StripeReportsError):
@@ -142,9 +153,13 @@ class RunTimedOut(CellError):
 
 
 class DownloadError(CellError):
-    """The result file could not be fetched whole."""
+    """The result file could not be fetched whole. Its run stays as it is: the fault is on the way, or in a setting."""
 
     remedy = "Sync again later."
+
+
+class UnusableFile(DownloadError):
+    """Stripe has no such file any more, or one of another size than it announced."""
 
 
 class TableRefused(CellError):

@@ -15,17 +15,15 @@ from dlt.common.typing import TSecretStrValue
 from dlt.extract import DltResource, DltSource
 
 from .errors import ConfigurationError
+from .plan.credentials import account_id, account_label, check_account, checked_key, context_path
 from .plan.intervals import parse_day, parse_zone, start_of_day
 from .plan.report import Defaults, Report, check_grid, check_lookback
 from .plan.settings import (
     RetryPolicy,
     RunPolicy,
     Settings,
-    account_id,
-    account_label,
     changed_policy,
     checked_base_url,
-    checked_key,
     checked_reports,
     positive,
 )
@@ -58,6 +56,7 @@ def stripe_reports(
     timezone: str = "UTC",
     account: str = "default",
     stripe_account: str | None = None,
+    stripe_context: str | None = None,
     connected_accounts: Sequence[str] | None = None,
     max_concurrent_runs: int = 4,
     run_timeout: float = 1800.0,
@@ -80,8 +79,10 @@ def stripe_reports(
         interval: the grid of cells that are run and replaced: `day`, `week` (from Monday) or `month`.
         lookback_days: days before the cursor that are read again when Stripe has new data.
         timezone: IANA zone of the grid's days and of report-zone times.
-        account: label of the account in `_account`, when `stripe_account` is not given.
+        account: label of the account in `_account`, when neither of the next two is given.
         stripe_account: connected account to run plain reports on behalf of (the Stripe-Account header).
+        stripe_context: account to run reports on, or the path to it (the Stripe-Context header), instead of
+            `stripe_account`; an organisation's key (`sk_org_...`) needs it.
         connected_accounts: for `connected_account_*` reports, one run per account instead of one for all.
         max_concurrent_runs: report runs in flight at Stripe, and result files on disk, at most.
         run_timeout: seconds to wait for one run before leaving it to the next sync.
@@ -103,6 +104,8 @@ def stripe_reports(
     start, end = parse_day(start_date, "start_date"), parse_day(end_date, "end_date")
     if start and end and start >= end:
         raise ConfigurationError(f"start_date {start} must lie before end_date {end}.")
+    api_key = checked_key(api_key)
+    check_account(api_key, stripe_account, stripe_context)
     settings = Settings(
         reports=checked_reports(reports),
         defaults=Defaults(interval, lookback_days, zone),  # type: ignore[arg-type]  # checked above
@@ -117,7 +120,8 @@ def stripe_reports(
         retry_policy=changed_policy(RetryPolicy(), retry_policy, "retry_policy"),
         api_base_url=checked_base_url(api_base_url, "api_base_url"),
         files_base_url=checked_base_url(files_base_url, "files_base_url"),
-        api_key=checked_key(api_key),
+        api_key=api_key,
+        stripe_context=context_path(stripe_context),
     )
     syncs = Syncs(settings)
     for report in settings.reports:

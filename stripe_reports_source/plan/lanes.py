@@ -18,7 +18,7 @@ from .intervals import ONE_SECOND, Cell, Span, cells, day_of, sync_window
 from .report import Report, ResolvedReport, resolve
 from .settings import Settings
 from .state import LaneState, LaneStates
-from .stripe_objects import OfferedType
+from .stripe_objects import OfferedTypes
 from .whole_cells import first_instant, refuse_other_grid, refuse_other_lanes, whole_cells
 from .whose_data import refuse_other_mode
 
@@ -65,7 +65,7 @@ class LoadedBefore:
 def plan_lanes(
     report: Report,
     settings: Settings,
-    offered: Sequence[OfferedType],
+    offered: OfferedTypes,
     catalog: Catalog,
     loaded: LoadedBefore,
     window: Span | None,
@@ -102,7 +102,7 @@ class _LanePlanner:
 
     def __init__(self, settings: Settings, loaded: LoadedBefore, window: Span | None, *, one_lane: bool) -> None:
         self._settings = settings
-        self._label = settings.stripe_account or settings.account
+        self._label = settings.label
         self._loaded = loaded
         self._window = window
         # dlt's cursor is that of the slowest lane, which says nothing of the others
@@ -132,7 +132,7 @@ class _LanePlanner:
         return Lane(key, resolved, tuple(requests), backfill, noted if noted != known else None)
 
     def _request(self, resolved: ResolvedReport, cell: Cell) -> CellRequest:
-        return CellRequest(resolved, self._label, self._settings.stripe_account, cell)
+        return CellRequest(resolved, self._label, self._settings.acts_on, cell)
 
     def _per_payout(self, resolved: ResolvedReport) -> list[CellRequest]:
         """One cell for each payout, as of Stripe's present data."""

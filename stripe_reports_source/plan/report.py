@@ -14,7 +14,7 @@ from datetime import date
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from ..errors import ConfigurationError, NotOffered
+from ..errors import ConfigurationError, NotOffered, UnreadableReport
 from .catalog import Catalog, ReportType, split_id
 from .column_types import ColumnType
 from .columns import (
@@ -26,7 +26,7 @@ from .columns import (
     table_columns,
 )
 from .intervals import GRIDS, UTC_NAMES, Grid, parse_zone
-from .stripe_objects import OfferedType, Parameters
+from .stripe_objects import OfferedType, OfferedTypes, Parameters
 
 _MANAGED = {
     "interval_start": "start_date",
@@ -225,7 +225,7 @@ def check_lookback(days: int | None, where: str) -> None:
 
 def resolve(
     report: Report,
-    offered: Sequence[OfferedType],
+    offered: OfferedTypes,
     catalog: Catalog,
     defaults: Defaults,
     connected_account: str | None = None,
@@ -236,6 +236,7 @@ def resolve(
     Raises:
         ConfigurationError: the account does not offer the report, or a column, metadata key, type or parameter
             is not one the version takes. No run has been created then.
+        UnreadableReport: Stripe's description of the report cannot be read.
     """
     chosen = _choose_version(report, offered, catalog)
     known = catalog.get(chosen.id)
@@ -269,17 +270,22 @@ def resolve(
     return resolved
 
 
-def _choose_version(report: Report, offered: Sequence[OfferedType], catalog: Catalog) -> OfferedType:
+def _choose_version(report: Report, offered: OfferedTypes, catalog: Catalog) -> OfferedType:
     base, version = split_id(report.report)
-    same_base = [offer for offer in offered if split_id(offer.id)[0] == base]
-    if version is not None:
-        for offer in same_base:
-            if offer.id == report.report:
-                return offer
-    elif same_base:
-        return max(same_base, key=lambda offer: (_knowledge(catalog.get(offer.id)), offer.version))
+    same_base = {offer.id: offer for offer in offered if split_id(offer.id)[0] == base}
+    unreadable = {name: problem for name, problem in offered.unreadable.items() if split_id(name)[0] == base}
+    chosen = report.report
+    if version is None and (same_base or unreadable):
+        # an unreadable one counts: to go on with an older version would change the table's columns in silence
+        chosen = max(
+            (*same_base, *unreadable), key=lambda name: (_knowledge(catalog.get(name)), split_id(name)[1] or 0)
+        )
+    if chosen in same_base:
+        return same_base[chosen]
+    if chosen in unreadable:
+        raise UnreadableReport(f"report {chosen!r} is offered, but cannot be used: {unreadable[chosen]}")
     if same_base:
-        have = ", ".join(sorted(offer.id for offer in same_base))
+        have = ", ".join(sorted(same_base))
         raise NotOffered(f"report {report.report!r} is not offered to this account; of {base} it has {have}.")
     known = bool(catalog.versions(base))
     near = _nearest(base, {split_id(offer.id)[0] for offer in offered} | set(catalog.bases() if not known else ()))

@@ -5,31 +5,32 @@ In: arguments of `stripe_reports`. Out: one frozen `Settings`, or a `Configurati
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError
+from .addresses import parse_address
+from .credentials import account_of
 from .report import Defaults, Report
 from .system_tables import SYSTEM_TABLES
+from .texts import printable
 
-logger = logging.getLogger(__name__)
-
-_LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 Number = TypeVar("Number", int, float)
 Policy = TypeVar("Policy", "RetryPolicy", "RunPolicy")
+_MOST = 4e9
+"""Far above any sensible setting, and below the seconds that a thread can be made to wait."""
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
     """How often and how long to try again, in attempts, seconds and bytes.
 
-    `body_timeout` and `answer_bytes` bound a whole JSON answer: Stripe's are far smaller, and one that never ends must
-    not fill the memory.
+    `body_timeout` and `answer_bytes` bound a whole JSON answer, `pages` a list: Stripe's are far smaller, and one that
+    never ends must not fill the memory. A download is begun again where it stopped when fewer than `least_rate` bytes
+    a second have come for `read_timeout` seconds, and given up after `transfer_timeout` seconds in all.
     """
 
     attempts: int = 6
@@ -39,10 +40,13 @@ class RetryPolicy:
     read_timeout: float = 60.0
     body_timeout: float = 120.0
     answer_bytes: int = 64 << 20
+    pages: int = 1000
+    least_rate: float = 1000.0
+    transfer_timeout: float = 6 * 3600.0
 
     def delay(self, attempt: int, retry_after: float | None, chance: float) -> float:
         """The wait before the next attempt: Stripe's Retry-After if it gave one, else doubling with jitter."""
-        backoff = min(self.longest_delay, self.first_delay * 2.0**attempt) * (0.5 + chance / 2)
+        backoff = min(self.longest_delay, self.first_delay * 2.0 ** min(attempt, 60)) * (0.5 + chance / 2)
         return backoff if retry_after is None else max(backoff, min(retry_after, 4 * self.longest_delay))
 
 
@@ -50,11 +54,14 @@ class RetryPolicy:
 class RunPolicy:
     """Times in seconds. `timeout` bounds the wait for one run, `attempts` the runs made per sync for one cell.
 
+    `keys` bounds the idempotency keys that are tried for one run when Stripe keeps an error under each.
+
     The `event_poll`s are for a sync that is told of the ends of runs, the other polls for one that is not.
     """
 
     timeout: float = 1800.0
     attempts: int = 3
+    keys: int = 10
     first_poll: float = 0.1
     longest_poll: float = 20.0
     retry_delay: float = 5.0
@@ -100,26 +107,34 @@ class Settings:
     api_key: str = field(repr=False)
     allow_partial: bool = False
     parse_policy: ParsePolicy = ParsePolicy()
+    stripe_context: str | None = None
+
+    @property
+    def acts_on(self) -> str | None:
+        """The account that requests are about: a Stripe-Account or Stripe-Context value, None for the key's own."""
+        return self.stripe_context or self.stripe_account
+
+    @property
+    def label(self) -> str:
+        """The `_account` value of rows: the id of the account that is acted on, else the user's label."""
+        return self.account if self.acts_on is None else account_of(self.acts_on)
 
 
 def checked_base_url(url: str, setting: str) -> str:
     """A base address without a trailing slash.
 
     Raises:
-        ConfigurationError: not HTTPS (plain HTTP is for loopback only, or the key would travel in the clear).
+        ConfigurationError: not HTTPS (plain HTTP is for loopback only, or the key would travel in the clear), or in a
+            form that programs read in different ways.
     """
-    parts = urlsplit(url)
-    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
-    if not secure or not parts.hostname or parts.username or parts.query:
+    address = parse_address(url)
+    if address is None or address.query or not (address.scheme == "https" or address.loopback):
+        shown = printable(re.sub(r"//[^/]*@", "//(user)@", url), 200)
         raise ConfigurationError(
-            f"{setting} {url!r} must be an https address (http only for this machine, such as http://127.0.0.1:12111)."
+            f"{setting} {shown!r} must be an https address without a user "
+            "(http only for this machine, such as http://127.0.0.1:12111)."
         )
-    return url.rstrip("/")
-
-
-def is_loopback(host: str | None) -> bool:
-    """True for this machine's own addresses."""
-    return host is not None and _LOOPBACK.fullmatch(host) is not None
+    return address.url.rstrip("/")
 
 
 def checked_reports(reports: Sequence[str | Report]) -> tuple[Report, ...]:
@@ -158,35 +173,8 @@ def changed_policy(policy: Policy, changes: Mapping[str, Any] | None, setting: s
 
 
 def positive(value: Number, setting: str) -> Number:
-    """A number above 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+    """A number above 0, and not beyond all measure."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 < value <= _MOST:
         raise ConfigurationError(f"{setting} {value!r} must be a number above 0.")
     return value
-
-
-def account_label(account: str) -> str:
-    """A label that can be part of a cell's key."""
-    if not account or "|" in account:
-        raise ConfigurationError(f"account {account!r} must be a short label without '|', such as 'us'.")
-    return account
-
-
-def account_id(account: str | None, setting: str) -> str | None:
-    """A Stripe account id, or None."""
-    if account is not None and not re.fullmatch(r"acct_\w+", account):
-        raise ConfigurationError(f"{setting} {account!r} must be a Stripe account id, acct_....")
-    return account
-
-
-def checked_key(api_key: str) -> str:
-    """A key that can be sent; warns of a full secret key."""
-    key = api_key.strip()
-    if not key or not key.isascii() or any(character.isspace() for character in key):
-        raise ConfigurationError(
-            "api_key is empty or holds spaces; set a Stripe key such as rk_live_... or sk_test_...."
-        )
-    if key.startswith("pk_"):
-        raise ConfigurationError("api_key is a publishable key (pk_...); reports need a restricted or secret key.")
-    if key.startswith("sk_live_"):
-        logger.warning("api_key is a full secret key; a restricted key (rk_live_...) with report permissions is safer.")
-    return key

@@ -9,25 +9,32 @@ Each method can raise, beside what its docstring names: `AuthenticationError` an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from ..plan.cells import Downloaded
-from ..plan.stripe_objects import OfferedType, Parameters, ReportRun, ResultFile
+from ..plan.stripe_objects import OfferedTypes, Parameters, ReportRun, ResultFile
 
 
 class StripeApi(Protocol):
     """What a sync needs of Stripe's Reporting API."""
 
-    def report_types(self, account: str | None = None) -> Sequence[OfferedType]:
-        """All report types that the account may run now, each with the span of its data."""
+    def report_types(self, account: str | None = None) -> OfferedTypes:
+        """All report types that the account may run now, each with the span of its data.
+
+        One that cannot be read is in `unreadable`: it troubles only those who ask for it.
+        """
 
     def create_run(
         self, report_type: str, parameters: Parameters, *, idempotency_key: str, account: str | None = None
     ) -> ReportRun:
-        """Create a report run. The same key gives the same run, also after a lost answer, a crash or from elsewhere."""
+        """Create a report run. The same key gives the same run, also after a lost answer, a crash or from elsewhere.
+
+        Raises:
+            StripeError: with `replayed`, when Stripe keeps an error under the key and will never make a run for it.
+        """
 
     def run(self, run_id: str, account: str | None = None) -> ReportRun:
         """The present state of a run."""
@@ -36,11 +43,13 @@ class StripeApi(Protocol):
         """True if the account has made a run: no account is shown the runs of another."""
 
     def runs_since(self, created: datetime, account: str | None = None) -> Iterable[ReportRun]:
-        """All runs created at or after an instant, whoever made them, newest first."""
+        """All runs created at or after an instant, whoever made them, newest first; not those that cannot be read."""
 
     def download(self, file: ResultFile, target: Path, account: str | None = None) -> Downloaded:
         """Put a result file at `target`, whole: as many bytes as Stripe announced. The key goes to the file host only.
 
         Raises:
-            DownloadError: the file did not come whole. Nothing is left at `target` then, whatever the error.
+            DownloadError: the file did not come whole; asking for it later may help. Nothing is left at `target`
+                then, whatever the error.
+            UnusableFile: the file is gone, or is not as large as Stripe said: only another run helps.
         """

@@ -12,11 +12,11 @@ import json
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from ..errors import RunFailed, RunTimedOut
+from ..errors import RunFailed, RunTimedOut, StripeError
 from ..plan.cells import Obtained
 from ..plan.intervals import UTC_NAMES
 from ..plan.settings import RunPolicy
@@ -88,6 +88,12 @@ class RunBook:
             runs = self._runs.get((request.account, request.canonical), [])
         return [run for run in runs if run.created >= request.updated]
 
+    def look_again(self, request: RunRequest) -> list[ReportRun]:
+        """As `matching`, in a list that is asked for now."""
+        with self._lock:
+            self._since.pop(request.account, None)
+        return self.matching(request)
+
     def _list(self, account: str | None, since: datetime) -> None:
         book: dict[tuple[str | None, str], list[ReportRun]] = defaultdict(list)
         for run in self._client.runs_since(since, account):
@@ -133,32 +139,52 @@ class Runner:
         """
         matching = self._book.matching(request)
         useless = {run.id for run in matching if run.status == "failed"} | set(unfit)
-        # a succeeded run before a pending one, else the newest
-        usable = sorted((run for run in matching if run.id not in useless), key=lambda run: run.status != "succeeded")
+        usable = _usable(matching, useless)
         # attempts count on from what Stripe has, so that a new attempt gets a new key on any machine
-        first = len(useless)
-        for attempt in range(first, first + self._policy.attempts):
-            adopted = bool(usable)
-            run = usable[0] if adopted else self._create(request, attempt)
-            usable = []
-            seen(Obtained(run, attempt, adopted))
-            if run.status == "pending":
-                run = self._wait(request, run)
-                seen(Obtained(run, attempt, adopted))
+        attempt = len(useless)
+        for failures in range(1, self._policy.attempts + 1):
+            obtained = Obtained(usable, attempt, adopted=True) if usable else self._create(request, attempt, useless)
+            seen(obtained)
+            if obtained.run.status == "pending":
+                obtained = replace(obtained, run=self._wait(request, obtained.run))
+                seen(obtained)
+            run = obtained.run
             if run.status == "succeeded" and run.id not in unfit:
                 return run
             logger.warning("report run %s (%s) failed: %s", run.id, run.report_type, run.error)
-            if attempt + 1 < first + self._policy.attempts:
-                self._sleep(self._policy.retry_delay * (attempt - first + 1))
+            usable, attempt = None, obtained.attempt + 1
+            useless.add(run.id)
+            if failures < self._policy.attempts:
+                self._sleep(self._policy.retry_delay * failures)
         raise RunFailed(f"Stripe failed {self._policy.attempts} runs, the last ({run.id}) with: {run.error}.")
 
-    def _create(self, request: RunRequest, attempt: int) -> ReportRun:
-        return self._client.create_run(
-            request.report_type,
-            request.parameters,
-            idempotency_key=request.idempotency_key(attempt),
-            account=request.account,
-        )
+    def _create(self, request: RunRequest, attempt: int, useless: Collection[str]) -> Obtained:
+        """A run from the first key, counted from `attempt`, under which Stripe does not keep an error or a useless run.
+
+        No run is made twice by it. An error is kept only for a request that has ended, so the look at the list sees
+        the run that it has left, if any; and no later request with this key can make one. Whoever else comes to the
+        same point, now or after a crash, takes the same next key, under which Stripe makes one run for all of them.
+        """
+        for number in range(attempt, attempt + self._policy.keys):
+            last = number + 1 == attempt + self._policy.keys
+            try:
+                run = self._client.create_run(
+                    request.report_type,
+                    request.parameters,
+                    idempotency_key=request.idempotency_key(number),
+                    account=request.account,
+                )
+            except StripeError as error:
+                if last or not error.replayed:
+                    raise
+                logger.warning("%s: Stripe keeps an error under an idempotency key: %s", request.report_type, error)
+                usable = _usable(self._book.look_again(request), useless)
+                if usable:
+                    return Obtained(usable, number, adopted=True)
+            else:
+                if last or run.id not in useless:
+                    return Obtained(run, number, adopted=False)
+        raise AssertionError("the last key has given a run or an error")
 
     def _wait(self, request: RunRequest, run: ReportRun) -> ReportRun:
         began = self._clock()
@@ -190,3 +216,9 @@ class Runner:
         near = elapsed < 1.2 * self._typical
         delay = soon if soon > 0 else elapsed * (0.03 if near else 0.1 if elapsed < 2 * self._typical else 0.5)
         return min(max(delay, self._policy.first_poll / (5 if near else 1)), self._policy.longest_poll)
+
+
+def _usable(runs: Iterable[ReportRun], useless: Collection[str]) -> ReportRun | None:
+    """The run to adopt: one that succeeded before a pending one, else the newest."""
+    usable = [run for run in runs if run.id not in useless and run.status != "failed"]
+    return min(usable, key=lambda run: run.status != "succeeded", default=None)

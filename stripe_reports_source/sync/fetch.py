@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from ..errors import ConfigurationError, DownloadError, RowError, StripeError
+from ..errors import ConfigurationError, DownloadError, RowError, StripeError, UnusableFile
 from ..plan.cells import CellFailure, CellRequest, Downloaded, FetchedCell, Obtained
 from ..plan.columns import TableColumn
 from ..plan.intervals import ONE_SECOND, Span
@@ -85,7 +85,7 @@ class CellFetcher:
             try:
                 file = self._download(request, run)
                 break
-            except DownloadError as error:
+            except UnusableFile as error:
                 if len(unfit) + 1 >= DOWNLOADS_PER_CELL:
                     raise
                 logger.warning("%s Making a new run.", error)
@@ -162,7 +162,7 @@ class CellFetcher:
         target = self._folder / f"{run.id}-{id(request):x}.csv"
         try:
             return self._client.download(run.result, target, request.account)
-        except DownloadError:
+        except UnusableFile:
             # the run may have got a new address or size meanwhile
             fresh = self._client.run(run.id, request.account).result
             if fresh is None or fresh == run.result:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import StripeUnreachable
 from ..plan.cells import CellFailure, CellRequest, FetchedCell
 from ..plan.settings import Settings
-from ..plan.stripe_objects import OfferedType
+from ..plan.stripe_objects import OfferedTypes
 from ..stripe_api.api import StripeApi
 from ..stripe_api.client import stripe_client
 from ..stripe_api.runs import RunBook, Runner
@@ -42,17 +42,17 @@ class Fetching:
         self._load = load
         self._on_stage = on_stage
         self.api: StripeApi = stripe_client(settings, self._sleep)
-        self._offered: Sequence[OfferedType] | None = None
+        self._offered: OfferedTypes | None = None
         self._pool: FetchPool[CellRequest, FetchedCell] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._closing = threading.Event()
         self._parsing = 0
 
     @property
-    def offered(self) -> Sequence[OfferedType]:
+    def offered(self) -> OfferedTypes:
         """The report types that the account offers: asked once."""
         if self._offered is None:
-            self._offered = self.api.report_types(self._settings.stripe_account)
+            self._offered = self.api.report_types(self._settings.acts_on)
         return self._offered
 
     def queue(self, requests: list[CellRequest]) -> Queue:

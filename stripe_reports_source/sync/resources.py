@@ -43,7 +43,7 @@ def report_items(report: Report, syncs: Syncs, cursor: dlt.sources.incremental[d
 def type_items(syncs: Syncs) -> Iterator[Any]:
     """`report_types`: what the account is offered."""
     sync = _sync_for(syncs, REPORT_TYPES)
-    account = sync.settings.stripe_account or sync.settings.account
+    account = sync.settings.label
     yield from _when_changed(REPORT_TYPES, account, type_rows(sync.offered, account))
 
 

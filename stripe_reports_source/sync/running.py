@@ -6,14 +6,14 @@ In: settings, the load it runs in, the pipeline. Out: planned lanes, whose cells
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
 import dlt
 from dlt import Pipeline
 
-from ..errors import NotAvailable, NotOffered
+from ..errors import NotAvailable, NotOffered, UnreadableReport
 from ..plan.catalog import load_catalog
 from ..plan.cells import CellFailure, CellRequest, FetchedCell
 from ..plan.column_types import ColumnType
@@ -22,7 +22,7 @@ from ..plan.lanes import Lane, LoadedBefore, plan_lanes
 from ..plan.report import Report
 from ..plan.settings import Settings
 from ..plan.state import LaneStates
-from ..plan.stripe_objects import OfferedType
+from ..plan.stripe_objects import OfferedTypes
 from ..warehouse.destinations import check_destination, exact_file_format
 from ..warehouse.forks import Fork, History
 from ..warehouse.hints import stored_types
@@ -95,7 +95,7 @@ class Sync:
         self._lanes: dict[str, list[ActiveLane]] = {}
 
     @property
-    def offered(self) -> Sequence[OfferedType]:
+    def offered(self) -> OfferedTypes:
         """The report types that the account offers."""
         return self.fetching.offered
 
@@ -157,11 +157,10 @@ class Sync:
     def _plan(self, report: Report, loaded: LoadedBefore, window: Span | None) -> list[Lane]:
         try:
             planned = plan_lanes(report, self.settings, self.offered, load_catalog(), loaded, window)
-        except (NotAvailable, NotOffered) as error:
+        except (NotAvailable, NotOffered, UnreadableReport) as error:
             if isinstance(error, NotOffered) and not list(loaded.lanes):
                 raise  # asked for and never loaded: a wrong setting, and nothing is begun
-            account = self.settings.stripe_account or self.settings.account
-            self.outcomes.not_planned(report, account, str(window or "all intervals"), error)
+            self.outcomes.not_planned(report, self.settings.label, str(window or "all intervals"), error)
             return []
         self._whose_data.check(planned)
         return planned

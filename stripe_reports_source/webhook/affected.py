@@ -34,7 +34,7 @@ concerned_tables = affected_tables
 
 def tables_of(event: ReportEvent, settings: Settings, selected: Collection[str]) -> frozenset[str]:
     """See `affected_tables`. `selected`: the tables that the source was not narrowed away from."""
-    if event.account not in (None, settings.stripe_account, *settings.connected_accounts):
+    if event.account not in (None, settings.label, *settings.connected_accounts):
         return frozenset()
     return frozenset(
         report.table for report in settings.reports if report.table in selected and _affects(event.report_type, report)

@@ -30,6 +30,7 @@ from stripe_reports_source import SyncFailed, load, load_reports, stripe_reports
 from stripe_reports_source.errors import StripeReportsError, own_error
 from stripe_reports_source.rows import cell_tables as tables
 from stripe_reports_source.stripe_api.client import StripeClient
+from stripe_reports_source.stripe_api.connection import Connection
 from stripe_reports_source.stripe_api.runs import RunBook, RunRequest
 from stripe_reports_source.sync import fetch, reports
 from stripe_reports_source.sync.reports import ArrivedCell
@@ -319,13 +320,13 @@ def _resume_begun() -> None:
 
 
 def _leaky_log() -> None:
-    real = StripeClient._session
+    real = Connection._session
 
     def told(self: Any) -> Any:
         logging.info("asking with %s", self._api_key)
         return real(self)
 
-    _replace(StripeClient, "_session", told)
+    _replace(Connection, "_session", told)
 
 
 PLANTS: dict[str, Callable[[], None]] = {

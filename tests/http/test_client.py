@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import itertools
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -26,6 +28,7 @@ from stripe_reports_source.errors import (
 from stripe_reports_source.plan.settings import RetryPolicy, checked_base_url
 from stripe_reports_source.plan.stripe_objects import ReportRun, ResultFile, unix
 from stripe_reports_source.stripe_api.client import StripeClient
+from tests.http.scripted import Answer, Script, scripted
 
 MakeClient = Callable[..., StripeClient]
 JANUARY = {
@@ -207,14 +210,171 @@ def test_broken_compression(client: StripeClient, emulator: Emulator, tmp_path: 
     emulator.add_fault(Fault("status", **garbage, times=2))
     assert client.report_types()
     emulator.add_fault(Fault("status", **garbage, address="files"))
-    with pytest.raises(DownloadError, match="came compressed"):
-        client.download(file, tmp_path / "x.csv")
+    assert client.download(file, tmp_path / "x.csv").bytes == file.size
 
 
 def test_a_lost_answer_to_creation_makes_no_second_run(client: StripeClient, emulator: Emulator) -> None:
     emulator.add_fault(Fault("truncate", bytes=10, method="POST", times=1))
     run = client.create_run("balance.summary.1", JANUARY, idempotency_key="k")
     assert [one.id for one in emulator.runs] == [run.id]
+
+
+TYPES: dict[str, Any] = {
+    "id": "balance.summary.1",
+    "name": "Balance",
+    "version": 1,
+    "data_available_start": 1735689600,
+    "data_available_end": 1738368000,
+    "updated": 1738370000,
+}
+
+
+def page(*items: Any, has_more: Any = False) -> Answer:
+    return Answer(json.dumps({"object": "list", "data": items, "has_more": has_more}).encode())
+
+
+def client_of(script: Script, api_key: str = "rk_live_demo", **settings: Any) -> StripeClient:
+    retry = settings.pop("retry", RetryPolicy(attempts=2))
+    return StripeClient(
+        api_key,
+        api_base_url=script.url,
+        files_base_url=script.url,
+        retry=retry,
+        sleep=lambda seconds: None,
+        **settings,
+    )
+
+
+def test_a_type_that_cannot_be_read_troubles_only_those_who_ask_for_it(caplog: pytest.LogCaptureFixture) -> None:
+    odd = [{**TYPES, "id": "new.report.1", "data_available_start": None}, {**TYPES, "id": "a/b"}, None, 5, {}]
+    with scripted(page(odd[0], TYPES, *odd[1:])) as script:
+        found = client_of(script).report_types()
+    assert [offered.id for offered in found] == ["balance.summary.1"]
+    assert list(found.unreadable) == ["new.report.1"]
+    assert "data_available_start None" in found.unreadable["new.report.1"]
+    [warning] = [record.getMessage() for record in caplog.records]
+    assert warning.startswith("5 report type(s) of Stripe's list skipped; the first: ")
+
+
+def test_a_run_of_others_that_cannot_be_read_is_skipped(caplog: pytest.LogCaptureFixture) -> None:
+    run = {"id": "frr_1", "report_type": "balance.summary.1", "status": "pending", "created": 1738370000}
+    others = [{**run, "id": "frr_2", "status": "canceled"}, {**run, "id": "frr_3", "status": "succeeded"}]
+    with scripted(page(*others, run)) as script:
+        found = list(client_of(script).runs_since(datetime(2025, 1, 1, tzinfo=timezone.utc)))
+    assert [run.id for run in found] == ["frr_1"]
+    assert len(caplog.records) == 1
+    with scripted(Answer(json.dumps(others[0]).encode())) as script, pytest.raises(StripeUnreachable, match="canceled"):
+        client_of(script).run("frr_2")
+
+
+def test_a_run_is_asked_for_by_a_safe_id_and_is_the_one_that_was_asked_for() -> None:
+    run = {"id": "frr_1", "report_type": "balance.summary.1", "status": "pending", "created": 1738370000}
+    with scripted(Answer(json.dumps(run).encode())) as script:
+        for ask in (client_of(script).run, client_of(script).knows_run):
+            with pytest.raises(StripeUnreachable, match=r"cannot be asked for '\.\./charges', which is not an id"):
+                ask("../charges")
+        assert script.requests == []
+        with pytest.raises(StripeUnreachable, match="asked for report run frr_2 and answered with frr_1"):
+            client_of(script).run("frr_2")
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [page(TYPES, has_more=True)],
+        [page({**TYPES, "id": "a.1"}, has_more=True), page({**TYPES, "id": "b.1"}, has_more=True)] * 50,
+        [page(None, {"id": "a/b"}, has_more=True)],
+        [page({**TYPES, "id": f"a.{number}"}, has_more=True) for number in range(1, 100)],
+    ],
+    ids=["the same page", "two pages in turn", "no cursor", "more pages than can be"],
+)
+def test_a_list_that_does_not_end_is_left(pages: list[Answer]) -> None:
+    with scripted(*pages) as script:
+        with pytest.raises(StripeUnreachable, match=r"list GET /v1/reporting/report_types does not end"):
+            client_of(script, retry=RetryPolicy(attempts=2, pages=20)).report_types()
+        assert len(script.requests) <= 20
+
+
+@pytest.mark.parametrize("more", [False, None, "true", 0, "false"])
+def test_a_list_ends_where_stripe_says_so(more: Any) -> None:
+    with scripted(page(TYPES, has_more=more)) as script:
+        assert len(client_of(script).report_types().types) == 1
+    assert len(script.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * 100_000, b'{"data": ' + b"9" * 5000 + b"}", b"\xff\xfe", b"{}", b'{"data": {}}'],
+    ids=["deep", "huge", "not text", "empty", "an object"],
+)
+def test_what_is_not_a_list_is_an_error_of_ours(body: bytes) -> None:
+    with scripted(Answer(body)) as script, pytest.raises(StripeUnreachable):
+        client_of(script).report_types()
+
+
+@pytest.mark.parametrize("status", [400, 402, 500])
+def test_an_error_that_stripe_keeps_is_not_asked_for_again(status: int) -> None:
+    error = b'{"error": {"message": "An error occurred.", "type": "api_error"}}'
+    with scripted(Answer(error, status, {"Idempotent-Replayed": " TRUE "})) as script:
+        with pytest.raises(StripeError) as caught:
+            client_of(script).create_run("balance.summary.1", {}, idempotency_key="k")
+        assert (caught.value.replayed, len(script.requests)) == (True, 1)
+    with scripted(Answer(b"", 500, {"Idempotent-Replayed": "true"})) as script:
+        with pytest.raises(StripeError) as caught:
+            client_of(script).create_run("balance.summary.1", {}, idempotency_key="k")
+        assert caught.value.replayed
+
+
+def test_advice_is_read_as_http_says() -> None:
+    error = b'{"error": {"message": "no"}}'
+    with scripted(Answer(error, 500, {"stripe-should-retry": " False "})) as script:
+        with pytest.raises(StripeError):
+            client_of(script).report_types()
+        assert len(script.requests) == 1
+
+
+KEY = "rk_live_51AbcDEF"
+FORMS = {
+    "plain": KEY,
+    "other case": KEY.upper(),
+    "percent": "".join(f"%{ord(letter):02X}" for letter in KEY),
+    "html": "".join(f"&#{ord(letter)};" for letter in KEY),
+    "json": "".join(f"\\u{ord(letter):04x}" for letter in KEY),
+    "base64": base64.b64encode(KEY.encode()).decode(),
+    "authorization": "Basic " + base64.b64encode(f"{KEY}:".encode()).decode(),
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("status", [400, 401, 403, 500])
+def test_no_error_brings_the_key_back(form: str, status: int) -> None:
+    body = '{"error": {"message": "K", "type": "K", "code": "K", "param": "K"}}'.replace("K", f"x{form}x")
+    with scripted(Answer(body.encode(), status, {"Request-Id": KEY})) as script, pytest.raises(StripeError) as caught:
+        client_of(script, KEY).report_types()
+    said = f"{caught.value} {caught.value!r} {vars(caught.value)}"
+    for hidden in (*FORMS.values(), FORMS["base64"][:12]):
+        assert hidden.lower() not in said.lower()
+
+
+def test_errors_show_no_control_characters_and_no_endless_text() -> None:
+    body = json.dumps({"error": {"message": "no\x1b[2J\r\n\u202e" + "x" * 10_000, "type": ["x"], "code": 5}})
+    with scripted(Answer(body.encode(), 400)) as script, pytest.raises(StripeError) as caught:
+        client_of(script).report_types()
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1200
+    assert (caught.value.type, caught.value.code) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("header", "account"), [("Stripe-Account", "acct_1"), ("Stripe-Context", "acct_1/acct_2"), ("Stripe-Account", None)]
+)
+def test_requests_say_on_which_account_they_act(header: str, account: str | None) -> None:
+    with scripted(page(TYPES)) as script:
+        client_of(script, account_header=header).report_types(account)
+    [request] = script.requests
+    sent = {name: request[name] for name in ("stripe-account", "stripe-context") if name in request}
+    assert sent == ({header.lower(): account} if account else {})
+    assert request["stripe-version"]
 
 
 def test_errors_carry_what_stripe_said(client: StripeClient) -> None:
@@ -230,7 +390,8 @@ def test_errors_carry_what_stripe_said(client: StripeClient) -> None:
 def test_keys_without_right(make_client: MakeClient, emulator: Emulator) -> None:
     with pytest.raises(AuthenticationError, match="Invalid API Key"):
         make_client("rk_live_wrong").report_types()
-    with pytest.raises(PermissionDenied, match="report_runs_and_report_types_read"):
+    needed = r"report_runs_and_report_types_read.*'Report runs and report types'.*'Files'"
+    with pytest.raises(PermissionDenied, match=needed):
         make_client(emulator.settings.powerless_keys[0]).report_types()
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import dlt
 import pytest
+import requests
 from dlt import Pipeline
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.pipeline.exceptions import PipelineStepFailed
@@ -138,6 +141,12 @@ def test_clones_load_several_accounts_into_the_same_tables(
         ({"run_policy": {"retry_delay": -1}}, "run_policy.retry_delay -1 must be a number above 0"),
         ({"account": "a|b"}, "account 'a|b'"),
         ({"stripe_account": "me"}, "stripe_account 'me'"),
+        ({"stripe_account": "acct_1", "stripe_context": "acct_2"}, "both set"),
+        ({"stripe_context": "acct_1/x"}, "stripe_context 'acct_1/x'"),
+        ({"api_key": "sk_org_live_1"}, "needs stripe_context"),
+        ({"api_key": "rk_live_..."}, "placeholder"),
+        ({"run_timeout": float("nan")}, "run_timeout nan"),
+        ({"max_concurrent_runs": 10**400}, "must be a number above 0"),
         ({"api_key": "pk_live_1"}, "publishable key"),
         ({"api_key": "a b"}, "api_key is empty or holds spaces"),
         ({"api_base_url": "http://api.stripe.com"}, "must be an https address"),
@@ -164,6 +173,40 @@ def test_reports_are_refused_before_any_run(emulator: Emulator, pipeline: Pipeli
         with pytest.raises((ConfigurationError, PipelineStepFailed), match=message):
             run(source_of(emulator, ["balance_change_from_activity.summary", report]))
     assert list(emulator.runs) == []
+
+
+def test_a_context_is_sent_with_every_request_and_names_the_account(emulator: Emulator, pipeline: Pipeline) -> None:
+    load_reports(pipeline, source_of(emulator, ["balance.summary"], stripe_context="acct_1/acct_2"))
+    assert query(pipeline, "SELECT DISTINCT _account FROM balance_summary") == [("acct_2",)]
+    assert query(pipeline, "SELECT DISTINCT account FROM report_types") == [("acct_2",)]
+    assert {request.headers.get("stripe-context") for request in emulator.requests} == {"acct_1/acct_2"}
+    assert not any("stripe-account" in request.headers for request in emulator.requests)
+
+
+def test_a_fault_of_the_way_makes_no_second_run(emulator: Emulator, pipeline: Pipeline) -> None:
+    page = Fault("status", status=200, body="<html>", headers={"Content-Encoding": "compress"}, times=None)
+    emulator.add_fault(replace(page, address="files"))
+    quick = {"attempts": 2, "first_delay": 0.001}
+    source = source_of(emulator, ["balance.summary"], interval="month", retry_policy=quick)
+    with pytest.raises(SyncFailed, match="came encoded as compress"):
+        load_reports(pipeline, source)
+    emulator.clear_faults()
+    load_reports(pipeline, source_of(emulator, ["balance.summary"]))
+    assert_true(emulator, pipeline, ["balance.summary"], end=emulator.settings.available_end)
+    parameters = [str(run.parameters) for run in emulator.runs]
+    assert len(set(parameters)) == len(parameters)
+
+
+def test_a_type_that_cannot_be_read_stops_nobody_else(emulator: Emulator, pipeline: Pipeline) -> None:
+    types = requests.get(f"{emulator.api_url}/v1/reporting/report_types", auth=(emulator.settings.live_keys[0], ""))
+    listed = types.json()
+    listed["data"].append({**listed["data"][0], "id": "new.report.1", "data_available_end": None})
+    emulator.add_fault(Fault("status", path="report_types$", status=200, body=json.dumps(listed), times=None))
+    load_reports(pipeline, source_of(emulator, ["balance.summary"]))
+    assert_true(emulator, pipeline, ["balance.summary"], end=emulator.settings.available_end)
+    with pytest.raises(SyncFailed, match=r"report 'new\.report\.1' is offered, but .*data_available_end None"):
+        load_reports(pipeline, source_of(emulator, ["new.report", "payouts.itemized"]))
+    assert_true(emulator, pipeline, ["payouts.itemized"], end=emulator.settings.available_end)
 
 
 def test_keys_are_refused_before_any_run(emulator: Emulator, pipeline: Pipeline) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pytest
 
 from stripe_reports_source.plan.cells import Downloaded
 from stripe_reports_source.plan.settings import RunPolicy
-from stripe_reports_source.plan.stripe_objects import OfferedType, Parameters, ReportRun, ResultFile, RunStatus
+from stripe_reports_source.plan.stripe_objects import OfferedTypes, Parameters, ReportRun, ResultFile, RunStatus
 from stripe_reports_source.stripe_api.api import StripeApi
 from stripe_reports_source.stripe_api.runs import RunBook, Runner, RunRequest
 
@@ -26,8 +26,8 @@ class SlowStripe(StripeApi):
         self.ready = 0.0
         self.polls = 0
 
-    def report_types(self, account: str | None = None) -> Sequence[OfferedType]:
-        return ()
+    def report_types(self, account: str | None = None) -> OfferedTypes:
+        return OfferedTypes(())
 
     def create_run(
         self, report_type: str, parameters: Parameters, *, idempotency_key: str, account: str | None = None

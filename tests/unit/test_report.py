@@ -9,25 +9,28 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from stripe_reports_source import ConfigurationError, Report
+from stripe_reports_source.errors import UnreadableReport
 from stripe_reports_source.plan.catalog import load_catalog
 from stripe_reports_source.plan.intervals import Span
 from stripe_reports_source.plan.report import Defaults, ResolvedReport, resolve
-from stripe_reports_source.plan.stripe_objects import OfferedType
+from stripe_reports_source.plan.stripe_objects import OfferedType, OfferedTypes
 
 NOW = datetime(2025, 1, 1, tzinfo=timezone.utc)
-OFFERED = [
-    OfferedType(name, name, int(name[-1]), Span(NOW, NOW), ("category", "net_amount"), NOW, True)
-    for name in (
-        "balance.summary.1",
-        "payout_reconciliation.itemized.2",
-        "payout_reconciliation.itemized.5",
-        "payout_reconciliation.itemized.7",
-        "balance_change_from_activity.itemized.1",
-        "ending_balance_reconciliation.itemized.4",
-        "payout_reconciliation.by_id.itemized.4",
-        "news.from_stripe.1",
+OFFERED = OfferedTypes(
+    tuple(
+        OfferedType(name, name, int(name[-1]), Span(NOW, NOW), ("category", "net_amount"), NOW, True)
+        for name in (
+            "balance.summary.1",
+            "payout_reconciliation.itemized.2",
+            "payout_reconciliation.itemized.5",
+            "payout_reconciliation.itemized.7",
+            "balance_change_from_activity.itemized.1",
+            "ending_balance_reconciliation.itemized.4",
+            "payout_reconciliation.by_id.itemized.4",
+            "news.from_stripe.1",
+        )
     )
-]
+)
 
 
 def resolved(report: Report, zone: str = "UTC") -> ResolvedReport:
@@ -130,3 +133,18 @@ def test_refused_against_what_is_offered(report: Report, message: str) -> None:
 def test_refused_whatever_is_offered(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         Report(**{"report": "balance.summary", **settings})
+
+
+@pytest.mark.parametrize("asked", ["payout_reconciliation.itemized", "payout_reconciliation.itemized.5"])
+def test_a_report_that_stripe_describes_wrongly_is_named_if_it_is_asked_for(asked: str) -> None:
+    spoiled = "payout_reconciliation.itemized.5"
+    offered = OfferedTypes(
+        tuple(offer for offer in OFFERED if offer.id != spoiled), {spoiled: "version 'two' is odd.", "x.y.1": "odd"}
+    )
+    said = r"report 'payout_reconciliation\.itemized\.5' is offered, but .*version 'two' is odd"
+    with pytest.raises(UnreadableReport, match=said):
+        resolve(Report(asked), offered, load_catalog(), Defaults("month", 3, ZoneInfo("UTC")))
+    for other in ("balance.summary.1", "payout_reconciliation.itemized.2"):
+        assert (
+            resolve(Report(other), offered, load_catalog(), Defaults("month", 3, ZoneInfo("UTC"))).offered.id == other
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 from stripe_reports_source.errors import RunTimedOut
 from stripe_reports_source.plan.cells import Downloaded
 from stripe_reports_source.plan.settings import RunPolicy
-from stripe_reports_source.plan.stripe_objects import OfferedType, Parameters, ReportRun, ResultFile, RunStatus
+from stripe_reports_source.plan.stripe_objects import OfferedTypes, Parameters, ReportRun, ResultFile, RunStatus
 from stripe_reports_source.stripe_api.api import StripeApi
 from stripe_reports_source.stripe_api.run_events import RunEvents
 from stripe_reports_source.stripe_api.runs import RunBook, Runner, RunRequest
@@ -31,8 +31,8 @@ class Stripe(StripeApi):
         self.asked = 0
         self.created = threading.Event()
 
-    def report_types(self, account: str | None = None) -> Sequence[OfferedType]:
-        return ()
+    def report_types(self, account: str | None = None) -> OfferedTypes:
+        return OfferedTypes(())
 
     def knows_run(self, run_id: str, account: str | None = None) -> bool:
         return True
