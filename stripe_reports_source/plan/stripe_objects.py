@@ -114,6 +114,17 @@ def is_id(value: Any) -> bool:
     return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
+def checked_id(value: str) -> str:
+    """An id that is to become part of a path.
+
+    Raises:
+        StripeUnreachable: it is not one of Stripe's.
+    """
+    if not is_id(value):
+        raise StripeUnreachable(f"Stripe cannot be asked for {_shown(value)}, which is not an id.")
+    return value
+
+
 def _read(data: Any, what: str, read: Callable[[Mapping[str, Any]], T]) -> T:
     if not isinstance(data, Mapping):
         raise StripeUnreachable(f"Stripe sent {_shown(data)} instead of a {what}.")

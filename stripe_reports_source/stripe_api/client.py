@@ -18,7 +18,7 @@ from ..errors import DownloadError, StripeError, StripeUnreachable
 from ..plan.addresses import Address, parse_address
 from ..plan.cells import Downloaded
 from ..plan.settings import RetryPolicy, Settings, checked_base_url
-from ..plan.stripe_objects import OfferedType, OfferedTypes, Parameters, ReportRun, ResultFile, is_id, unix
+from ..plan.stripe_objects import OfferedType, OfferedTypes, Parameters, ReportRun, ResultFile, checked_id, is_id, unix
 from ..plan.texts import printable
 from .api import StripeApi
 from .connection import Connection
@@ -102,19 +102,15 @@ class StripeClient(StripeApi):
 
     def run(self, run_id: str, account: str | None = None) -> ReportRun:
         """The present state of a run."""
-        if not is_id(run_id):
-            raise StripeUnreachable(f"Stripe cannot be asked for the report run {printable(run_id, 60)!r}.")
-        run = ReportRun.from_json(self._connection.json("GET", self._at(f"{_RUNS}/{run_id}"), account))
+        run = ReportRun.from_json(self._connection.json("GET", self._at(f"{_RUNS}/{checked_id(run_id)}"), account))
         if run.id != run_id:
             raise StripeUnreachable(f"Stripe was asked for report run {run_id} and answered with {run.id}.")
         return run
 
     def knows_run(self, run_id: str, account: str | None = None) -> bool:
         """True if the account has made a run. Stripe answers 404 for one of another account."""
-        if not is_id(run_id):
-            return False
         try:
-            self._connection.json("GET", self._at(f"{_RUNS}/{run_id}"), account)
+            self._connection.json("GET", self._at(f"{_RUNS}/{checked_id(run_id)}"), account)
         except StripeError as error:
             if error.http_status == 404:
                 return False

@@ -155,11 +155,19 @@ def test_a_compressed_transfer_that_breaks_begins_anew(load: Load) -> None:
     [
         (Answer(BODY, headers={"Content-Encoding": "compress"}), "came encoded as compress"),
         (Answer(gzip.compress(BODY * 2), headers={"Content-Encoding": "gzip"}), "and more, decoded"),
+        (Answer(gzip.compress(BODY)[:-500], headers={"Content-Encoding": "gzip"}), "before the transfer ended"),
         (Answer(b"<html>Please log in</html>", headers={"Content-Type": "Text/HTML; charset=utf-8"}), "a web page"),
         (Answer(BODY, 203), "HTTP 203"),
         (CUT, f"has {len(BODY)} bytes at Stripe, {HALF} arrived before the transfer broke"),
     ],
-    ids=["unknown encoding", "too much once decoded", "a proxy's page", "changed by a proxy", "always cut"],
+    ids=[
+        "unknown encoding",
+        "too much once decoded",
+        "too little once decoded",
+        "a proxy's page",
+        "changed by a proxy",
+        "always cut",
+    ],
 )
 def test_a_fault_of_the_way_is_no_fault_of_the_file(load: Load, tmp_path: Path, answer: Answer, message: str) -> None:
     with scripted(answer) as script, pytest.raises(DownloadError, match=message) as caught:

@@ -63,12 +63,12 @@ class KeptErrors(StripeApi):
     def run(self, run_id: str, account: str | None = None) -> ReportRun:
         return self.now[run_id]
 
-    def knows_run(self, run_id: str, account: str | None = None) -> bool:
-        return run_id in self.now
-
     def runs_since(self, created: datetime, account: str | None = None) -> Iterable[ReportRun]:
         self.lists += 1
         return list(self.now.values())
+
+    def knows_run(self, run_id: str, account: str | None = None) -> bool:
+        return run_id in self.now
 
     def download(self, file: ResultFile, target: Path, account: str | None = None) -> Downloaded:
         raise NotImplementedError
