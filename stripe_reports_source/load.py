@@ -187,7 +187,7 @@ class _Loading:
         """Compare what is stored of each cell of a package with its file."""
         sync = self._syncs.sync
         cells = sync.outcomes.take_cells() if sync else []
-        stored = stored_rows(self._pipeline, cells, info.loads_ids[-1]) if cells else []
+        stored = stored_rows(self._pipeline, cells, info.loads_ids) if cells else []
         altered = [(cell, rows) for cell, rows in stored if rows != cell.rows and cell.altered]
         lost = [(cell, rows) for cell, rows in stored if rows != cell.rows and not cell.altered]
         self._stored += [(cell, rows) for cell, rows in stored if rows == cell.rows or cell.altered]

@@ -22,8 +22,16 @@ from .query import select
 logger = logging.getLogger(__name__)
 
 
-def stored_rows(pipeline: Pipeline, cells: Iterable[LoadedCell], load_id: str) -> list[tuple[LoadedCell, int]]:
-    """Each cell of a package with the rows that are stored of it."""
+def stored_rows(
+    pipeline: Pipeline, cells: Iterable[LoadedCell], load_ids: Sequence[str]
+) -> list[tuple[LoadedCell, int]]:
+    """Each cell with the rows that are stored of it.
+
+    Args:
+        pipeline: that has loaded them.
+        cells: of one load.
+        load_ids: its packages; where a pipeline has several sources, its state has one of its own.
+    """
     by_table: dict[str, list[LoadedCell]] = defaultdict(list)
     for cell in cells:
         by_table[cell.request.report.report.table].append(cell)
@@ -31,9 +39,9 @@ def stored_rows(pipeline: Pipeline, cells: Iterable[LoadedCell], load_id: str) -
     for table, of_table in by_table.items():
         query = (
             f"SELECT {{column._interval_key}}, count(*) FROM {{table.{table}}} "  # noqa: S608
-            "WHERE {column._dlt_load_id} = %s GROUP BY {column._interval_key}"
+            f"WHERE {{column._dlt_load_id}} IN ({', '.join(['%s'] * len(load_ids))}) GROUP BY {{column._interval_key}}"
         )
-        counts = dict(select(pipeline, query, load_id) or ())
+        counts = dict(select(pipeline, query, *load_ids) or ())
         found += [(cell, int(counts.get(cell.request.key, 0))) for cell in of_table]
     return found
 

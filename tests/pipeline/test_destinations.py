@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 import signal
+from collections.abc import Callable
 from datetime import timedelta
 from importlib import metadata
 from pathlib import Path
@@ -68,19 +69,24 @@ class Derived(dlt.destinations.duckdb):
 
 
 @pytest.mark.parametrize("layout", [None, "scratch"])
-def test_each_pipeline_has_a_staging_dataset_of_its_own(emulator: Emulator, tmp_path: Path, layout: str | None) -> None:
+def test_each_pipeline_has_a_staging_dataset_of_its_own(
+    start_emulator: Callable[..., Emulator], tmp_path: Path, layout: str | None
+) -> None:
+    accounts = {"rk_live_one": "one", "rk_live_two": "two"}
+    emulator = start_emulator(live_keys=tuple(accounts), accounts=accounts)
     settings: dict[str, Any] = {"staging_dataset_name_layout": layout} if layout else {}
     destination = Derived(str(tmp_path / "derived.duckdb"), **settings)
-    for name in ("one", "two"):
+    for key, name in accounts.items():
         pipeline = dlt.pipeline(name, destination=destination, dataset_name="stripe", pipelines_dir=str(tmp_path))
-        load_reports(pipeline, source_of(emulator, ["payouts.itemized"], account=name))
+        load_reports(pipeline, source_of(emulator, ["payouts.itemized"], account=name, api_key=key))
         assert pipeline.destination is destination
     found = query(pipeline, "SELECT schema_name FROM duckdb_schemas() WHERE database_name = 'derived' AND NOT internal")
     staging = {layout} if layout else {"stripe_staging_one", "stripe_staging_two"}
     assert {schema for (schema,) in found} - {"main"} == {"stripe", *staging}
-    accounts = query(pipeline, "SELECT _account, count(*) FROM payouts_itemized GROUP BY 1 ORDER BY 1")
-    assert [account for account, _ in accounts] == ["one", "two"]
-    assert accounts[0][1] == accounts[1][1] > 0
+    loaded = query(
+        pipeline, "SELECT _account, count(DISTINCT _interval_key) FROM payouts_itemized GROUP BY 1 ORDER BY 1"
+    )
+    assert loaded == [("one", 3), ("two", 3)]
 
 
 def die_after_the_copy(pipeline: Pipeline, source: Any) -> None:

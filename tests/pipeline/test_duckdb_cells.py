@@ -13,7 +13,6 @@ import dlt
 import duckdb
 import pytest
 from dlt import Pipeline
-from dlt.pipeline.exceptions import PipelineStepFailed
 
 from stripe_reports_source import Report, SyncFailed, load_reports
 from stripe_reports_source.emulator import Emulator, late_charge
@@ -68,7 +67,7 @@ def test_a_job_that_fails_half_way_leaves_the_cell_as_it_was(emulator: Emulator,
         connection.execute("ALTER TABLE stripe.payouts_summary ADD COLUMN audited BOOLEAN DEFAULT true")
         connection.execute("ALTER TABLE stripe.payouts_summary ALTER COLUMN audited DROP DEFAULT")
         connection.execute("ALTER TABLE stripe.payouts_summary ALTER COLUMN audited SET NOT NULL")
-    with pytest.raises(PipelineStepFailed):
+    with pytest.raises(SyncFailed, match=r"NOT NULL constraint failed: payouts_summary.audited"):
         load_reports(pipeline, source)
     with duckdb.connect(database) as connection:
         assert connection.sql("SELECT count(*) FROM stripe.payouts_summary").fetchall() == before != [(0,)]

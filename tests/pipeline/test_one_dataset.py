@@ -17,8 +17,11 @@ PAYOUTS = "payouts.itemized"
 TABLE = "payouts_itemized"
 
 
-def sync(emulator: Emulator, pipeline: Pipeline, account: str, plain: bool) -> None:
-    source = source_of(emulator, [PAYOUTS, "balance.summary"], account=account)
+ACCOUNTS = {"rk_live_one": "acct_one", "rk_live_two": "acct_two", "rk_live_three": "acct_three"}
+
+
+def sync(emulator: Emulator, pipeline: Pipeline, key: str, plain: bool) -> None:
+    source = source_of(emulator, [PAYOUTS, "balance.summary"], api_key=key, account=ACCOUNTS[key])
     if plain:
         pipeline.run(source)
     else:
@@ -29,16 +32,15 @@ def sync(emulator: Emulator, pipeline: Pipeline, account: str, plain: bool) -> N
     ("destination", "plain"), [("duckdb", False), ("postgres", False), ("postgres", True)], indirect=["destination"]
 )
 def test_several_pipelines_load_into_one_dataset_at_once(
-    emulator: Emulator, make_pipeline: Callable[..., Pipeline], plain: bool
+    start_emulator: Callable[..., Emulator], make_pipeline: Callable[..., Pipeline], plain: bool
 ) -> None:
     """First loads included: schema, tables and system tables are made by whoever comes first."""
-    accounts = ["one", "two", "three"]
+    emulator = start_emulator(live_keys=tuple(ACCOUNTS), accounts=ACCOUNTS)
+    forks = multiprocessing.get_context("fork")
     for _ in range(2):
         processes = [
-            multiprocessing.get_context("fork").Process(
-                target=sync, args=(emulator, make_pipeline(account, folder=account), account, plain)
-            )
-            for account in accounts
+            forks.Process(target=sync, args=(emulator, make_pipeline(account, folder=account), key, plain))
+            for key, account in ACCOUNTS.items()
         ]
         for process in processes:
             process.start()
@@ -46,12 +48,16 @@ def test_several_pipelines_load_into_one_dataset_at_once(
             process.join()
         assert [process.exitcode for process in processes] == [0, 0, 0]
         pipeline = make_pipeline("reader", folder="reader")
-        counts = "SELECT _account, count(*), count(DISTINCT _interval_key) FROM {} GROUP BY 1"
         for table in (TABLE, "balance_summary"):
-            found = {account: tuple(numbers) for account, *numbers in query(pipeline, counts.format(table))}
-            assert set(found) == set(accounts)
-            assert len(set(found.values())) == 1
-        runs = query(pipeline, "SELECT count(*), count(DISTINCT run_id) FROM report_runs")
-        loaded = query(pipeline, f"SELECT count(DISTINCT _report_run_id) FROM {TABLE}")
-        assert runs[0][0] == runs[0][1] >= loaded[0][0] > 0
+            cells = query(
+                pipeline,
+                f"SELECT _account, count(DISTINCT _interval_key), count(DISTINCT _report_run_id) FROM {table} "
+                "GROUP BY _account ORDER BY _account",
+            )
+            assert cells == [(account, 3, 3) for account in sorted(ACCOUNTS.values())]
+            counts = f"SELECT _report_run_id AS run_id, count(*) AS stored FROM {table} GROUP BY _report_run_id"
+            once = f'JOIN ({counts}) AS c ON c.run_id = r.run_id AND r."rows" = c.stored'
+            assert len(query(pipeline, f"SELECT r.run_id FROM report_runs AS r {once}")) == 9
+        runs = query(pipeline, "SELECT count(*) - count(DISTINCT run_id) FROM report_runs")
+        assert runs == [(0,)]
         emulator.advance(emulator.service.available_end + timedelta(days=1))
