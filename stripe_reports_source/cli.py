@@ -9,9 +9,12 @@ from __future__ import annotations
 import functools
 import io
 import logging
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -39,7 +42,15 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # what a terminal cannot show must not end the work
+    signal.signal(signal.SIGTERM, _stop)
+    os.umask(0o077)  # customers' rows are for their owner only: the database, and dlt's files until they are loaded
+    os.environ.setdefault("LOAD__DELETE_COMPLETED_JOBS", "true")  # dlt keeps the files of loaded packages otherwise
     cli()
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """SIGTERM ends a command like Ctrl-C."""
+    raise KeyboardInterrupt
 
 
 def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:

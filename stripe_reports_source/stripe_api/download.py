@@ -7,6 +7,7 @@ Two versions of a file are never mixed: a transfer goes on only where the answer
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
@@ -50,7 +51,10 @@ class FileDownload:
             DownloadError: it did not come whole for another reason, which another report run would not mend.
         """
         # hashing takes as long as all the rest, so it is done beside it, one chunk behind
-        with target.open("wb") as out, ThreadPoolExecutor(1, thread_name_prefix="stripe-reports-hash") as hashing:
+        with (
+            open(target, "wb", opener=_for_its_owner) as out,
+            ThreadPoolExecutor(1, thread_name_prefix="stripe-reports-hash") as hashing,
+        ):
             arrived = _Arrived(out, hashing)
             fruitless = furthest = 0
             while (problem := self._attempt(arrived)) is not None:
@@ -202,3 +206,8 @@ def _strong(etag: str | None) -> str | None:
     """An entity tag that stands for exact bytes (RFC 9110, 8.8.1); None for a weak one or none."""
     value = (etag or "").strip()
     return value if re.fullmatch(r'"[\x21\x23-\x7e]*"', value) else None
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    """Open a file that holds customers' rows: no one but its owner may read it."""
+    return os.open(path, flags, 0o600)

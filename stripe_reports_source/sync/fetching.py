@@ -6,7 +6,6 @@ first needed.
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from ..stripe_api.runs import RunBook, Runner
 from .context import Load
 from .fetch import CellFetcher, Stage
 from .pool import FetchPool, JobQueue, Stopped
+from .result_files import ResultFiles
 
 SPARE_BYTES = 128 << 20
 """Result files that may wait for a load package beyond one per slot, in all: small runs go on while dlt loads."""
@@ -33,18 +33,29 @@ Queue = JobQueue[CellRequest, FetchedCell]
 
 
 class Fetching:
-    """See the module. `on_stage` is called with each step of each cell, from several threads."""
+    """See the module.
+
+    Args:
+        settings, load: the sync's.
+        working_dir: dlt's, for result files; None outside a pipeline.
+        on_stage: called with each step of each cell, from several threads.
+    """
 
     def __init__(
-        self, settings: Settings, load: Load, on_stage: Callable[[CellRequest, Stage, str | None], None]
+        self,
+        settings: Settings,
+        load: Load,
+        working_dir: Path | None,
+        on_stage: Callable[[CellRequest, Stage, str | None], None],
     ) -> None:
+        self._working_dir = working_dir
         self._settings = settings
         self._load = load
         self._on_stage = on_stage
         self.api: StripeApi = stripe_client(settings, self._sleep)
         self._offered: OfferedTypes | None = None
         self._pool: FetchPool[CellRequest, FetchedCell] | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._files: ResultFiles | None = None
         self._closing = threading.Event()
         self._parsing = 0
 
@@ -96,14 +107,14 @@ class Fetching:
     def close(self) -> None:
         """Stop the workers and remove the files. May be called at any time."""
         pool, self._pool = self._pool, None
-        folder, self._folder = self._folder, None
+        files, self._files = self._files, None
         self._closing.set()
         if self._load.run_events:
             self._load.run_events.wake()
         if pool:
             pool.close(CLOSE_PATIENCE)
-        if folder:
-            folder.cleanup()
+        if files:
+            files.close()
 
     @property
     def _workers(self) -> FetchPool[CellRequest, FetchedCell]:
@@ -120,8 +131,8 @@ class Fetching:
             sleep=self._sleep,
             wait_for_event=self._wait_for_event if self._load.run_events else None,
         )
-        self._folder = tempfile.TemporaryDirectory(prefix="stripe-reports-", ignore_cleanup_errors=True)
-        fetcher = CellFetcher(self.api, runner, Path(self._folder.name), self._on_stage, self._load.spoiled)
+        self._files = ResultFiles(self._working_dir)
+        fetcher = CellFetcher(self.api, runner, self._files.path, self._on_stage, self._load.spoiled)
         return FetchPool(
             self._settings.max_concurrent_runs,
             fetcher.fetch,

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 
 import dlt
 from dlt import Pipeline
@@ -88,7 +89,8 @@ class Sync:
         self.settings = settings
         self.load = load
         self.outcomes = Outcomes(load)
-        self.fetching = Fetching(settings, load, self.outcomes.stage)
+        working_dir = None if pipeline is None else Path(pipeline.working_dir)
+        self.fetching = Fetching(settings, load, working_dir, self.outcomes.stage)
         self.file_format = None if pipeline is None else exact_file_format(pipeline)
         self.open_reports = 0
         self._pipeline = pipeline

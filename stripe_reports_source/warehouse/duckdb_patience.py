@@ -6,6 +6,7 @@ In: dlt's client for a DuckDB file. Out: the same, whose connections are waited 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import duckdb
 from dlt.common.exceptions import TerminalException
@@ -35,6 +36,8 @@ class PatientSqlClient(DuckDbSqlClient):
         Raises:
             FileBusy: patience has ended.
         """
+        file = Path(str(getattr(self.credentials, "database", "")))
+        is_new = not file.exists()
         opened: list[duckdb.DuckDBPyConnection] = []
         holders: list[str] = []
 
@@ -49,10 +52,11 @@ class PatientSqlClient(DuckDbSqlClient):
                 return False
             return True
 
-        file = getattr(self.credentials, "database", "")
         if not wait_for(attempt, f"the DuckDB file {file} is open elsewhere", lambda: holders[-1], self.patience):
             raise FileBusy(
                 f"the DuckDB file {file} has been open in {holders[-1]} for more than {self.patience:.0f} s; "
                 "close it there and sync again, nothing is lost."
             )
+        if is_new and file.is_file():
+            file.chmod(0o600)  # before it holds the first row
         return opened[0]

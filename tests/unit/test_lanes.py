@@ -1,4 +1,4 @@
-"""What a sync is to do, planned without dlt: nothing skipped, nothing dropped, nothing doubled, whatever came before."""
+"""What a sync is to do, planned without dlt: nothing is skipped, dropped or doubled, whatever came before."""
 
 from __future__ import annotations
 
