@@ -294,10 +294,7 @@ def resolve(
     zone = parse_zone(report.timezone) if report.timezone else defaults.zone
     left_out = frozenset() if personal_data else _personal_columns(known, catalog)
     requested = _choose_columns(report, chosen, known, left_out, where)
-    parameters: Parameters = dict(report.parameters or {})
-    if connected_account is not None:
-        parameters["connected_account"] = connected_account
-    _check_parameters(parameters, known, where)
+    parameters = _chosen_parameters(report, known, connected_account, where)
     resolved = ResolvedReport(
         report=report,
         offered=chosen,
@@ -313,10 +310,19 @@ def resolve(
         left_out=left_out,
         newer=_newer(report, chosen, offered),
     )
-    _check_types(resolved, where)
-    if requested is not None:
-        resolved.table_columns(requested)  # refuses a clash of names or types
+    _check_columns(resolved, where)
     return resolved
+
+
+def _chosen_parameters(
+    report: Report, known: ReportType | None, connected_account: str | None, where: str
+) -> Parameters:
+    """The parameters that the user has chosen."""
+    parameters: Parameters = dict(report.parameters or {})
+    if connected_account is not None:
+        parameters["connected_account"] = connected_account
+    _check_parameters(parameters, known, where)
+    return parameters
 
 
 def _managed_parameters(zone: ZoneInfo, known: ReportType | None, requested: Sequence[str] | None) -> Parameters:
@@ -422,12 +428,13 @@ def _check_parameters(parameters: Parameters, known: ReportType | None, where: s
             raise ConfigurationError(f"{where} takes no parameter {name!r}; it takes {', '.join(takes) or 'none'}.")
 
 
-def _check_types(resolved: ResolvedReport, where: str) -> None:
+def _check_columns(resolved: ResolvedReport, where: str) -> None:
     if resolved.requested is None:
         return
     for header in resolved.types:
         if header not in resolved.requested:
             raise ConfigurationError(f"{where} types names {header!r}, which is not among the requested columns.")
+    resolved.table_columns(resolved.requested)  # refuses a clash of names or types
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:

@@ -183,7 +183,7 @@ def test_columns_and_their_types(emulator: Emulator, pipeline: Pipeline, destina
     assert types["effective_at"][0] == naive
     assert types["payout_expected_arrival_date"][0] == date
     [rate] = [tuple(rest) for name, *rest, table in described if name == "filing_exchange_rate"]
-    assert rate == (decimal.format(18), precision, 18)
+    assert rate == (decimal.format(28), precision, 28)
 
 
 def test_system_tables(emulator: Emulator, pipeline: Pipeline) -> None:
