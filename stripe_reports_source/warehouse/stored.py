@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dlt import Pipeline
@@ -42,8 +43,19 @@ def stored_rows(
             f"WHERE {{column._dlt_load_id}} IN ({', '.join(['%s'] * len(load_ids))}) GROUP BY {{column._interval_key}}"
         )
         counts = dict(select(pipeline, query, *load_ids) or ())
-        found += [(cell, int(counts.get(cell.request.key, 0))) for cell in of_table]
+        for cell in of_table:
+            rows = int(counts.get(cell.request.key, 0))
+            found.append((cell, rows) if rows or not cell.rows else _replaced_meanwhile(pipeline, cell))
     return found
+
+
+def _replaced_meanwhile(pipeline: Pipeline, cell: LoadedCell) -> tuple[LoadedCell, int]:
+    """A cell that another pipeline's load has replaced since: what that one has stored is what there is."""
+    table = cell.request.report.report.table
+    query = f"SELECT count(*) FROM {{table.{table}}} WHERE {{column._interval_key}} = %s"  # noqa: S608
+    found = select(pipeline, query, cell.request.key)
+    rows = int(found[0][0]) if found else 0
+    return (replace(cell, rows=rows) if rows else cell), rows
 
 
 def note_altered(pipeline: Pipeline, altered: Sequence[tuple[LoadedCell, int]]) -> None:
