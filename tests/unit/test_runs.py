@@ -143,6 +143,23 @@ def test_a_failed_run_and_a_kept_error_do_not_use_up_the_attempts() -> None:
     assert len(stripe.made) == 2
 
 
+def test_an_adopted_run_that_fails_is_not_taken_again_under_its_own_key() -> None:
+    stripe = KeptErrors(KEYS[:1])
+    stripe.create_run("balance.summary.1", {}, idempotency_key=KEYS[1])  # another machine's, after the kept error
+    stripe.now["frr_0"] = run_of("0", "pending")
+    waited = iter([run_of("0", "failed")])
+
+    class Ending(KeptErrors):
+        def run(self, run_id: str, account: str | None = None) -> ReportRun:
+            return next(waited) if run_id == "frr_0" else stripe.now[run_id]
+
+    ending = Ending()
+    ending.made, ending.now = stripe.made, stripe.now
+    run, seen = obtain(ending, attempts=2)
+    assert (seen[0].run.id, seen[0].adopted) == ("frr_0", True)
+    assert (run.id, seen[-1].attempt) == ("frr_1", 2)
+
+
 def test_runs_that_fail_are_counted() -> None:
     class Failing(KeptErrors):
         def run(self, run_id: str, account: str | None = None) -> ReportRun:

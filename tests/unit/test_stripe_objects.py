@@ -68,6 +68,11 @@ def test_absurd_numbers_of_a_type(name: str, value: Any) -> None:
         OfferedType.from_json({**TYPE, name: value})
 
 
+def test_data_that_ends_before_it_begins() -> None:
+    with pytest.raises(StripeUnreachable, match="data_available_start lies after data_available_end"):
+        OfferedType.from_json({**TYPE, "data_available_end": 1})
+
+
 @pytest.mark.parametrize("value", ABSURD, ids=repr)
 def test_absurd_numbers_of_a_run(value: Any) -> None:
     odd: list[dict[str, Any]] = [
