@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import ConfigurationError
 from .catalog import ReportType
-from .column_types import BOOL, TEXT, TIMESTAMPTZ, ColumnType
+from .column_types import BOOL, DATE, TEXT, TIMESTAMPTZ, ColumnType
 
 MAX_NAME_BYTES = 63  # PostgreSQL's limit, the shortest of the common warehouses
 TOMBSTONE = "_cell_dropped"
@@ -30,6 +30,7 @@ SYSTEM_COLUMNS: dict[str, tuple[ColumnType, str]] = {
     "_interval_start": (TIMESTAMPTZ, "Start of the loaded interval (inclusive); NULL for snapshot reports"),
     "_interval_end": (TIMESTAMPTZ, "End of the loaded interval (exclusive), as it was asked for"),
     "_interval_key": (TEXT, "Identity of the grid cell: what loading it again replaces"),
+    "_interval_day": (DATE, "First calendar day of the grid cell, in the report's zone; NULL for reports per payout"),
     "_dlt_load_id": (TEXT, "Load package that wrote the row; joins _dlt_loads"),
     TOMBSTONE: (BOOL, "Always NULL in stored rows: marks, while loading, a cell whose rows are replaced"),
 }

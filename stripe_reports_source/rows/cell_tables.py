@@ -6,7 +6,7 @@ In: a fetched cell. Out: Arrow tables whose schema follows from the file's colum
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from datetime import datetime
+from datetime import date
 from typing import Any
 
 import pyarrow as pa
@@ -57,7 +57,7 @@ def _schema(columns: Sequence[TableColumn]) -> pa.Schema:
     return pa.schema(fields)
 
 
-def _constants(fetched: FetchedCell, load_id: str | None) -> dict[str, str | datetime | None]:
+def _constants(fetched: FetchedCell, load_id: str | None) -> dict[str, str | date | None]:
     request = fetched.request
     return {
         "_account": request.label,
@@ -66,6 +66,7 @@ def _constants(fetched: FetchedCell, load_id: str | None) -> dict[str, str | dat
         "_interval_start": None if request.report.snapshot or request.report.keys else fetched.span.start,
         "_interval_end": fetched.span.end,
         "_interval_key": request.key,
+        "_interval_day": None if request.report.keys else request.cell.first_day,
         "_dlt_load_id": load_id,
         TOMBSTONE: None,
     }

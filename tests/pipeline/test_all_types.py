@@ -88,7 +88,7 @@ def test_a_report_for_each_payout_that_is_loaded(platform: Emulator, pipeline: P
     keys = query(
         pipeline,
         "SELECT count(*) FROM payout_reconciliation_by_id_itemized WHERE _interval_start IS NOT NULL "
-        "OR _interval_end IS NULL OR _interval_key <> concat(%s, automatic_payout_id, %s)",
+        "OR _interval_day IS NOT NULL OR _interval_end IS NULL OR _interval_key <> concat(%s, automatic_payout_id, %s)",
         f'default|{BY_ID}|{{"payout":"',
         '"}',
     )

@@ -32,7 +32,7 @@ NEWEST = {
 def expected_rows(
     emulator: Emulator, report: str, window: Span, grid: Grid, zone: str, metadata: Sequence[str] = ()
 ) -> Counter[tuple[Any, ...]]:
-    """The rows of all cells of a window, with the bounds of their cell."""
+    """The rows of all cells of a window, with the day and the bounds of their cell."""
     name = NEWEST[report]
     known = load_catalog().get(name)
     assert known is not None
@@ -42,7 +42,7 @@ def expected_rows(
     for cell in cells(window, grid, parse_zone(zone)):
         start = None if known.shape == "snapshot" else cell.span.start
         for row in emulator.truth(name, start, cell.span.end, columns=columns, **options):
-            found[(*row, start, cell.span.end)] += 1
+            found[(*row, cell.first_day, start, cell.span.end)] += 1
     return found
 
 
@@ -51,7 +51,7 @@ def loaded_rows(pipeline: Pipeline, report: str, metadata: Sequence[str] = ()) -
     known = load_catalog().get(NEWEST[report])
     assert known is not None
     names = [column.name for column in known.columns] + [column_name(one) for one in metadata]
-    listed = ", ".join(f'"{name}"' for name in [*names, "_interval_start", "_interval_end"])
+    listed = ", ".join(f'"{name}"' for name in [*names, "_interval_day", "_interval_start", "_interval_end"])
     return Counter(query(pipeline, f"SELECT {listed} FROM {report.replace('.', '_')}"))
 
 
