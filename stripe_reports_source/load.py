@@ -110,15 +110,24 @@ class _Loading:
         self._syncs = syncs
         self._load = load
         self._load_package = load_package
+        self._refresh = pipeline.refresh
+        """Of the first package that is loaded; dlt would take the pipeline's own for every package."""
         self._infos: list[LoadInfo] = []
         self._stored: list[tuple[LoadedCell, int]] = []
         """Cells that are loaded, each with the rows that the destination holds of it."""
 
     def run(self) -> Loaded:
         """Load what was left pending, then sync until there is nothing left."""
+        refresh, self._pipeline.refresh = self._pipeline.refresh, None
+        try:
+            return self._run()
+        finally:
+            self._pipeline.refresh = refresh
+
+    def _run(self) -> Loaded:
         self._finish_pending()
         self._pipeline.run()  # takes over the state at the destination, as before any extraction
-        mend_tables(self._pipeline, self._source.name)
+        mend_tables(self._pipeline, self._source, self._refresh)
         for _ in range(SYNCS_AT_MOST):
             before = len(self._infos)
             self._sync()
@@ -152,12 +161,11 @@ class _Loading:
 
     def _sync(self) -> None:
         """The steps of `pipeline.run`, package by package; only the first one refreshes, if the pipeline is made to."""
-        refresh = self._pipeline.refresh
         fresh = self._source.schema.clone()  # without what a package that is set aside would have added
         while True:
             self._load.begin_package()
             try:
-                self._pipeline.extract(self._source, refresh=refresh)
+                self._pipeline.extract(self._source, refresh=self._refresh)
                 self._pipeline.normalize()
                 info = self._load_package(self._pipeline, self._source.name)
             except Exception as error:
@@ -169,7 +177,7 @@ class _Loading:
                 if own is None:
                     raise
                 raise own from None
-            refresh = None
+            self._refresh = None
             if info is not None and info.loads_ids:
                 self._infos.append(info)
                 self._count(info)

@@ -16,6 +16,7 @@ from dlt.common.destination.client import WithStateSync
 from dlt.common.schema import Schema
 from dlt.common.schema.typing import TTableSchemaColumns
 from dlt.destinations.job_client_impl import SqlJobClientBase
+from dlt.extract import DltSource
 
 from ..errors import ConfigurationError
 from ..plan.column_types import ColumnType
@@ -38,20 +39,22 @@ class Changes:
     types: tuple[tuple[str, str], ...]
 
 
-def mend_tables(pipeline: Pipeline, source_name: str) -> None:
+def mend_tables(pipeline: Pipeline, source: DltSource, refresh: str | None) -> None:
     """Make good for what was dropped by hand: a table is loaded anew, from its beginning.
 
     Args:
         pipeline: before a load; its state is taken over from the destination already.
-        source_name: the source.
+        source: what is to be loaded.
+        refresh: dlt's mode, if the load begins with dropping the source's tables anyway.
 
     Raises:
         ConfigurationError: a column is gone or has another type, so that its values cannot be had back or kept.
     """
-    if source_name not in pipeline.schemas:
+    if source.name not in pipeline.schemas:
         return
-    schema = pipeline.schemas[source_name]
-    client = pipeline.destination_client(source_name)
+    schema = pipeline.schemas[source.name].clone()
+    _leave_out(schema, _refreshed(source, refresh))
+    client = pipeline.destination_client(source.name)
     if not isinstance(client, SqlJobClientBase) or not isinstance(client, WithStateSync):
         return
     with client:
@@ -66,27 +69,52 @@ def mend_tables(pipeline: Pipeline, source_name: str) -> None:
         for table in found.tables:
             logger.warning("the table %r is gone; it is made and loaded anew", table)
         client.update_stored_schema(force=True)
-    _forget(pipeline, source_name, {schema.tables[table].get("resource") or table for table in found.tables})
+    _forget(pipeline, source.name, {schema.tables[table].get("resource") or table for table in found.tables})
 
 
-def refuse_changed_tables(pipeline: Pipeline, schema: Schema) -> None:
-    """Say what was dropped or changed by hand, where nothing can be mended before dlt extracts.
+def refuse_changed_tables(pipeline: Pipeline, schema: Schema) -> tuple[str, ...]:
+    """Say what was dropped or changed by hand of reports, where dlt is extracting already; system tables are made anew.
+
+    Args:
+        pipeline: that is extracting.
+        schema: of the extraction, without the tables that it drops because of `refresh`.
+
+    Returns:
+        The tables that are made anew.
 
     Raises:
         ConfigurationError: names the first thing, and what to do.
     """
     client = pipeline.destination_client(schema.name) if schema.name in pipeline.schemas else None
-    if not isinstance(client, SqlJobClientBase):
-        return
+    if not isinstance(client, SqlJobClientBase) or not isinstance(client, WithStateSync):
+        return ()
     with client:
-        if client.is_storage_initialized():
-            found = _changes(client, schema, destination_type(pipeline))
-            _refuse(schema, found)
-            for table in found.tables:
+        if not client.is_storage_initialized():
+            return ()
+        found = _changes(client, schema, destination_type(pipeline))
+        _refuse(schema, found)
+        for table in found.tables:
+            if is_cell_table(schema.tables[table]):
                 raise ConfigurationError(
                     f"table {table!r} was dropped by hand; load its report anew with refresh='drop_resources', or run "
                     "load_reports, which does that by itself."
                 )
+        if found.tables or found.columns:
+            client.update_stored_schema(force=True)
+    return found.tables
+
+
+def _refreshed(source: DltSource, refresh: str | None) -> set[str] | None:
+    """The resources whose tables the next extraction drops; None for all of the source."""
+    if refresh == "drop_sources":
+        return None
+    return set(source.resources.selected) if refresh == "drop_resources" else set()
+
+
+def _leave_out(schema: Schema, resources: set[str] | None) -> None:
+    for name in [*schema.data_table_names()]:
+        if resources is None or schema.tables[name].get("resource", name) in resources:
+            schema.drop_tables([name])
 
 
 def _changes(client: SqlJobClientBase, schema: Schema, destination: str) -> Changes:
