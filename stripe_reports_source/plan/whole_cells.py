@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from ..errors import ConfigurationError
 from .cells import CellRequest
 from .intervals import Span, cuts_loaded, start_of_day
-from .report import ResolvedReport
+from .resolve import ResolvedReport
 from .state import LaneState
 from .whose_data import refuse_cells
 

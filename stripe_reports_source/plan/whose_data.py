@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConfigurationError
-from .report import ResolvedReport
+from .resolve import ResolvedReport
 
 CONNECTED = "connected_account"
 

@@ -14,7 +14,7 @@ from dlt import Pipeline
 
 from ..errors import ConfigurationError
 from ..plan.intervals import Span
-from ..plan.report import ResolvedReport
+from ..plan.resolve import ResolvedReport
 from ..plan.system_tables import REPORT_RUNS
 from .query import select
 

@@ -13,7 +13,8 @@ from stripe_reports_source import ConfigurationError, Report
 from stripe_reports_source.errors import StripeUnreachable
 from stripe_reports_source.plan.catalog import load_catalog
 from stripe_reports_source.plan.intervals import Span
-from stripe_reports_source.plan.report import Defaults, ResolvedReport, resolve
+from stripe_reports_source.plan.report import Defaults
+from stripe_reports_source.plan.resolve import ResolvedReport, resolve
 from stripe_reports_source.plan.stripe_objects import OfferedType, OfferedTypes
 
 NOW = datetime(2025, 1, 1, tzinfo=timezone.utc)
