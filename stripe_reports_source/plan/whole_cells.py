@@ -36,7 +36,7 @@ def refuse_other_grid(resolved: ResolvedReport, known: LaneState | None) -> None
 
 
 def refuse_other_lanes(resolved: ResolvedReport, label: str, connected: str | None, lanes: Iterable[str]) -> None:
-    """Refuse runs per connected account beside runs for all of them, and the other way round: rows would be doubled.
+    """Refuse runs per connected account beside runs for all of them, and the reverse: rows would be doubled.
 
     Raises:
         ConfigurationError: with what to do instead.

@@ -37,7 +37,7 @@ class CellFetcher:
     Args:
         client, runner: Stripe.
         folder: where files go.
-        report_stage: hears of each step of each cell.
+        report_stage: called with each step of each cell.
         spoiled: cells, by table and key or `ANY_CELL`, that are known not to fit; they fail without another look.
     """
 
