@@ -157,9 +157,9 @@ def demo(database: Path) -> None:
         ("Payouts, all months", demonstration.payout_sums(pipeline)),
     ]
     for title, figures in ties:
-        rows = [[one.what, one.currency, one.rows, one.stripe, one.difference] for one in figures]
+        rows = [[figure.what, figure.currency, figure.rows, figure.stripe, figure.difference] for figure in figures]
         show_table(console, title, ["", "currency", "from rows", "Stripe's summary", "difference"], rows)
-    if any(one.difference for _, figures in ties for one in figures):
+    if any(figure.difference for _, figures in ties for figure in figures):
         raise StripeReportsError("The figures do not tie out.")
     console.print("Next: [bold]stripe-reports demo[/bold] again syncs a few new days. With your own key:")
     console.print("  export SOURCES__STRIPE_REPORTS__API_KEY=rk_live_...", markup=False, highlight=False)
@@ -177,31 +177,34 @@ def types(everything: bool) -> None:
     console = Console()
     if everything:
         newest = [catalog.versions(base)[-1] for base in catalog.bases()]
-        found = [[one.family, one.base, one.version, _SHAPES[one.shape], known_columns(one), one.row] for one in newest]
+        found = [
+            [known.family, known.base, known.version, _SHAPES[known.shape], known_columns(known), known.row]
+            for known in newest
+        ]
         columns = ["family", "report", "newest", "run per", "known columns", "one row is"]
         show_table(console, "Report types in the catalogue", columns, sorted(found))
         return
     offered = _offered()
     rows = []
-    for one in offered:
-        known = catalog.get(one["id"])
-        versions = catalog.versions(split_id(one["id"])[0])
+    for offer in offered:
+        known = catalog.get(offer["id"])
+        versions = catalog.versions(split_id(offer["id"])[0])
         rows.append(
             [
-                one["id"],
-                one["data_available_start"],
-                one["data_available_end"],
+                offer["id"],
+                offer["data_available_start"],
+                offer["data_available_end"],
                 _SHAPES[known.shape] if known else "interval",
                 known_columns(known),
                 str(versions[-1].version) if versions else "-",
-                "live" if one["livemode"] else "test",
+                "live" if offer["livemode"] else "test",
             ]
         )
     columns = ["report type", "data from", "data to (UTC)", "run per", "known columns", "newest known", "mode"]
     show_table(console, "Report types of this key", columns, sorted(rows))
-    lacking = sorted(set(catalog.bases()) - {split_id(one["id"])[0] for one in offered})
+    lacking = sorted(set(catalog.bases()) - {split_id(offer["id"])[0] for offer in offered})
     if lacking:
-        why = "a live key or" if any(not one["livemode"] for one in offered) else "Connect or"
+        why = "a live key or" if any(not offer["livemode"] for offer in offered) else "Connect or"
         text = f"Not offered to this key (they may need {why} another Stripe product): {', '.join(lacking)}"
         console.print(text, highlight=False, markup=False)
 
@@ -254,12 +257,12 @@ def status(destination: str, dataset: str, pipeline_name: str) -> None:
         return
     columns = ["report", "account", "loaded to (UTC)", "available to", "behind", "rows", "last run"]
     rows = [
-        [one.table, one.account, one.loaded_to, one.available_to, one.behind, one.rows, one.last_run] for one in found
+        [row.table, row.account, row.loaded_to, row.available_to, row.behind, row.rows, row.last_run] for row in found
     ]
     show_table(console, "Reports", columns, rows)
-    for one in found:
-        for failure in one.failures:
-            console.print(f"not loaded: {one.table} [{one.account}] {failure}", style="red", markup=False)
+    for report in found:
+        for failure in report.failures:
+            console.print(f"not loaded: {report.table} [{report.account}] {failure}", style="red", markup=False)
 
 
 @cli.command()
@@ -327,7 +330,7 @@ def _source(reports: tuple[str, ...], columns: str, metadata: tuple[str, ...], *
     given = {name: value for name, value in options.items() if value is not None}
     if reports or metadata or columns != "all":
         chosen = "default" if columns == "default" else None
-        given["reports"] = [Report(one, columns=chosen, metadata=metadata) for one in reports or DEFAULT_REPORTS]
+        given["reports"] = [Report(report, columns=chosen, metadata=metadata) for report in reports or DEFAULT_REPORTS]
     return stripe_reports(**given)
 
 

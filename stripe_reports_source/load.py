@@ -26,7 +26,7 @@ from .sync.syncs import Syncs, syncs_of
 from .warehouse.comments import write_comments
 from .warehouse.forks import History
 from .warehouse.inventory import mend_tables
-from .warehouse.leftovers import abort_begun_packages, mend_folder, remove_remains, set_aside
+from .warehouse.leftovers import abort_begun_packages, mend_folder, remove_leftovers, set_aside
 from .warehouse.locks import pipeline_lock
 from .warehouse.own_jobs import own_jobs
 from .warehouse.stored import note_altered, note_lost, stored_rows
@@ -148,7 +148,7 @@ class _Loading:
         return Loaded(tuple(self._infos), len(self._stored), sum(table.rows for table in tables), tuple(tables))
 
     def _finish_pending(self) -> None:
-        remove_remains(self._pipeline)
+        remove_leftovers(self._pipeline)
         abort_begun_packages(self._pipeline, self._source.name)
         if not self._pipeline.has_pending_data:
             return

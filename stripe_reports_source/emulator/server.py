@@ -161,7 +161,7 @@ class Emulator:
             (self._api.files_app(), settings.files_port),
             (control_app(self.service, self.faults, self._api, self.events), settings.control_port),
         ]
-        # "critical": a fault that cuts a connection is an exception by design, not news
+        # "critical": a fault that cuts a connection is an exception by design, and needs no line in the log
         self._servers = [
             _Server(
                 uvicorn.Config(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .columns import TableColumn
 from .intervals import Cell, Span
-from .report import ResolvedReport
+from .resolve import ResolvedReport
 from .stripe_objects import ReportRun
 
 

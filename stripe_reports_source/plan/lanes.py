@@ -15,7 +15,8 @@ from .catalog import Catalog
 from .cells import CellRequest
 from .column_types import ColumnType
 from .intervals import ONE_SECOND, Cell, Span, cells, day_of, sync_window
-from .report import Report, ResolvedReport, resolve
+from .report import Report
+from .resolve import ResolvedReport, resolve
 from .settings import Settings
 from .state import LaneState, LaneStates
 from .stripe_objects import OfferedTypes

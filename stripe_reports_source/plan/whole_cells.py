@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from ..errors import ConfigurationError
 from .cells import CellRequest
 from .intervals import Span, cuts_loaded, start_of_day
-from .report import ResolvedReport
+from .resolve import ResolvedReport
 from .state import LaneState
 from .whose_data import refuse_cells
 
@@ -36,7 +36,7 @@ def refuse_other_grid(resolved: ResolvedReport, known: LaneState | None) -> None
 
 
 def refuse_other_lanes(resolved: ResolvedReport, label: str, connected: str | None, lanes: Iterable[str]) -> None:
-    """Refuse runs per connected account beside runs for all of them, and the other way round: rows would be doubled.
+    """Refuse runs per connected account beside runs for all of them, and the reverse: rows would be doubled.
 
     Raises:
         ConfigurationError: with what to do instead.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConfigurationError
-from .report import ResolvedReport
+from .resolve import ResolvedReport
 
 CONNECTED = "connected_account"
 
@@ -54,7 +54,7 @@ def refuse_other_data(resolved: ResolvedReport, label: str, holdings: Iterable[H
 
 
 def refuse_other_mode(resolved: ResolvedReport, label: str, livemode: bool | None) -> None:
-    """Refuse live data beside test data, and the other way round.
+    """Refuse live data beside test data, and the reverse.
 
     Raises:
         ConfigurationError: with what to do instead.

@@ -112,7 +112,7 @@ class Connection:
         )
 
     def send(self, method: str, address: Address, account: str | None, **options: Any) -> requests.Response:
-        """An answer that it makes no sense to ask for again, with its body unread. `headers` go along.
+        """An answer that need not be asked for again, with its body unread. `headers` go along.
 
         Raises:
             StripeUnreachable: there is none.

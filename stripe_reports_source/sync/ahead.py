@@ -19,4 +19,4 @@ def one_ahead(items: Iterator[T]) -> Iterator[T]:
         coming = thread.submit(next, items, end)
         while (item := coming.result()) is not end:
             coming = thread.submit(next, items, end)
-            yield item  # type: ignore[misc]  # it is no end
+            yield item  # type: ignore[misc]  # it is not the end

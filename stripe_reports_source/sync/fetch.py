@@ -18,7 +18,7 @@ from ..errors import ConfigurationError, DownloadError, RowError, StripeError, U
 from ..plan.cells import CellFailure, CellRequest, Downloaded, FetchedCell, Obtained
 from ..plan.columns import TableColumn
 from ..plan.intervals import ONE_SECOND, Span
-from ..plan.report import ResolvedReport
+from ..plan.resolve import ResolvedReport
 from ..plan.stripe_objects import ReportRun, unix
 from ..rows.places import read_header
 from ..stripe_api.api import StripeApi
@@ -37,7 +37,7 @@ class CellFetcher:
     Args:
         client, runner: Stripe.
         folder: where files go.
-        report_stage: hears of each step of each cell.
+        report_stage: called with each step of each cell.
         spoiled: cells, by table and key or `ANY_CELL`, that are known not to fit; they fail without another look.
     """
 

@@ -13,7 +13,8 @@ from ..plan.cells import CellFailure, CellRequest, FetchedCell, LoadedCell
 from ..plan.columns import TableColumn
 from ..plan.intervals import Span
 from ..plan.lanes import Lane
-from ..plan.report import Report, ResolvedReport
+from ..plan.report import Report
+from ..plan.resolve import ResolvedReport
 from ..plan.system_tables import RunRow
 from ..rows.system_rows import failed_run_row, loaded_run_row
 from .context import Load, SpoiledPackage

@@ -52,7 +52,7 @@ class JobQueue(Generic[J, R]):
 
 
 class FetchPool(Generic[J, R]):
-    """See the module. `work` runs in daemon threads; `discard` gets results that nobody takes."""
+    """See the module. `work` runs in daemon threads; `discard` gets results that are never taken."""
 
     def __init__(
         self,

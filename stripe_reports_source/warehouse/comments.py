@@ -49,7 +49,7 @@ def write_comments(pipeline: Pipeline, source_name: str) -> int:
                     client.execute_sql("SET lock_timeout = '2s'")
                 client.execute_many(statements)
     except DatabaseException as error:
-        # the rows are loaded; a role that may not comment is no reason to fail
+        # the rows are loaded; that a role may not comment is not a reason to fail
         logger.warning("column comments could not be written: %s", error)
         return 0
     return len(statements)

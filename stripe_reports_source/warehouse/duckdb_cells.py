@@ -3,7 +3,7 @@
 In: a pipeline with a normalised package. Out: the package loaded. dlt's own merge writes every row twice, into a
 staging table and from there into the table, and a job that is killed at the wrong moment fills the staging table
 twice. Here a file's rows replace its cells' rows in one transaction, so that a job may run any number of times.
-Whatever is no file of whole cells in a plain DuckDB database is loaded by dlt as usual.
+Whatever is not a file of whole cells in a plain DuckDB database is loaded by dlt as usual.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class CellJob(RunnableLoadJob, HasFollowupJobs):
                 self._replace_cells(job_client)
                 return
             except DatabaseException as error:
-                # how much the rows of a table need hangs on their width, which is only known when they are there
+                # how much the rows of a table need depends on their width, which is only known when they are there
                 if not isinstance(error.__cause__, duckdb.OutOfMemoryException) or allowed >= job_client.most_memory:
                     raise
             if _memory_limit(client) <= allowed:  # else another job has made room meanwhile

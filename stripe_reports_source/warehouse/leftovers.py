@@ -83,7 +83,7 @@ def _unreadable(pipeline: Pipeline) -> str | None:
     return None
 
 
-def remove_remains(pipeline: Pipeline) -> None:
+def remove_leftovers(pipeline: Pipeline) -> None:
     """Remove extracted packages that are normalised already, and extractions that were abandoned.
 
     dlt 1.31 deletes an extracted package, file by file, after its normalised form is in place. Killed in between, it

@@ -29,9 +29,9 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 POSTGRES_PATIENCE = 7200.0
-"""Seconds to wait for PostgreSQL's lock: a connection pooler may keep one that nobody holds."""
+"""Seconds to wait for PostgreSQL's lock: a connection pooler may keep one that is not in use."""
 KEEP_ALIVE_SECONDS = 20.0
-"""How often the connection that holds PostgreSQL's lock is used, so that nobody takes it for idle."""
+"""How often the connection that holds PostgreSQL's lock is used, so that it is not taken for idle."""
 HOLDER = "'pid ' || a.pid || ', user ' || a.usename || coalesce(', application ' || nullif(a.application_name, ''), '')"
 """SQL that names a session `a` of `pg_stat_activity`."""
 

@@ -14,7 +14,7 @@ from dlt import Pipeline
 
 from ..errors import ConfigurationError
 from ..plan.intervals import Span
-from ..plan.report import ResolvedReport
+from ..plan.resolve import ResolvedReport
 from ..plan.system_tables import REPORT_RUNS
 from .query import select
 
@@ -22,7 +22,7 @@ Key = dict[str, str]
 
 
 def payouts_table(resolved: ResolvedReport) -> str | None:
-    """The table whose payouts a keyed report is run for; None if its parameters name them."""
+    """The table whose payouts a report is run for; None if its parameters name them."""
     if "payout" in resolved.parameters:
         return None
     return "connected_account_payouts_itemized" if "connected_account" in resolved.keys else "payouts_itemized"
@@ -34,8 +34,8 @@ def keys_to_run(
     """The keys of a report that are not loaded yet; in a backfill, all that it asks for.
 
     Args:
-        resolved: a keyed report. Keys among its parameters, one or a list of each, are taken; without a payout among
-            them, every payout is that `payouts.itemized` has loaded into the same dataset.
+        resolved: a report per payout. Keys among its parameters, one or a list of each, are taken; without a payout
+            among them, every payout is that `payouts.itemized` has loaded into the same dataset.
         pipeline: where payouts and runs are read.
         account: the `_account` value.
         window: for a backfill, when payouts took effect; None for a sync.

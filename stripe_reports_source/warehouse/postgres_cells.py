@@ -81,7 +81,7 @@ class CellPostgres(StandIn, dlt.destinations.postgres):
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
         capabilities = super()._raw_capabilities()
         # dlt's own takes Parquet away where ADBC is missing, which is not needed here
-        capabilities.loader_file_format_selector = _parquet_for_keyed_tables
+        capabilities.loader_file_format_selector = _parquet_for_tables_with_keys
         return capabilities
 
     @property
@@ -94,14 +94,14 @@ class CellPostgres(StandIn, dlt.destinations.postgres):
         return made
 
 
-def _parquet_for_keyed_tables(
+def _parquet_for_tables_with_keys(
     preferred: TLoaderFileFormat, supported: Sequence[TLoaderFileFormat], /, *, table_schema: Any
 ) -> tuple[TLoaderFileFormat, Sequence[TLoaderFileFormat]]:
     return ("parquet" if key_columns(table_schema) else preferred), supported
 
 
 class CellClient(RepeatableClient, PostgresClient):
-    """Gives whole files of keyed tables a job of their own, without a staging table, and leaves all else to dlt."""
+    """Gives whole files of tables with keys a job of their own, without a staging table, and leaves all else to dlt."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -120,14 +120,14 @@ class CellClient(RepeatableClient, PostgresClient):
 
     def should_load_data_to_staging_dataset(self, table_name: str) -> bool:
         table = self.prepare_load_table(table_name)
-        if self._staged is not None and self._is_keyed(table) and table_name not in self._staged:
+        if self._staged is not None and self._has_keys(table) and table_name not in self._staged:
             return False
         return super().should_load_data_to_staging_dataset(table_name)
 
     def create_load_job(
         self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
     ) -> LoadJob:
-        if self._is_keyed(table) and whole_in(file_path):
+        if self._has_keys(table) and whole_in(file_path):
             driver = adbc_version()
             return CellJob(file_path) if driver is None or driver < EXACT_ADBC else BinaryCellJob(file_path)
         return super().create_load_job(table, file_path, load_id, restore)
@@ -137,11 +137,11 @@ class CellClient(RepeatableClient, PostgresClient):
         table_chain: Sequence[PreparedTableSchema],
         completed_table_chain_jobs: Sequence[LoadJobInfo] | None = None,
     ) -> list[FollowupJobRequest]:
-        if self._is_keyed(table_chain[0]) and loaded_whole(completed_table_chain_jobs):
+        if self._has_keys(table_chain[0]) and loaded_whole(completed_table_chain_jobs):
             return []
         return super().create_table_chain_completed_followup_jobs(table_chain, completed_table_chain_jobs)
 
-    def _is_keyed(self, table: PreparedTableSchema) -> bool:
+    def _has_keys(self, table: PreparedTableSchema) -> bool:
         return holds_cells(self.schema) and bool(key_columns(table))
 
     def initialize_storage(self, truncate_tables: Iterable[str] | None = None) -> None:
@@ -178,7 +178,7 @@ class CellClient(RepeatableClient, PostgresClient):
             yield
 
     def wait_for_table(self, attempt: Any, tables: Sequence[str]) -> None:
-        """Try until nobody has a lock on a table that is in the way.
+        """Try until no other session's lock on a table is in the way.
 
         Raises:
             TableBusy: patience has ended.

@@ -57,7 +57,7 @@ def report_status(pipeline: Pipeline, offered: Sequence[Mapping[str, Any]]) -> l
         pipeline: where the reports were loaded to.
         offered: rows of `report_types`.
     """
-    available = {one["id"]: one["data_available_end"] for one in offered}
+    available = {offer["id"]: offer["data_available_end"] for offer in offered}
     result = []
     for (table, account), loaded_to in sorted(loaded_cursors(pipeline).items()):
         runs = _runs(pipeline, table)

@@ -130,8 +130,8 @@ def _row(case: Case, result: dict[str, Any]) -> str:
 
 def _profile(stages: list[dict[str, Any]]) -> list[str]:
     return [
-        f"  {one['from']:16} {one['seconds']:8.2f} s, own memory {one['own_mb']:6} MB, mapped {one['file_mb']:6} MB"
-        for one in stages
+        f"  {row['from']:16} {row['seconds']:8.2f} s, own memory {row['own_mb']:6} MB, mapped {row['file_mb']:6} MB"
+        for row in stages
     ]
 
 

@@ -43,7 +43,7 @@ def main() -> None:
     with Emulator(settings) as emulator, multiprocessing.get_context("spawn").Pool(1) as pool:
         urls = (emulator.api_url, emulator.files_url)
         measured = pool.apply(sync, (urls, settings.live_keys[0], accounts, asked.in_flight))
-        polls = sum(one.method == "GET" and "report_runs/" in one.path for one in emulator.requests)
+        polls = sum(request.method == "GET" and "report_runs/" in request.path for request in emulator.requests)
         runs = len(emulator.runs)
     ideal = asked.accounts * asked.run_seconds / asked.in_flight
     print(

@@ -96,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._create_run(parse_qsl(body, keep_blank_values=True))
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nobody reads it."""
+        """It is not read."""
 
     def _publish(self, wanted: dict[str, Any]) -> None:
         state = self.state

@@ -68,7 +68,7 @@ class Bench:
     def drop(self, file: Written) -> None:
         """Give a file's disk space back."""
         file.path.unlink()
-        self._files = {key: one for key, one in self._files.items() if one is not file}
+        self._files = {key: kept for key, kept in self._files.items() if kept is not file}
 
     def ground(self, name: str) -> Path:
         """An empty folder."""
@@ -233,7 +233,7 @@ def many_runs(bench: Bench) -> Result:
             )
             measured = measure(command, folder)
             _check_many(emulator, folder / "warehouse.duckdb", bench.runs)
-            asked = sum(one.method == "GET" and "report_runs/" in one.path for one in emulator.requests)
+            asked = sum(request.method == "GET" and "report_runs/" in request.path for request in emulator.requests)
         seconds.append(float(measured.said["load_reports_seconds"]))
         whole.append(measured)
         polls.append(asked / bench.runs)
@@ -245,8 +245,8 @@ def many_runs(bench: Bench) -> Result:
         "in_flight": IN_FLIGHT,
         "seconds": round(makespan, 2),
         "reference_seconds": ideal,
-        "process_seconds": round(statistics.median(one.seconds for one in whole), 2),
-        "import_seconds": round(statistics.median(one.said["import_seconds"] for one in whole), 2),
+        "process_seconds": round(statistics.median(process.seconds for process in whole), 2),
+        "import_seconds": round(statistics.median(process.said["import_seconds"] for process in whole), 2),
         "polls_per_run": round(max(polls), 1),
         "peak_mb": megabytes(whole),
         "verified": True,

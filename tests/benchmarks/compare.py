@@ -131,12 +131,12 @@ def _facts_of_sqlite(database: Path) -> dict[str, Any]:
 def comparison_table(lines: list[dict[str, Any]]) -> list[str]:
     """The lines as a table."""
     table = ["| way | rows a second | ratio | peak memory | loses |", "|---|---|---|---|---|"]
-    for one in lines:
-        if "skipped" in one:
-            table.append(f"| {one['way']} | | | | not measured: {one['skipped']} |")
+    for way in lines:
+        if "skipped" in way:
+            table.append(f"| {way['way']} | | | | not measured: {way['skipped']} |")
         else:
-            loses = "; ".join(one["loses"]) or "nothing"
+            loses = "; ".join(way["loses"]) or "nothing"
             table.append(
-                f"| {one['way']} | {one['rows_per_second']:,} | {one['ratio']:g} | {one['peak_mb']:g} MB | {loses} |"
+                f"| {way['way']} | {way['rows_per_second']:,} | {way['ratio']:g} | {way['peak_mb']:g} MB | {loses} |"
             )
     return table

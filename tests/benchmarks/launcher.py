@@ -44,12 +44,12 @@ def main(output: str, command: "list[str]") -> None:
 
 
 def memory_of(process: int) -> "tuple[int, int]":
-    """Resident bytes of a process: its own, and pages of files that it has mapped, which cost nobody memory."""
+    """Resident bytes of a process: its own, and pages of files that it has mapped, which cost no process memory."""
     try:
         with open(f"/proc/{process}/status", encoding="ascii") as lines:
             sizes = dict(line.split(":", 1) for line in lines)
         return int(sizes["RssAnon"].split()[0]) * 1024, int(sizes["RssFile"].split()[0]) * 1024
-    except (OSError, KeyError):  # it has just ended, or this is no Linux
+    except (OSError, KeyError):  # it has just ended, or this is not Linux
         return 0, 0
 
 

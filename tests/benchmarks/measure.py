@@ -101,10 +101,10 @@ class Pairs:
             "reference_seconds": round(base, 3),
             "ratio": round(seconds / base, 2),
             "ratio_of_pairs": [
-                round(one.seconds / other.seconds, 2) for one, other in zip(self.ours, self.reference, strict=True)
+                round(own.seconds / other.seconds, 2) for own, other in zip(self.ours, self.reference, strict=True)
             ],
-            "cpu_seconds": round(statistics.median(one.cpu_seconds for one in self.ours), 3),
-            "reference_cpu_seconds": round(statistics.median(one.cpu_seconds for one in self.reference), 3),
+            "cpu_seconds": round(statistics.median(process.cpu_seconds for process in self.ours), 3),
+            "reference_cpu_seconds": round(statistics.median(process.cpu_seconds for process in self.reference), 3),
             "peak_mb": megabytes(self.ours),
             "reference_peak_mb": megabytes(self.reference),
         }
@@ -112,12 +112,12 @@ class Pairs:
 
 def median_seconds(measured: Sequence[Measured]) -> float:
     """The median of wall seconds."""
-    return statistics.median(one.seconds for one in measured)
+    return statistics.median(process.seconds for process in measured)
 
 
 def megabytes(measured: Sequence[Measured]) -> int:
     """The largest peak memory, in millions of bytes."""
-    return round(max(one.peak_bytes for one in measured) / 1e6)
+    return round(max(process.peak_bytes for process in measured) / 1e6)
 
 
 def by_stage(measured: Measured) -> list[dict[str, Any]]:

@@ -19,10 +19,10 @@ def test_every_case_runs_and_is_verified(tmp_path: Path, capsys: pytest.CaptureF
     arguments = ["--rows", "2000", "--pairs", "1", "--runs", "4", "--compare", "--compare-rows", "300", "--profile"]
     assert main([*arguments, "--json", str(lines), "--folder", str(tmp_path)]) == 0
     results = [json.loads(line) for line in lines.read_text().splitlines()]
-    cases = [one for one in results if "verified" in one]
+    cases = [case for case in results if "verified" in case]
     assert len(cases) == 7
-    assert all(one["verified"] for one in cases)
-    assert any("this package" in one.get("way", "") for one in results)
+    assert all(case["verified"] for case in cases)
+    assert any("this package" in result.get("way", "") for result in results)
     assert "| import, against `import dlt` |" in capsys.readouterr().out
 
 
@@ -31,7 +31,7 @@ def test_a_file_is_the_same_each_time_and_another_version_has_the_same_transacti
         write_report(tmp_path / name, 500, version) for name, version in (("a", 1), ("b", 1), ("c", 2))
     )
     assert first.path.read_bytes() == again.path.read_bytes()
-    rows = [[line.split(b",")[0] for line in one.path.read_bytes().split(b"\n")] for one in (first, restated)]
+    rows = [[line.split(b",")[0] for line in file.path.read_bytes().split(b"\n")] for file in (first, restated)]
     assert set(rows[0]) & set(rows[1]) > {b'"balance_transaction_id"'}
     assert first.gross != restated.gross
     assert b',"",' in first.path.read_bytes()
@@ -46,7 +46,9 @@ def test_a_load_that_differs_in_one_value_is_not_verified(tmp_path: Path) -> Non
             connection.execute(reference_sql(file.path))
             if name == "bad":
                 connection.execute("CREATE SCHEMA stripe")
-                values = ", ".join(f"upper({one}) AS {one}" if one == "currency" else one for one in COLUMNS)
+                values = ", ".join(
+                    f"upper({column}) AS {column}" if column == "currency" else column for column in COLUMNS
+                )
                 connection.execute(f"CREATE TABLE stripe.{TABLE} AS SELECT {values} FROM main.{TABLE}")
     with pytest.raises(Wrong, match="values"):
         check_load(tmp_path / "bad.duckdb", tmp_path / "good.duckdb", file)

@@ -95,7 +95,7 @@ def bare_run(emulator: Emulator) -> float:
 
 def polls(emulator: Emulator) -> int:
     """How often a run was asked for."""
-    return sum(one.method == "GET" and "report_runs/frr" in one.path for one in emulator.requests)
+    return sum(request.method == "GET" and "report_runs/frr" in request.path for request in emulator.requests)
 
 
 def _wait_for(receiver: Receiver, metric: str, least: float) -> None:

@@ -132,7 +132,7 @@ def pandas_sqlite(csv_file: str, database: str, table: str) -> dict[str, Any]:
 
 
 _WORKERS: dict[str, Callable[..., dict[str, Any]]] = {
-    one.__name__: one for one in (reference, load, empty, dict_reader, pandas_dlt, pandas_sql, pandas_sqlite)
+    way.__name__: way for way in (reference, load, empty, dict_reader, pandas_dlt, pandas_sql, pandas_sqlite)
 }
 
 

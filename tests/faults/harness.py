@@ -130,7 +130,7 @@ class Player:
     def _advance(self, emulator: Emulator, step: Step, number: int) -> None:
         end = emulator.service.available_end
         if step.withdrawn:
-            for transaction in [one.id for one in emulator.ledger.transactions if one.id.startswith("txn_late")]:
+            for transaction in [late.id for late in emulator.ledger.transactions if late.id.startswith("txn_late")]:
                 emulator.withdraw_transaction(transaction)
         for index in range(step.late):
             created = end - timedelta(days=1 + index, hours=3)

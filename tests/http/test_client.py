@@ -73,7 +73,7 @@ def file_of(run: ReportRun) -> ResultFile:
 
 
 def test_report_types(client: StripeClient) -> None:
-    found = {one.id: one for one in client.report_types()}
+    found = {offer.id: offer for offer in client.report_types()}
     summary = found["balance.summary.1"]
     assert summary.default_columns == ("category", "description", "net_amount", "currency")
     assert summary.available.end == datetime(2025, 3, 10, 12, tzinfo=timezone.utc)
@@ -88,7 +88,7 @@ def test_a_run_from_creation_to_file(client: StripeClient, emulator: Emulator, t
     content = found.path.read_bytes()
     assert len(content) == found.bytes == file.size
     assert content.startswith(b'"payout_id","net"\n"po_')
-    assert all(one.headers["stripe-version"] for one in emulator.requests)
+    assert all(request.headers["stripe-version"] for request in emulator.requests)
 
 
 def test_the_same_idempotency_key_gives_the_same_run(client: StripeClient, emulator: Emulator) -> None:
@@ -152,9 +152,9 @@ def test_broken_answers_are_asked_for_again(client: StripeClient, emulator: Emul
 
 
 def test_giving_up_names_request_and_trouble(make_client: MakeClient, emulator: Emulator) -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
         with pytest.raises(StripeUnreachable, match=r"GET http://.*/v1/reporting/report_types failed 4 times.*Error"):
             make_client(api_base_url=address).report_types()
     for fault in (Fault("reset", times=None), Fault("status", status=200, body="<html>", times=None)):
@@ -206,7 +206,7 @@ def test_an_answer_that_drips_is_left(make_client: MakeClient, endless: str) -> 
 
 def test_broken_compression(client: StripeClient, emulator: Emulator, tmp_path: Path) -> None:
     file = file_of(finished_run(client))
-    garbage: dict[str, Any] = {"status": 200, "headers": {"Content-Encoding": "gzip"}, "body": "this is no gzip"}
+    garbage: dict[str, Any] = {"status": 200, "headers": {"Content-Encoding": "gzip"}, "body": "this is not gzip"}
     emulator.add_fault(Fault("status", **garbage, times=2))
     assert client.report_types()
     emulator.add_fault(Fault("status", **garbage, address="files"))
@@ -216,7 +216,7 @@ def test_broken_compression(client: StripeClient, emulator: Emulator, tmp_path: 
 def test_a_lost_answer_to_creation_makes_no_second_run(client: StripeClient, emulator: Emulator) -> None:
     emulator.add_fault(Fault("truncate", bytes=10, method="POST", times=1))
     run = client.create_run("balance.summary.1", JANUARY, idempotency_key="k")
-    assert [one.id for one in emulator.runs] == [run.id]
+    assert [made.id for made in emulator.runs] == [run.id]
 
 
 TYPES: dict[str, Any] = {
@@ -400,7 +400,7 @@ def test_a_cut_download_goes_on_where_it_stopped(client: StripeClient, emulator:
     emulator.add_fault(Fault("truncate", bytes=1000, address="files", times=2))
     found = client.download(file, tmp_path / "x.csv")
     assert found.bytes == file.size
-    ranges = [one.headers.get("range") for one in emulator.requests if one.address == "files"]
+    ranges = [request.headers.get("range") for request in emulator.requests if request.address == "files"]
     assert ranges == [None, "bytes=1000-", "bytes=2000-"]
     whole = client.download(file, tmp_path / "y.csv")
     assert whole.path.read_bytes() == found.path.read_bytes()

@@ -1,4 +1,4 @@
-"""Every report type that Stripe has, once; reports per payout; types that nobody knows; Connect."""
+"""Every report type that Stripe has, once; reports per payout; types that the catalogue does not know; Connect."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def platform(start_emulator: Make) -> Emulator:
 
 
 def test_every_catalogued_type_loads(platform: Emulator, pipeline: Pipeline) -> None:
-    payout = next(one.id for one in platform.ledger.payouts if START <= one.effective < END)
+    payout = next(paid.id for paid in platform.ledger.payouts if START <= paid.effective < END)
     known_keys = {"payout": payout, "connected_account": "acct_emulated2"}
     catalog = list(load_catalog())
     assert len(catalog) == 101
@@ -49,7 +49,7 @@ def test_every_catalogued_type_loads(platform: Emulator, pipeline: Pipeline) -> 
         start = START if known.accepts("interval_start") else None
         end = END if known.accepts("interval_end") else None
         truth = platform.truth(known.id, start, end, **keys[known.id], **choice)
-        # columns nobody has documented are text
+        # columns that are not documented are text
         wanted = Counter(truth if known.columns else [tuple(map(_as_text, row)) for row in truth])
         assert Counter(query(pipeline, f"SELECT {listed} FROM t{number}")) == wanted, known.id
         empty += [] if truth else [known.id]
@@ -65,8 +65,8 @@ def _as_text(value: Any) -> Any:
 def test_a_report_for_each_payout_that_is_loaded(platform: Emulator, pipeline: Pipeline) -> None:
     def truth() -> dict[str, int]:
         end = platform.service.available_end
-        payouts = [one for one in platform.ledger.payouts if START <= one.effective < end]
-        return {one.id: len(one.settles) for one in payouts if one.settles}
+        payouts = [paid for paid in platform.ledger.payouts if START <= paid.effective < end]
+        return {paid.id: len(paid.settles) for paid in payouts if paid.settles}
 
     def loaded() -> dict[str, int]:
         rows = query(
@@ -96,9 +96,9 @@ def test_a_report_for_each_payout_that_is_loaded(platform: Emulator, pipeline: P
 
 
 def test_named_payouts_and_what_has_no_report(platform: Emulator, pipeline: Pipeline) -> None:
-    payouts = [one for one in platform.ledger.payouts if START <= one.effective < END][:2]
+    payouts = [paid for paid in platform.ledger.payouts if START <= paid.effective < END][:2]
     events: list[Event] = []
-    asked = [*(one.id for one in payouts), "po_manual"]
+    asked = [*(paid.id for paid in payouts), "po_manual"]
     report = Report(BY_ID, parameters={"payout": asked})
     load_reports(pipeline, source_of(platform, [report]), on_event=events.append)
     assert [event.message for event in events if event.kind == "skipped"] != []
@@ -112,12 +112,16 @@ def test_a_report_per_payout_needs_payouts(platform: Emulator, pipeline: Pipelin
     assert list(platform.runs) == []
 
 
-def test_a_type_that_nobody_knows(platform: Emulator, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_type_that_the_catalogue_does_not_know(
+    platform: Emulator, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Stripe offers a report of next year."""
     real = platform.service.list_types
 
     def list_types(live: bool) -> list[dict[str, Any]]:
-        return [{**one, "id": one["id"].replace("payouts.itemized.3", "moonshot.itemized.9")} for one in real(live)]
+        return [
+            {**offer, "id": offer["id"].replace("payouts.itemized.3", "moonshot.itemized.9")} for offer in real(live)
+        ]
 
     create = platform.service.create_run
     monkeypatch.setattr(platform.service, "list_types", list_types)
@@ -172,7 +176,7 @@ def test_a_test_key_is_told_what_it_lacks(start_emulator: Make, pipeline: Pipeli
 def test_on_behalf_of_an_account(emulator: Emulator, pipeline: Pipeline) -> None:
     for account in ("acct_a", "acct_b", "acct_a"):
         load_reports(pipeline, source_of(emulator, ["payouts.itemized"], stripe_account=account))
-    assert {one.headers.get("stripe-account") for one in emulator.requests} == {"acct_a", "acct_b"}
+    assert {request.headers.get("stripe-account") for request in emulator.requests} == {"acct_a", "acct_b"}
     window = emulator.settings.first_available, emulator.settings.available_end
     rows = len(emulator.truth("payouts.itemized.3", *window))
     found = query(pipeline, "SELECT _account, count(*) FROM payouts_itemized GROUP BY 1 ORDER BY 1")
@@ -189,7 +193,7 @@ def test_each_type_is_loaded_as_far_as_its_own_data_reaches(emulator: Emulator, 
     load_reports(pipeline, source_of(emulator, ["payouts.itemized", "tax.transactions.itemized"]))
     offered = query(pipeline, "SELECT id, data_available_end FROM report_types")
     found = report_status(pipeline, [{"id": name, "data_available_end": until} for name, until in offered])
-    assert {(one.table, one.loaded_to, one.behind) for one in found} == {
+    assert {(report.table, report.loaded_to, report.behind) for report in found} == {
         ("payouts_itemized", end + timedelta(hours=12), timedelta(0)),
         ("tax_transactions_itemized", end - timedelta(days=2), timedelta(0)),
     }

@@ -166,7 +166,7 @@ def test_without_personal_data(emulator: Emulator, pipeline: Pipeline) -> None:
     assert query(pipeline, "SELECT count(*) FROM report_columns WHERE stripe_header = 'customer_email'") == [(0,)]
 
 
-def test_a_column_that_nobody_knew(emulator: Emulator, pipeline: Pipeline) -> None:
+def test_a_column_that_was_not_known(emulator: Emulator, pipeline: Pipeline) -> None:
     load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))
     advance(emulator)
     real = emulator.service._start

@@ -197,7 +197,7 @@ def test_a_cut_folder_of_several_sources_is_left_to_its_owner(emulator: Emulator
 def test_a_folder_that_cannot_be_written(emulator: Emulator, pipeline: Pipeline) -> None:
     folder = Path(pipeline.working_dir)
     folder.rename(folder.with_name("moved"))
-    folder.symlink_to("/proc/self/fdinfo")  # where nobody can make a file
+    folder.symlink_to("/proc/self/fdinfo")  # where no file can be made
     with pytest.raises(WorkingFolderError, match=f"dlt's working folder {folder} cannot be written") as caught:
         load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))
     assert len(str(caught.value)) < 300

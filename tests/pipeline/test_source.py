@@ -121,7 +121,9 @@ def test_clones_load_several_accounts_into_the_same_tables(
         pipeline.run(source)
     counts = dict(query(pipeline, "SELECT _account, count(*) FROM payouts_itemized GROUP BY 1"))
     window = us.settings.first_available, us.settings.available_end
-    assert counts == {name: len(one.truth("payouts.itemized.3", *window)) for name, one in (("us", us), ("eu", eu))}
+    assert counts == {
+        name: len(emulator.truth("payouts.itemized.3", *window)) for name, emulator in (("us", us), ("eu", eu))
+    }
 
 
 @pytest.mark.parametrize(
@@ -198,7 +200,7 @@ def test_a_fault_of_the_way_makes_no_second_run(emulator: Emulator, pipeline: Pi
     assert len(set(parameters)) == len(parameters)
 
 
-def test_a_type_that_cannot_be_read_stops_nobody_else(emulator: Emulator, pipeline: Pipeline) -> None:
+def test_a_type_that_cannot_be_read_does_not_stop_the_others(emulator: Emulator, pipeline: Pipeline) -> None:
     types = requests.get(f"{emulator.api_url}/v1/reporting/report_types", auth=(emulator.settings.live_keys[0], ""))
     listed = types.json()
     listed["data"].append({**listed["data"][0], "id": "new.report.1", "data_available_end": None})

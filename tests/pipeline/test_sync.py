@@ -23,7 +23,7 @@ ZONES = ["UTC", "America/New_York", "Europe/Berlin", "Asia/Kolkata", "Australia/
 
 
 def posts(emulator: Emulator) -> int:
-    return sum(one.method == "POST" for one in emulator.requests)
+    return sum(request.method == "POST" for request in emulator.requests)
 
 
 def test_all_reports_of_the_family_equal_the_truth(emulator: Emulator, pipeline: Pipeline) -> None:
@@ -64,7 +64,7 @@ def test_a_sync_with_nothing_new_asks_once_and_runs_nothing(emulator: Emulator, 
     ):
         sync()
     assert len(emulator.runs) == runs
-    assert [one.path for one in list(emulator.requests)[asked:]] == ["/v1/reporting/report_types"] * 2
+    assert [request.path for request in list(emulator.requests)[asked:]] == ["/v1/reporting/report_types"] * 2
 
 
 def test_a_new_day_runs_only_the_cells_from_the_cursor_less_the_lookback(
@@ -175,7 +175,7 @@ def test_columns_and_their_types(emulator: Emulator, pipeline: Pipeline, destina
     )
     payouts = [(name, *rest) for name, *rest, table in described if table == "payouts_itemized"]
     types = {name: (type_, precision, scale) for name, type_, precision, scale in payouts}
-    assert [one[0] for one in payouts][:4] == ["payout_id", "effective_at_utc", "effective_at", "currency"]
+    assert [row[0] for row in payouts][:4] == ["payout_id", "effective_at_utc", "effective_at", "currency"]
     decimal, precision = DECIMAL[destination]
     naive, aware, date = TIMES[destination]
     assert types["gross"] == types["net"] == (decimal.format(9), precision, 9)

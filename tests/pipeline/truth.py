@@ -50,7 +50,7 @@ def loaded_rows(pipeline: Pipeline, report: str, metadata: Sequence[str] = ()) -
     """The rows of a report's table, in the same form."""
     known = load_catalog().get(NEWEST[report])
     assert known is not None
-    names = [column.name for column in known.columns] + [column_name(one) for one in metadata]
+    names = [column.name for column in known.columns] + [column_name(header) for header in metadata]
     listed = ", ".join(f'"{name}"' for name in [*names, "_interval_day", "_interval_start", "_interval_end"])
     return Counter(query(pipeline, f"SELECT {listed} FROM {report.replace('.', '_')}"))
 

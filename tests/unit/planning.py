@@ -13,7 +13,8 @@ from stripe_reports_source.plan.catalog import load_catalog
 from stripe_reports_source.plan.cells import CellRequest
 from stripe_reports_source.plan.intervals import Grid, Span
 from stripe_reports_source.plan.lanes import Lane, LoadedBefore, plan_lanes
-from stripe_reports_source.plan.report import Defaults, ResolvedReport, resolve
+from stripe_reports_source.plan.report import Defaults
+from stripe_reports_source.plan.resolve import ResolvedReport, resolve
 from stripe_reports_source.plan.settings import RetryPolicy, RunPolicy, Settings
 from stripe_reports_source.plan.state import LaneStates, Synced, with_loaded_cell
 from stripe_reports_source.plan.stripe_objects import OfferedType, OfferedTypes

@@ -31,7 +31,7 @@ def test_outcomes_come_in_order_of_submission_however_they_finish() -> None:
 
     pool: FetchPool[int, int] = FetchPool(2, work, lambda result: None)
     queue = pool.queue([0, 1, 2, 3])
-    assert [one.result for one in take_all(pool, queue, 4)] == [0, 10, 20, 30]
+    assert [outcome.result for outcome in take_all(pool, queue, 4)] == [0, 10, 20, 30]
     pool.close(1)
 
 
@@ -50,11 +50,11 @@ def test_slots_bound_what_is_started_and_not_released() -> None:
         assert started.acquire(timeout=10)
     second = pool.queue([11, 12])
     assert sorted(seen) == [1, 2, 3]
-    assert [one.job for one in take_all(pool, first, 1)] == [1]
+    assert [outcome.job for outcome in take_all(pool, first, 1)] == [1]
     assert started.acquire(timeout=10)
     assert seen[3] == 11  # a free slot goes to the queue with less in flight
-    assert [one.job for one in take_all(pool, second, 2)] == [11, 12]
-    assert [one.job for one in take_all(pool, first, 5)] == [2, 3, 4, 5, 6]
+    assert [outcome.job for outcome in take_all(pool, second, 2)] == [11, 12]
+    assert [outcome.job for outcome in take_all(pool, first, 5)] == [2, 3, 4, 5, 6]
     pool.close(1)
 
 
@@ -117,5 +117,5 @@ def test_small_outcomes_that_wait_hold_no_slot() -> None:
     while sum(outcome.finished for outcome in list(queue.started)) < 4:
         pool.wait(1)
     assert not started.acquire(timeout=0)
-    assert [one.job for one in take_all(pool, queue, 12)] == list(range(12))
+    assert [outcome.job for outcome in take_all(pool, queue, 12)] == list(range(12))
     pool.close(1)

@@ -13,7 +13,8 @@ from stripe_reports_source import ConfigurationError, Report
 from stripe_reports_source.errors import StripeUnreachable
 from stripe_reports_source.plan.catalog import load_catalog
 from stripe_reports_source.plan.intervals import Span
-from stripe_reports_source.plan.report import Defaults, ResolvedReport, resolve
+from stripe_reports_source.plan.report import Defaults
+from stripe_reports_source.plan.resolve import ResolvedReport, resolve
 from stripe_reports_source.plan.stripe_objects import OfferedType, OfferedTypes
 
 NOW = datetime(2025, 1, 1, tzinfo=timezone.utc)
@@ -28,7 +29,7 @@ OFFERED = OfferedTypes(
             "balance_change_from_activity.itemized.1",
             "ending_balance_reconciliation.itemized.4",
             "payout_reconciliation.by_id.itemized.4",
-            "news.from_stripe.1",
+            "added.by_stripe.1",
         )
     )
 )
@@ -52,8 +53,8 @@ def test_an_exact_id_is_taken_as_it_is() -> None:
     assert resolved(Report("payout_reconciliation.itemized.2")).offered.version == 2
 
 
-def test_a_type_that_nobody_knows_runs_with_stripes_default_columns() -> None:
-    found = resolved(Report("news.from_stripe"))
+def test_a_type_that_is_not_known_runs_with_stripes_default_columns() -> None:
+    found = resolved(Report("added.by_stripe"))
     assert (found.known, found.requested, found.parameters, found.snapshot) == (None, None, {}, False)
 
 
@@ -172,8 +173,8 @@ def test_what_is_only_known_in_part_is_said() -> None:
         "payout_reconciliation.itemized.7 is offered, and the catalogue does not know all its columns: "
         "payout_reconciliation.itemized.5 is loaded; ask for the newer one by its exact id"
     )
-    assert resolved(Report("news.from_stripe")).only_known_in_part == (
-        "news.from_stripe.1 is not in the catalogue: Stripe's default columns are loaded, as text where types sets none"
+    assert resolved(Report("added.by_stripe")).only_known_in_part == (
+        "added.by_stripe.1 is not in the catalogue: Stripe's default columns are loaded, as text where types sets none"
     )
     in_part = Report("payout_reconciliation.itemized.7")
     assert "does not know all columns of payout_reconciliation.itemized.7: the 73 it" in (
@@ -198,7 +199,7 @@ def test_without_personal_data() -> None:
 
 
 def test_personal_columns_that_come_unasked_are_left_out() -> None:
-    for name in ("payout_reconciliation.itemized.5", "news.from_stripe"):
+    for name in ("payout_reconciliation.itemized.5", "added.by_stripe"):
         found = resolved(Report(name, columns="default"), personal_data=False)
         assert found.requested is None
         columns = found.table_columns(["net", "customer_email", "payment_metadata[name]"])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stripe_reports_source import ConfigurationError, Report
-from stripe_reports_source.plan.report import ResolvedReport
+from stripe_reports_source.plan.resolve import ResolvedReport
 from stripe_reports_source.plan.whose_data import Holding, refuse_other_data, refuse_other_mode
 from tests.unit.planning import resolved, span
 
