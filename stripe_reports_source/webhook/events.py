@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from ..errors import ConfigurationError, WebhookRefused
+from ..plan.credentials import account_of
 
 EventKind = Literal[
     "reporting.report_type.updated",  # Stripe has new data of a report type
@@ -24,6 +25,7 @@ TOLERANCE = 300
 THIN = "v2.core.event"
 """The `object` of events with the payload style thin (https://docs.stripe.com/event-destinations#thin-events)."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_CONTEXT = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
 _REPORT_TYPE = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 _LAST_SECOND = 253_402_300_799  # of the year 9999, the last that Python and databases can date
 
@@ -37,7 +39,8 @@ class ReportEvent:
         kind: Stripe's event type.
         report_type: exact id, `balance.summary.1`.
         run_id: `frr_...`, for events about runs.
-        account: the connected account that the event happened on; None for the endpoint's own.
+        account: the account that the event happened on, a connected one or one of an organisation; None for the
+            endpoint's own.
         livemode: False for test data.
         created: when Stripe made the event, Unix seconds.
     """
@@ -158,7 +161,7 @@ def _read(event: Any) -> ReportEvent | OtherEvent:
             kind=kind,  # type: ignore[arg-type]  # checked above
             report_type=_matching(about, "report_type" if of_run else "id", _REPORT_TYPE),
             run_id=_matching(about, "id", _ID) if of_run else None,
-            account=_matching(event, "account", _ID) if event.get("account") is not None else None,
+            account=_account(event),
             livemode=_livemode(event),
             created=_created(event),
         )
@@ -179,6 +182,16 @@ def _matching(data: Mapping[str, Any], name: str, form: re.Pattern[str]) -> str:
     if not form.fullmatch(value):
         raise ValueError(name)
     return value
+
+
+def _account(event: Mapping[str, Any]) -> str | None:
+    """Connect names the account itself, an organisation's event its context, a path that ends with the account.
+
+    See https://docs.stripe.com/api/events/object and https://docs.stripe.com/context.
+    """
+    if event.get("account") is not None:
+        return _matching(event, "account", _ID)
+    return account_of(_matching(event, "context", _CONTEXT)) if event.get("context") is not None else None
 
 
 def _livemode(event: Mapping[str, Any]) -> bool:

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from stripe_reports_source import Report, stripe_reports
-from stripe_reports_source.webhook import ReportEvent, affected_tables, concerned_tables
+from stripe_reports_source.emulator import sign
+from stripe_reports_source.webhook import ReportEvent, affected_tables, concerned_tables, verify_event
 from stripe_reports_source.webhook.affected import narrowed, report_tables
+from tests.webhook.served import SECRET, body_of, event_of
 
 REPORTS: list[str | Report] = [
     "balance.summary",
@@ -52,6 +54,18 @@ def test_by_account() -> None:
     assert tables("balance.summary.1", "acct_2", stripe_account="acct_1") == set()
     assert tables("balance.summary.1", "acct_2", connected_accounts=["acct_1", "acct_2"])
     assert tables("balance.summary.1", None, stripe_account="acct_1")
+    assert tables("balance.summary.1", "acct_2", stripe_context="acct_1/acct_2")
+    assert tables("balance.summary.1", "acct_1", stripe_context="acct_1/acct_2") == set()
+
+
+@pytest.mark.parametrize("context", ["acct_2", "acct_1/acct_2"])
+def test_an_event_of_an_organisation_names_its_account_in_a_context(context: str) -> None:
+    body = body_of(event_of(context=context))
+    event = verify_event(body, sign(body, SECRET), [SECRET])
+    assert event is not None
+    for asked, expected in ((context, {"balance_summary", "in_euro"}), ("acct_2/acct_3", set()), ("acct_1", set())):
+        source = stripe_reports(REPORTS, api_key="rk_test_1", stripe_context=asked)
+        assert affected_tables(event, source) == expected
 
 
 def test_a_narrowed_or_renamed_source_is_asked_too() -> None:

@@ -116,6 +116,7 @@ def test_an_old_signature_is_refused_and_named_so_only_to_senders_with_the_secre
             body_of(event_of(account=value))
             for value in ("", 7, ["acct_1"], "acct_1/..", "acct_\ud800", "acct_1\x1b[2J")
         ),
+        *(body_of(event_of(context=value)) for value in ("", 7, "/", "acct_1/", "acct_1/../acct_2", "acct_1\x1b[2J")),
         *(body_of(event_of(identity)) for identity in ("", "evt_\0", "evt_\ud800", "evt 1", "../evt", "evt_\u202e")),
         *(body_of(event_of(type=value)) for value in (7, None, "a\nb", "\udfff")),
         *(body_of(about(id=value)) for value in ("", "a..b", "../a", ".a", "a/b", "a\0", "a\ud800", "[red]a", 7, None)),
