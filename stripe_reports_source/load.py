@@ -118,7 +118,7 @@ class _Loading:
         """Load what was left pending, then sync until there is nothing left."""
         self._finish_pending()
         self._pipeline.run()  # takes over the state at the destination, as before any extraction
-        mend_tables(self._pipeline, self._source.name)
+        mend_tables(self._pipeline, self._source.name, set(self._source.selected_resources))
         for _ in range(SYNCS_AT_MOST):
             before = len(self._infos)
             self._sync()

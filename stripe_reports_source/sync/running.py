@@ -27,6 +27,7 @@ from ..plan.stripe_objects import OfferedTypes
 from ..warehouse.destinations import check_destination, exact_file_format
 from ..warehouse.forks import Fork, History
 from ..warehouse.hints import stored_types
+from ..warehouse.inventory import refuse_changed_tables
 from ..warehouse.leftovers import check_begun_packages
 from ..warehouse.own_jobs import keep_own_jobs
 from ..warehouse.payouts import keys_to_run, payouts_table
@@ -86,6 +87,7 @@ class Sync:
             if not load.collects:
                 check_begun_packages(pipeline)
                 keep_own_jobs(pipeline)
+                refuse_changed_tables(pipeline, dlt.current.source_schema().name)
         self.settings = settings
         self.load = load
         self.outcomes = Outcomes(load)

@@ -7,14 +7,16 @@ dlt itself compares its schema with a stored hash only, and fails in the middle 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import dlt
 from dlt import Pipeline
 from dlt.common.destination.client import WithStateSync
 from dlt.common.schema import Schema
 from dlt.common.schema.typing import TTableSchemaColumns
+from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from ..errors import ConfigurationError
@@ -38,12 +40,13 @@ class Changes:
     types: tuple[tuple[str, str], ...]
 
 
-def mend_tables(pipeline: Pipeline, source_name: str) -> None:
+def mend_tables(pipeline: Pipeline, source_name: str, resources: Collection[str]) -> None:
     """Make good for what was dropped by hand: a table is loaded anew, from its beginning.
 
     Args:
         pipeline: before a load; its state is taken over from the destination already.
         source_name: the source.
+        resources: those that are to be loaded, whose tables a `refresh` of the pipeline drops.
 
     Raises:
         ConfigurationError: a column is gone or has another type, so that its values cannot be had back or kept.
@@ -60,7 +63,8 @@ def mend_tables(pipeline: Pipeline, source_name: str) -> None:
             pipeline.drop()
             return
         found = _changes(client, schema, destination_type(pipeline))
-        _refuse(schema, found)
+        dropped = resources if pipeline.refresh in ("drop_resources", "drop_sources") else ()
+        _refuse(schema, found, {name for name, table in schema.tables.items() if table.get("resource") in dropped})
         if not found.tables and not found.columns:
             return
         for table in found.tables:
@@ -69,24 +73,40 @@ def mend_tables(pipeline: Pipeline, source_name: str) -> None:
     _forget(pipeline, source_name, {schema.tables[table].get("resource") or table for table in found.tables})
 
 
-def refuse_changed_tables(pipeline: Pipeline, schema: Schema) -> None:
-    """Say what was dropped or changed by hand, where nothing can be mended before dlt extracts.
+def refuse_changed_tables(pipeline: Pipeline, source_name: str) -> None:
+    """Say what was dropped or changed by hand, where nothing can be mended before dlt extracts; dlt's own tables can.
 
     Raises:
         ConfigurationError: names the first thing, and what to do.
     """
-    client = pipeline.destination_client(schema.name) if schema.name in pipeline.schemas else None
+    if source_name not in pipeline.schemas:
+        return
+    schema = pipeline.schemas[source_name]
+    client = pipeline.destination_client(source_name)
     if not isinstance(client, SqlJobClientBase):
         return
     with client:
-        if client.is_storage_initialized():
-            found = _changes(client, schema, destination_type(pipeline))
-            _refuse(schema, found)
-            for table in found.tables:
-                raise ConfigurationError(
-                    f"table {table!r} was dropped by hand; load its report anew with refresh='drop_resources', or run "
-                    "load_reports, which does that by itself."
-                )
+        if not client.is_storage_initialized():
+            return
+        found = _changes(client, schema, destination_type(pipeline))
+        dropped = dropped_tables()
+        _refuse(schema, found, dropped)
+        for table in sorted(set(found.tables) - dropped - set(schema.dlt_table_names())):
+            raise ConfigurationError(
+                f"table {table!r} was dropped by hand; load its report anew with refresh='drop_resources', or run "
+                "load_reports, which does that by itself."
+            )
+        if found.tables or found.columns:
+            client.update_stored_schema(force=True)
+
+
+def dropped_tables() -> frozenset[str]:
+    """The tables that the present load package drops before it loads, because of `refresh`."""
+    try:
+        state = dlt.current.load_package_state()["state"]
+    except CurrentLoadPackageStateNotAvailable:
+        return frozenset()
+    return frozenset(str(table["name"]) for table in state.get("dropped_tables", ()))
 
 
 def _changes(client: SqlJobClientBase, schema: Schema, destination: str) -> Changes:
@@ -121,10 +141,10 @@ def _retyped(wanted: TTableSchemaColumns, there: Mapping[str, Any]) -> Iterable[
             yield name
 
 
-def _refuse(schema: Schema, found: Changes) -> None:
+def _refuse(schema: Schema, found: Changes, dropped: Collection[str]) -> None:
     for what, columns in (("lacks", found.columns), ("has another type in", found.types)):
         for table, column in columns:
-            if is_cell_table(schema.tables[table]):
+            if is_cell_table(schema.tables[table]) and table not in dropped:
                 raise ConfigurationError(
                     f"table {table!r} {what} the column {column!r}, which was changed by hand; put it back, or load "
                     "the report anew with refresh='drop_resources'."
