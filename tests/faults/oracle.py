@@ -1,4 +1,4 @@
-"""What must hold after each step of a schedule: tables against the emulator's truth, cursors, runs, key, sightings."""
+"""What must hold after each step of a schedule: tables against the emulator's truth, cursors, runs, sightings."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from dlt import Pipeline
 from dlt.common.versioned_state import decompress_state
-from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.emulator.runs import Run
+from stripe_reports_source.plan.catalog import load_catalog
 from stripe_reports_source.plan.intervals import Span, cells, parse_zone
 from stripe_reports_source.stripe_api.runs import canonical
-from tests.conftest import query
-from tests.faults.schedule import Schedule
-from tests.faults.worker import Work
-from tests.pipeline.truth import NEWEST, expected_rows, loaded_rows
+from tests.faults.schedule import Member, Schedule
+from tests.faults.store import Store
+from tests.pipeline.truth import NEWEST
+
+Rows = Counter[tuple[Any, ...]]
 
 
 @dataclass
@@ -38,6 +39,12 @@ class Findings:
     key_leaks: int = 0
     errors_unexplained: int = 0
     last_sync_failed: int = 0
+    refusals_missed: int = 0
+    changed_by_a_refused_sync: int = 0
+    not_mended: int = 0
+    not_stopped: int = 0
+    left_behind: int = 0
+    readable_by_others: int = 0
     details: list[str] = field(default_factory=list)
 
     @property
@@ -53,53 +60,77 @@ class Findings:
 
 
 class Oracle:
-    """Compares a schedule's database with the emulator."""
+    """Compares a schedule's database with the emulator. `keys`: each member's API key."""
 
-    def __init__(self, schedule: Schedule, emulator: Emulator, findings: Findings) -> None:
+    def __init__(
+        self, schedule: Schedule, emulator: Emulator, store: Store, keys: dict[Member, str], findings: Findings
+    ) -> None:
         self._schedule = schedule
         self._emulator = emulator
+        self._store = store
+        self._keys = keys
         self._findings = findings
         edge = timedelta(0) if schedule.interval_edges else timedelta(seconds=1)
         self._first = emulator.settings.first_available + edge
         self._edge = edge
+        self.returned: set[datetime] = set()
+        """Availabilities that came back with other data: what was run before is run again."""
 
-    def tables_hold_the_truth(self, pipeline: Pipeline, moment: str) -> None:
-        """After a sync that ended well: each table is the truth up to the availability, row for row."""
-        schedule = self._schedule
+    def tables_hold_the_truth(self, moment: str, but: str = "") -> None:
+        """After a sync that ended well: each table is the truth up to the availability, row for row.
+
+        Args:
+            moment: for the finding.
+            but: a report that is not looked at.
+        """
         window = Span(self._first, self._emulator.service.available_end - self._edge)
-        for report in schedule.reports:
-            wanted = expected_rows(self._emulator, report, window, schedule.grid, schedule.zone)
-            try:
-                found = loaded_rows(pipeline, report)
-            except DatabaseUndefinedRelation:
-                found = Counter()
+        for report in self._schedule.reports:
+            if report == but:
+                continue
+            wanted: Rows = Counter()
+            for member in self._schedule.members:
+                if report in member.reports:
+                    wanted += self._expected(member, report, window)
+            found = self._loaded(report)
             lost, doubled = wanted - found, found - wanted
             self._findings.note("rows_lost", lost.total(), f"{moment}, {report}: {next(iter(lost), None)}")
             self._findings.note("rows_doubled", doubled.total(), f"{moment}, {report}: {next(iter(doubled), None)}")
 
-    def cursors_hide_no_hole(self, pipeline: Pipeline, moment: str) -> None:
+    def cursors_hide_no_hole(self, moment: str) -> None:
         """At any moment: every cell before the committed cursor is loaded, to its end or to the cursor."""
         zone = parse_zone(self._schedule.zone)
-        for report, lane in committed_lanes(pipeline):
-            if "cursor" not in lane:
+        for member, report, lane in self._lanes():
+            if "cursor" not in lane or not self._store.columns(report.replace(".", "_")):
                 continue
-            loaded: dict[str, Counter[Any]] = defaultdict(Counter)
-            for (*row, start, end), count in loaded_rows(pipeline, report).items():
-                loaded[str(start)][(*row, start, end)] += count
+            loaded: dict[str, Rows] = defaultdict(Counter)
+            for row, count in self._loaded(report, member.label).items():
+                loaded[str(row[-2])][row] += count
             for cell in cells(Span(self._first, lane["cursor"]), self._schedule.grid, zone):
                 found = loaded[str(cell.span.start)]
                 end = max((row[-1] for row in found), default=cell.span.end)
-                wanted = expected_rows(
-                    self._emulator, report, Span(cell.span.start, end), self._schedule.grid, self._schedule.zone
-                )
-                if end < cell.span.end or wanted != found:
+                if end < cell.span.end or self._expected(member, report, Span(cell.span.start, end)) != found:
                     self._findings.note(
                         "cursors_past_a_hole", 1, f"{moment}, {report}: {cell.span}, cursor {lane['cursor']}"
                     )
 
-    def cells_were_seen_whole(self, work: Work) -> int:
+    def snapshot(self) -> Any:
+        """All that a sync that is refused must leave as it is: rows and cursors."""
+        tables = {}
+        for report in self._schedule.reports:
+            table = report.replace(".", "_")
+            tables[table] = Counter(map(repr, self._store.rows(table, sorted(self._store.columns(table)))))
+        return tables, [(report, repr(lane)) for _, report, lane in self._lanes()]
+
+    def anything_loaded(self) -> bool:
+        """True if every report has rows, and the ledger is there."""
+        return all(
+            self._store.rows(table, ["_interval_key" if table != "report_runs" else "run_id"])
+            for table in ("report_runs", *(report.replace(".", "_") for report in self._schedule.reports))
+        )
+
+    def cells_were_seen_whole(self, sightings: Path) -> int:
         """What the reader saw: each cell empty or all rows of exactly one run. Returns how much it saw."""
-        lines = work.sightings.read_text().splitlines() if work.sightings.exists() else []
+        lines = sightings.read_text().splitlines() if sightings.exists() else []
         sizes = {run.id: _rows_of(run) for run in self._emulator.runs}
         empty = {run.report_type for run in self._emulator.runs if sizes[run.id] == 0}
         for line in lines:
@@ -111,12 +142,14 @@ class Oracle:
 
     def runs_were_needed(self) -> None:
         """One run per cell and availability, except after runs that failed or whose file was of no use."""
-        groups: dict[tuple[str, str, Any], list[Run]] = defaultdict(list)
+        groups: dict[tuple[str, str, str, datetime], list[Run]] = defaultdict(list)
         for run in self._emulator.runs:
-            groups[run.report_type, canonical(run.report_type, run.parameters), run.available_end].append(run)
+            key = run.scope, run.report_type, canonical(run.report_type, run.parameters), run.available_end
+            groups[key].append(run)
         spoiled = self._spoiled_files()
-        for (name, parameters, _), runs in groups.items():
+        for (_, name, parameters, end), runs in groups.items():
             needed = 1 + sum(run.status == "failed" or run.id in spoiled for run in runs)
+            needed += end in self.returned
             self._findings.note("runs_beyond_need", max(0, len(runs) - needed), f"{name} {parameters}")
 
     def _spoiled_files(self) -> set[str]:
@@ -127,22 +160,42 @@ class Oracle:
                 found.add("frr_" + request.path.split("/")[3].removeprefix("file_"))
         return found
 
+    def _expected(self, member: Member, report: str, window: Span) -> Rows:
+        """A member's rows of all cells of a window, with the bounds of their cell."""
+        name = NEWEST[report]
+        known = load_catalog().get(name)
+        assert known is not None
+        options = {"timezone": self._schedule.zone} if known.accepts("timezone") else {}
+        found: Rows = Counter()
+        for cell in cells(window, self._schedule.grid, parse_zone(self._schedule.zone)):
+            start = None if known.shape == "snapshot" else cell.span.start
+            for row in self._emulator.truth_for(self._keys[member], name, start, cell.span.end, **options):
+                found[(*row, member.label, start, cell.span.end)] += 1
+        return found
 
-def committed_lanes(pipeline: Pipeline) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What the state of the youngest committed load says of each report."""
-    try:
-        rows = query(
-            pipeline,
-            "SELECT s.state FROM _dlt_pipeline_state s JOIN _dlt_loads l ON l.load_id = s._dlt_load_id "
-            "WHERE l.status = 0 ORDER BY l.load_id DESC LIMIT 1",
-        )
-    except DatabaseUndefinedRelation:
-        return
-    for [state] in rows:
-        resources = decompress_state(state)["sources"]["stripe_reports"]["resources"]
-        for report in NEWEST:
-            for lane in resources.get(report.replace(".", "_"), {}).get("lanes", {}).values():
-                yield report, lane
+    def _loaded(self, report: str, label: str | None = None) -> Rows:
+        """A table's rows, in the same form."""
+        known = load_catalog().get(NEWEST[report])
+        assert known is not None
+        columns = [column.name for column in known.columns] + ["_account", "_interval_start", "_interval_end"]
+        where = "true" if label is None else f"_account = '{label}'"
+        return Counter(self._store.rows(report.replace(".", "_"), columns, where))
+
+    def _lanes(self) -> Iterator[tuple[Member, str, dict[str, Any]]]:
+        """What the state of each pipeline's youngest committed load says of each of its lanes."""
+        state, loads = self._store.table("_dlt_pipeline_state"), self._store.table("_dlt_loads")
+        if not self._store.columns("_dlt_pipeline_state") or not self._store.columns("_dlt_loads"):
+            return
+        for member in self._schedule.members:
+            rows = self._store.run(
+                f"SELECT s.state FROM {state} s JOIN {loads} l ON l.load_id = s._dlt_load_id "
+                f"WHERE l.status = 0 AND s.pipeline_name = '{member.pipeline}' ORDER BY l.load_id DESC LIMIT 1"
+            )
+            for [text] in rows:
+                resources = decompress_state(text)["sources"]["stripe_reports"]["resources"]
+                for report in member.reports:
+                    for lane in resources.get(report.replace(".", "_"), {}).get("lanes", {}).values():
+                        yield member, report, lane
 
 
 @cache

@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from tests.faults.directed import EU, REPORT, US, directed
 from tests.faults.harness import Player, processes
-from tests.faults.schedule import Destination, make_schedule
+from tests.faults.schedule import Destination, Kill, Member, Schedule, Step, make_schedule
+from tests.faults.trouble import BLIND, DROPS, REFUSALS, Play
+
+DAY = 24
 
 
 @pytest.fixture
@@ -21,34 +25,113 @@ def player_of(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
     return make
 
 
-def slices() -> Iterator[tuple[Destination, int]]:
-    yield from (("duckdb", seed) for seed in range(1, 7))
-    yield from (("postgres", seed) for seed in range(1, 4))
+def plays(*names: Play) -> Iterator[Step]:
+    for number, name in enumerate(names):
+        yield Step(hours=DAY, play=name, nth=number)
 
 
-@pytest.mark.parametrize(("destination", "seed"), list(slices()))
-def test_nothing_is_lost_doubled_or_half_done(player_of: Any, destination: Destination, seed: int) -> None:
-    played = player_of(destination).play(make_schedule(seed, destination, kills=True))
+@pytest.mark.parametrize(("destination", "seed"), [("duckdb", 3), ("duckdb", 22), ("postgres", 18)])
+@pytest.mark.parametrize("plain", [False, True])
+def test_nothing_is_lost_doubled_or_half_done(player_of: Any, destination: Destination, seed: int, plain: bool) -> None:
+    played = player_of(destination).play(make_schedule(seed, destination, kills=True, plain=plain))
     assert played.findings.clean, played.findings.details
 
 
-@pytest.mark.parametrize(
-    ("plant", "destination", "seed", "found"),
-    [
-        ("no tombstone", "duckdb", 313, "rows_doubled"),
-        ("early cursor", "duckdb", 303, "cursors_past_a_hole"),
-        ("no adoption", "duckdb", 311, "runs_beyond_need"),
-        ("random idempotency key", "duckdb", 306, "runs_beyond_need"),
-        ("no transaction", "duckdb", 305, "cells_half_replaced"),
-        ("key in the log", "duckdb", 300, "key_leaks"),
-        ("crossed syncs unseen", "postgres", 318, "rows_lost"),
-    ],
-)
-def test_planted_faults_are_found(player_of: Any, plant: str, destination: Destination, seed: int, found: str) -> None:
-    """Whether a schedule trips over a fault may hang on how busy the machine is; a few schedules do not."""
-    player = player_of(destination, plant)
-    for number in range(seed, seed + 8):
-        findings = player.play(make_schedule(number, destination, kills=destination == "duckdb")).findings
-        if getattr(findings, found) > 0:
-            return
-    pytest.fail(f"{plant} was not found")
+SUMMARY = (Member("faults", "default", ("balance_change_from_activity.summary",)),)
+TWO = (Member("faults", "default", (REPORT, "balance_change_from_activity.summary")),)
+DIRECTED: dict[str, Schedule] = {
+    "other data": directed("duckdb", *plays(*REFUSALS)),
+    "drops by hand": directed("duckdb", *plays(*DROPS)),
+    "drops by hand in PostgreSQL": directed("postgres", *plays(*DROPS)),
+    "drops by hand before plain runs": directed("duckdb", *plays(*DROPS), plain=True),
+    "Stripe's objects": directed(
+        "duckdb",
+        Step(play="data taken back", nth=2),
+        *plays("odd objects", "a report goes", "odd objects"),
+        members=TWO,
+    ),
+    "forms of jobs": directed(
+        "duckdb", *(Step(hours=DAY, form=form) for form in ("jsonl", "insert_values", "parquet"))
+    ),
+    "dictionaries": directed("duckdb", Step(hours=DAY), form="dictionaries"),
+    "held elsewhere": directed("duckdb", *plays("held elsewhere")),
+    "two accounts at once": directed("duckdb", Step(hours=DAY), members=(US, EU)),
+    "PostgreSQL's trouble": directed(
+        "postgres",
+        *plays(
+            "held elsewhere", "the answer to COMMIT lost", "the answer to COMMIT lost", "the lock's connection lost"
+        ),
+        Step(hours=DAY, play="the answer to COMMIT lost", nth=5, form="csv"),
+    ),
+    "two accounts at once in PostgreSQL": directed("postgres", *plays("held elsewhere"), members=(US, EU)),
+    "SIGTERM": directed(
+        "duckdb",
+        Step(hours=DAY, kill=Kill("after a poll", 1, 0.0, softly=True)),
+        Step(hours=DAY, kill=Kill("package normalised", 1, 0.0, softly=True)),
+        Step(hours=DAY, kill=Kill("before cells are replaced", 1, 0.0, softly=True)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DIRECTED)
+def test_each_kind_of_trouble_is_withstood(player_of: Any, name: str) -> None:
+    schedule = DIRECTED[name]
+    played = player_of(schedule.destination).play(schedule)
+    assert played.findings.clean, played.findings.details
+
+
+def at(point: str, count: int = 1) -> Kill:
+    return Kill(point, count, 0.0)
+
+
+QUIET = {"scale": 0.0, "lookback_days": 12}
+PLANTED: dict[str, tuple[Schedule, str]] = {
+    "no tombstone": (
+        directed("duckdb", Step(hours=DAY, late=2), Step(hours=DAY, withdrawn=True), **QUIET),
+        "rows_doubled",
+    ),
+    "early cursor": (
+        directed("duckdb", steps=(Step(max_cells=2, kill=at("after the state is committed")),)),
+        "cursors_past_a_hole",
+    ),
+    "no adoption": (
+        directed("duckdb", steps=(Step(kill=at("after a download")), Step(forget=True))),
+        "runs_beyond_need",
+    ),
+    "random idempotency key": (
+        directed("duckdb", steps=(Step(kill=at("after creating a run")), Step(faults=(BLIND,)))),
+        "runs_beyond_need",
+    ),
+    "no transaction": (
+        directed("duckdb", Step(hours=DAY, kill=at("half-way through a merge")), Step()),
+        "cells_half_replaced",
+    ),
+    "key in the log": (directed("duckdb"), "key_leaks"),
+    "crossed syncs unseen": (
+        directed("postgres", *(Step(hours=DAY, rival="crossing") for _ in range(2))),
+        "rows_lost",
+    ),
+    "straight path takes all files": (directed("duckdb", Step(hours=DAY, form="jsonl")), "rows_lost"),
+    "no account proof": (directed("duckdb", *plays("another account's key")), "refusals_missed"),
+    "cursor stays ahead": (
+        directed("duckdb", Step(play="data taken back", nth=2), grid="day", lookback_days=0, members=SUMMARY),
+        "rows_lost",
+    ),
+    "window clamped in silence": (directed("duckdb", *plays("a window over the data's end")), "refusals_missed"),
+    "jobs that cannot be repeated": (
+        # the look at what is stored mends it, but a reader has seen it
+        directed("postgres", *(Step(hours=DAY, play="the answer to COMMIT lost", nth=nth) for nth in range(8))),
+        "cells_half_replaced",
+    ),
+    "one staging for all": (
+        directed("postgres", *(Step(hours=DAY, play="held elsewhere", nth=1) for _ in range(2)), members=(US, EU)),
+        "cells_half_replaced",
+    ),
+}
+
+
+@pytest.mark.parametrize("plant", PLANTED)
+def test_planted_faults_are_found(player_of: Any, plant: str) -> None:
+    schedule, found = PLANTED[plant]
+    findings = player_of(schedule.destination, plant).play(schedule).findings
+    assert getattr(findings, found) > 0, findings.details
