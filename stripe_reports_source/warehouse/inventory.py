@@ -28,6 +28,9 @@ logger = logging.getLogger(__name__)
 COMPARED_TYPES = ("duckdb", "postgres")
 """Destinations whose types come back from their information schema as they were made."""
 
+DROPPING = ("drop_sources", "drop_resources")
+"""Values of dlt's `refresh` with which it drops the tables that are loaded, so that nothing of them is to be mended."""
+
 
 @dataclass(frozen=True)
 class Changes:
@@ -48,7 +51,7 @@ def mend_tables(pipeline: Pipeline, source_name: str) -> None:
     Raises:
         ConfigurationError: a column is gone or has another type, so that its values cannot be had back or kept.
     """
-    if source_name not in pipeline.schemas:
+    if source_name not in pipeline.schemas or pipeline.refresh in DROPPING:
         return
     schema = pipeline.schemas[source_name]
     client = pipeline.destination_client(source_name)

@@ -12,7 +12,6 @@ import json
 import logging
 import multiprocessing
 import re
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -43,7 +42,6 @@ from tests.pipeline.truth import assert_true
 
 SPOILED, OTHER = "payouts.itemized", "balance.summary"
 OFFERED = {SPOILED: "payouts.itemized.3", OTHER: "balance.summary.1"}
-MOST_CHARACTERS = 300
 FAST: Mapping[str, Any] = {
     "retry_policy": {"first_delay": 0.001, "attempts": 2, "pages": 3},
     "run_policy": {"first_poll": 0.001, "retry_delay": 0.001},
@@ -95,6 +93,7 @@ class Stop:
         error: what is raised; None where everything is loaded, and a warning is all there is.
         goes_on: the reports that are loaded all the same.
         loaded_before: True if all was loaded before, and there is a new day.
+        most: characters that the sentence and what is to be done may have.
     """
 
     name: str
@@ -103,6 +102,7 @@ class Stop:
     error: type[StripeReportsError] | None = SyncFailed
     goes_on: tuple[str, ...] = (OTHER,)
     loaded_before: bool = False
+    most: int = 300
 
 
 def _table(report: str) -> str:
@@ -269,6 +269,7 @@ STOPS = [
         "Stripe: The provided key .* does not have the required permissions",
         PermissionDenied,
         NOTHING,
+        most=400,  # Stripe's own sentence has 190 of them
     ),
     Stop(
         "key that may list, but not run",
@@ -485,7 +486,7 @@ def check_stop(
     assert said
     assert all(re.match(stop.says, sentence) for sentence in said), said
     assert all(NAMED.search(sentence) for sentence in said), said
-    assert not [text for text in words_of(error, said) if len(text) > MOST_CHARACTERS or "\n" in text]
+    assert not [text for text in words_of(error, said) if len(text) > stop.most or "\n" in text]
     shown = str(error) + caplog.text
     assert not [value for value in [*values(emulator), *KEYS, "rk_live_wrong"] if value in shown]
     if stop.goes_on:
