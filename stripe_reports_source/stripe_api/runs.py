@@ -156,7 +156,8 @@ class Runner:
             useless.add(run.id)
             if failures < self._policy.attempts:
                 self._sleep(self._policy.retry_delay * failures)
-        raise RunFailed(f"Stripe failed {self._policy.attempts} runs, the last ({run.id}) with: {run.error}.")
+        why = str(run.error).rstrip(".")
+        raise RunFailed(f"Stripe failed {self._policy.attempts} runs, the last ({run.id}) with: {why}.")
 
     def _create(self, request: RunRequest, attempt: int, useless: Collection[str]) -> Obtained:
         """A run from the first key, counted from `attempt`, under which Stripe does not keep an error or a useless run.

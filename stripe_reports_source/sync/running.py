@@ -28,7 +28,7 @@ from ..warehouse.destinations import check_destination, exact_file_format
 from ..warehouse.forks import Fork, History
 from ..warehouse.hints import stored_types
 from ..warehouse.inventory import refuse_changed_tables
-from ..warehouse.leftovers import check_begun_packages
+from ..warehouse.leftovers import check_begun_packages, close_to_others
 from ..warehouse.own_jobs import keep_own_jobs
 from ..warehouse.payouts import keys_to_run, payouts_table
 from .context import Load
@@ -86,6 +86,7 @@ class Sync:
             check_destination(pipeline)
             if not load.collects:
                 check_begun_packages(pipeline)
+                close_to_others(pipeline)
                 keep_own_jobs(pipeline)
                 for table in refuse_changed_tables(pipeline, dlt.current.source_schema()):
                     dlt.current.resource_state(table).clear()  # whose rows are not loaded again while they are alike

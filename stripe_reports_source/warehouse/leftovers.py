@@ -23,6 +23,7 @@ from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.load.exceptions import LoadClientJobTerminalRetry
 
 from ..errors import LoadInterrupted, WorkingFolderError, find_cause
+from .locks import duckdb_file
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +31,18 @@ ABANDONED_SECONDS = 86_400
 """Age at which the folder of an extraction that never ended is taken for abandoned. A plain `pipeline.run` holds no
 lock, so a younger one may be another process at work."""
 PARQUET_END = b"PAR1"
+EMPTY_DATABASE_BYTES = 16 << 10
+"""A DuckDB file without a table has 12 KiB."""
 PROBE_BYTES = 1 << 20
 """What must fit on the disk of the working folder before a sync begins."""
+
+
+def close_to_others(pipeline: Pipeline) -> None:
+    """Let only the owner read what holds customers' rows: dlt's working folder, a DuckDB file that is still empty."""
+    Path(pipeline.working_dir).chmod(0o700)
+    database = duckdb_file(pipeline)
+    if database is not None and database.is_file() and database.stat().st_size < EMPTY_DATABASE_BYTES:
+        database.chmod(0o600)
 
 
 def mend_folder(pipeline: Pipeline, source_name: str) -> None:
@@ -47,7 +58,7 @@ def mend_folder(pipeline: Pipeline, source_name: str) -> None:
     if not folder.exists():
         pipeline.drop()
     try:
-        folder.chmod(0o700)  # it holds customers' rows until they are loaded
+        close_to_others(pipeline)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(bytes(PROBE_BYTES))
     except OSError as error:
