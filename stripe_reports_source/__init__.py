@@ -4,8 +4,13 @@ from .errors import (
     AuthenticationError,
     CellError,
     ConfigurationError,
+    DestinationBusy,
     DownloadError,
     Failure,
+    LoadInterrupted,
+    NotAvailable,
+    NotOffered,
+    NotStored,
     PermissionDenied,
     RowError,
     RunFailed,
@@ -14,8 +19,11 @@ from .errors import (
     StripeReportsError,
     StripeUnreachable,
     SyncFailed,
+    TableRefused,
+    UnusableFile,
+    WorkingFolderError,
 )
-from .load import Loaded, load_reports
+from .load import Loaded, TableLoaded, load_reports
 from .plan.report import Report
 from .source import stripe_reports
 from .sync.progress import Event
@@ -26,10 +34,15 @@ __all__ = [
     "AuthenticationError",
     "CellError",
     "ConfigurationError",
+    "DestinationBusy",
     "DownloadError",
     "Event",
     "Failure",
+    "LoadInterrupted",
     "Loaded",
+    "NotAvailable",
+    "NotOffered",
+    "NotStored",
     "PermissionDenied",
     "Report",
     "RowError",
@@ -39,6 +52,10 @@ __all__ = [
     "StripeReportsError",
     "StripeUnreachable",
     "SyncFailed",
+    "TableLoaded",
+    "TableRefused",
+    "UnusableFile",
+    "WorkingFolderError",
     "__version__",
     "load_reports",
     "stripe_reports",

@@ -76,7 +76,7 @@ def stripe_reports(
         allow_partial: load what Stripe has of a backfill's window, instead of refusing one that it has not whole.
         personal_data: False leaves out the columns that hold names, addresses, e-mail and the like.
         retry_policy, run_policy: numbers of `RetryPolicy` and `RunPolicy` to change, such as `{"attempts": 10}`.
-        api_key: a restricted key that may read and write report runs and read files.
+        api_key: a restricted key that may read report types and runs (which includes creating runs) and files.
         api_base_url, files_base_url: Stripe's API and file host, or an emulator on this machine.
 
     Raises:

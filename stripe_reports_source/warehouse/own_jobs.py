@@ -2,7 +2,7 @@
 
 In: a pipeline. Out: the same pipeline whose destination loads cells in jobs that may run any number of times, that
 need no staging table, and that go well beside other loads into the same dataset. `load_reports` uses it for its own
-time only; under plain `pipeline.run` there is no end to give it back at, so that the pipeline keeps it.
+time only; a plain `pipeline.run` does not tell when it ends, so that the pipeline keeps it.
 """
 
 from __future__ import annotations

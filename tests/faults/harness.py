@@ -230,7 +230,7 @@ class Game:
             return
         end = self.emulator.service.available_end
         if step.withdrawn:
-            for transaction in [one.id for one in self.emulator.ledger.transactions if one.id.startswith("txn_late")]:
+            for transaction in [late.id for late in self.emulator.ledger.transactions if late.id.startswith("txn_late")]:
                 self.emulator.withdraw_transaction(transaction)
         for index in range(step.late):
             created = end - timedelta(days=1 + index, hours=3)
@@ -295,7 +295,7 @@ class Game:
 
 @contextmanager
 def _own_database(server: str) -> Iterator[str]:
-    """The address of a database of a schedule's own: sessions that end and locks are nobody else's."""
+    """The address of a database of a schedule's own: sessions that end and locks belong to that schedule alone."""
     name = f"faults_{uuid.uuid4().hex[:12]}"
     admin = Store(server, "public")
     admin.run(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")

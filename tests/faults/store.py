@@ -27,7 +27,7 @@ class Store:
 
     @property
     def is_there(self) -> bool:
-        """False for a DuckDB file that nobody has made yet."""
+        """False for a DuckDB file that is not made yet."""
         return self.is_postgres or Path(self.database).exists()
 
     @contextmanager

@@ -12,6 +12,7 @@ from packaging.version import Version
 import stripe_reports_source
 import stripe_reports_source.emulator
 import stripe_reports_source.webhook
+from stripe_reports_source import errors
 
 DOORS = [stripe_reports_source, stripe_reports_source.webhook, stripe_reports_source.emulator]
 PACKAGE = stripe_reports_source.__name__
@@ -27,6 +28,12 @@ def test_all_is_what_is_there(door: ModuleType) -> None:
     there = {name for name, value in vars(door).items() if is_offered(name, value)}
     assert {name for name in door.__all__ if name != "__version__"} == there
     assert list(door.__all__) == sorted(set(door.__all__))
+
+
+def test_every_error_has_a_door() -> None:
+    tree = [value for value in vars(errors).values() if isinstance(value, type)]
+    named = {value.__name__ for value in tree if issubclass(value, errors.StripeReportsError)}
+    assert named <= {name for door in DOORS for name in door.__all__}
 
 
 def test_the_version_is_one() -> None:
