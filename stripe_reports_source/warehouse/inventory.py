@@ -30,7 +30,6 @@ COMPARED_TYPES = ("duckdb", "postgres")
 """Destinations whose types come back from their information schema as they were made."""
 
 
-
 @dataclass(frozen=True)
 class Changes:
     """What is not as dlt's schema says: tables that are gone, columns that are gone or of another type."""

@@ -230,7 +230,8 @@ class Game:
             return
         end = self.emulator.service.available_end
         if step.withdrawn:
-            for transaction in [late.id for late in self.emulator.ledger.transactions if late.id.startswith("txn_late")]:
+            late = [found.id for found in self.emulator.ledger.transactions if found.id.startswith("txn_late")]
+            for transaction in late:
                 self.emulator.withdraw_transaction(transaction)
         for index in range(step.late):
             created = end - timedelta(days=1 + index, hours=3)
