@@ -38,6 +38,8 @@ class _State:
     available_end: int = MONTH_END
     updated: int = 0
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    earlier: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Runs on files that were published before: known, but not listed, so that they are not adopted."""
     keys: dict[str, str] = field(default_factory=dict)
     numbers: Any = field(default_factory=lambda: itertools.count(1))
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -103,6 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
         with state.lock:
             state.file, state.available_end = Path(wanted["file"]), int(wanted["available_end"])
             state.updated = int(time.time())
+            state.earlier.update(state.runs)
             state.runs.clear()
             state.keys.clear()
         self._json({})
@@ -139,7 +142,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _run(self, run_id: str) -> None:
         """The run; it is pending when it is made and has succeeded when it is first asked for."""
-        run = self.state.runs[run_id]
+        run = self.state.runs.get(run_id) or self.state.earlier.get(run_id)
+        if run is None:
+            self._json({"error": {"message": f"No such report run: {run_id}"}}, 404)
+            return
         if run["status"] == "pending":
             host, port = self.connection.getsockname()[:2]
             file = f"file_{run_id.removeprefix('frr_')}"
