@@ -1,4 +1,4 @@
-"""A table's rows belong to one account, mode, grid, zone and filter, whatever the pipeline, label, folder or machine."""
+"""A table's rows belong to one account, mode, grid, zone and filter, whatever the pipeline, label or machine."""
 
 from __future__ import annotations
 
@@ -40,9 +40,7 @@ def shared(start_emulator: Callable[..., Emulator]) -> Emulator:
     return start_emulator(live_keys=KEYS, accounts={KEYS[1]: "acct_other"})
 
 
-def assert_refused(
-    emulator: Emulator, pipeline: Pipeline, source: DltSource, way: str, *said: str
-) -> None:
+def assert_refused(emulator: Emulator, pipeline: Pipeline, source: DltSource, way: str, *said: str) -> None:
     """One sentence, before a run is made, and nothing is changed."""
     before, runs = rows_of(pipeline, TABLE, "report_runs"), posts(emulator)
     error = refusal(pipeline, source, way)
@@ -103,9 +101,7 @@ def test_a_label_is_changed_on_purpose(emulator: Emulator, pipeline: Pipeline, w
 
 
 @PLACES
-def test_two_accounts_under_one_label(
-    shared: Emulator, make_pipeline: Make, way: str, place: tuple[str, str]
-) -> None:
+def test_two_accounts_under_one_label(shared: Emulator, make_pipeline: Make, way: str, place: tuple[str, str]) -> None:
     load(make_pipeline(), source_of(shared, [PAYOUTS], api_key=KEYS[0]), way)
     shared.advance(shared.settings.available_end + timedelta(days=1))
     other = source_of(shared, [PAYOUTS], api_key=KEYS[1])
@@ -145,9 +141,7 @@ OTHERS: dict[str, dict[str, Any]] = {
 
 @WAYS
 @pytest.mark.parametrize("identity", OTHERS)
-def test_another_pipeline_with_other_cells(
-    emulator: Emulator, make_pipeline: Make, way: str, identity: str
-) -> None:
+def test_another_pipeline_with_other_cells(emulator: Emulator, make_pipeline: Make, way: str, identity: str) -> None:
     load(make_pipeline(), source_of(emulator, [PAYOUTS]), way)
     other = make_pipeline("others", "elsewhere")
     source = source_of(emulator, [Report(PAYOUTS, **OTHERS[identity])])

@@ -30,7 +30,7 @@ def load(pipeline: Pipeline, source: DltSource, way: str, *, refresh: Any = None
 
 def refusal(pipeline: Pipeline, source: DltSource, way: str, **how: Any) -> StripeReportsError:
     """The error of this package that a load ends with: one sentence or two, never a page."""
-    with pytest.raises(Exception, match=".") as caught:
+    with pytest.raises(Exception, match=r".") as caught:
         load(pipeline, source, way, **how)
     error = own_error(caught.value)
     assert error is not None, caught.value
