@@ -65,8 +65,11 @@ class RunRequest:
         return canonical(self.report_type, self.parameters)
 
     def idempotency_key(self, attempt: int) -> str:
-        """The same on every machine and in every process; another one per attempt."""
-        identity = [self.account, self.canonical, unix(self.available_end), attempt]
+        """The same on every machine and in every process; another one per attempt, and for data that came later.
+
+        Stripe may take data back and return it with the availability it had: its `updated` tells them apart.
+        """
+        identity = [self.account, self.canonical, unix(self.available_end), unix(self.updated), attempt]
         return f"stripe-reports-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:40]}"
 
 

@@ -145,7 +145,7 @@ def _retyped(wanted: TTableSchemaColumns, there: Mapping[str, Any]) -> Iterable[
     for name, type_ in stored_types(wanted).items():
         found = types.get(name)
         # an information schema does not tell times with a zone from those without
-        if found is not None and (found.kind[:9], found.scale) != (type_.kind[:9], type_.scale):
+        if name in there and (found is None or (found.kind[:9], found.scale) != (type_.kind[:9], type_.scale)):
             yield name
 
 

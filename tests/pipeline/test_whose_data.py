@@ -1,4 +1,4 @@
-"""Whose data a table holds: of one account, mode, grid, zone and filter, whatever the pipeline, label or machine."""
+"""A table's rows belong to one account, mode, grid, zone and filter, whatever the pipeline, label or machine."""
 
 from __future__ import annotations
 
