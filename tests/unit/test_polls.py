@@ -46,7 +46,7 @@ class SlowStripe(StripeApi):
         return ()
 
     def download(self, file: ResultFile, target: Path, account: str | None = None) -> Downloaded:
-        raise NotImplementedError
+        raise AssertionError("no file is asked for")
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds

@@ -41,7 +41,7 @@ class Stripe(StripeApi):
         return ()
 
     def download(self, file: ResultFile, target: Path, account: str | None = None) -> Downloaded:
-        raise NotImplementedError
+        raise AssertionError("no file is asked for")
 
     def create_run(
         self, report_type: str, parameters: Parameters, *, idempotency_key: str, account: str | None = None
