@@ -112,6 +112,11 @@ def test_the_users_first_day_counts_until_something_is_loaded() -> None:
     assert spans(planned.sync(up_to("2025-02-10"))) == [span("2025-02-01", "2025-02-10")]
     later = Planned(settings(REPORT, start_date=date(2025, 1, 1)), planned.state)
     assert later.sync(up_to("2025-02-10")) == []
+    later = Planned(settings(REPORT, start_date=date(2025, 3, 1), lookback_days=3), planned.state)
+    assert spans(later.sync(up_to("2025-03-02"))) == [
+        span("2025-02-01", "2025-03-01"),
+        span("2025-03-01", "2025-03-02"),
+    ]
 
 
 def test_what_stripe_has_taken_back_is_said_and_stays(caplog: pytest.LogCaptureFixture) -> None:
@@ -130,6 +135,15 @@ def test_what_stripe_has_taken_back_is_said_and_stays(caplog: pytest.LogCaptureF
         span("2025-03-01", "2025-03-10"),
     ]
     assert planned.sync(up_to("2025-03-10")) == []
+
+
+def test_data_that_is_taken_back_twice_is_loaded_again_after_each() -> None:
+    planned = paper(lookback_days=20)
+    planned.sync(up_to("2025-03-10"))
+    assert spans(planned.sync(up_to("2025-03-05"))) == [span("2025-02-01", "2025-03-01")]
+    assert planned.sync(up_to("2025-03-05")) == []
+    planned.sync(up_to("2025-02-10"))
+    assert span("2025-02-01", "2025-03-01") in spans(planned.sync(up_to("2025-03-05")))
 
 
 def test_what_planning_finds_out_is_kept_once() -> None:
@@ -240,23 +254,17 @@ def test_data_that_stripe_no_longer_has_at_the_start_stays(caplog: pytest.LogCap
     assert "Stripe no longer has all of [2025-01-01T00:00:00Z, 2025-02-01T00:00:00Z)" in caplog.text
 
 
-@given(st.lists(st.tuples(ends, st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=5))
-def test_a_connected_account_that_fails_holds_no_other_up(syncs: list[tuple[datetime, int, int]]) -> None:
+def test_a_connected_account_that_has_failed_makes_no_other_go_back() -> None:
     """dlt's one cursor is that of the slowest lane."""
-    accounts = ("acct_1", "acct_2")
-    planned = Planned(settings(CONNECTED, connected_accounts=accounts))
-    names = ("connected_account_payouts.itemized.1",)
-    for end, *at_most in sorted(syncs):
-        for lane, most in zip(planned.plan(offer(Span(START, end), *names)), at_most, strict=True):
-            assert lane.key == f"default/{lane.resolved.parameters['connected_account']}"
-            known = planned.lanes.get(lane.key)
-            if known and known.complete_to == end:
-                assert not lane.cells
-            elif known:
-                assert lane.cells[0].cell.whole.start <= known.loaded.end
-                assert lane.cells[0].cell.whole.end >= known.loaded.end
-            del most
-        planned.sync(offer(Span(START, end), *names), at_most=min(at_most) or None)
+    planned = Planned(settings(CONNECTED, connected_accounts=("acct_1", "acct_2")))
+    offered = offer(span("2025-01-01", "2025-03-10"), "connected_account_payouts.itemized.1")
+    planned.sync(offered)
+    state = planned.lanes.get("default/acct_2")
+    assert state is not None
+    planned.lanes.put("default/acct_2", state.to_be_loaded_from(utc("2025-02-01")))
+    first, second = planned.plan(offered)
+    assert not first.cells
+    assert spans(second.cells) == [span("2025-02-01", "2025-03-01"), span("2025-03-01", "2025-03-10")]
 
 
 def test_connected_accounts_have_lanes_and_cells_of_their_own() -> None:

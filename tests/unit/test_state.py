@@ -148,7 +148,7 @@ def test_data_that_is_taken_back_is_remembered_until_it_is_loaded_again() -> Non
     assert state.without_data_from(utc("2025-03-10")) is state
     assert state.without_data_from(utc("2025-03-11")) is state
     state = state.without_data_from(utc("2025-02-15"))
-    assert state.taken_back_to == utc("2025-02-15")
+    assert (state.taken_back_to, state.complete_to) == (utc("2025-02-15"), None)
     assert state.without_data_from(utc("2025-02-20")).taken_back_to == utc("2025-02-15")  # back in part only
     assert state.without_data_from(utc("2025-02-10")).taken_back_to == utc("2025-02-10")
     assert state.loaded == LaneState.from_state(OLD).loaded  # what is loaded stays
