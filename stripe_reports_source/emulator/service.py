@@ -337,7 +337,7 @@ class StripeService:
             "livemode": live,
             "name": known.title,
             "updated": int(self._updated[known.id].timestamp()),
-            "version": known.version,
+            "version": max(1, known.version),  # an id without a version has the first one
         }
         return self.alterations.shown(data)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.oracle import Findings
 from tests.faults.worker import Work
 
-ROW_MARKS = (b"txn_", b"ch_", b"po_")
-"""Ids in each row of an itemized report."""
+ROW_MARK = re.compile(rb"\b(txn|ch|po)_[0-9a-f]{12}")
+"""An id, as each row of an itemized report has one."""
 RESULT_FILES = "stripe_result_files"
 HOLDS_ROWS = (".parquet", ".jsonl", ".insert_values", ".csv", ".duckdb", ".wal")
 OWN = (".sightings", "sightings.jsonl")
@@ -23,7 +24,7 @@ def nothing_is_left_behind(work: Work, findings: Findings) -> None:
     findings.note("key_leaks", len(leaks), ", ".join(leaks))
     kept = [path for path in files if path.stat().st_size and _is_for_a_while(work, path)]
     findings.note("left_behind", len(kept), f"files of ended syncs: {_names(work, kept)}")
-    strange = [path for path in _outside(work, files) if any(mark in path.read_bytes() for mark in ROW_MARKS)]
+    strange = [path for path in _outside(work, files) if ROW_MARK.search(path.read_bytes())]
     findings.note("left_behind", len(strange), f"rows in {_names(work, strange)}")
     readable = [path for path in files if path.suffix.lower() in HOLDS_ROWS and _is_open(work, path)]
     findings.note("readable_by_others", len(readable), f"files with rows: {_names(work, readable)}")

@@ -43,13 +43,13 @@ def noted(pipeline: Pipeline) -> int:
 @pytest.mark.parametrize("destination", ["postgres"], indirect=True)
 def test_rows_that_a_trigger_takes_away_are_missed(emulator: Emulator, make_pipeline: Callable[..., Pipeline]) -> None:
     reports = [PAYOUTS, "balance.summary"]
-    load_reports(make_pipeline(), source_of(emulator, reports))
+    load_reports(make_pipeline(), source_of(emulator, reports, lookback_days=0))
     for statement in DROP_ROWS:
         query(make_pipeline(), statement.format(make_pipeline().dataset_name))
     emulator.advance(emulator.settings.available_end + timedelta(days=1))
     for _ in range(2):  # as long as the trigger is there, every sync says so
         with pytest.raises(SyncFailed) as caught:
-            load_reports(make_pipeline(), source_of(emulator, reports))
+            load_reports(make_pipeline(), source_of(emulator, reports, lookback_days=0))
         [failure] = caught.value.failures
         assert isinstance(failure.error, NotStored)
         [run] = [run for run in emulator.runs if run.id == failure.run_id]
@@ -61,12 +61,12 @@ def test_rows_that_a_trigger_takes_away_are_missed(emulator: Emulator, make_pipe
         errors = query(make_pipeline(), "SELECT run_id, error FROM report_runs WHERE error IS NOT NULL")
         assert errors == [(run.id, str(failure.error))]
     query(make_pipeline(), f"DROP TRIGGER no_usd ON {TABLE}")
-    again = load_reports(make_pipeline(), source_of(emulator, reports))
+    again = load_reports(make_pipeline(), source_of(emulator, reports, lookback_days=0))
     assert [table.table for table in again.tables] == [TABLE]
     assert_true(emulator, make_pipeline(), reports, end=emulator.service.available_end)
     assert query(make_pipeline(), "SELECT count(*) FROM report_runs WHERE error IS NOT NULL") == [(0,)]
     runs = len(emulator.runs)
-    assert load_reports(make_pipeline(), source_of(emulator, reports)).cells == 0
+    assert load_reports(make_pipeline(), source_of(emulator, reports, lookback_days=0)).cells == 0
     assert len(emulator.runs) == runs
 
 
