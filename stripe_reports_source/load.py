@@ -25,7 +25,7 @@ from .sync.progress import Event, Listener
 from .sync.syncs import Syncs, syncs_of
 from .warehouse.comments import write_comments
 from .warehouse.forks import History
-from .warehouse.inventory import mend_tables
+from .warehouse.inventory import make_dlt_tables, mend_tables
 from .warehouse.leftovers import abort_begun_packages, mend_folder, remove_leftovers, set_aside
 from .warehouse.locks import pipeline_lock
 from .warehouse.own_jobs import own_jobs
@@ -125,6 +125,8 @@ class _Loading:
             self._pipeline.refresh = refresh
 
     def _run(self) -> Loaded:
+        if self._pipeline.has_pending_data or self._source.name not in self._pipeline.schemas:
+            make_dlt_tables(self._pipeline, self._source.name)
         self._finish_pending()
         self._pipeline.run()  # takes over the state at the destination, as before any extraction
         mend_tables(self._pipeline, self._source, self._refresh)

@@ -28,6 +28,8 @@ class Run:
     file: Path
     number: int
     available_end: datetime
+    updated: datetime
+    """When the data that it reads had last been refreshed."""
     succeeded_at: int | None = None
 
     @property

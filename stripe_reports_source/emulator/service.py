@@ -299,6 +299,7 @@ class StripeService:
             file=file,
             number=number,
             available_end=self._availability[known.id][1],
+            updated=self._updated[known.id],
         )
         self.runs.append(run)
         self._pending.append(run)

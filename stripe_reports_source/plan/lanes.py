@@ -180,7 +180,7 @@ class _LanePlanner:
             if again is not None:
                 logger.warning("%s: two syncs have crossed; loading again from %s", resolved.offered.id, again)
                 since = min(since, again)
-            elif known.complete_to == available.end and (taken_back or since >= available.end - ONE_SECOND):
+            elif known.holds_all_of(resolved.offered) and (taken_back or since >= available.end - ONE_SECOND):
                 return Span(available.end, available.end)
         return sync_window(
             available,

@@ -15,9 +15,10 @@ from typing import Any
 
 from .cells import CellRequest
 from .intervals import Span
+from .stripe_objects import OfferedType
 
 VERSION = 2
-"""Of the form below. Version 1 had no `version`, `livemode` and `taken_back_to`; both read alike."""
+"""Of the form below. Version 1 had no `version`, `complete_as_of`, `livemode`, `taken_back_to`; both read alike."""
 _LANES = "lanes"
 
 
@@ -34,6 +35,7 @@ class LaneState:
         cursor: end of what syncs have loaded; None where only backfills have.
         forks: forks in the pipeline's history that are dealt with.
         complete_to: the availability up to which a sync has loaded all there was.
+        complete_as_of: when Stripe had last refreshed that data; None where an older version did not keep it.
         livemode: whether live or test data is loaded; None where an older version did not keep it.
         taken_back_to: where Stripe's data ended after it had been announced further: what lies beyond, up to the
             loaded end, is loaded again when it returns.
@@ -47,6 +49,7 @@ class LaneState:
     cursor: datetime | None = None
     forks: tuple[str, ...] = ()
     complete_to: datetime | None = None
+    complete_as_of: datetime | None = None
     livemode: bool | None = None
     taken_back_to: datetime | None = None
 
@@ -63,6 +66,7 @@ class LaneState:
             cursor=data.get("cursor"),
             forks=tuple(data.get("forks", ())),
             complete_to=data.get("complete_to"),
+            complete_as_of=data.get("complete_as_of"),
             livemode=data.get("livemode"),
             taken_back_to=data.get("taken_back_to"),
         )
@@ -72,6 +76,7 @@ class LaneState:
         optional = {
             "cursor": self.cursor,
             "complete_to": self.complete_to,
+            "complete_as_of": self.complete_as_of,
             "livemode": self.livemode,
             "taken_back_to": self.taken_back_to,
         }
@@ -86,6 +91,11 @@ class LaneState:
             "forks": list(self.forks),
             **{name: value for name, value in optional.items() if value is not None},
         }
+
+    def holds_all_of(self, offered: OfferedType) -> bool:
+        """True if a sync has loaded all that is offered: up to the same instant, as of the same refresh of Stripe's."""
+        same_refresh = self.complete_as_of in (None, offered.updated)
+        return self.complete_to == offered.available.end and same_refresh
 
     def to_be_loaded_from(self, start: datetime) -> LaneState:
         """The state when the cells from an instant on have to be loaded again."""
@@ -125,8 +135,10 @@ def with_loaded_cell(
     )
     if synced is None:
         return state
-    complete_to = report.offered.available.end if synced.last else state.complete_to
-    return replace(state, cursor=span.end, forks=tuple(sorted(synced.forks)), complete_to=complete_to)
+    state = replace(state, cursor=span.end, forks=tuple(sorted(synced.forks)))
+    if not synced.last:
+        return state
+    return replace(state, complete_to=report.offered.available.end, complete_as_of=report.offered.updated)
 
 
 @dataclass(frozen=True)

@@ -84,9 +84,9 @@ class Sync:
     def __init__(self, settings: Settings, load: Load, pipeline: Pipeline | None) -> None:
         if pipeline is not None:
             check_destination(pipeline)
+            close_to_others(pipeline)
             if not load.collects:
                 check_begun_packages(pipeline)
-                close_to_others(pipeline)
                 keep_own_jobs(pipeline)
                 for table in refuse_changed_tables(pipeline, dlt.current.source_schema()):
                     dlt.current.resource_state(table).clear()  # whose rows are not loaded again while they are alike

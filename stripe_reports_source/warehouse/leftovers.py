@@ -58,7 +58,6 @@ def mend_folder(pipeline: Pipeline, source_name: str) -> None:
     if not folder.exists():
         pipeline.drop()
     try:
-        folder.chmod(0o700)  # it holds customers' rows until they are loaded
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(bytes(PROBE_BYTES))
     except OSError as error:

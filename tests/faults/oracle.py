@@ -17,7 +17,7 @@ from dlt.common.versioned_state import decompress_state
 
 from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.emulator.runs import Run
-from stripe_reports_source.plan.catalog import load_catalog
+from stripe_reports_source.plan.catalog import load_catalog, split_id
 from stripe_reports_source.plan.intervals import Span, cells, parse_zone
 from stripe_reports_source.stripe_api.runs import canonical
 from tests.faults.schedule import Member, Schedule
@@ -73,7 +73,6 @@ class Oracle:
         edge = timedelta(0) if schedule.interval_edges else timedelta(seconds=1)
         self._first = emulator.settings.first_available + edge
         self._edge = edge
-        self.returned: set[datetime] = set()
         """Availabilities that came back with other data: what was run before is run again."""
 
     def tables_hold_the_truth(self, moment: str, but: str = "") -> None:
@@ -132,24 +131,24 @@ class Oracle:
         """What the reader saw: each cell empty or all rows of exactly one run. Returns how much it saw."""
         lines = sightings.read_text().splitlines() if sightings.exists() else []
         sizes = {run.id: _rows_of(run) for run in self._emulator.runs}
-        empty = {run.report_type for run in self._emulator.runs if sizes[run.id] == 0}
+        empty = {split_id(run.report_type)[0] for run in self._emulator.runs if sizes[run.id] == 0}
         for line in lines:
             key, count, runs, run = json.loads(line)
-            whole = NEWEST[key.split("|")[1]] in empty if runs == 0 else runs == 1 and count == sizes[run]
+            whole = key.split("|")[1] in empty if runs == 0 else runs == 1 and count == sizes[run]
             if not whole:
                 self._findings.note("cells_half_replaced", 1, line)
         return len(lines)
 
     def runs_were_needed(self) -> None:
         """One run per cell and availability, except after runs that failed or whose file was of no use."""
-        groups: dict[tuple[str, str, str, datetime], list[Run]] = defaultdict(list)
+        groups: dict[tuple[str, str, str, datetime, datetime], list[Run]] = defaultdict(list)
         for run in self._emulator.runs:
-            key = run.scope, run.report_type, canonical(run.report_type, run.parameters), run.available_end
-            groups[key].append(run)
+            # another refresh of Stripe's data is another run, also up to the same instant
+            asked = canonical(run.report_type, run.parameters)
+            groups[run.scope, run.report_type, asked, run.available_end, run.updated].append(run)
         spoiled = self._spoiled_files()
-        for (_, name, parameters, end), runs in groups.items():
+        for (_, name, parameters, _, _), runs in groups.items():
             needed = 1 + sum(run.status == "failed" or run.id in spoiled for run in runs)
-            needed += end in self.returned
             self._findings.note("runs_beyond_need", max(0, len(runs) - needed), f"{name} {parameters}")
 
     def _spoiled_files(self) -> set[str]:

@@ -34,8 +34,9 @@ REMEDY = "drop_resources"
 
 def refused(game: Game, work: Work, play: Play) -> None:
     """A sync that asks for other data than the tables hold: it must be refused, and change nothing."""
-    if not game.oracle.anything_loaded():
-        return
+    pending = [*work.folder.glob("machine*/*/load/normalized/*"), *work.folder.glob("machine*/*/normalize/extracted/*")]
+    if pending or not game.oracle.anything_loaded():
+        return  # a refused sync, too, first loads what a killed one has left
     runs, before = len(game.emulator.runs), game.oracle.snapshot()
     work = replace(work, **_other_data(game, play))
     code = game.wait([game.start(work)])[0]
@@ -128,7 +129,6 @@ def give_back(game: Game, announced: datetime, hours: int, number: int) -> None:
     charge = late_charge(f"back{number}", moment, game.emulator.service.now, "usd", 777, 52, "back", {})
     game.emulator.advance(announced + timedelta(hours=hours))
     game.emulator.add_transaction(charge)
-    game.oracle.returned.add(game.emulator.service.available_end)
 
 
 def odd_objects(game: Game, work: Work, step: Step) -> None:
