@@ -121,3 +121,13 @@ def test_a_column_of_a_system_table_is_made_anew(emulator: Emulator, pipeline: P
     emulator.advance(emulator.settings.available_end + timedelta(days=1))
     load(pipeline, source_of(emulator, [PAYOUTS]), way)
     assert query(pipeline, "SELECT count(*) > count(sha256) AND count(sha256) > 0 FROM report_runs") == [(True,)]
+
+
+@BOTH
+@pytest.mark.parametrize("folder", ["pipelines", "another machine"])
+def test_dlts_own_tables_are_made_anew(emulator: Emulator, make_pipeline: Make, folder: str) -> None:
+    load_reports(make_pipeline(), source_of(emulator, REPORTS))
+    query(make_pipeline(), "DROP TABLE _dlt_loads")
+    load_reports(make_pipeline(folder=folder), source_of(emulator, REPORTS))
+    assert_true(emulator, make_pipeline(), REPORTS, end=emulator.settings.available_end)
+    assert load_reports(make_pipeline(folder=folder), source_of(emulator, REPORTS)).cells == 0

@@ -13,7 +13,7 @@ from stripe_reports_source import Report
 from stripe_reports_source.plan.cells import CellRequest
 from stripe_reports_source.plan.intervals import Cell, Span, day_of
 from stripe_reports_source.plan.state import VERSION, LaneState, LaneStates, Synced, lanes_in, with_loaded_cell
-from tests.unit.planning import resolved, span, utc
+from tests.unit.planning import offer, resolved, span, utc
 
 AVAILABLE = span("2025-01-01", "2025-04-10T12:00")
 REPORT = resolved(Report("payouts.itemized"), AVAILABLE)
@@ -204,3 +204,14 @@ def test_lanes_of_a_whole_pipeline() -> None:
     state = {"sources": {"stripe_reports": kept}}
     assert lanes_in(state, "stripe_reports") == {"payouts_itemized": {"default": LaneState.from_state(OLD)}}
     assert lanes_in(state, "another") == lanes_in({}, "stripe_reports") == {}
+
+
+def test_a_lane_holds_all_only_as_of_the_same_refresh() -> None:
+    asked = span("2025-01-01", "2025-02-01")
+    [offered] = offer(asked, "payouts.itemized.3")
+    kept = LaneState(asked, "grid", "payouts.itemized.3", "p", asked.start, complete_to=asked.end)
+    assert kept.holds_all_of(offered)  # an older version did not keep the refresh
+    assert replace(kept, complete_as_of=offered.updated).holds_all_of(offered)
+    later = replace(offered, updated=offered.updated + timedelta(hours=1))
+    assert not replace(kept, complete_as_of=offered.updated).holds_all_of(later)
+    assert not replace(kept, complete_to=asked.start).holds_all_of(offered)
