@@ -57,7 +57,7 @@ def load_package(pipeline: Pipeline, source_name: str) -> LoadInfo:
     if not _whole_cells(pipeline, source_name):
         return pipeline.load()
     try:
-        with _frugal(pipeline) as straight.most_memory:
+        with _frugal(pipeline, straight.bytes_per_thread) as straight.most_memory:
             return pipeline.load(destination=straight)
     finally:
         pipeline.destination = usual
@@ -81,6 +81,7 @@ def _whole_cells(pipeline: Pipeline, source_name: str) -> bool:
 class CellDuckDb(StandIn, dlt.destinations.duckdb):
     """A DuckDB destination as the user has set it up, with another way to load cells."""
 
+    bytes_per_thread: int = BYTES_PER_THREAD
     most_memory: int = 0
     """Bytes that DuckDB may use where it cannot do with less."""
 
@@ -158,7 +159,7 @@ class CellJob(RunnableLoadJob, HasFollowupJobs):
 
 
 @contextmanager
-def _frugal(pipeline: Pipeline) -> Iterator[int]:
+def _frugal(pipeline: Pipeline, bytes_per_thread: int) -> Iterator[int]:
     """DuckDB with little memory while a package is loaded: rows go to disk as soon as they can. Gives what it had."""
     with pipeline.sql_client() as client:
         settings = ("threads", "memory_limit", "preserve_insertion_order")
@@ -166,7 +167,7 @@ def _frugal(pipeline: Pipeline) -> Iterator[int]:
         before = {str(row[0]): str(row[1]) for row in found or ()}
         threads = min(int(before["threads"]), THREADS)
         most = _bytes(before["memory_limit"])
-        memory = min(most, threads * BYTES_PER_THREAD)
+        memory = min(most, threads * bytes_per_thread)
         _set(client, {"threads": threads, "memory_limit": f"{memory} bytes", "preserve_insertion_order": "false"})
         try:
             yield most

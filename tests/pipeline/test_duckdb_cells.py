@@ -17,7 +17,7 @@ from dlt import Pipeline
 from stripe_reports_source import Report, SyncFailed, load_reports
 from stripe_reports_source.emulator import Emulator, late_charge
 from stripe_reports_source.plan.settings import ParsePolicy
-from stripe_reports_source.warehouse.duckdb_cells import CellJob, load_package
+from stripe_reports_source.warehouse.duckdb_cells import CellDuckDb, CellJob, load_package
 from tests.conftest import query, source_of, with_settings
 from tests.pipeline.truth import assert_true
 
@@ -89,10 +89,10 @@ def test_the_pipeline_and_the_database_are_left_as_they_were(emulator: Emulator,
     assert staged == [(0,)]
 
 
-def test_wide_rows_get_more_memory(
-    emulator: Emulator, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("stripe_reports_source.warehouse.duckdb_cells.BYTES_PER_THREAD", 4 << 20)
+def test_wide_rows_get_more_memory(emulator: Emulator, pipeline: Pipeline, caplog: pytest.LogCaptureFixture) -> None:
+    frugal = CellDuckDb.instead_of(pipeline.destination)
+    frugal.bytes_per_thread = 4 << 20
+    pipeline.destination = frugal
     with caplog.at_level(logging.INFO, "stripe_reports_source"):
         load_reports(pipeline, source_of(emulator, [ACTIVITY]))
     assert any("more memory than" in record.getMessage() for record in caplog.records)
@@ -103,12 +103,11 @@ def test_files_that_dlt_splits_are_left_to_dlt(
     emulator: Emulator, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATA_WRITER__FILE_MAX_ITEMS", "10")
-    ran: list[CellJob] = []
-    monkeypatch.setattr(CellJob, "run", ran.append)
     small = ParsePolicy(rows_per_table=10, block_bytes=1 << 10)
-    load_reports(pipeline, with_settings(source_of(emulator, [ACTIVITY]), parse_policy=small))
+    loaded = load_reports(pipeline, with_settings(source_of(emulator, [ACTIVITY]), parse_policy=small))
     assert_true(emulator, pipeline, [ACTIVITY], end=emulator.settings.available_end)
-    assert not ran
+    jobs = loaded.load_infos[0].load_packages[0].jobs["completed_jobs"]
+    assert any(job.job_file_info.file_format == "sql" for job in jobs)  # dlt's own merge
 
 
 def test_a_bad_value_far_into_a_file(emulator: Emulator, pipeline: Pipeline) -> None:
