@@ -25,7 +25,7 @@ from .sync.progress import Event, Listener
 from .sync.syncs import Syncs, syncs_of
 from .warehouse.comments import write_comments
 from .warehouse.forks import History
-from .warehouse.inventory import make_dlt_tables, mend_tables
+from .warehouse.inventory import make_missing_tables, mend_tables
 from .warehouse.leftovers import abort_begun_packages, mend_folder, remove_leftovers, set_aside
 from .warehouse.locks import pipeline_lock
 from .warehouse.own_jobs import own_jobs
@@ -112,6 +112,7 @@ class _Loading:
         self._load_package = load_package
         self._refresh = pipeline.refresh
         """Of the first package that is loaded; dlt would take the pipeline's own for every package."""
+        self._is_new_here = False
         self._infos: list[LoadInfo] = []
         self._stored: list[tuple[LoadedCell, int]] = []
         """Cells that are loaded, each with the rows that the destination holds of it."""
@@ -125,10 +126,10 @@ class _Loading:
             self._pipeline.refresh = refresh
 
     def _run(self) -> Loaded:
-        if self._pipeline.has_pending_data or self._source.name not in self._pipeline.schemas:
-            make_dlt_tables(self._pipeline, self._source.name)
         self._finish_pending()
         self._pipeline.run()  # takes over the state at the destination, as before any extraction
+        # what this machine has never loaded may have lost tables that its schema does not tell of
+        self._is_new_here = self._source.name not in self._pipeline.schemas
         mend_tables(self._pipeline, self._source, self._refresh)
         for _ in range(SYNCS_AT_MOST):
             before = len(self._infos)
@@ -156,6 +157,8 @@ class _Loading:
             return
         try:
             self._pipeline.normalize()
+            if self._source.name in self._pipeline.schemas:
+                make_missing_tables(self._pipeline, self._source.name, only_dlts=True)
             self._infos.append(self._load_package(self._pipeline, self._source.name))
         except Exception as error:
             if own_error(error) or not set_aside(self._pipeline, self._source.name, error):
@@ -169,6 +172,8 @@ class _Loading:
             try:
                 self._pipeline.extract(self._source, refresh=self._refresh)
                 self._pipeline.normalize()
+                if self._is_new_here:
+                    make_missing_tables(self._pipeline, self._source.name, only_dlts=False)
                 info = self._load_package(self._pipeline, self._source.name)
             except Exception as error:
                 if self._may_go_on(error):
@@ -179,7 +184,7 @@ class _Loading:
                 if own is None:
                     raise
                 raise own from None
-            self._refresh = None
+            self._refresh, self._is_new_here = None, False
             if info is not None and info.loads_ids:
                 self._infos.append(info)
                 self._count(info)

@@ -72,23 +72,21 @@ def mend_tables(pipeline: Pipeline, source: DltSource, refresh: str | None) -> N
     _forget(pipeline, source.name, {schema.tables[table].get("resource") or table for table in found.tables})
 
 
-def make_dlt_tables(pipeline: Pipeline, source_name: str) -> None:
-    """Make dlt's own tables anew where someone has dropped some, which dlt does not see: pending packages need them.
+def make_missing_tables(pipeline: Pipeline, source_name: str, *, only_dlts: bool) -> None:
+    """Make tables anew that someone has dropped, where dlt would not look: it goes by the stored hash of the schema.
 
     Args:
-        pipeline: before anything is loaded, possibly on a machine that has never loaded.
-        source_name: the source, whose schema this machine may not have yet.
+        pipeline: with a package that is to be loaded.
+        source_name: the source, whose schema has just been written here.
+        only_dlts: for a package of before, whose other tables are not made up for.
     """
-    known = source_name in pipeline.schemas
-    client = pipeline.destination_client(source_name) if known else pipeline.destination_client()
+    client = pipeline.destination_client(source_name)
     if not isinstance(client, SqlJobClientBase):
         return
     with client:
         if client.is_storage_initialized():
             own = [str(table.get("name")) for table in client.schema.dlt_tables()]
-            if any(not columns for _, columns in client.get_storage_tables(own)):
-                with client.maybe_ddl_transaction():
-                    client._execute_schema_update_sql(own, store_schema=False)
+            client.update_stored_schema(only_tables=own if only_dlts else None, force=True)  # type: ignore[arg-type]
 
 
 def refuse_changed_tables(pipeline: Pipeline, schema: Schema) -> tuple[str, ...]:
