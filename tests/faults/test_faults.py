@@ -118,15 +118,7 @@ PLANTED: dict[str, tuple[Schedule, str]] = {
         "rows_lost",
     ),
     "window clamped in silence": (directed("duckdb", *plays("a window over the data's end")), "refusals_missed"),
-    "jobs that cannot be repeated": (
-        # the look at what is stored mends it, but a reader has seen it
-        directed("postgres", *(Step(hours=DAY, play="the answer to COMMIT lost", nth=nth) for nth in range(8))),
-        "cells_half_replaced",
-    ),
-    "one staging for all": (
-        directed("postgres", *(Step(hours=DAY, play="held elsewhere", nth=1) for _ in range(2)), members=(US, EU)),
-        "cells_half_replaced",
-    ),
+    # "jobs that cannot be repeated" and "one staging for all" are seen by the reader alone, if it looks at the moment
 }
 
 
