@@ -34,6 +34,7 @@ class Findings:
     rows_lost: int = 0
     rows_doubled: int = 0
     cells_half_replaced: int = 0
+    mended_loss: int = 0
     cursors_past_a_hole: int = 0
     runs_beyond_need: int = 0
     key_leaks: int = 0
@@ -138,6 +139,14 @@ class Oracle:
             if not whole:
                 self._findings.note("cells_half_replaced", 1, line)
         return len(lines)
+
+    def nothing_had_to_be_mended(self, losses: Path) -> None:
+        """Nothing in a schedule takes rows away or doubles them, so that no load may store other rows than it has.
+
+        The loader's own count finds such a load and the next sync mends it, so that the tables alone do not tell.
+        """
+        for loss in losses.read_text("utf-8").splitlines() if losses.exists() else []:
+            self._findings.note("mended_loss", 1, loss)
 
     def runs_were_needed(self) -> None:
         """One run per cell and availability, except after runs that failed or whose file was of no use."""
