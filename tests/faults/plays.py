@@ -24,7 +24,7 @@ HELD_AT_MOST = 20.0
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{}'::regclass"
 SENTENCE = 320
 """Characters of a refusal at most."""
-SYSTEM_TABLES = ("report_runs", "report_types", "report_columns")
+SYSTEM_TABLES = ("report_runs", "report_types", "report_columns", "report_cells", "report_freshness")
 DLTS_TABLES = ("_dlt_loads", "_dlt_version", "_dlt_pipeline_state")
 REMEDY = "drop_resources"
 
