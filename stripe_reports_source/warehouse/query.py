@@ -10,6 +10,7 @@ from typing import Any
 
 from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
+from dlt.destinations.sql_client import SqlClientBase
 
 
 def select(pipeline: Pipeline | None, query: str, *values: Any) -> list[tuple[Any, ...]] | None:
@@ -27,11 +28,16 @@ def select(pipeline: Pipeline | None, query: str, *values: Any) -> list[tuple[An
     if pipeline is None:
         return None
     with pipeline.sql_client() as client:
-        tables, columns = _Quoted(client.make_qualified_table_name), _Quoted(client.escape_column_name)
-        try:
-            rows = client.execute_sql(query.format(table=tables, column=columns), *values)
-        except DatabaseUndefinedRelation:
-            return None
+        return selected(client, query, *values)
+
+
+def selected(client: SqlClientBase[Any], query: str, *values: Any) -> list[tuple[Any, ...]] | None:
+    """The same through a client that is open already."""
+    tables, columns = _Quoted(client.make_qualified_table_name), _Quoted(client.escape_column_name)
+    try:
+        rows = client.execute_sql(query.format(table=tables, column=columns), *values)
+    except DatabaseUndefinedRelation:
+        return None
     return [tuple(row) for row in rows or ()]
 
 
