@@ -45,11 +45,15 @@ class Obtained:
 
 @dataclass(frozen=True)
 class Downloaded:
-    """A result file on disk, whole: bytes as announced, and what a reader can check it by."""
+    """A result file on disk, whole: bytes as announced, and what a reader can check it by.
+
+    `archive_path` is where the file is kept for good; None where nothing keeps it.
+    """
 
     path: Path
     bytes: int
     sha256: str
+    archive_path: str | None = None
 
 
 @dataclass(frozen=True)

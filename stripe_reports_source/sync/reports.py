@@ -24,6 +24,7 @@ from ..plan.lanes import BEGINNING
 from ..plan.report import Report
 from ..plan.state import LaneStates, Synced, with_loaded_cell
 from ..rows.cell_tables import cell_tables
+from ..rows.control_sums import ControlSums
 from ..warehouse.dispositions import alters_rows
 from ..warehouse.hints import report_hints
 from .ahead import one_ahead
@@ -110,6 +111,7 @@ class ArrivedCell:
         self._request = active.next_cell
         self._rows = -1
         """Rows given to dlt; the first one is the tombstone, which is not a row of the report."""
+        self._sums = ControlSums(())
 
     def __enter__(self) -> ArrivedCell:
         load = self._report.sync.load
@@ -127,7 +129,8 @@ class ArrivedCell:
         fetched = self._fetched
         self._report.sync.outcomes.stage(self._request, "parsing", fetched.obtained.run.id)
         parsing = self._report.sync.settings.parse_policy
-        tables = cell_tables(fetched, self._report.load_id, parsing)
+        self._sums = ControlSums(fetched.columns)
+        tables = cell_tables(fetched, self._report.load_id, parsing, self._sums)
         try:
             with self._report.sync.fetching.parsing(), closing(tables):
                 for table in one_ahead(tables) if fetched.file.bytes > parsing.block_bytes else tables:
@@ -154,7 +157,7 @@ class ArrivedCell:
             self._rows,
             self._report.altered,
         )
-        sync.outcomes.loaded(lane, cell, fetched)
+        sync.outcomes.loaded(lane, cell, fetched, self._sums.json())
         if not lane.backfill:
             self._report.move_cursor()
 
