@@ -19,7 +19,15 @@ from .plan.intervals import parse_zone, start_of_day
 from .plan.lanes import BEGINNING
 from .plan.report import Report
 from .plan.settings import Settings, checked_settings
-from .plan.system_tables import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES, SYSTEM_TABLES, SystemTable
+from .plan.system_tables import (
+    REPORT_CELLS,
+    REPORT_COLUMNS,
+    REPORT_FRESHNESS,
+    REPORT_RUNS,
+    REPORT_TYPES,
+    SYSTEM_TABLES,
+    SystemTable,
+)
 from .sync.syncs import Syncs, syncs_of
 from .warehouse.hints import system_hints
 
@@ -153,9 +161,15 @@ def _report_resource(report: Report, syncs: Syncs) -> DltResource:
 
 def _system_resource(table: SystemTable, syncs: Syncs) -> DltResource:
     def system_rows(syncs: Syncs) -> Iterator[Any]:
-        from .sync.resources import column_items, run_items, type_items
+        from .sync.resources import cell_items, column_items, freshness_items, run_items, type_items
 
-        items = {REPORT_TYPES.name: type_items, REPORT_RUNS.name: run_items, REPORT_COLUMNS.name: column_items}
+        items = {
+            REPORT_TYPES.name: type_items,
+            REPORT_RUNS.name: run_items,
+            REPORT_COLUMNS.name: column_items,
+            REPORT_CELLS.name: cell_items,
+            REPORT_FRESHNESS.name: freshness_items,
+        }
         yield from items[table.name](syncs)
 
     return _merged(system_rows, syncs, table.name, columns=system_hints(table))

@@ -1,4 +1,4 @@
-"""The system tables: what was offered, run and mapped. Their names and columns are spelt here only. Pure.
+"""The system tables: what was offered, run, mapped and is covered. Their names and columns are spelt here only. Pure.
 
 A row of each is a dataclass whose fields are the table's columns, in order. Every table ends with `_dlt_load_id`.
 """
@@ -6,10 +6,10 @@ A row of each is a dataclass whose fields are the table's columns, in order. Eve
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from .column_types import BIGINT, BOOL, TEXT, TIMESTAMPTZ, ColumnType
+from .column_types import BIGINT, BOOL, DATE, TEXT, TIMESTAMPTZ, ColumnType
 
 LOAD_ID = "_dlt_load_id"
 
@@ -61,6 +61,16 @@ class RunRow:
     )
     data_available_end: datetime = field(metadata=_column(TIMESTAMPTZ, "Up to when Stripe had data for the run"))
     livemode: bool = field(metadata=_column(BOOL, "False for a run on test data"))
+    file_created: datetime | None = field(
+        default=None, metadata=_column(TIMESTAMPTZ, "When Stripe made the result file; NULL where it does not say")
+    )
+    control_totals: str | None = field(
+        default=None,
+        metadata=_column(TEXT, "Rows and sums of the file's amounts per currency and category, as JSON"),
+    )
+    archive_path: str | None = field(
+        default=None, metadata=_column(TEXT, "Where the result file is kept in the archive; NULL without one")
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +86,55 @@ class ColumnRow:
     description: str = field(metadata=_column(TEXT, "What the column holds"))
 
 
-SystemRow = TypeRow | RunRow | ColumnRow
+@dataclass(frozen=True, kw_only=True)
+class CellRow:
+    """A cell that is loaded: what a report table covers, empty cells included."""
+
+    table_name: str = field(metadata=_column(TEXT, "Report table", key=True))
+    account: str = field(metadata=_column(TEXT, "Account; joins _account of the rows", key=True))
+    interval_key: str = field(metadata=_column(TEXT, "Identity of the cell; joins _interval_key of the rows", key=True))
+    report_type: str = field(metadata=_column(TEXT, "Exact report type id with its version"))
+    interval_day: date | None = field(
+        metadata=_column(DATE, "First calendar day of the cell, in the report's zone; NULL for reports per payout")
+    )
+    interval_start: datetime | None = field(
+        metadata=_column(TIMESTAMPTZ, "Start of the cell (inclusive); NULL for snapshots and reports per payout")
+    )
+    interval_end: datetime | None = field(
+        metadata=_column(TIMESTAMPTZ, "End of what is loaded of the cell (exclusive), as it was asked for")
+    )
+    whole_end: datetime | None = field(metadata=_column(TIMESTAMPTZ, "Where the cell ends on the calendar"))
+    complete: bool | None = field(metadata=_column(BOOL, "True if the cell is loaded to its end"))
+    rows: int | None = field(metadata=_column(BIGINT, "Rows that are stored of the cell; NULL until they are counted"))
+    run_id: str = field(metadata=_column(TEXT, "Report run that is loaded; joins report_runs"))
+    data_available_end: datetime | None = field(
+        metadata=_column(TIMESTAMPTZ, "Up to when Stripe had data for the run; NULL where that is not known")
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreshnessRow:
+    """How far a table is loaded for an account, and when that was last compared with Stripe."""
+
+    table_name: str = field(metadata=_column(TEXT, "Report table", key=True))
+    account: str = field(
+        metadata=_column(TEXT, "Account; label/acct_... where a report is run per connected account", key=True)
+    )
+    report_type: str = field(metadata=_column(TEXT, "Exact report type id with its version"))
+    loaded_from: datetime | None = field(
+        metadata=_column(TIMESTAMPTZ, "Start of what is loaded; NULL while nothing is")
+    )
+    loaded_to: datetime | None = field(
+        metadata=_column(TIMESTAMPTZ, "Up to when all is loaded (exclusive); NULL while nothing is")
+    )
+    available_to: datetime | None = field(
+        metadata=_column(TIMESTAMPTZ, "Up to when Stripe had data at the last sync; NULL where it did not say")
+    )
+    checked_at: datetime = field(metadata=_column(TIMESTAMPTZ, "When the last sync asked Stripe"))
+    open_failures: int = field(metadata=_column(BIGINT, "Intervals that have failed and are not loaded"))
+
+
+SystemRow = TypeRow | RunRow | ColumnRow | CellRow | FreshnessRow
 
 
 @dataclass(frozen=True)
@@ -102,4 +160,6 @@ class SystemTable:
 REPORT_TYPES = SystemTable("report_types", TypeRow)
 REPORT_RUNS = SystemTable("report_runs", RunRow)
 REPORT_COLUMNS = SystemTable("report_columns", ColumnRow)
-SYSTEM_TABLES = (REPORT_TYPES, REPORT_RUNS, REPORT_COLUMNS)
+REPORT_CELLS = SystemTable("report_cells", CellRow)
+REPORT_FRESHNESS = SystemTable("report_freshness", FreshnessRow)
+SYSTEM_TABLES = (REPORT_TYPES, REPORT_RUNS, REPORT_COLUMNS, REPORT_CELLS, REPORT_FRESHNESS)

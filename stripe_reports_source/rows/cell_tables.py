@@ -14,11 +14,15 @@ import pyarrow as pa
 from ..plan.cells import FetchedCell
 from ..plan.columns import SYSTEM_COLUMNS, TOMBSTONE, TableColumn
 from ..plan.settings import ParsePolicy
+from .control_sums import ControlSums
 from .csv_file import typed_batches
+from .system_rows import interval_day, interval_start
 from .values import arrow_type
 
 
-def cell_tables(fetched: FetchedCell, load_id: str | None, parsing: ParsePolicy) -> Generator[pa.Table, None, None]:
+def cell_tables(
+    fetched: FetchedCell, load_id: str | None, parsing: ParsePolicy, sums: ControlSums
+) -> Generator[pa.Table, None, None]:
     """The tables that replace a cell: its rows, and first a tombstone.
 
     The tombstone is a row with the cell's key alone. It makes dlt's merge delete what an earlier load of the
@@ -28,13 +32,15 @@ def cell_tables(fetched: FetchedCell, load_id: str | None, parsing: ParsePolicy)
         fetched: the cell, its file on this disk.
         load_id: of the load package; None outside a pipeline.
         parsing: how much is in memory at once.
+        sums: takes the file's control totals; whole once the last table is given out.
 
     Raises:
         RowError: a value does not fit. Tables before it have been given out by then.
     """
     schema = _schema(fetched.columns)
     constants = _constants(fetched, load_id)
-    batches = [_tombstone(schema, constants)]
+    tombstone = [_tombstone(schema, constants)]
+    batches: list[pa.RecordBatch] = []
     held = 0
     separator = fetched.request.report.decimal_separator
     for batch in typed_batches(fetched.file.path, fetched.columns, separator, parsing.block_bytes):
@@ -42,10 +48,12 @@ def cell_tables(fetched: FetchedCell, load_id: str | None, parsing: ParsePolicy)
         batches.append(pa.RecordBatch.from_arrays([*batch.columns, *stamps], schema=schema))
         held += batch.num_rows
         if held >= parsing.rows_per_table:
-            yield pa.Table.from_batches(batches, schema)
-            batches, held = [], 0
-    if batches:
-        yield pa.Table.from_batches(batches, schema)
+            sums.add(pa.Table.from_batches(batches, schema))
+            yield pa.Table.from_batches(tombstone + batches, schema)
+            tombstone, batches, held = [], [], 0
+    if tombstone or batches:
+        sums.add(pa.Table.from_batches(batches, schema))
+        yield pa.Table.from_batches(tombstone + batches, schema)
 
 
 def _schema(columns: Sequence[TableColumn]) -> pa.Schema:
@@ -63,10 +71,10 @@ def _constants(fetched: FetchedCell, load_id: str | None) -> dict[str, str | dat
         "_account": request.label,
         "_report_type": request.report.offered.id,
         "_report_run_id": fetched.obtained.run.id,
-        "_interval_start": None if request.report.snapshot or request.report.keys else fetched.span.start,
+        "_interval_start": interval_start(fetched),
         "_interval_end": fetched.span.end,
         "_interval_key": request.key,
-        "_interval_day": None if request.report.keys else request.cell.first_day,
+        "_interval_day": interval_day(request),
         "_dlt_load_id": load_id,
         TOMBSTONE: None,
     }

@@ -1,4 +1,4 @@
-"""The system tables: `report_types`, `report_runs`, `report_columns`. What was offered, run and mapped.
+"""Rows of the system tables: what was offered, run, mapped and is covered.
 
 In: offered types, fetched or failed cells, table columns. Out: small Arrow tables with pinned types.
 """
@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +17,7 @@ import pyarrow as pa
 from ..plan.cells import CellFailure, CellRequest, FetchedCell, Obtained
 from ..plan.columns import SYSTEM_COLUMNS, TableColumn
 from ..plan.stripe_objects import OfferedType
-from ..plan.system_tables import LOAD_ID, ColumnRow, RunRow, SystemRow, SystemTable, TypeRow
+from ..plan.system_tables import LOAD_ID, CellRow, ColumnRow, RunRow, SystemRow, SystemTable, TypeRow
 from .values import arrow_type
 
 
@@ -50,10 +50,47 @@ def type_rows(types: Iterable[OfferedType], account: str) -> list[TypeRow]:
     ]
 
 
-def loaded_run_row(fetched: FetchedCell, rows: int) -> RunRow:
+def loaded_run_row(fetched: FetchedCell, rows: int, control_totals: str) -> RunRow:
     """The row of `report_runs` for a cell that is loaded."""
-    row = _run_row(fetched.request, fetched.obtained)
-    return replace(row, bytes=fetched.file.bytes, sha256=fetched.file.sha256, rows=rows)
+    row, file = _run_row(fetched.request, fetched.obtained), fetched.file
+    return replace(
+        row,
+        bytes=file.bytes,
+        sha256=file.sha256,
+        rows=rows,
+        control_totals=control_totals,
+        archive_path=file.archive_path,
+    )
+
+
+def cell_row(fetched: FetchedCell, rows: int | None) -> CellRow:
+    """The row of `report_cells` for a cell that is loaded; `rows` is None where it is not known what is stored."""
+    request, whole_end = fetched.request, fetched.request.cell.whole.end
+    return CellRow(
+        table_name=request.report.report.table,
+        account=request.label,
+        interval_key=request.key,
+        report_type=request.report.offered.id,
+        interval_day=interval_day(request),
+        interval_start=interval_start(fetched),
+        interval_end=fetched.span.end,
+        whole_end=whole_end,
+        complete=fetched.span.end >= whole_end,
+        rows=rows,
+        run_id=fetched.obtained.run.id,
+        data_available_end=request.report.offered.available.end,
+    )
+
+
+def interval_start(fetched: FetchedCell) -> datetime | None:
+    """The `_interval_start` of a cell's rows."""
+    report = fetched.request.report
+    return None if report.snapshot or report.keys else fetched.span.start
+
+
+def interval_day(request: CellRequest) -> date | None:
+    """The `_interval_day` of a cell's rows."""
+    return None if request.report.keys else request.cell.first_day
 
 
 def failed_run_row(request: CellRequest, failure: CellFailure) -> RunRow | None:
@@ -83,6 +120,7 @@ def _run_row(request: CellRequest, obtained: Obtained) -> RunRow:
         interval_key=request.key,
         data_available_end=request.report.offered.available.end,
         livemode=request.report.offered.livemode,
+        file_created=run.result.created if run.result else None,
     )
 
 

@@ -1,7 +1,7 @@
 """What becomes of the cells of a sync: events for those who watch, rows for the system tables, failures.
 
-In: cells as they are planned, loaded, or failed. Out: events, rows of `report_runs` and `report_columns`, and either
-an error at once or one more failure for the error at the end.
+In: cells as they are planned, loaded, or failed. Out: events, rows of the system tables, and either an error at once or
+one more failure for the error at the end.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from ..plan.intervals import Span
 from ..plan.lanes import Lane
 from ..plan.report import Report
 from ..plan.resolve import ResolvedReport
-from ..plan.system_tables import RunRow
-from ..rows.system_rows import failed_run_row, loaded_run_row
+from ..plan.system_tables import CellRow, RunRow
+from ..rows.system_rows import cell_row, failed_run_row, loaded_run_row
 from .context import Load, SpoiledPackage
 from .progress import Event, EventKind
 
@@ -29,6 +29,7 @@ class Outcomes:
     def __init__(self, load: Load) -> None:
         self._load = load
         self._run_rows: list[RunRow] = []
+        self._cell_rows: list[CellRow] = []
         self._cells: list[LoadedCell] = []
         self.columns: dict[str, dict[str, TableColumn]] = {}
         """The columns of each table that was loaded, by name."""
@@ -36,6 +37,11 @@ class Outcomes:
     def take_run_rows(self) -> list[RunRow]:
         """The rows of `report_runs` that no load package holds yet."""
         rows, self._run_rows = self._run_rows, []
+        return rows
+
+    def take_cell_rows(self) -> list[CellRow]:
+        """The rows of `report_cells` that no load package holds yet."""
+        rows, self._cell_rows = self._cell_rows, []
         return rows
 
     def take_cells(self) -> list[LoadedCell]:
@@ -64,18 +70,20 @@ class Outcomes:
         logger.info("%s %s: %s %s", request.report.offered.id, request.cell.span, stage, run_id or "")
         self._notify(stage, request.report, request.label, request.cell.span, run_id)
 
-    def loaded(self, lane: Lane, cell: LoadedCell, fetched: FetchedCell) -> None:
+    def loaded(self, lane: Lane, cell: LoadedCell, fetched: FetchedCell, control_totals: str) -> None:
         """Note a cell whose rows are all given to dlt."""
         rows = cell.rows
         self._cells.append(cell)
-        self._run_rows.append(loaded_run_row(fetched, rows))
+        self._run_rows.append(loaded_run_row(fetched, rows, control_totals))
+        # a plain run does not count what is stored
+        self._cell_rows.append(cell_row(fetched, None if cell.altered and not self._load.collects else rows))
         table = self.columns.setdefault(lane.resolved.report.table, {})
         table.update((column.name, column) for column in fetched.columns)
         self._notify("loaded", lane.resolved, lane.key, fetched.span, fetched.obtained.run.id, count=rows)
 
-    def noted(self, fetched: FetchedCell, rows: int) -> None:
+    def noted(self, fetched: FetchedCell, rows: int, control_totals: str) -> None:
         """Note a run of an archive whose rows a later run of its cell has replaced."""
-        self._run_rows.append(loaded_run_row(fetched, rows))
+        self._run_rows.append(loaded_run_row(fetched, rows, control_totals))
 
     def failed(self, lane: Lane, request: CellRequest, failure: CellFailure, *, begun: bool) -> None:
         """Note a cell that could not be loaded: in `report_runs` and, in a load, for the error at the end.

@@ -24,6 +24,7 @@ from ..plan.lanes import BEGINNING
 from ..plan.report import Report
 from ..plan.state import LaneStates, Synced, with_loaded_cell
 from ..rows.cell_tables import cell_tables
+from ..rows.control_sums import ControlSums
 from ..warehouse.dispositions import alters_rows
 from ..warehouse.hints import report_hints
 from .ahead import one_ahead
@@ -114,6 +115,7 @@ class ArrivedCell:
         replayed = self._request.replayed
         self._superseded = replayed is not None and replayed.superseded
         self._backfill = active.lane.backfill or (replayed is not None and replayed.backfill)
+        self._sums = ControlSums(())
 
     def __enter__(self) -> ArrivedCell:
         load = self._report.sync.load
@@ -133,7 +135,8 @@ class ArrivedCell:
             note_cell(archive, fetched, self._active.lane)
         self._report.sync.outcomes.stage(self._request, "parsing", fetched.obtained.run.id)
         parsing = self._report.sync.settings.parse_policy
-        tables = cell_tables(fetched, self._report.load_id, parsing)
+        self._sums = ControlSums(fetched.columns)
+        tables = cell_tables(fetched, self._report.load_id, parsing, self._sums)
         try:
             with self._report.sync.fetching.parsing(), closing(tables):
                 for table in one_ahead(tables) if fetched.file.bytes > parsing.block_bytes else tables:
@@ -148,7 +151,7 @@ class ArrivedCell:
         fetched, lane = self._fetched, self._active.lane
         states, sync = self._report.states, self._report.sync
         if self._superseded:
-            sync.outcomes.noted(fetched, self._rows)
+            sync.outcomes.noted(fetched, self._rows, self._sums.json())
             return
         synced = None if self._backfill else Synced(sync.forks, last=self._active.left == 1)
         # as it was planned: with the grid of the lane, and of a report per payout without the payout
@@ -164,7 +167,7 @@ class ArrivedCell:
             self._rows,
             self._report.altered,
         )
-        sync.outcomes.loaded(lane, cell, fetched)
+        sync.outcomes.loaded(lane, cell, fetched, self._sums.json())
         if not self._backfill:
             self._report.move_cursor()
 

@@ -11,7 +11,15 @@ from typing import Any
 import dlt
 
 from ..plan.report import Report
-from ..plan.system_tables import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES, SystemRow, SystemTable
+from ..plan.system_tables import (
+    REPORT_CELLS,
+    REPORT_COLUMNS,
+    REPORT_FRESHNESS,
+    REPORT_RUNS,
+    REPORT_TYPES,
+    SystemRow,
+    SystemTable,
+)
 from ..rows.system_rows import column_rows, fingerprint, system_table, type_rows
 from ..warehouse.dispositions import refuse_other_dispositions
 from .reports import ReportInPackage
@@ -54,6 +62,21 @@ def run_items(syncs: Syncs) -> Iterator[Any]:
     rows = sync.outcomes.take_run_rows()
     if rows:
         yield system_table(REPORT_RUNS, rows, current_load_id())
+
+
+def cell_items(syncs: Syncs) -> Iterator[Any]:
+    """`report_cells`: the cells of this load package."""
+    sync = _sync_for(syncs, REPORT_CELLS)
+    yield from _until_reports_end(sync)
+    rows = sync.outcomes.take_cell_rows()
+    if rows:
+        yield system_table(REPORT_CELLS, rows, current_load_id())
+
+
+def freshness_items(syncs: Syncs) -> Iterator[Any]:
+    """`report_freshness`: how far each report of this sync is loaded."""
+    sync = _sync_for(syncs, REPORT_FRESHNESS)
+    yield from _until_reports_end(sync)
 
 
 def column_items(syncs: Syncs) -> Iterator[Any]:

@@ -27,7 +27,7 @@ WAITING = (
 )
 SENTENCE = 320
 """Characters of a refusal at most."""
-SYSTEM_TABLES = ("report_runs", "report_types", "report_columns")
+SYSTEM_TABLES = ("report_runs", "report_types", "report_columns", "report_cells", "report_freshness")
 DLTS_TABLES = ("_dlt_loads", "_dlt_version", "_dlt_pipeline_state")
 REMEDY = "drop_resources"
 

@@ -38,7 +38,15 @@ UTC = timezone.utc
 def test_building_a_source_makes_no_request_and_no_thread(emulator: Emulator) -> None:
     threads = threading.active_count()
     source = source_of(emulator, ["balance.summary", Report("payouts.itemized", table_name="paid")])
-    assert list(source.resources) == ["balance_summary", "paid", "report_types", "report_runs", "report_columns"]
+    assert list(source.resources) == [
+        "balance_summary",
+        "paid",
+        "report_types",
+        "report_runs",
+        "report_columns",
+        "report_cells",
+        "report_freshness",
+    ]
     assert list(emulator.requests) == []
     assert threading.active_count() == threads
 
