@@ -1,0 +1,65 @@
+"""The proof of a dataset: a look at it, kept in its table `tie_out`.
+
+In: a pipeline. Out: a `Reconciliation`. `load_reports` looks at what it has loaded; `reconcile` at all there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import date, datetime, timezone
+
+from dlt import Pipeline
+
+from .errors import ConfigurationError
+from .plan.system_tables import REPORT_CELLS, REPORT_RUNS
+from .reconcile.reconciliation import Reconciliation
+from .reconcile.scope import Scope
+from .warehouse.locks import pipeline_lock
+
+
+def reconcile(
+    pipeline: Pipeline, *, since: date | None = None, accounts: Collection[str] | None = None
+) -> Reconciliation:
+    """Whether the reports of a dataset agree with one another and with their files; no report is run.
+
+    Args:
+        pipeline: whose dataset. A load that is under way is waited for.
+        since: only intervals that begin on this day or later; None for all.
+        accounts: only these, as in the column `_account`; None for all.
+
+    Returns:
+        Every statement; they are in the table `tie_out` then.
+
+    Raises:
+        ConfigurationError: nothing is loaded.
+    """
+    with pipeline_lock(pipeline):
+        pipeline.sync_destination()
+        scope = Scope(since=since, accounts=None if accounts is None else frozenset(accounts))
+        return look_and_keep(pipeline, loaded_source(pipeline), scope)
+
+
+def look_and_keep(pipeline: Pipeline, source_name: str, scope: Scope) -> Reconciliation:
+    """Look at a dataset, and write what was found; under the pipeline's lock."""
+    from .reconcile.checks import look  # SQL tools and Arrow, which importing us does not need
+    from .sync.verdicts import write_statements
+
+    statements = look(pipeline, datetime.now(timezone.utc), scope)
+    if statements:
+        write_statements(pipeline, source_name, statements)
+    return Reconciliation(tuple(statements))
+
+
+def loaded_source(pipeline: Pipeline) -> str:
+    """The name of the source that a pipeline has loaded.
+
+    Raises:
+        ConfigurationError: it has loaded none of ours.
+    """
+    for name, schema in pipeline.schemas.items():
+        if REPORT_RUNS.name in schema.tables or REPORT_CELLS.name in schema.tables:
+            return str(name)
+    raise ConfigurationError(
+        f"the pipeline {pipeline.pipeline_name!r} has loaded no reports into {pipeline.dataset_name!r}; begin with "
+        "`stripe-reports sync`."
+    )

@@ -1,0 +1,62 @@
+"""What a look at a dataset found: statements, and whether all is well. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from ..plan.system_tables import Statement
+
+OPEN = ("variance", "stale", "pending")
+"""What is to become 0 and is not yet; `explained` and `not_comparable` are said, and wait for nothing."""
+BAD = ("variance", "stale")
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """The statements of a look at a dataset, in order of days.
+
+    Args:
+        statements: rows of `tie_out`, those that tie among them.
+    """
+
+    statements: tuple[Statement, ...]
+
+    @property
+    def variances(self) -> tuple[Statement, ...]:
+        """The statements that differ: `variance`, and `stale`, where a report has to be loaded again."""
+        return tuple(statement for statement in self.statements if statement.status in BAD)
+
+    @property
+    def open(self) -> tuple[Statement, ...]:
+        """The statements that are not settled, worst first."""
+        found = [statement for statement in self.statements if statement.status in OPEN]
+        return tuple(sorted(found, key=lambda statement: OPEN.index(statement.status)))
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing differs and nothing is stale."""
+        return not self.variances
+
+    def count(self, status: str) -> int:
+        """How many statements have a status."""
+        return Counter(statement.status for statement in self.statements)[status]
+
+    def verdict(self) -> str:
+        """One line: what ties, over which days, and what is open."""
+        tied = self.count("tied")
+        if not self.statements:
+            return "tie-out: nothing to compare yet."
+        days = sorted(statement.interval_day for statement in self.statements if statement.interval_day is not None)
+        span = (
+            ""
+            if not days
+            else f", {days[0]:%B %Y}" + (f" to {days[-1]:%B %Y}" if _month(days[0]) != _month(days[-1]) else "")
+        )
+        counts = Counter(statement.status for statement in self.open)
+        still_open = ", ".join(f"{counts[status]} {status}" for status in OPEN if counts[status])
+        return f"tied: {tied} statement{'' if tied == 1 else 's'}{span}; open: {still_open or 'none'}"
+
+
+def _month(day: object) -> str:
+    return str(day)[:7]
