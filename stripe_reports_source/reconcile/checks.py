@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from dlt import Pipeline
@@ -17,13 +16,14 @@ from dlt import Pipeline
 from ..plan.column_types import ColumnType
 from ..plan.system_tables import Statement
 from ..warehouse.hints import stored_types
+from ..warehouse.query import Reader, reading
 from .coverage import Coverage, read_coverage
 from .equations import BEFORE, EQUATIONS, Equation
 from .inputs import INPUTS, Input, ReportTable, lacking
 from .judge import Judge, Sides
 from .ledger_checks import cells_join, rows_stored_equal_file
 from .open_items import open_items, settled_since
-from .queries import Figure, equation_query, in_dialect
+from .queries import Figure, equation_query, figure_of, in_dialect
 from .scope import Scope
 
 _FAMILIES: tuple[Mapping[str, Input], ...] = (
@@ -31,6 +31,21 @@ _FAMILIES: tuple[Mapping[str, Input], ...] = (
     {name: input_.of_connected_accounts() for name, input_ in INPUTS.items()},
 )
 """The account's own reports, and those of connected accounts: equations hold within either."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An open dataset, the columns of its tables as dlt's schemas have them, and the dialect of its SQL."""
+
+    reader: Reader
+    columns: Mapping[str, Mapping[str, ColumnType]]
+    dialect: str | None
+
+    def answer(self, query: str) -> list[tuple[Any, ...]]:
+        """The rows of a query of ours."""
+        client = self.reader.client
+        sql = in_dialect(query, self.dialect, client.make_qualified_table_name, client.escape_column_name)
+        return [tuple(row) for row in client.execute_sql(sql) or ()]
 
 
 def look(pipeline: Pipeline, now: datetime, scope: Scope | None = None) -> list[Statement]:
@@ -44,20 +59,26 @@ def look(pipeline: Pipeline, now: datetime, scope: Scope | None = None) -> list[
     Returns:
         Statements in order of days; where an item of `tie_out` was open and is not any more, one with its new status.
     """
-    scope = scope or Scope()
-    coverage = read_coverage(pipeline, scope.accounts)
-    before = open_items(pipeline, scope.accounts)
-    scope = _widened(scope, coverage, before)
     columns = _stored_columns(pipeline)
+    dialect = pipeline.destination_client().capabilities.sqlglot_dialect
+    with reading(pipeline) as reader:
+        return _look(Dataset(reader, columns, dialect), now, scope or Scope())
+
+
+def _look(dataset: Dataset, now: datetime, scope: Scope) -> list[Statement]:
+    reader, columns = dataset.reader, dataset.columns
+    coverage = read_coverage(reader, scope.accounts)
+    before = open_items(reader, scope.accounts)
+    scope = _widened(scope, coverage, before)
     found = [
-        *cells_join(pipeline, coverage, scope, now),
-        *rows_stored_equal_file(pipeline, coverage, scope, columns, now),
+        *cells_join(reader, coverage, scope, now),
+        *rows_stored_equal_file(reader, coverage, scope, columns, now),
     ]
     for inputs in _FAMILIES:
         tables = {name: _tables(coverage, input_, columns) for name, input_ in inputs.items()}
         if any(tables.values()):
             for equation in EQUATIONS:
-                found += _Look(pipeline, coverage, inputs, tables, scope, now).at(equation)
+                found += _Look(dataset, coverage, inputs, tables, scope, now).at(equation)
     unique = {_key(statement): statement for statement in reversed(found)}
     unique |= settled_since(before, unique, _looked_at(coverage, scope), now)
     return sorted(
@@ -70,14 +91,14 @@ class _Look:
 
     def __init__(
         self,
-        pipeline: Pipeline,
+        dataset: Dataset,
         coverage: Coverage,
         inputs: Mapping[str, Input],
         tables: Mapping[str, Sequence[ReportTable]],
         scope: Scope,
         now: datetime,
     ) -> None:
-        self._pipeline = pipeline
+        self._dataset = dataset
         self._coverage = coverage
         self._inputs = inputs
         self._tables = tables
@@ -152,49 +173,8 @@ class _Look:
             days = [cell.day for cell in self._coverage if cell.day < first_day]
             first_day = max(days, default=first_day)
         query = equation_query(equation, self._inputs, self._tables, self._scope, first_day)
-        for (
-            account,
-            cell,
-            currency,
-            item,
-            figure,
-            against,
-            gross,
-            fee,
-            count,
-            note,
-            against_cell,
-            moment,
-            items,
-        ) in _answer(self._pipeline, query):
-            yield Figure(
-                account=account,
-                cell=cell,
-                currency=currency,
-                item=item,
-                figure=_decimal(figure),
-                against=_decimal(against),
-                gross_difference=_decimal(gross),
-                fee_difference=_decimal(fee),
-                count_difference=int(count),
-                note=note,
-                against_cell=against_cell,
-                moment=moment,
-                items=int(items),
-            )
-
-
-def _answer(pipeline: Pipeline, query: str) -> list[tuple[Any, ...]]:
-    capabilities = pipeline.destination_client().capabilities
-    with pipeline.sql_client() as client:
-        sql = in_dialect(
-            query, capabilities.sqlglot_dialect, client.make_qualified_table_name, client.escape_column_name
-        )
-        return [tuple(row) for row in client.execute_sql(sql) or ()]
-
-
-def _decimal(number: Any) -> Decimal:
-    return number if isinstance(number, Decimal) else Decimal(number)
+        for row in self._dataset.answer(query):
+            yield figure_of(row)
 
 
 def _tables(coverage: Coverage, input_: Input, columns: Mapping[str, Mapping[str, ColumnType]]) -> list[ReportTable]:

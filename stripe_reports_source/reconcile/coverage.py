@@ -1,7 +1,7 @@
 """What is loaded, from the ledger `report_cells`: which cells of which report, from which run, and how old its data is.
 
-In: a pipeline. Out: a `Coverage`. Cells of different reports are the same where account, filters, grid, zone and first
-day are: their interval keys differ by the report's name alone, and a cell is named by the key without it.
+In: an open dataset. Out: a `Coverage`. Cells of different reports are the same where account, filters, grid, zone and
+first day are: their interval keys differ by the report's name alone, and a cell is named by the key without it.
 """
 
 from __future__ import annotations
@@ -11,11 +11,9 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 
-from dlt import Pipeline
-
 from ..plan.catalog import split_id
 from ..plan.system_tables import REPORT_CELLS, CellRow
-from ..warehouse.query import select
+from ..warehouse.query import Reader
 from .inputs import DAY_LENGTH
 
 
@@ -136,12 +134,12 @@ class Coverage:
         return None
 
 
-def read_coverage(pipeline: Pipeline, accounts: Collection[str] | None = None) -> Coverage:
+def read_coverage(reader: Reader, accounts: Collection[str] | None = None) -> Coverage:
     """The coverage of a dataset, of all accounts or of some; nothing where no ledger is."""
     columns = ", ".join(f"{{column.{column.name}}}" for column in fields(CellRow))
     chosen = "" if accounts is None else f" WHERE {{column.account}} IN ({', '.join(['%s'] * len(accounts))})"
     query = f"SELECT {columns} FROM {{table.{REPORT_CELLS.name}}}{chosen}"  # noqa: S608
-    rows = select(pipeline, query, *(accounts or ())) or []
+    rows = reader.select(query, *(accounts or ())) or []
     cells, per_payout = [], set()
     for table, account, key, report_type, day, *rest in rows:
         base = split_id(report_type)[0]

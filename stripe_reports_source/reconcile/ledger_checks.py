@@ -14,11 +14,9 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from dlt import Pipeline
-
 from ..plan.column_types import ColumnType
 from ..plan.system_tables import REPORT_RUNS, Statement
-from ..warehouse.query import select
+from ..warehouse.query import Reader
 from .coverage import Coverage, CoveredCell
 from .scope import Scope
 
@@ -42,7 +40,7 @@ class Totals:
 
 
 def rows_stored_equal_file(
-    pipeline: Pipeline,
+    reader: Reader,
     coverage: Coverage,
     scope: Scope,
     columns: Mapping[str, Mapping[str, ColumnType]],
@@ -50,18 +48,18 @@ def rows_stored_equal_file(
 ) -> Iterator[Statement]:
     """Each cell's rows and amounts, by currency and category, as they are stored, and as its file has them."""
     cells = [cell for cell in coverage if _in_window(cell, scope)]
-    runs = _runs(pipeline, scope)
+    runs = _runs(reader, scope)
     for table in sorted({cell.table for cell in cells}):
         of_table = [cell for cell in cells if cell.table == table]
         files = {cell.key: runs.get(cell.run_id or "") for cell in of_table}
-        stored = _stored(pipeline, table, columns.get(table, {}), files.values(), min(cell.day for cell in of_table))
+        stored = _stored(reader, table, columns.get(table, {}), files.values(), min(cell.day for cell in of_table))
         for cell in of_table:
             yield from _compared(cell, stored.get(cell.key, {}), files[cell.key], now)
 
 
-def cells_join(pipeline: Pipeline, coverage: Coverage, scope: Scope, now: datetime) -> Iterator[Statement]:
+def cells_join(reader: Reader, coverage: Coverage, scope: Scope, now: datetime) -> Iterator[Statement]:
     """Each cell and the next one of its report: no gap, no overlap, and only the last one still in progress."""
-    known = {key for (key,) in select(pipeline, _GOOD_RUNS) or ()}
+    known = {key for (key,) in reader.select(_GOOD_RUNS) or ()}
     for lane in coverage.lanes():
         joined = 0
         for cell, following in pairwise(lane):
@@ -99,7 +97,7 @@ def _between(key: str, cell: CoveredCell, following: CoveredCell) -> bool:
     return key.startswith(f"{lane}|") and cell.key < key < following.key and key.count("|") == cell.key.count("|")
 
 
-def _runs(pipeline: Pipeline, scope: Scope) -> dict[str, list[dict[str, Any]]]:
+def _runs(reader: Reader, scope: Scope) -> dict[str, list[dict[str, Any]]]:
     """The control totals of runs that have some, by run."""
     query = (
         f"SELECT {{column.run_id}}, {{column.control_totals}} FROM {{table.{REPORT_RUNS.name}}} "  # noqa: S608
@@ -109,11 +107,11 @@ def _runs(pipeline: Pipeline, scope: Scope) -> dict[str, list[dict[str, Any]]]:
     if scope.since is not None:
         query += " AND {column.interval_end} >= %s"
         values.append(datetime.combine(scope.since, datetime.min.time()))
-    return {run: json.loads(totals) for run, totals in select(pipeline, query, *values) or ()}
+    return {run: json.loads(totals) for run, totals in reader.select(query, *values) or ()}
 
 
 def _stored(
-    pipeline: Pipeline,
+    reader: Reader,
     table: str,
     columns: Mapping[str, ColumnType],
     files: Iterable[list[dict[str, Any]] | None],
@@ -133,7 +131,7 @@ def _stored(
     )
     found: dict[str, dict[Group, Totals]] = defaultdict(lambda: defaultdict(Totals))
     for key, group_currency, group_category, rows, *totals in (
-        select(pipeline, query, *([first_day] if later else [])) or ()
+        reader.select(query, *([first_day] if later else [])) or ()
     ):
         group = (group_currency or "", group_category or "")
         values = {name: Decimal(total or 0) for name, total in zip(amounts, totals, strict=True)}

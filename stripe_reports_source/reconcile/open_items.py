@@ -10,21 +10,19 @@ from dataclasses import fields, replace
 from datetime import datetime
 from decimal import Decimal
 
-from dlt import Pipeline
-
 from ..plan.system_tables import TIE_OUT, Statement
-from ..warehouse.query import select
+from ..warehouse.query import Reader
 
 Key = tuple[str, ...]
 
 
-def open_items(pipeline: Pipeline, accounts: Collection[str] | None = None) -> list[Statement]:
+def open_items(reader: Reader, accounts: Collection[str] | None = None) -> list[Statement]:
     """The statements of `tie_out` that do not tie."""
     names = [column.name for column in fields(Statement)]
     columns = ", ".join(f"{{column.{name}}}" for name in names)
     chosen = "" if accounts is None else f" AND {{column.account}} IN ({', '.join(['%s'] * len(accounts))})"
     query = f"SELECT {columns} FROM {{table.{TIE_OUT.name}}} WHERE {{column.status}} <> 'tied'{chosen}"  # noqa: S608
-    return [Statement(**dict(zip(names, row, strict=True))) for row in select(pipeline, query, *(accounts or ())) or ()]
+    return [Statement(**dict(zip(names, row, strict=True))) for row in reader.select(query, *(accounts or ())) or ()]
 
 
 def settled_since(

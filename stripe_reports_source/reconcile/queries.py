@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 import sqlglot
-from sqlglot import exp
 
 from ..plan.system_tables import REPORT_CELLS
 from .equations import Equation
@@ -25,6 +25,7 @@ MOST_ITEMS = 100
 OTHERS = "(others)"
 _LISTED_CELLS = 500
 _COMPARED = "figure = against AND gross_difference = 0 AND fee_difference = 0 AND count_difference = 0 AND note = ''"
+_SOURCE = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)")
 _PLACEHOLDER = re.compile(r'["`\[](table|column):([^"`\]]+)["`\]]')
 
 
@@ -51,6 +52,17 @@ class Figure:
         """True when both sides are the same in all that is compared."""
         differences = (self.gross_difference, self.fee_difference, self.count_difference)
         return self.figure == self.against and not any(differences) and not self.note
+
+
+def figure_of(row: Sequence[Any]) -> Figure:
+    """A row of an answer, with exact numbers whatever a driver gives."""
+    account, cell, currency, item, *numbers, note, against_cell, moment, items = row
+    figure, against, gross, fee, count = (
+        number if isinstance(number, Decimal) else Decimal(number) for number in numbers
+    )
+    return Figure(
+        account, cell, currency, item, figure, against, gross, fee, int(count), note, against_cell, moment, int(items)
+    )
 
 
 def equation_query(
@@ -117,14 +129,14 @@ def in_dialect(
         dialect: sqlglot's name of the destination's.
         quote_table, quote_column: the destination's way to write a name.
     """
-    written = sqlglot.parse_one(query, read="duckdb").sql(dialect=dialect)
+    written = query if dialect == "duckdb" else sqlglot.parse_one(query, read="duckdb").sql(dialect=dialect)
     quote = {"table": quote_table, "column": quote_column}
     return _PLACEHOLDER.sub(lambda found: quote[found[1]](found[2]), written)
 
 
 def _inputs_in(check: str, equation: Equation) -> list[str]:
     """The inputs that a query names, by what they are called there."""
-    named = {table.name for table in sqlglot.parse_one(check, read="duckdb").find_all(exp.Table)}
+    named = set(_SOURCE.findall(check))
     known = {*INPUTS, *(f"all_{name}" for name in INPUTS), *equation.names}
     return sorted(named & known)
 
