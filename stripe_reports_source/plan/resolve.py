@@ -11,6 +11,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from ..errors import ConfigurationError, NotOffered, StripeUnreachable
@@ -23,6 +24,7 @@ from .stripe_objects import OfferedType, OfferedTypes, Parameters
 
 _FORM = ("columns", "timezone", "decimal_separator")
 """Parameters that choose how rows are written, not which."""
+_INTERVAL = ("interval_start", "interval_end")
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,12 @@ class ResolvedReport:
     @property
     def filters(self) -> str:
         """The parameters that choose rows, as stable text; empty when there are none."""
-        chosen = {name: value for name, value in self.parameters.items() if name not in _FORM}
+        return self.filters_in(self.parameters)
+
+    @staticmethod
+    def filters_in(parameters: Mapping[str, Any]) -> str:
+        """The parameters of a run that choose rows, without its interval, in the same form."""
+        chosen = {name: value for name, value in parameters.items() if name not in (*_FORM, *_INTERVAL)}
         return json.dumps(chosen, sort_keys=True, separators=(",", ":")) if chosen else ""
 
     @property
@@ -136,6 +143,10 @@ class ResolvedReport:
         if self.keys:
             return self.report.base
         return "|".join(part for part in (self.report.base, self.filters, self.grid, self.zone.key) if part)
+
+    def key_prefix(self, account: str) -> str:
+        """What the identities of all its cells begin with, whatever their day or payout."""
+        return f"{account}|{self.grid_identity}|"
 
     def cell_key(self, account: str, first_day: date) -> str:
         """Identity of a cell in its table: what loading it again replaces."""

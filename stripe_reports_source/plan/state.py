@@ -92,6 +92,11 @@ class LaneState:
             **{name: value for name, value in optional.items() if value is not None},
         }
 
+    @property
+    def all_loaded_to(self) -> datetime:
+        """The end of what syncs have loaded; where there was none, of what backfills have."""
+        return self.cursor or self.loaded.end
+
     def holds_all_of(self, offered: OfferedType) -> bool:
         """True if a sync has loaded all that is offered: up to the same instant, as of the same refresh of Stripe's."""
         same_refresh = self.complete_as_of in (None, offered.updated)

@@ -134,6 +134,11 @@ class FreshnessRow:
     checked_at: datetime = field(metadata=_column(TIMESTAMPTZ, "When the last sync asked Stripe"))
     open_failures: int = field(metadata=_column(BIGINT, "Intervals that have failed and are not loaded"))
 
+    @property
+    def lane(self) -> tuple[str, str]:
+        """Table and account, which tell rows apart."""
+        return self.table_name, self.account
+
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:

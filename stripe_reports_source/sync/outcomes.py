@@ -15,9 +15,11 @@ from ..plan.intervals import Span
 from ..plan.lanes import Lane
 from ..plan.report import Report
 from ..plan.resolve import ResolvedReport
+from ..plan.state import LaneState, LaneStates
 from ..plan.system_tables import CellRow, RunRow
 from ..rows.system_rows import cell_row, failed_run_row, loaded_run_row
 from .context import Load, SpoiledPackage
+from .lane_book import LaneBook
 from .progress import Event, EventKind
 
 logger = logging.getLogger(__name__)
@@ -26,8 +28,10 @@ logger = logging.getLogger(__name__)
 class Outcomes:
     """See the module; of one sync."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, label: str) -> None:
         self._load = load
+        self.book = LaneBook(label)
+        """The lanes that were asked for, and how far each has come."""
         self._run_rows: list[RunRow] = []
         self._cell_rows: list[CellRow] = []
         self._cells: list[LoadedCell] = []
@@ -49,7 +53,7 @@ class Outcomes:
         cells, self._cells = self._cells, []
         return cells
 
-    def not_planned(self, report: Report, account: str, interval: str, error: StripeReportsError) -> None:
+    def not_planned(self, report: Report, states: LaneStates, interval: str, error: StripeReportsError) -> None:
         """Note a report that cannot be loaded at all, for the error at the end.
 
         Raises:
@@ -57,11 +61,15 @@ class Outcomes:
         """
         if not self._load.collects:
             raise error
+        account = self.book.label
+        for key in list(states) or [account]:
+            self.book.not_planned(report.table, key, report.report, states.get(key))
         self._load.on_event(Event("failed", report.table, report.report, account, message=str(error)))
         self._load.fail(Failure(report.report, account, interval, None, error, remedy_of(error)))
 
-    def planned(self, lane: Lane) -> None:
-        """Say what a lane is to do."""
+    def planned(self, lane: Lane, before: LaneState | None) -> None:
+        """Say what a lane is to do; `before` is what is known of it."""
+        self.book.planned(lane, before)
         kind: EventKind = "planned" if lane.cells else "up_to_date"
         self._notify(kind, lane.resolved, lane.key, count=len(lane.cells))
 
@@ -70,13 +78,14 @@ class Outcomes:
         logger.info("%s %s: %s %s", request.report.offered.id, request.cell.span, stage, run_id or "")
         self._notify(stage, request.report, request.label, request.cell.span, run_id)
 
-    def loaded(self, lane: Lane, cell: LoadedCell, fetched: FetchedCell, control_totals: str) -> None:
-        """Note a cell whose rows are all given to dlt."""
+    def loaded(self, lane: Lane, cell: LoadedCell, fetched: FetchedCell, control_totals: str, state: LaneState) -> None:
+        """Note a cell whose rows are all given to dlt, and the lane's state with it."""
         rows = cell.rows
         self._cells.append(cell)
         self._run_rows.append(loaded_run_row(fetched, rows, control_totals))
-        # a plain run does not count what is stored
-        self._cell_rows.append(cell_row(fetched, None if cell.altered and not self._load.collects else rows))
+        counted = self._load.collects or not cell.altered  # a plain run does not look at what is stored
+        self._cell_rows.append(cell_row(fetched, rows if counted else None))
+        self.book.loaded(lane, cell.request.key, state, counted=counted)
         table = self.columns.setdefault(lane.resolved.report.table, {})
         table.update((column.name, column) for column in fetched.columns)
         self._notify("loaded", lane.resolved, lane.key, fetched.span, fetched.obtained.run.id, count=rows)
@@ -98,6 +107,7 @@ class Outcomes:
             logger.warning("%s %s: no report (yet): %s", request.report.offered.id, request.title, failure.error)
             self._notify("skipped", lane.resolved, lane.key, message=str(failure.error))
             return
+        self.book.failed(lane, request.key)
         row = failed_run_row(request, failure)
         if row:
             self._run_rows.append(row)

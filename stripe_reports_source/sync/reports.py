@@ -157,7 +157,7 @@ class ArrivedCell:
             self._rows,
             self._report.altered,
         )
-        sync.outcomes.loaded(lane, cell, fetched, self._sums.json())
+        sync.outcomes.loaded(lane, cell, fetched, self._sums.json(), state)
         if not lane.backfill:
             self._report.move_cursor()
 

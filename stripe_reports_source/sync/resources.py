@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import dlt
+from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 
 from ..plan.report import Report
 from ..plan.system_tables import (
@@ -17,11 +18,14 @@ from ..plan.system_tables import (
     REPORT_FRESHNESS,
     REPORT_RUNS,
     REPORT_TYPES,
+    FreshnessRow,
     SystemRow,
     SystemTable,
 )
 from ..rows.system_rows import column_rows, fingerprint, system_table, type_rows
 from ..warehouse.dispositions import refuse_other_dispositions
+from ..warehouse.freshness import open_failures, stamp, stored_freshness
+from .ledger import Stored, covered_cells, freshness
 from .reports import ReportInPackage
 from .running import Sync
 from .syncs import Syncs, current_load_id
@@ -60,23 +64,38 @@ def run_items(syncs: Syncs) -> Iterator[Any]:
     sync = _sync_for(syncs, REPORT_RUNS)
     yield from _until_reports_end(sync)
     rows = sync.outcomes.take_run_rows()
-    if rows:
+    if rows or _lacks_columns(REPORT_RUNS):
         yield system_table(REPORT_RUNS, rows, current_load_id())
 
 
 def cell_items(syncs: Syncs) -> Iterator[Any]:
-    """`report_cells`: the cells of this load package."""
+    """`report_cells`: the cells of this load package, and those that an older version has not listed."""
     sync = _sync_for(syncs, REPORT_CELLS)
     yield from _until_reports_end(sync)
     rows = sync.outcomes.take_cell_rows()
+    if sync.pipeline is not None:
+        rows = covered_cells(sync.outcomes.book, rows, sync.pipeline, _emptied_tables())
     if rows:
         yield system_table(REPORT_CELLS, rows, current_load_id())
 
 
 def freshness_items(syncs: Syncs) -> Iterator[Any]:
-    """`report_freshness`: how far each report of this sync is loaded."""
+    """`report_freshness`: how far each report of this sync is loaded; written in place where that loses nothing."""
     sync = _sync_for(syncs, REPORT_FRESHNESS)
     yield from _until_reports_end(sync)
+    stored = stored_freshness(sync.pipeline)
+    rows = freshness(sync.outcomes.book, open_failures(sync.pipeline), stored)
+    if rows and not _stamped(sync, rows, stored):
+        yield system_table(REPORT_FRESHNESS, rows, current_load_id())
+
+
+def _stamped(sync: Sync, rows: Sequence[FreshnessRow], stored: Stored) -> bool:
+    """True if the rows are written in place, which only those may be that speak of nothing in a load package."""
+    pipeline, load_id = sync.pipeline, current_load_id()
+    if pipeline is None or REPORT_FRESHNESS.name in _emptied_tables() or any(row.lane not in stored for row in rows):
+        return False
+    with_cells = any(entry.now and entry.now.package == load_id for entry in sync.outcomes.book)
+    return not with_cells and not pipeline.has_pending_data and stamp(pipeline, rows, stored)
 
 
 def column_items(syncs: Syncs) -> Iterator[Any]:
@@ -90,6 +109,26 @@ def column_items(syncs: Syncs) -> Iterator[Any]:
 def _sync_for(syncs: Syncs, table: SystemTable) -> Sync:
     refuse_other_dispositions(dlt.current.resource(), table.key)
     return syncs.current()
+
+
+def _lacks_columns(table: SystemTable) -> bool:
+    """True if the pipeline knows the table as an older version has made it: a package makes its columns, also an empty
+    one.
+    """
+    if current_load_id() is None:
+        return False
+    known = dlt.current.source_schema().tables.get(table.name, {}).get("columns", {})
+    return bool(known) and not table.columns.keys() <= known.keys()
+
+
+def _emptied_tables() -> frozenset[str]:
+    """The tables that the present load package drops or empties before it loads, because of `refresh`."""
+    try:
+        state = dlt.current.load_package_state()["state"]
+    except CurrentLoadPackageStateNotAvailable:
+        return frozenset()
+    tables = [*state.get("dropped_tables", ()), *state.get("truncated_tables", ())]
+    return frozenset(str(table["name"]) for table in tables)
 
 
 def _until_reports_end(sync: Sync) -> Iterator[None]:

@@ -92,12 +92,12 @@ class Sync:
                     dlt.current.resource_state(table).clear()  # whose rows are not loaded again while they are alike
         self.settings = settings
         self.load = load
-        self.outcomes = Outcomes(load)
+        self.outcomes = Outcomes(load, settings.label)
         working_dir = None if pipeline is None else Path(pipeline.working_dir)
         self.fetching = Fetching(settings, load, working_dir, self.outcomes.stage)
         self.file_format = None if pipeline is None else exact_file_format(pipeline)
         self.open_reports = 0
-        self._pipeline = pipeline
+        self.pipeline = pipeline
         self._history = None if pipeline is None else History(pipeline)
         self._whose_data = WhoseData(pipeline, self.fetching.api)
         self._lanes: dict[str, list[ActiveLane]] = {}
@@ -151,12 +151,12 @@ class Sync:
                 cursor=cursor,
                 replaced_since=lambda lane, handled: self._replaced_since(handled, resource, lane),
                 payouts=lambda resolved, label, asked: keys_to_run(
-                    resolved, self._pipeline, label, asked, {other.table for other in self.settings.reports}
+                    resolved, self.pipeline, label, asked, {other.table for other in self.settings.reports}
                 ),
             )
             planned = self._plan(report, loaded, window)
             for lane in planned:
-                self.outcomes.planned(lane)
+                self.outcomes.planned(lane, states.get(lane.key))
                 if lane.noted is not None:
                     states.put(lane.key, lane.noted)
             self._lanes[report.table] = [ActiveLane(lane, self.fetching) for lane in planned]
@@ -169,8 +169,7 @@ class Sync:
         except (NotAvailable, NotOffered, StripeUnreachable) as error:
             if isinstance(error, NotOffered) and not list(loaded.lanes):
                 raise  # asked for and never loaded: a wrong setting, and nothing is begun
-            account = self.settings.label
-            self.outcomes.not_planned(report, account, str(window or "all intervals"), error)
+            self.outcomes.not_planned(report, loaded.lanes, str(window or "all intervals"), error)
             return []
         self._whose_data.check(planned)
         return planned
@@ -186,7 +185,7 @@ class Sync:
         self.fetching.close()
 
     def _column_types(self, table: str) -> dict[str, ColumnType]:
-        if self._pipeline is None:
+        if self.pipeline is None:
             return {}
         return stored_types(dlt.current.source_schema().tables.get(table, {}).get("columns", {}))
 

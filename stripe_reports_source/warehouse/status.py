@@ -44,7 +44,7 @@ def loaded_cursors(pipeline: Pipeline, source_name: str = "stripe_reports") -> d
     """The end of what is loaded, by table and account, from the state that dlt keeps at the destination."""
     pipeline.sync_destination()
     return {
-        (table, account): lane.cursor or lane.loaded.end
+        (table, account): lane.all_loaded_to
         for table, lanes in lanes_in(pipeline.state, source_name).items()
         for account, lane in lanes.items()
     }

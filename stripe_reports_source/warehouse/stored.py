@@ -18,6 +18,8 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from ..plan.cells import LoadedCell
 from ..plan.state import LaneStates
 from ..plan.system_tables import REPORT_RUNS
+from .coverage import count_cells, remove_cells
+from .freshness import note_failure
 from .query import select
 
 logger = logging.getLogger(__name__)
@@ -74,6 +76,7 @@ def note_altered(pipeline: Pipeline, altered: Sequence[tuple[LoadedCell, int]]) 
             of_files,
         )
     _note(pipeline, "rows", [(rows, cell.run_id) for cell, rows in altered])
+    count_cells(pipeline, [(rows, _listed(cell)) for cell, rows in altered])
 
 
 def note_lost(pipeline: Pipeline, source_name: str, lost: Sequence[tuple[LoadedCell, str]]) -> None:
@@ -85,6 +88,7 @@ def note_lost(pipeline: Pipeline, source_name: str, lost: Sequence[tuple[LoadedC
         lost: cells, and what is wrong with each.
     """
     _note(pipeline, "error", [(why, cell.run_id) for cell, why in lost])
+    remove_cells(pipeline, [_listed(cell) for cell, _ in lost])
     with pipeline.managed_state(extract_state=True) as state:
         kept: Any = state["sources"][source_name]["resources"]
         for cell, _ in lost:
@@ -94,6 +98,13 @@ def note_lost(pipeline: Pipeline, source_name: str, lost: Sequence[tuple[LoadedC
                 states.put(cell.lane, known.to_be_loaded_from(cell.span.start))
     pipeline.normalize()
     pipeline.load()
+    for cell, _ in lost:
+        note_failure(pipeline, cell.request.report.report.table, cell.lane, cell.span.start)
+
+
+def _listed(cell: LoadedCell) -> tuple[str, str, str]:
+    """The key of a cell's row in `report_cells`."""
+    return cell.request.report.report.table, cell.request.label, cell.request.key
 
 
 def _note(pipeline: Pipeline, column: str, values: Iterable[tuple[Any, str]]) -> None:

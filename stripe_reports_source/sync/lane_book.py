@@ -1,0 +1,93 @@
+"""What a sync comes to know of each lane that it was asked for: what was loaded before, what is now, what has failed.
+
+In: lanes as they are planned, cells as they are loaded or fail. Out: entries, from which the ledger is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ..plan.lanes import Lane
+from ..plan.resolve import ResolvedReport
+from ..plan.state import LaneState
+
+ALL_INTERVALS = ""
+"""Stands for the intervals of a lane that could not be planned."""
+
+
+@dataclass
+class LaneEntry:
+    """A lane of a sync.
+
+    Args:
+        table, key: which lane.
+        label: the `_account` value of its rows.
+        report_type: exact id, or the user's words where that is not known.
+        before: its state before the sync; None if nothing was loaded.
+        now: its state with what this sync has loaded.
+        resolved: its report; None where it could not be planned.
+        backfill: it was loaded for a window, and moves no cursor.
+        failed, loaded: interval keys of this sync.
+        compared: `report_cells` has been compared with the state from before the sync.
+        look_again: the next sync has to compare it with what is stored.
+    """
+
+    table: str
+    key: str
+    label: str
+    report_type: str
+    before: LaneState | None
+    now: LaneState | None
+    resolved: ResolvedReport | None = None
+    backfill: bool = False
+    failed: set[str] = field(default_factory=set)
+    loaded: set[str] = field(default_factory=set)
+    compared: bool = False
+    look_again: bool = False
+
+    def owns(self, interval_key: str) -> bool:
+        """True for the key of a cell of this lane."""
+        if self.resolved is None or not interval_key.startswith(self.resolved.key_prefix(self.label)):
+            return False
+        connected = self.key.removeprefix(self.label).removeprefix("/")
+        return not self.resolved.keys or not connected or f'"{connected}"' in interval_key
+
+
+class LaneBook:
+    """The lanes of one sync. `label` is the source's `_account` value."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self._entries: dict[tuple[str, str], LaneEntry] = {}
+
+    def __iter__(self) -> Iterator[LaneEntry]:
+        return iter(self._entries.values())
+
+    def planned(self, lane: Lane, before: LaneState | None) -> None:
+        """Enter a lane that is to be loaded."""
+        report = lane.resolved
+        self._entries[report.report.table, lane.key] = LaneEntry(
+            report.report.table, lane.key, self.label, report.offered.id, before, before, report, lane.backfill
+        )
+
+    def not_planned(self, table: str, key: str, report: str, before: LaneState | None) -> None:
+        """Enter a lane whose report cannot be loaded."""
+        report_type = before.report_type if before else report
+        self._entries[table, key] = LaneEntry(
+            table, key, self.label, report_type, before, before, failed={ALL_INTERVALS}
+        )
+
+    def loaded(self, lane: Lane, interval_key: str, now: LaneState, *, counted: bool) -> None:
+        """Note a cell that is loaded, and the lane's state with it; `counted` if its stored rows will be."""
+        entry = self._of(lane)
+        entry.loaded.add(interval_key)
+        entry.now = now
+        entry.look_again |= not counted
+
+    def failed(self, lane: Lane, interval_key: str) -> None:
+        """Note a cell that has failed."""
+        self._of(lane).failed.add(interval_key)
+
+    def _of(self, lane: Lane) -> LaneEntry:
+        return self._entries[lane.resolved.report.table, lane.key]

@@ -1,0 +1,126 @@
+"""What the ledger says after a load package: which cells are covered, and how fresh each report is.
+
+In: a sync's lanes, the cells of the package, what the dataset holds. Out: rows of `report_cells` and
+`report_freshness`.
+
+`report_cells` is written by the package that loads the cells. For each lane dlt's state has the package up to which it
+is: where the lane is loaded by another one (by a version without the table, without the resource `report_cells`, or
+before someone has dropped the table), its rows are taken from what is stored, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timezone
+
+import dlt
+from dlt import Pipeline
+
+from ..plan.state import LaneState
+from ..plan.system_tables import REPORT_CELLS, CellRow, FreshnessRow
+from ..warehouse.coverage import StoredCoverage
+from ..warehouse.freshness import LedgerRun
+from .lane_book import LaneBook, LaneEntry
+
+Stored = Mapping[tuple[str, str], FreshnessRow]
+_COVERED = "covered"
+
+
+def covered_cells(
+    book: LaneBook, loaded: Sequence[CellRow], pipeline: Pipeline, dropped: Collection[str]
+) -> list[CellRow]:
+    """The rows of `report_cells` that a package is to bring: its own cells, and what the table lacks.
+
+    Args:
+        book: the lanes of the sync.
+        loaded: cells of the package.
+        pipeline: that is extracting.
+        dropped: tables that the package drops or empties before it loads.
+    """
+    rows = {(row.table_name, row.account, row.interval_key): row for row in loaded}
+    for entry in book:
+        if entry.resolved is None:
+            continue
+        covered = dlt.current.resource_state(REPORT_CELLS.name).setdefault(_COVERED, {}).setdefault(entry.table, {})
+        if not entry.compared and covered.get(entry.key) != _package(entry.before):
+            for row in _missing(entry, pipeline, dropped):
+                rows.setdefault((row.table_name, row.account, row.interval_key), row)
+        entry.compared = True
+        if not entry.look_again:
+            covered[entry.key] = _package(entry.now)
+    return list(rows.values())
+
+
+def freshness(book: LaneBook, failures: Sequence[LedgerRun], stored: Stored) -> list[FreshnessRow]:
+    """The rows of `report_freshness` for the lanes of a sync.
+
+    Args:
+        book: the lanes.
+        failures: runs that had failed before the sync, and are not made good for.
+        stored: the rows that there are.
+    """
+    now = datetime.now(timezone.utc)
+    return [_freshness_row(entry, now, failures, stored.get((entry.table, entry.key))) for entry in book]
+
+
+def _package(state: LaneState | None) -> str:
+    """The load package that has replaced cells of a lane last."""
+    return (state.package if state else None) or ""
+
+
+def _missing(entry: LaneEntry, pipeline: Pipeline, dropped: Collection[str]) -> list[CellRow]:
+    """The rows that `report_cells` lacks of what is stored of a lane; those it has too many of are removed."""
+    if entry.resolved is None:
+        return []
+    if entry.table in dropped:
+        # what the table lists of it goes when its rows are gone, which they are not yet
+        entry.look_again = REPORT_CELLS.name not in dropped
+        return []
+    loaded = entry.before.loaded if entry.before else None
+    stored = StoredCoverage(pipeline, entry.resolved, entry.label, loaded)
+    wanted = {key: row for key, row in stored.cells().items() if entry.owns(key)}
+    listed = {} if REPORT_CELLS.name in dropped else stored.listed
+    stored.remove([key for key in listed if entry.owns(key) and key not in wanted and key not in entry.loaded])
+    return [row for key, row in wanted.items() if listed.get(key) != row]
+
+
+def _freshness_row(
+    entry: LaneEntry, now: datetime, failures: Sequence[LedgerRun], stored: FreshnessRow | None
+) -> FreshnessRow:
+    loaded = entry.now.loaded if entry.now else None
+    loaded_from = loaded.start if loaded else None
+    loaded_to = entry.now.all_loaded_to if entry.now else None
+    if entry.backfill and stored is not None:
+        # of another pipeline's syncs, perhaps, whose state this one does not have
+        loaded_from = min((at for at in (loaded_from, stored.loaded_from) if at), default=None)
+        loaded_to = max((at for at in (loaded_to, stored.loaded_to) if at), default=None)
+    return FreshnessRow(
+        table_name=entry.table,
+        account=entry.key,
+        report_type=entry.report_type,
+        loaded_from=loaded_from,
+        loaded_to=loaded_to,
+        available_to=entry.resolved.offered.available.end if entry.resolved else None,
+        checked_at=now,
+        open_failures=len(_open(entry, failures)),
+    )
+
+
+def _open(entry: LaneEntry, failures: Sequence[LedgerRun]) -> set[str]:
+    """What has failed of a lane and is not loaded: interval keys, or what stands for one in an older ledger."""
+    still_open = entry.failed - entry.loaded
+    for run in failures:
+        if run.table != entry.table or run.account != entry.label:
+            continue
+        if run.interval_key is None:
+            if entry.key == entry.label and not _made_good(entry, run):
+                still_open.add(run.place)
+        elif entry.owns(run.interval_key) and run.interval_key not in entry.loaded:
+            still_open.add(run.interval_key)
+    return still_open
+
+
+def _made_good(entry: LaneEntry, run: LedgerRun) -> bool:
+    """True if a cursor has passed a failure: none does before its cell is loaded."""
+    loaded_to = entry.now.cursor if entry.now else None
+    return run.end is not None and loaded_to is not None and run.end <= loaded_to

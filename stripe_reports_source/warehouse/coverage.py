@@ -1,0 +1,203 @@
+"""`report_cells` from what is stored: for a dataset of an older version, and where loads have gone past the ledger.
+
+In: a lane, and what the dataset holds of it. Out: the rows of `report_cells` that it should have. What nothing in the
+dataset tells stays None.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import date, datetime
+from typing import Any
+
+from dlt import Pipeline
+from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRelation
+
+from ..plan.intervals import ONE_SECOND, Span, day_of, floor_to_grid, next_on_grid, start_of_day
+from ..plan.resolve import ResolvedReport
+from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS, CellRow
+from .query import select
+
+_COLUMNS = tuple(column.name for column in fields(CellRow))
+_RUN_COLUMNS = (
+    "run_id",
+    "report_type",
+    "interval_start",
+    "interval_end",
+    "parameters",
+    "rows",
+    "interval_key",
+    "data_available_end",
+)
+_LATER_COLUMNS = 2
+"""How many of them an older version's ledger does not have."""
+_DAY = len("2025-01-31")
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run of the ledger that was loaded."""
+
+    run_id: str
+    report_type: str
+    interval_start: datetime | None
+    interval_end: datetime | None
+    parameters: str
+    rows: int | None
+    interval_key: str | None = None
+    data_available_end: datetime | None = None
+
+
+class StoredCoverage:
+    """What a dataset holds of a lane.
+
+    Args:
+        pipeline: whose dataset.
+        resolved: the lane's report.
+        label: the `_account` value of its rows.
+        loaded: the hull of what the lane's state says is loaded; None if nothing is.
+    """
+
+    def __init__(self, pipeline: Pipeline, resolved: ResolvedReport, label: str, loaded: Span | None) -> None:
+        self._pipeline = pipeline
+        self._resolved = resolved
+        self._label = label
+        self._loaded = loaded
+        self.listed = {row.interval_key: row for row in self._listed()}
+        """The rows of `report_cells` that there are, by interval key."""
+
+    def cells(self) -> dict[str, CellRow]:
+        """The rows that `report_cells` should have, by interval key: the newest good run, and the rows stored."""
+        runs = self._good_runs()
+        by_id = {run.run_id: run for run in runs.values()}
+        found = {row.interval_key: row for row in self._with_rows(by_id)}
+        for key, run in runs.items():
+            if key not in found and self._is_loaded(run) and self._is_empty(key, run):
+                found[key] = self._row(key, replace(run, rows=0))
+        return found
+
+    def remove(self, keys: Collection[str]) -> None:
+        """Remove rows of `report_cells` whose cells are not stored."""
+        remove_cells(self._pipeline, [(self._resolved.report.table, self._label, key) for key in keys])
+
+    def _listed(self) -> list[CellRow]:
+        columns = ", ".join(f"{{column.{name}}}" for name in _COLUMNS)
+        found = select(
+            self._pipeline,
+            f"SELECT {columns} FROM {{table.{REPORT_CELLS.name}}} "  # noqa: S608
+            "WHERE {column.table_name} = %s AND {column.account} = %s",
+            self._resolved.report.table,
+            self._label,
+        )
+        return [CellRow(**dict(zip(_COLUMNS, values, strict=True))) for values in found or ()]
+
+    def _with_rows(self, runs: Mapping[str, _Run]) -> Iterator[CellRow]:
+        """Cells of which rows are stored. A look at some columns of all of them."""
+        found = select(
+            self._pipeline,
+            "SELECT t.{column._interval_key}, max(t.{column._report_run_id}), max(t.{column._report_type}), "  # noqa: S608
+            "min(t.{column._interval_start}), max(t.{column._interval_end}), count(*) "
+            f"FROM {{table.{self._resolved.report.table}}} t WHERE t.{{column._account}} = %s "
+            "GROUP BY t.{column._interval_key}",
+            self._label,
+        )
+        for key, run_id, report_type, start, end, rows in found or ():
+            run = runs.get(run_id)
+            available = run.data_available_end if run else None
+            yield self._row(key, _Run(run_id, report_type, start, end, "", int(rows), key, available))
+
+    def _good_runs(self) -> dict[str, _Run]:
+        """The newest run of each interval key that was loaded."""
+        runs: dict[str, _Run] = {}
+        for run in self._runs():
+            key = run.interval_key or self._key(run)
+            if key is not None:
+                runs[key] = run  # they come oldest first
+        return runs
+
+    def _runs(self) -> list[_Run]:
+        for names in (_RUN_COLUMNS, _RUN_COLUMNS[:-_LATER_COLUMNS]):
+            columns = ", ".join(f"{{column.{name}}}" for name in names)
+            try:
+                found = select(
+                    self._pipeline,
+                    f"SELECT {columns} FROM {{table.{REPORT_RUNS.name}}} WHERE {{column.table_name}} = %s "  # noqa: S608
+                    "AND {column.account} = %s AND {column.error} IS NULL ORDER BY {column.created}, {column.run_id}",
+                    self._resolved.report.table,
+                    self._label,
+                )
+            except DatabaseException:  # an older version's
+                continue
+            return [_Run(*values) for values in found or ()]
+        return []
+
+    def _key(self, run: _Run) -> str | None:
+        """The key of the cell that a run of an older version was made for; None if it was for another lane."""
+        report, parameters = self._resolved, json.loads(run.parameters)
+        if report.keys:
+            return report.for_key({name: parameters[name] for name in report.keys}).cell_key(self._label, date.min)
+        at = run.interval_start or (run.interval_end and run.interval_end - ONE_SECOND)
+        if at is None or report.filters_in(parameters) != report.filters:
+            return None
+        return report.cell_key(self._label, floor_to_grid(day_of(at, report.zone), report.grid))
+
+    def _is_loaded(self, run: _Run) -> bool:
+        if self._loaded is None or self._resolved.keys:
+            return self._loaded is not None
+        start, end = run.interval_start or self._loaded.start, run.interval_end or self._loaded.end
+        return self._loaded.start <= start and end <= self._loaded.end
+
+    def _is_empty(self, key: str, run: _Run) -> bool:
+        """True if the file was empty, or the user's own steps have kept all of its rows from a cell of its own."""
+        before = self.listed.get(key)
+        return run.rows == 0 or (before is not None and before.rows in (None, 0) and before.run_id == run.run_id)
+
+    def _row(self, key: str, run: _Run) -> CellRow:
+        end = run.interval_end
+        first_day = None if self._resolved.keys else date.fromisoformat(key[-_DAY:])
+        whole_end = end
+        if first_day is not None:
+            whole_end = start_of_day(next_on_grid(first_day, self._resolved.grid), self._resolved.zone)
+        before = self.listed.get(key)
+        available = run.data_available_end
+        if available is None and before is not None and before.run_id == run.run_id:
+            available = before.data_available_end
+        return CellRow(
+            table_name=self._resolved.report.table,
+            account=self._label,
+            interval_key=key,
+            report_type=run.report_type,
+            interval_day=first_day,
+            interval_start=None if self._resolved.snapshot or self._resolved.keys else run.interval_start,
+            interval_end=end,
+            whole_end=whole_end,
+            complete=None if end is None or whole_end is None else end >= whole_end,
+            rows=run.rows,
+            run_id=run.run_id,
+            data_available_end=available,
+        )
+
+
+def remove_cells(pipeline: Pipeline, cells: Sequence[tuple[str, str, str]]) -> None:
+    """Remove rows of `report_cells` by table, account and interval key, if there is such a table."""
+    _change(pipeline, "DELETE FROM {table}", [((), cell) for cell in cells])
+
+
+def count_cells(pipeline: Pipeline, counts: Sequence[tuple[int, tuple[str, str, str]]]) -> None:
+    """Set the rows of cells in `report_cells`, if there is such a table."""
+    _change(pipeline, "UPDATE {table} SET {rows} = %s", [((rows,), cell) for rows, cell in counts])
+
+
+def _change(pipeline: Pipeline, statement: str, cells: Sequence[tuple[tuple[Any, ...], tuple[str, str, str]]]) -> None:
+    with pipeline.sql_client() as client:
+        quoted = statement.format(
+            table=client.make_qualified_table_name(REPORT_CELLS.name), rows=client.escape_column_name("rows")
+        )
+        where = " AND ".join(f"{client.escape_column_name(name)} = %s" for name in REPORT_CELLS.key)
+        try:
+            for values, cell in cells:
+                client.execute_sql(f"{quoted} WHERE {where}", *values, *cell)
+        except DatabaseUndefinedRelation:
+            return  # it is not loaded beside the reports

@@ -1,0 +1,158 @@
+"""`report_freshness` as it stands, the failures that are still open, and its stamp where nothing else is loaded.
+
+In: a pipeline. Out: rows and failures; or rows brought up to date where they stand.
+
+A row that does not exist yet, or tells of cells that are being loaded, goes with their load package. All others are
+updated in place: a package for a stamp alone would cost a sync with nothing new as much again as dlt's empty run, and
+would be one more load, with one more row in `_dlt_loads`, for every look at Stripe.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from typing import Any
+
+from dlt import Pipeline
+from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRelation
+from dlt.destinations.sql_client import SqlClientBase
+
+from ..plan.system_tables import REPORT_FRESHNESS, REPORT_RUNS, FreshnessRow
+from .destinations import destination_type
+from .query import select
+
+logger = logging.getLogger(__name__)
+
+_COLUMNS = tuple(column.name for column in fields(FreshnessRow))
+_KEY = REPORT_FRESHNESS.key
+_CHECKED = "checked_at"
+LOCK_SECONDS = 2
+"""How long a stamp waits for a lock in PostgreSQL before it goes with a load package, which can wait."""
+
+
+@dataclass(frozen=True)
+class LedgerRun:
+    """A run of `report_runs` that has failed.
+
+    Args:
+        table, account: whose.
+        interval_key: of its cell; None where an older version has written it.
+        place: its interval's start, else its end, else its parameters: what it was made for.
+        end: its interval's end, if it has one.
+    """
+
+    table: str
+    account: str
+    interval_key: str | None
+    place: str
+    end: datetime | None
+
+
+def stored_freshness(pipeline: Pipeline | None) -> dict[tuple[str, str], FreshnessRow]:
+    """The rows that stand there, by table and account."""
+    columns = ", ".join(f"{{column.{name}}}" for name in _COLUMNS)
+    found = select(pipeline, f"SELECT {columns} FROM {{table.{REPORT_FRESHNESS.name}}}")  # noqa: S608
+    rows = [FreshnessRow(**dict(zip(_COLUMNS, values, strict=True))) for values in found or ()]
+    return {row.lane: row for row in rows}
+
+
+def open_failures(pipeline: Pipeline | None) -> list[LedgerRun]:
+    """Runs that have failed, and after which no run for the same was loaded. One query where none has."""
+    failed = _runs(pipeline, "{column.error} IS NOT NULL")
+    if not failed:
+        return []
+    loaded = _runs(pipeline, "{column.error} IS NULL AND {column.created} >= %s", min(at for _, at in failed))
+    newest: dict[tuple[str, str, str], datetime] = {}
+    for run, created in loaded:
+        for what in (run.interval_key, run.place):
+            if what is not None:
+                key = (run.table, run.account, what)
+                newest[key] = max(newest.get(key, created), created)
+    return [
+        run
+        for run, created in failed
+        if newest.get((run.table, run.account, run.interval_key or run.place), created) <= created
+    ]
+
+
+def _runs(pipeline: Pipeline | None, where: str, *values: Any) -> list[tuple[LedgerRun, datetime]]:
+    columns = ("table_name", "account", "interval_start", "interval_end", "parameters", "created", "interval_key")
+    for names in (columns, columns[:-1]):  # an older version's ledger has no keys
+        listed = ", ".join(f"{{column.{name}}}" for name in names)
+        try:
+            found = select(pipeline, f"SELECT {listed} FROM {{table.{REPORT_RUNS.name}}} WHERE {where}", *values)  # noqa: S608
+        except DatabaseException:
+            continue
+        return [
+            (LedgerRun(table, account, key[0] if key else None, str(start or end or parameters), end), created)
+            for table, account, start, end, parameters, created, *key in found or ()
+        ]
+    return []
+
+
+def stamp(pipeline: Pipeline, rows: Sequence[FreshnessRow], stored: Mapping[tuple[str, str], FreshnessRow]) -> bool:
+    """Bring rows up to date that stand there already, all or none.
+
+    Returns:
+        False if the database has not let that happen.
+    """
+    changed = [row for row in rows if replace(stored[row.lane], checked_at=row.checked_at) != row]
+    same = [row for row in rows if row not in changed]
+    try:
+        with pipeline.sql_client() as client, _transaction(client, destination_type(pipeline)):
+            if same:
+                _update(client, {_CHECKED: same[0].checked_at}, same)
+            for row in changed:
+                _update(client, {name: getattr(row, name) for name in _COLUMNS if name not in _KEY}, [row])
+    except DatabaseException as error:
+        logger.info("%s could not be stamped in place: %s", REPORT_FRESHNESS.name, error)
+        return False
+    return True
+
+
+def note_failure(pipeline: Pipeline, table: str, account: str, loaded_to: datetime) -> None:
+    """Say that a lane is loaded no further than an instant, because of one failure more; if there is such a table."""
+    with pipeline.sql_client() as client:
+        name, end, opened = _names(client, "loaded_to", "open_failures")
+        where = " AND ".join(f"{column} = %s" for column in _names(client, *_KEY)[1:])
+        new_end = f"CASE WHEN {end} < %s THEN {end} ELSE %s END"
+        try:
+            client.execute_sql(
+                f"UPDATE {name} SET {end} = {new_end}, {opened} = {opened} + 1 WHERE {where}",  # noqa: S608
+                loaded_to,
+                loaded_to,
+                table,
+                account,
+            )
+        except DatabaseUndefinedRelation:
+            return  # it is not loaded beside the reports
+
+
+@contextmanager
+def _transaction(client: SqlClientBase[Any], destination: str) -> Iterator[None]:
+    if not client.capabilities.supports_ddl_transactions:
+        yield  # each row by itself, as that destination loads cells
+        return
+    with client.begin_transaction():
+        if destination == "postgres":
+            client.execute_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+        yield
+
+
+def _update(client: SqlClientBase[Any], values: Mapping[str, Any], rows: Sequence[FreshnessRow]) -> None:
+    table, *columns = _names(client, *values)
+    _, *keys = _names(client, *_KEY)
+    which = " AND ".join(f"{key} = %s" for key in keys)
+    client.execute_sql(
+        f"UPDATE {table} SET {', '.join(f'{column} = %s' for column in columns)} "  # noqa: S608
+        f"WHERE {' OR '.join([f'({which})'] * len(rows))}",
+        *values.values(),
+        *(value for row in rows for value in row.lane),
+    )
+
+
+def _names(client: SqlClientBase[Any], *columns: str) -> list[str]:
+    return [client.make_qualified_table_name(REPORT_FRESHNESS.name), *map(client.escape_column_name, columns)]
