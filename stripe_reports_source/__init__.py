@@ -20,11 +20,15 @@ from .errors import (
     StripeUnreachable,
     SyncFailed,
     TableRefused,
+    TieOutFailed,
     UnusableFile,
     WorkingFolderError,
 )
 from .load import Loaded, TableLoaded, load_reports
 from .plan.report import Report
+from .plan.system_tables import Statement
+from .proof import reconcile
+from .reconcile.reconciliation import Reconciliation
 from .source import stripe_reports
 from .sync.progress import Event
 
@@ -44,19 +48,23 @@ __all__ = [
     "NotOffered",
     "NotStored",
     "PermissionDenied",
+    "Reconciliation",
     "Report",
     "RowError",
     "RunFailed",
     "RunTimedOut",
+    "Statement",
     "StripeError",
     "StripeReportsError",
     "StripeUnreachable",
     "SyncFailed",
     "TableLoaded",
     "TableRefused",
+    "TieOutFailed",
     "UnusableFile",
     "WorkingFolderError",
     "__version__",
     "load_reports",
+    "reconcile",
     "stripe_reports",
 ]

@@ -7,18 +7,22 @@ cursor together, and the next one goes on from there.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from dlt import Pipeline
 from dlt.common.pipeline import LoadInfo
 from dlt.extract import DltSource
 
-from .errors import Failure, NotStored, SyncFailed, find_cause, own_error
+from .errors import Failure, NotStored, SyncFailed, TieOutFailed, find_cause, own_error
 from .plan.cells import LoadedCell
+from .proof import prove
+from .reconcile.reconciliation import Reconciliation
 from .stripe_api.run_events import RunEvents
 from .sync.context import Load, SpoiledPackage
 from .sync.progress import Event, Listener
@@ -30,6 +34,8 @@ from .warehouse.leftovers import abort_begun_packages, mend_folder, remove_lefto
 from .warehouse.locks import pipeline_lock
 from .warehouse.own_jobs import own_jobs
 from .warehouse.stored import note_altered, note_lost, stored_rows
+
+logger = logging.getLogger(__name__)
 
 MAX_CELLS = 60
 MAX_BYTES = 1 << 30
@@ -48,12 +54,16 @@ class TableLoaded:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What `load_reports` did: dlt's load infos (none without anything to load), cells, rows, and both by table."""
+    """What `load_reports` did: dlt's load infos (none without anything to load), cells, rows, and both by table.
+
+    `reconciliation` is what was then found of the loaded intervals; None if nothing was loaded, or it was not looked.
+    """
 
     load_infos: tuple[LoadInfo, ...]
     cells: int
     rows: int
     tables: tuple[TableLoaded, ...] = ()
+    reconciliation: Reconciliation | None = None
 
 
 def load_reports(
@@ -65,6 +75,7 @@ def load_reports(
     on_event: Callable[[Event], None] | None = None,
     stop: threading.Event | None = None,
     run_events: RunEvents | None = None,
+    reconcile: Literal["warn", "fail"] | None = None,
 ) -> Loaded:
     """Load a source in packages until there is nothing left to load.
 
@@ -78,12 +89,15 @@ def load_reports(
         on_event: called with each `Event`, from several threads.
         stop: once set, the load ends after the present package; what is left is for the next call.
         run_events: tells when Stripe has ended a run, so that it need not be polled often; webhooks do that.
+        reconcile: what to do where the loaded reports do not agree, which the table `tie_out` says in any case: log a
+            warning, or raise at the end.
 
     Returns:
         What was loaded: the rows that the destination holds.
 
     Raises:
         SyncFailed: lists every report interval that is not loaded; all others are.
+        TieOutFailed: with `reconcile="fail"`, reports do not agree; all are loaded.
         ConfigurationError, AuthenticationError, PermissionDenied, StripeUnreachable: nothing could be begun.
         WorkingFolderError: dlt's working folder cannot be written, or is cut and not ours alone.
         DestinationBusy: someone else has locked the database for too long.
@@ -96,6 +110,11 @@ def load_reports(
         loaded = _Loading(pipeline, source, syncs, load).run()
     if load.failures:
         raise SyncFailed(load.last_failures(), loaded)
+    found = loaded.reconciliation
+    if reconcile is not None and found is not None and not found.ok:
+        if reconcile == "fail":
+            raise TieOutFailed(found.verdict(), found.lines(), found, loaded)
+        logger.warning("%s", "\n- ".join((found.verdict(), *found.lines())))
     return loaded
 
 
@@ -148,7 +167,9 @@ class _Loading:
         for cell, stored in self._stored:
             rows[cell.request.report.report.table, cell.lane].append(stored)
         tables = [TableLoaded(table, account, len(counts), sum(counts)) for (table, account), counts in rows.items()]
-        return Loaded(tuple(self._infos), len(self._stored), sum(table.rows for table in tables), tuple(tables))
+        rows_loaded = sum(table.rows for table in tables)
+        found = prove(self._pipeline, self._source.name)
+        return Loaded(tuple(self._infos), len(self._stored), rows_loaded, tuple(tables), found)
 
     def _finish_pending(self) -> None:
         remove_leftovers(self._pipeline)

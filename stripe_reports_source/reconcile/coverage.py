@@ -7,14 +7,14 @@ first day are: their interval keys differ by the report's name alone, and a cell
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 
 from ..plan.catalog import split_id
 from ..plan.system_tables import REPORT_CELLS, CellRow
 from ..warehouse.query import Reader
-from .inputs import DAY_LENGTH
+from .inputs import DAY_LENGTH, cell_name
 
 
 @dataclass(frozen=True)
@@ -45,23 +45,18 @@ class CoveredCell:
         return self.cell[:-DAY_LENGTH]
 
 
-def cell_name(key: str, base: str) -> str:
-    """An interval key without its report."""
-    return key.replace(f"|{base}|", "|", 1)
-
-
 class Coverage:
     """The cells that are loaded.
 
     Args:
         cells: rows of the ledger; of two tables with cells of one report alike, the first one counts.
-        per_payout: reports that are run per payout, and their tables.
+        per_payout: those of reports that are run per payout, which lie on no grid.
     """
 
-    def __init__(self, cells: Iterable[CoveredCell], per_payout: Collection[tuple[str, str]] = ()) -> None:
+    def __init__(self, cells: Iterable[CoveredCell], per_payout: Sequence[CoveredCell] = ()) -> None:
         self._by_base: dict[str, dict[str, CoveredCell]] = defaultdict(dict)
         self._lanes: dict[tuple[str, str], list[CoveredCell]] = defaultdict(list)
-        self._per_payout = per_payout
+        self.per_payout = per_payout
         taken: dict[tuple[str, str], str] = {}
         self.second: set[tuple[str, str, str]] = set()
         """Base, table and lane of what another table holds as well."""
@@ -83,7 +78,7 @@ class Coverage:
     def tables(self, base: str) -> list[str]:
         """The tables that hold a report."""
         of_cells = {cell.table for cell in self._by_base.get(base, {}).values()}
-        return sorted(of_cells | {table for other, table in self._per_payout if other == base})
+        return sorted(of_cells | {cell.table for cell in self.per_payout if cell.base == base})
 
     def get(self, base: str, cell: str) -> CoveredCell | None:
         """A cell of a report, None if it is not loaded."""
@@ -140,11 +135,12 @@ def read_coverage(reader: Reader, accounts: Collection[str] | None = None) -> Co
     chosen = "" if accounts is None else f" WHERE {{column.account}} IN ({', '.join(['%s'] * len(accounts))})"
     query = f"SELECT {columns} FROM {{table.{REPORT_CELLS.name}}}{chosen}"  # noqa: S608
     rows = reader.select(query, *(accounts or ())) or []
-    cells, per_payout = [], set()
-    for table, account, key, report_type, day, *rest in rows:
-        base = split_id(report_type)[0]
-        if day is None:
-            per_payout.add((base, table))
-        else:
-            cells.append(CoveredCell(table, account, key, base, day, *rest))
+    cells: list[CoveredCell] = []
+    per_payout: list[CoveredCell] = []
+    for table, account, key, report_type, day, start, end, *rest in rows:
+        if end is not None:
+            of_day = cells if day is not None else per_payout
+            of_day.append(
+                CoveredCell(table, account, key, split_id(report_type)[0], day or end.date(), start, end, *rest)
+            )
     return Coverage(cells, per_payout)

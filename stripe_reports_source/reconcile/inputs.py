@@ -123,6 +123,11 @@ INPUTS: Mapping[str, Input] = {
 }
 
 
+def cell_name(key: str, base: str) -> str:
+    """An interval key without its report."""
+    return key.replace(f"|{base}|", "|", 1)
+
+
 def lacking(input_: Input, tables: Sequence[ReportTable], names: Collection[str]) -> list[str]:
     """The fields of these that a table of the report does not have."""
     return [

@@ -47,7 +47,7 @@ def rows_stored_equal_file(
     now: datetime,
 ) -> Iterator[Statement]:
     """Each cell's rows and amounts, by currency and category, as they are stored, and as its file has them."""
-    cells = [cell for cell in coverage if _in_window(cell, scope)]
+    cells = [cell for cell in (*coverage, *coverage.per_payout) if _in_window(cell, scope)]
     runs = _runs(reader, scope)
     for table in sorted({cell.table for cell in cells}):
         of_table = [cell for cell in cells if cell.table == table]

@@ -95,10 +95,10 @@ def equation_query(
         names = {inputs[name].base: [table.name for table in tables[name]] for name in INPUTS}
         parts["touched"] = _touched(names, scope)
     common = ",\n".join(f"{name} AS (\n{query}\n)" for name, query in parts.items())
-    return f"""WITH {common},
-compared AS (
-{check}
-),
+    return f"WITH {common},\ncompared AS (\n{check}\n),{_SUMMED_UP}"
+
+
+_SUMMED_UP = f"""
 ranked AS (
     SELECT compared.*, ROW_NUMBER() OVER (
         PARTITION BY cell, currency ORDER BY ABS(figure - against) DESC, item

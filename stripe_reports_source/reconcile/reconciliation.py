@@ -42,6 +42,17 @@ class Reconciliation:
         """How many statements have a status."""
         return Counter(statement.status for statement in self.statements)[status]
 
+    def lines(self) -> list[str]:
+        """What differs, one line for each statement: where, by how much, why and what to do."""
+        return [
+            f"{statement.equation} [{statement.account}] {statement.interval_day}"
+            + "".join(f" {part}" for part in (statement.currency, statement.item) if part)
+            + ("" if statement.difference is None else f": {statement.difference.normalize():f}")
+            + f" ({statement.status}): {statement.reason}"
+            for statement in self.open
+            if statement.status in BAD
+        ]
+
     def verdict(self) -> str:
         """One line: what ties, over which days, and what is open."""
         tied = self.count("tied")
