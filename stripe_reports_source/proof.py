@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import date, datetime, timezone
 
 from dlt import Pipeline
@@ -17,7 +18,8 @@ from .plan.system_tables import REPORT_CELLS, REPORT_RUNS
 from .reconcile.reconciliation import Reconciliation
 from .reconcile.scope import Scope
 from .warehouse.locks import pipeline_lock
-from .warehouse.query import reading
+from .warehouse.own_jobs import own_jobs
+from .warehouse.query import reading, select
 
 logger = logging.getLogger(__name__)
 
@@ -33,15 +35,33 @@ def reconcile(
         accounts: only these, as in the column `_account`; None for all.
 
     Returns:
-        Every statement; they are in the table `tie_out` then.
+        Every statement, which are in the table `tie_out` then, and the balance rolled forward over the last complete
+        month, or from `since` on.
 
     Raises:
-        ConfigurationError: nothing is loaded.
+        ConfigurationError: nothing is loaded, or nothing of an account.
+        DestinationBusy: someone else has locked the database for too long.
     """
-    with pipeline_lock(pipeline):
+    from .reconcile.checks import roll_forward
+
+    with pipeline_lock(pipeline), own_jobs(pipeline):
         pipeline.sync_destination()
-        scope = Scope(since=since, accounts=None if accounts is None else frozenset(accounts))
-        return look_and_keep(pipeline, loaded_source(pipeline), scope)
+        source_name = loaded_source(pipeline)
+        scope = Scope(since=since, accounts=None if accounts is None else _known(pipeline, accounts))
+        found = look_and_keep(pipeline, source_name, scope)
+        return replace(found, roll_forward=tuple(roll_forward(pipeline, scope)))
+
+
+def _known(pipeline: Pipeline, accounts: Collection[str]) -> frozenset[str]:
+    rows = select(pipeline, f"SELECT DISTINCT {{column.account}} FROM {{table.{REPORT_CELLS.name}}}") or []  # noqa: S608
+    known = {str(account) for (account,) in rows}
+    unknown = sorted(set(accounts) - known)
+    if unknown:
+        raise ConfigurationError(
+            f"account {unknown[0]!r} is not loaded into {pipeline.dataset_name!r}; there are "
+            f"{', '.join(map(repr, sorted(known))) or 'none yet'}."
+        )
+    return frozenset(accounts)
 
 
 def prove(pipeline: Pipeline, source_name: str) -> Reconciliation | None:

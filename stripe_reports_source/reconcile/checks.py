@@ -6,7 +6,7 @@ In: a pipeline and a scope. Out: statements. Each equation is one query; what is
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -24,6 +24,7 @@ from .judge import Judge, Sides
 from .ledger_checks import cells_join, rows_stored_equal_file
 from .open_items import open_items, settled_since
 from .queries import Figure, equation_query, figure_of, in_dialect
+from .roll_forward import RollForward, roll_forwards
 from .scope import Scope
 
 _FAMILIES: tuple[Mapping[str, Input], ...] = (
@@ -59,10 +60,28 @@ def look(pipeline: Pipeline, now: datetime, scope: Scope | None = None) -> list[
     Returns:
         Statements in order of days; where an item of `tie_out` was open and is not any more, one with its new status.
     """
+    with _opened(pipeline) as dataset:
+        return _look(dataset, now, scope or Scope())
+
+
+def roll_forward(pipeline: Pipeline, scope: Scope) -> list[RollForward]:
+    """The balance rolled forward, for each account and currency: over the last complete month, or since a day."""
+    found = []
+    with _opened(pipeline) as dataset:
+        coverage = read_coverage(dataset.reader, scope.accounts)
+        for inputs in _FAMILIES:
+            tables = {name: _tables(coverage, input_, dataset.columns) for name, input_ in inputs.items()}
+            if any(tables.values()):
+                found += roll_forwards(dataset.answer, coverage, inputs, tables, scope.since)
+    return found
+
+
+@contextmanager
+def _opened(pipeline: Pipeline) -> Iterator[Dataset]:
     columns = _stored_columns(pipeline)
     dialect = pipeline.destination_client().capabilities.sqlglot_dialect
     with reading(pipeline) as reader:
-        return _look(Dataset(reader, columns, dialect), now, scope or Scope())
+        yield Dataset(reader, columns, dialect)
 
 
 def _look(dataset: Dataset, now: datetime, scope: Scope) -> list[Statement]:
