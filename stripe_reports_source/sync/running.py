@@ -165,7 +165,8 @@ class Sync:
     def _plan(self, report: Report, loaded: LoadedBefore, window: Span | None) -> list[Lane]:
         offered = self.offered
         try:
-            planned = plan_lanes(report, self.settings, offered, load_catalog(), loaded, window)
+            exact = None if self.load.exact is None else self.load.exact.get(report.table, ())
+            planned = plan_lanes(report, self.settings, offered, load_catalog(), loaded, window, exact)
         except (NotAvailable, NotOffered, StripeUnreachable) as error:
             if isinstance(error, NotOffered) and not list(loaded.lanes):
                 raise  # asked for and never loaded: a wrong setting, and nothing is begun
