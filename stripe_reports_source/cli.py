@@ -288,7 +288,8 @@ def webhook(
     gather: float,
     **options: Any,
 ) -> None:
-    """Receive Stripe's events and load what they tell of REPORTS (default: the six that prove one another), until SIGTERM.
+    """Receive Stripe's events and load what they tell of REPORTS (default: the six that prove one another),
+    until SIGTERM.
 
     The endpoint's signing secret comes from dlt config, as SOURCES__STRIPE_REPORTS__WEBHOOK_SECRETS in the environment
     or webhook_secrets in .dlt/secrets.toml; two of them, with a comma between, while one replaces the other.
