@@ -139,6 +139,20 @@ def test_an_arrival_date_that_moves_over_a_months_end_is_seen_at_a_later_availab
     assert_all([Statement(world, FIRST, month.start), month, later])
 
 
+def test_three_days_after_a_day_nothing_moves_a_sum_in_a_business_with_the_default_traits() -> None:
+    world = business(end=SPRING, traits=DEFAULT_TRAITS)
+    month = Span(datetime(2025, 2, 1, tzinfo=UTC), datetime(2025, 3, 1, tzinfo=UTC))
+
+    def said(statement: Statement) -> tuple[Any, ...]:
+        return statement.balance, statement.payouts, statement.settled, statement.unsettled
+
+    finally_said = [said(statement) for statement in statements(world, month, "day", "UTC")]
+    for statement, wanted in zip(statements(world, month, "day", "UTC"), finally_said, strict=True):
+        for name in world.service.type_names:
+            world.set_availability(name, end=statement.end + timedelta(days=3))
+        assert said(statement) == wanted
+
+
 def test_a_payout_that_is_moved_by_hand_moves_for_whoever_reads_later() -> None:
     world = business(end=SPRING)
     payout = chosen(world, lambda paid: paid.effective.month == 1 and paid.first_expected is None)
