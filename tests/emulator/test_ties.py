@@ -17,7 +17,7 @@ from stripe_reports_source.emulator.payouts import Payout
 from stripe_reports_source.emulator.traits import DEFAULT_TRAITS, TRAITS
 from stripe_reports_source.emulator.transactions import CURRENCIES
 from stripe_reports_source.plan.intervals import Grid, Span
-from tests.emulator.equations import Statement, assert_all, statements, sums
+from tests.emulator.equations import ACTIVITY, Statement, assert_all, statements, sums
 
 UTC = timezone.utc
 FIRST, END = datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
@@ -60,6 +60,8 @@ def test_connected_accounts_tie_together_and_each_for_itself(grid: Grid, zone: s
         assert_all(alone)
         own = [row for statement in alone for row in statement.activity]
         assert own == [row for row in rows if row["connected_account"] == account] != []
+        behalf = world.truth(ACTIVITY[0], FIRST, SPRING, stripe_account=account, columns=["balance_transaction_id"])
+        assert [(row["balance_transaction_id"],) for row in own] == behalf
 
 
 seconds = st.integers(0, int((SPRING - FIRST).total_seconds()))
