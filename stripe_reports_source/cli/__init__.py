@@ -170,7 +170,7 @@ def known_columns(known: ReportType | None) -> str:
 @_sync_options
 @plain_errors()
 def sync(destination: str, dataset: str, pipeline_name: str, database: Path | None, **options: Any) -> None:
-    """Load all that is new of REPORTS (default: the four main ones).
+    """Load all that is new of REPORTS (default: the six that prove one another).
 
     The last line says whether the reports agree. Where they do not, all is loaded all the same, and the exit code is 0;
     that of reconcile is 5.
@@ -244,7 +244,8 @@ def webhook(
     gather: float,
     **options: Any,
 ) -> None:
-    """Receive Stripe's events and load what they tell of REPORTS (default: the four main ones), until SIGTERM.
+    """Receive Stripe's events and load what they tell of REPORTS (default: the six that prove one another),
+    until SIGTERM.
 
     The endpoint's signing secret comes from dlt config, as SOURCES__STRIPE_REPORTS__WEBHOOK_SECRETS in the environment
     or webhook_secrets in .dlt/secrets.toml; two of them, with a comma between, while one replaces the other.

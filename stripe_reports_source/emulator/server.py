@@ -23,11 +23,11 @@ from .events import Delivery, Endpoint, EventSender
 from .faults import Fault, FaultBoard
 from .itemized import Value
 from .keys import business_of, owner_of
-from .ledger import Ledger, Transaction
-from .reports import rows
+from .ledger import Ledger
 from .runs import Run
 from .service import StripeService
 from .settings import EmulatorSettings
+from .transactions import Transaction
 
 
 class Emulator:
@@ -92,6 +92,31 @@ class Emulator:
         """Take a transaction out again."""
         self.service.withdraw_transaction(transaction_id)
 
+    def restate_transaction(
+        self,
+        transaction_id: str,
+        *,
+        gross: int | None = None,
+        fee: int | None = None,
+        category: str | None = None,
+        created: datetime | None = None,
+        payout_stays: bool = False,
+    ) -> None:
+        """Change a transaction, also one that is paid out already; see `Ledger.restate`."""
+        self.service.change(
+            lambda ledger: ledger.restate(
+                transaction_id, gross=gross, fee=fee, category=category, created=created, payout_stays=payout_stays
+            )
+        )
+
+    def move_payout(self, payout_id: str, effective: datetime, known_from: datetime | None = None) -> None:
+        """Change when a payout is expected to arrive, and so leaves the balance; see `Ledger.move_payout`."""
+        self.service.change(lambda ledger: ledger.move_payout(payout_id, effective, known_from))
+
+    def fail_payout(self, payout_id: str, at: datetime) -> None:
+        """Let the bank send a payout back; see `Ledger.fail_payout`."""
+        self.service.change(lambda ledger: ledger.fail_payout(payout_id, at))
+
     def set_availability(self, report_type: str, *, start: datetime | None = None, end: datetime | None = None) -> None:
         """Set from when and up to when there is data of a report type, also back in time."""
         self.service.set_availability(report_type, start=start, end=end)
@@ -138,20 +163,28 @@ class Emulator:
             report_type: exact id.
             start: None for snapshot reports.
             end: exclusive; None for reports that take no interval.
-            parameters: `timezone`, `currency`, `reporting_category`, `columns`, `payout`, ...
+            parameters: `timezone`, `currency`, `reporting_category`, `columns`, `payout`, ...; `stripe_account`, the
+                account on whose behalf it is run.
         """
         return self.truth_for(self.settings.live_keys[0], report_type, start, end, **parameters)
 
     def truth_for(
-        self, key: str, report_type: str, start: datetime | None, end: datetime | None, **parameters: Any
+        self,
+        key: str,
+        report_type: str,
+        start: datetime | None,
+        end: datetime | None,
+        *,
+        stripe_account: str | None = None,
+        **parameters: Any,
     ) -> list[tuple[Value, ...]]:
         """What a report says now to an API key, see `truth`."""
         interval = {} if end is None else {"interval_end": int(end.timestamp())}
         if start is not None:
             interval["interval_start"] = int(start.timestamp())
         query = self.service.query(report_type, {**interval, **parameters})
-        ledger = self.service.ledger_of(business_of(*owner_of(key, self.settings)))
-        return list(rows(ledger, query, self.settings.connected_accounts))
+        business = business_of(*owner_of(key, self.settings))
+        return list(self.service.rows(business + (f"/{stripe_account}" if stripe_account else ""), query))
 
     async def serve(self, started: threading.Event) -> None:
         """Serve until `stop`; sets `started` when the addresses are known, or could not be had."""

@@ -22,12 +22,13 @@ from .equations import BEFORE, EQUATIONS, Equation
 from .inputs import INPUTS, Input, ReportTable, lacking
 from .judge import Judge, Sides
 from .ledger_checks import cells_join, rows_stored_equal_file
+from .left_behind import with_cells_left_behind
 from .open_items import open_items, settled_since
 from .queries import Figure, equation_query, figure_of, in_dialect
 from .roll_forward import RollForward, roll_forwards
 from .scope import Scope
 
-_FAMILIES: tuple[Mapping[str, Input], ...] = (
+FAMILIES: tuple[Mapping[str, Input], ...] = (
     INPUTS,
     {name: input_.of_connected_accounts() for name, input_ in INPUTS.items()},
 )
@@ -60,24 +61,25 @@ def look(pipeline: Pipeline, now: datetime, scope: Scope | None = None) -> list[
     Returns:
         Statements in order of days; where an item of `tie_out` was open and is not any more, one with its new status.
     """
-    with _opened(pipeline) as dataset:
+    with opened(pipeline) as dataset:
         return _look(dataset, now, scope or Scope())
 
 
 def roll_forward(pipeline: Pipeline, scope: Scope) -> list[RollForward]:
     """The balance rolled forward, for each account and currency: over the last complete month, or since a day."""
     found = []
-    with _opened(pipeline) as dataset:
+    with opened(pipeline) as dataset:
         coverage = read_coverage(dataset.reader, scope.accounts)
-        for inputs in _FAMILIES:
-            tables = {name: _tables(coverage, input_, dataset.columns) for name, input_ in inputs.items()}
+        for inputs in FAMILIES:
+            tables = {name: tables_of(coverage, input_, dataset.columns) for name, input_ in inputs.items()}
             if any(tables.values()):
                 found += roll_forwards(dataset.answer, coverage, inputs, tables, scope.since)
     return found
 
 
 @contextmanager
-def _opened(pipeline: Pipeline) -> Iterator[Dataset]:
+def opened(pipeline: Pipeline) -> Iterator[Dataset]:
+    """A pipeline's dataset, open for several queries."""
     columns = _stored_columns(pipeline)
     dialect = pipeline.destination_client().capabilities.sqlglot_dialect
     with reading(pipeline) as reader:
@@ -93,13 +95,15 @@ def _look(dataset: Dataset, now: datetime, scope: Scope) -> list[Statement]:
         *cells_join(reader, coverage, scope, now),
         *rows_stored_equal_file(reader, coverage, scope, columns, now),
     ]
-    for inputs in _FAMILIES:
-        tables = {name: _tables(coverage, input_, columns) for name, input_ in inputs.items()}
+    for inputs in FAMILIES:
+        tables = {name: tables_of(coverage, input_, columns) for name, input_ in inputs.items()}
         if any(tables.values()):
             for equation in EQUATIONS:
                 found += _Look(dataset, coverage, inputs, tables, scope, now).at(equation)
+    looked_at = _looked_at(coverage, scope)
+    found = with_cells_left_behind(found, before, coverage, _compared_in(coverage, scope))
     unique = {_key(statement): statement for statement in reversed(found)}
-    unique |= settled_since(before, unique, _looked_at(coverage, scope), now)
+    unique |= settled_since(before, unique, looked_at, now)
     return sorted(
         unique.values(), key=lambda statement: (str(statement.interval_day), statement.equation, _key(statement))
     )
@@ -196,7 +200,8 @@ class _Look:
             yield figure_of(row)
 
 
-def _tables(coverage: Coverage, input_: Input, columns: Mapping[str, Mapping[str, ColumnType]]) -> list[ReportTable]:
+def tables_of(coverage: Coverage, input_: Input, columns: Mapping[str, Mapping[str, ColumnType]]) -> list[ReportTable]:
+    """The tables that hold a report."""
     return [
         ReportTable(
             table,
@@ -240,6 +245,11 @@ def _looked_at(coverage: Coverage, scope: Scope) -> frozenset[str]:
         for cell in coverage
         if (scope.touched is None or cell.cell in scope.touched) and (scope.since is None or cell.day >= scope.since)
     )
+
+
+def _compared_in(coverage: Coverage, scope: Scope) -> frozenset[str]:
+    """The interval keys of the cells whose sums were looked at."""
+    return frozenset(cell.key for cell in coverage if scope.since is None or cell.day >= scope.since)
 
 
 def _key(statement: Statement) -> tuple[str, ...]:

@@ -120,11 +120,13 @@ class Judge:
         placed = self._placed(found) if found.note == "missing" else None
         if placed:
             return placed
+        if found.note in ("not filled in", "other payout"):
+            return self._filled_in(found, sides)
         stale = self._stale(found, sides)
+        if stale and self._equation.name in _OWN_STALE:
+            return "stale", f"{_OWN_WORDS[self._equation.name]}. {stale}"
         if stale:
             return "stale", stale
-        if found.note == "not filled in":
-            return "stale", f"{self._words(found, sides)}, which fills it in."
         return "variance", f"{self._words(found, sides)}; what stays after that, ask Stripe about."
 
     def _placed(self, found: Figure) -> tuple[str, str] | None:
@@ -150,21 +152,31 @@ class Judge:
             )
         return None
 
+    def _filled_in(self, found: Figure, sides: Sides) -> tuple[str, str]:
+        """The verdict on activity that does not name the payout: is it from data before that took effect?"""
+        cell = sides.figure["activity"]
+        age = cell.data_available_end if cell else None
+        if age is None or found.moment is None or age <= found.moment:
+            return "stale", f"{self._words(found, sides)}, which fills it in."
+        return "variance", f"{self._words(found, sides)}; what stays after that, ask Stripe about."
+
     def _stale(self, found: Figure, sides: Sides) -> str | None:
         """Names the older side, where sides are from data of different age."""
-        compared = [(self.base(name), cell) for name, cell in sides.all if cell is not None]
-        if found.against_cell and self._equation.against:
-            base = self.base(self._equation.against[0])
-            other = self._coverage.get(base, found.against_cell)
-            compared = [(self.base(name), cell) for name, cell in sides.figure.items() if cell is not None]
-            compared += [(base, other)] if other is not None else []
-        elif found.note == "missing" and found.moment is not None:
-            base = self.base(self._equation.against[0])
-            holding = self._coverage.holding(base, found.cell[: found.cell.rindex("|")], found.moment)
-            if isinstance(holding, CoveredCell):
-                compared = [(self.base(name), cell) for name, cell in sides.figure.items() if cell is not None]
-                compared.append((base, holding))
-        return _older(compared)
+        other = self._counterpart(found)
+        beside = sides.all if other is None else [*sides.figure.items(), (self._equation.against[0], other)]
+        return _older([(self.base(name), cell) for name, cell in beside if cell is not None])
+
+    def _counterpart(self, found: Figure) -> CoveredCell | None:
+        """The cell of the other report in which an item is, or ought to be; None where it is the same cell."""
+        if not self._equation.against:
+            return None
+        base = self.base(self._equation.against[0])
+        if found.against_cell:
+            return self._coverage.get(base, found.against_cell)
+        if found.note != "missing" or found.moment is None:
+            return None
+        holding = self._coverage.holding(base, found.cell[: found.cell.rindex("|")], found.moment)
+        return holding if isinstance(holding, CoveredCell) else None
 
     def _words(self, found: Figure, sides: Sides) -> str:
         figure, against = self._names(self._equation.figure), self._names(self._equation.against)
@@ -176,6 +188,11 @@ class Judge:
         if self._equation.name in _OWN_WORDS:
             return _OWN_WORDS[self._equation.name].format(figure=figure)
         return f"{figure} and {against or 'its own lines'} differ: load both again"
+
+    def _run_beside(self, found: Figure | None) -> str | None:
+        """The run of a counterpart that may lie in another cell."""
+        other = self._counterpart(found) if found is not None else None
+        return other.run_id if other else None
 
     def _names(self, names: Sequence[str]) -> str:
         return " and ".join(dict.fromkeys(self.base(name) for name in names))
@@ -204,11 +221,12 @@ class Judge:
             status=status,
             reason=reason,
             figure_run=_runs(sides.figure),
-            against_run=_runs(sides.against),
+            against_run=self._run_beside(found) or _runs(sides.against),
             checked_at=self._now,
         )
 
 
+_OWN_STALE = ("opening_equals_closing_before",)
 _OWN_WORDS = {
     "opening_equals_closing_before": "The opening balance is not the closing balance of the interval before: the "
     "past has moved at Stripe; load the earlier intervals again (reconcile --refresh)",

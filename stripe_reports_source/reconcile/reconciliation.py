@@ -44,6 +44,18 @@ class Reconciliation:
         """True when nothing differs and nothing is stale."""
         return not self.variances
 
+    def followed_by(self, later: Reconciliation | None) -> Reconciliation:
+        """What a later look at some of it has found instead."""
+        if later is None:
+            return self
+        replaced = {(statement.equation, statement.interval_key) for statement in later.statements}
+        kept = [
+            statement for statement in self.statements if (statement.equation, statement.interval_key) not in replaced
+        ]
+        return Reconciliation(
+            tuple(sorted((*kept, *later.statements), key=lambda statement: str(statement.interval_day)))
+        )
+
     def count(self, status: str) -> int:
         """How many statements have a status."""
         return Counter(statement.status for statement in self.statements)[status]
