@@ -92,15 +92,15 @@ def _lane(key: str, manifests: Sequence[Manifest], states: LaneStates) -> Lane:
     for manifest in manifests:
         cells[manifest.request.key].pop(manifest.run.id, None)  # the last time that a run was loaded counts
         cells[manifest.request.key][manifest.run.id] = manifest
-    runs = [_requests(list(cell.values())) for cell in cells.values()]
+    by_sync = {manifest.request.key for manifest in synced}
+    runs = [_requests(list(cell.values()), backfill=cell_key not in by_sync) for cell_key, cell in cells.items()]
     if not last.report.keys:
         runs.sort(key=lambda requests: requests[-1].cell.first_day)
     return Lane(key, last.report, tuple(request for requests in runs for request in requests), backfill=not synced)
 
 
-def _requests(manifests: Sequence[Manifest]) -> list[CellRequest]:
+def _requests(manifests: Sequence[Manifest], *, backfill: bool) -> list[CellRequest]:
     """The runs of a cell, of which the last is to be loaded."""
-    backfill = all(manifest.backfill for manifest in manifests)
     return [
         replace(manifest.request, replayed=Replayed(manifest.run.id, manifest is not manifests[-1], backfill))
         for manifest in manifests

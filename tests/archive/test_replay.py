@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from stripe_reports_source import (
     load_reports,
 )
 from stripe_reports_source.emulator import Emulator, late_charge
-from stripe_reports_source.warehouse.status import loaded_cursors
+from stripe_reports_source.plan.state import LaneState, lanes_in
 from tests.archive.test_archive import manifests_of
 from tests.conftest import BOTH, query, source_of
 from tests.pipeline.truth import assert_true
@@ -67,6 +68,16 @@ def assert_equal(first: Pipeline, second: Pipeline) -> None:
         assert found == wanted, f"{table}: {next(iter((wanted - found) or (found - wanted)))}"
 
 
+def lanes_of(pipeline: Pipeline) -> dict[tuple[str, str], LaneState]:
+    """What the next sync knows, but for the package that has loaded it."""
+    pipeline.sync_destination()
+    return {
+        (table, key): replace(lane, package=None, package_from=lane.loaded.start)
+        for table, lanes in lanes_in(pipeline.state, "stripe_reports").items()
+        for key, lane in lanes.items()
+    }
+
+
 def replay(make_pipeline: Pipelines, archive: Path, dataset: str = "again") -> tuple[Pipeline, Loaded]:
     pipeline = make_pipeline(name="again", folder="again")
     pipeline.dataset_name = f"{pipeline.dataset_name}_{dataset}"
@@ -102,7 +113,7 @@ def test_a_replay_is_equal_to_the_first(
     [(cells, rows)] = query(second, "SELECT count(*), sum(rows) FROM report_cells")
     assert (loaded.cells, loaded.rows) == (cells, rows)
     assert len(query(second, "SELECT run_id FROM report_runs")) > cells  # the runs that were replaced are there too
-    assert loaded_cursors(first) == loaded_cursors(second)
+    assert lanes_of(first) == lanes_of(second)
 
 
 @BOTH
@@ -129,7 +140,18 @@ def test_restated_cells(emulator: Emulator, make_pipeline: Pipelines, tmp_path: 
     sync(first, emulator, tmp_path / "kept", reports, start_date="2025-01-01", end_date="2025-02-01")
     second, _ = replay(make_pipeline, tmp_path / "kept")
     assert_equal(first, second)
-    assert loaded_cursors(first) == loaded_cursors(second)
+    assert lanes_of(first) == lanes_of(second)
+
+
+def test_a_backfill_by_the_runs_of_a_sync(emulator: Emulator, make_pipeline: Pipelines, tmp_path: Path) -> None:
+    first, reports = make_pipeline(), ["payouts.itemized"]
+    emulator.set_availability("payouts.itemized.3", end=datetime(2025, 3, 1, tzinfo=timezone.utc))
+    sync(first, emulator, tmp_path / "kept", reports)
+    runs = len(emulator.runs)
+    sync(first, emulator, tmp_path / "kept", reports, start_date="2025-01-01", end_date="2025-03-01")
+    assert len(emulator.runs) == runs
+    second, _ = replay(make_pipeline, tmp_path / "kept")
+    assert lanes_of(first) == lanes_of(second)
 
 
 def test_several_accounts_in_one_archive(start_emulator: Make, make_pipeline: Pipelines, tmp_path: Path) -> None:
@@ -141,7 +163,7 @@ def test_several_accounts_in_one_archive(start_emulator: Make, make_pipeline: Pi
     assert_equal(first, second)
     assert query(second, "SELECT DISTINCT _account FROM payouts_itemized ORDER BY 1") == [("eu",), ("us",)]
     assert query(second, "SELECT DISTINCT account FROM report_types ORDER BY 1") == [("eu",), ("us",)]
-    assert loaded_cursors(first) == loaded_cursors(second)
+    assert lanes_of(first) == lanes_of(second)
 
 
 START, END = datetime(2025, 3, 1, tzinfo=timezone.utc), datetime(2025, 3, 5, 12, tzinfo=timezone.utc)
@@ -156,7 +178,7 @@ def test_a_run_per_connected_account(start_emulator: Make, make_pipeline: Pipeli
     sync(first, emulator, tmp_path / "kept", [report], connected_accounts=accounts, interval="day")
     second, _ = replay(make_pipeline, tmp_path / "kept")
     assert_equal(first, second)
-    assert loaded_cursors(first) == loaded_cursors(second)
+    assert lanes_of(first) == lanes_of(second)
 
 
 def test_a_report_for_each_payout(start_emulator: Make, make_pipeline: Pipelines, tmp_path: Path) -> None:

@@ -142,6 +142,7 @@ class Game:
         self._advance(Step(hours=24), len(self.schedule.steps))
         self._last_sync()
         self.oracle.tables_hold_the_truth("at the end")
+        self.oracle.ledger_says_what_is_stored("at the end")
         if not self.schedule.restated:
             self.oracle.cursors_hide_no_hole("at the end")
         self.played.sightings += self.oracle.cells_were_seen_whole(self._work.sightings)

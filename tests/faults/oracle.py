@@ -22,6 +22,7 @@ from stripe_reports_source.plan.intervals import Span, cells, parse_zone
 from stripe_reports_source.stripe_api.runs import canonical
 from tests.faults.schedule import Member, Schedule
 from tests.faults.store import Store
+from tests.pipeline.ledger import ledger_faults
 from tests.pipeline.truth import NEWEST
 
 Rows = Counter[tuple[Any, ...]]
@@ -45,6 +46,7 @@ class Findings:
     not_stopped: int = 0
     left_behind: int = 0
     readable_by_others: int = 0
+    ledger_wrong: int = 0
     details: list[str] = field(default_factory=list)
 
     @property
@@ -94,6 +96,12 @@ class Oracle:
             lost, doubled = wanted - found, found - wanted
             self._findings.note("rows_lost", lost.total(), f"{moment}, {report}: {next(iter(lost), None)}")
             self._findings.note("rows_doubled", doubled.total(), f"{moment}, {report}: {next(iter(doubled), None)}")
+
+    def ledger_says_what_is_stored(self, moment: str) -> None:
+        """`report_cells` has each cell that the tables hold, as they hold it, and control totals are their sums."""
+        with self._store.session() as run:
+            wrong = ledger_faults(run, self._store.table, self._schedule.reports, all_runs=False)
+        self._findings.note("ledger_wrong", len(wrong), f"{moment}, {next(iter(wrong), None)}")
 
     def cursors_hide_no_hole(self, moment: str) -> None:
         """At any moment: every cell before the committed cursor is loaded, to its end or to the cursor."""
