@@ -21,11 +21,15 @@ from .errors import (
     StripeUnreachable,
     SyncFailed,
     TableRefused,
+    TieOutFailed,
     UnusableFile,
     WorkingFolderError,
 )
 from .load import Loaded, TableLoaded, load_reports
 from .plan.report import Report
+from .plan.system_tables import Statement
+from .proof import reconcile
+from .reconcile.reconciliation import Reconciliation
 from .source import archived_reports, stripe_reports
 from .sync.progress import Event
 
@@ -46,20 +50,24 @@ __all__ = [
     "NotOffered",
     "NotStored",
     "PermissionDenied",
+    "Reconciliation",
     "Report",
     "RowError",
     "RunFailed",
     "RunTimedOut",
+    "Statement",
     "StripeError",
     "StripeReportsError",
     "StripeUnreachable",
     "SyncFailed",
     "TableLoaded",
     "TableRefused",
+    "TieOutFailed",
     "UnusableFile",
     "WorkingFolderError",
     "__version__",
     "archived_reports",
     "load_reports",
+    "reconcile",
     "stripe_reports",
 ]

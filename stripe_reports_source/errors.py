@@ -21,6 +21,7 @@ StripeReportsError
 │   ├── TableRefused          the database does not take the report's table
 │   └── RowError              the file holds something that does not fit its column
 ├── SyncFailed                some cells are not loaded; lists each with cause and remedy
+├── TieOutFailed              all is loaded, but Stripe's reports do not agree with one another
 └── WebhookRefused            a request to the webhook that is not an event of Stripe's, or too old
 """
 
@@ -220,6 +221,20 @@ class SyncFailed(StripeReportsError):
             f"{len(self.failures)} report interval(s) not loaded; all others are, and no cursor moved past these:\n"
             f"{lines}"
         )
+
+
+class TieOutFailed(StripeReportsError):
+    """Raised after a load with `reconcile="fail"`: all is loaded and stays, but reports do not agree.
+
+    `reconciliation` has every statement; `loaded` is what was loaded, as `load_reports` would return it.
+    """
+
+    remedy = "Look at the statements that are not tied, in the table tie_out."
+
+    def __init__(self, verdict: str, lines: Sequence[str], reconciliation: Any, loaded: Any = None) -> None:
+        self.reconciliation = reconciliation
+        self.loaded = loaded
+        super().__init__("\n".join((f"The reports do not agree: {verdict}", *(f"- {line}" for line in lines))))
 
 
 class WebhookRefused(StripeReportsError):

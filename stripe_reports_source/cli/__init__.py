@@ -16,18 +16,21 @@ from types import FrameType
 from typing import Any
 
 import click
-import dlt
+from dlt import Pipeline
 from dlt.extract import DltSource
 from rich.console import Console
 
-from ..console import SyncProgress, show_table
-from ..errors import StripeReportsError
-from ..load import load_reports
+from ..errors import StripeReportsError, SyncFailed
+from ..load import Loaded, load_reports
 from ..plan.catalog import ReportType, load_catalog, split_id
 from ..plan.report import Report
 from ..source import DEFAULT_REPORTS, stripe_reports
+from .console import SyncProgress, say, show_table, standard_output
 from .files import fetch, replay
-from .shared import loaded_summary, options, pipeline_options, plain_errors
+from .places import open_pipeline, pipeline_options, place
+from .reconcile import reconcile
+from .shared import loaded_summary, options, plain_errors
+from .verdict import verdict_line
 
 
 def main() -> None:
@@ -77,7 +80,7 @@ def demo(database: Path) -> None:
     """
     from .. import demo as demonstration
 
-    console = Console()
+    console = standard_output()
     pipeline = demonstration.demo_pipeline(database)
     again = database.exists()
     title = f"[bold]stripe-reports demo[/bold]: an offline emulator of Stripe's Reporting API into {database}\n"
@@ -114,7 +117,7 @@ def demo(database: Path) -> None:
 def types(everything: bool) -> None:
     """List the report types that the key can run, and how far their data reaches."""
     catalog = load_catalog()
-    console = Console()
+    console = standard_output()
     if everything:
         newest = [catalog.versions(base)[-1] for base in catalog.bases()]
         found = [
@@ -166,9 +169,13 @@ def known_columns(known: ReportType | None) -> str:
 @pipeline_options
 @_sync_options
 @plain_errors()
-def sync(destination: str, dataset: str, pipeline_name: str, **options: Any) -> None:
-    """Load all that is new of REPORTS (default: the six that prove one another)."""
-    _load(_source(**options), destination, dataset, pipeline_name)
+def sync(destination: str, dataset: str, pipeline_name: str, database: Path | None, **options: Any) -> None:
+    """Load all that is new of REPORTS (default: the six that prove one another).
+
+    The last line says whether the reports agree. Where they do not, all is loaded all the same, and the exit code is 0;
+    that of reconcile is 5.
+    """
+    _load(_source(**options), open_pipeline(destination, dataset, pipeline_name, database))
 
 
 @cli.command()
@@ -177,32 +184,40 @@ def sync(destination: str, dataset: str, pipeline_name: str, **options: Any) -> 
 @click.option("--start-date", required=True, help="First day, YYYY-MM-DD.")
 @click.option("--end-date", required=True, help="Day after the last, YYYY-MM-DD.")
 @plain_errors()
-def backfill(destination: str, dataset: str, pipeline_name: str, **options: Any) -> None:
+def backfill(destination: str, dataset: str, pipeline_name: str, database: Path | None, **options: Any) -> None:
     """Load REPORTS anew from --start-date up to --end-date, without moving any cursor."""
-    _load(_source(**options), destination, dataset, pipeline_name)
+    _load(_source(**options), open_pipeline(destination, dataset, pipeline_name, database))
 
 
 @cli.command()
 @pipeline_options
 @plain_errors()
-def status(destination: str, dataset: str, pipeline_name: str) -> None:
-    """Show how far each report is loaded, and how far Stripe's data reaches."""
+def status(destination: str, dataset: str, pipeline_name: str, database: Path | None) -> None:
+    """Show how far each report is loaded, how far Stripe's data reaches, and whether the reports agree."""
+    from ..reconcile.kept import kept_by_table
     from ..warehouse.status import report_status
 
-    pipeline = dlt.pipeline(pipeline_name, destination=destination, dataset_name=dataset)
+    pipeline = open_pipeline(destination, dataset, pipeline_name, database)
     found = report_status(pipeline, _offered())
-    console = Console()
+    console = standard_output()
+    say(console, f"{place(pipeline)}")
     if not found:
-        console.print("Nothing is loaded yet. Begin with: stripe-reports sync")
+        say(console, "Nothing is loaded yet. Begin with: stripe-reports sync")
         return
-    columns = ["report", "account", "loaded to (UTC)", "available to", "behind", "rows", "last run"]
+    verdicts = kept_by_table(pipeline)
+    columns = ["report", "account", "loaded to (UTC)", "available to", "behind", "rows", "tie-out", "last run"]
     rows = [
-        [row.table, row.account, row.loaded_to, row.available_to, row.behind, row.rows, row.last_run] for row in found
+        [
+            *(row.table, row.account, row.loaded_to, row.available_to, row.behind, row.rows),
+            verdicts.get((row.table, row.account.rpartition("/")[2]), "not compared"),
+            row.last_run,
+        ]
+        for row in found
     ]
     show_table(console, "Reports", columns, rows)
     for report in found:
         for failure in report.failures:
-            console.print(f"not loaded: {report.table} [{report.account}] {failure}", style="red", markup=False)
+            say(console, f"not loaded: {report.table} [{report.account}] {failure}", "red")
 
 
 @cli.command()
@@ -221,6 +236,7 @@ def webhook(
     destination: str,
     dataset: str,
     pipeline_name: str,
+    database: Path | None,
     host: str,
     port: int,
     inbox: Path | None,
@@ -237,7 +253,7 @@ def webhook(
     from ..webhook.serve import serve_webhook  # an extra
 
     serve_webhook(
-        dlt.pipeline(pipeline_name, destination=destination, dataset_name=dataset),
+        open_pipeline(destination, dataset, pipeline_name, database),
         lambda: _source(**options),
         host=host,
         port=port,
@@ -266,8 +282,8 @@ def emulator(api_port: int, files_port: int, control_port: int, seed: int, run_d
     )
 
 
-cli.add_command(fetch)
-cli.add_command(replay)
+for command in (fetch, replay, reconcile):
+    cli.add_command(command)
 
 
 def _source(reports: tuple[str, ...], columns: str, metadata: tuple[str, ...], **options: Any) -> DltSource:
@@ -285,9 +301,19 @@ def _offered() -> list[dict[str, Any]]:
     return rows
 
 
-def _load(source: DltSource, destination: str, dataset: str, pipeline_name: str) -> None:
-    pipeline = dlt.pipeline(pipeline_name, destination=destination, dataset_name=dataset)
-    console = Console()
-    with SyncProgress(console) as progress:
-        loaded = load_reports(pipeline, source, on_event=progress)
-    console.print(loaded_summary(loaded))
+def _load(source: DltSource, pipeline: Pipeline) -> None:
+    console = standard_output()
+    say(console, f"Loading into {place(pipeline)}.")
+    try:
+        with SyncProgress(console) as progress:
+            loaded = load_reports(pipeline, source, on_event=progress)
+    except SyncFailed as error:
+        if error.loaded is not None and error.loaded.cells:
+            _show_loaded(console, pipeline, error.loaded)
+        raise
+    _show_loaded(console, pipeline, loaded)
+
+
+def _show_loaded(console: Console, pipeline: Pipeline, loaded: Loaded) -> None:
+    say(console, loaded_summary(loaded))
+    say(console, verdict_line(pipeline, loaded))

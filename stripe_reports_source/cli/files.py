@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import click
-import dlt
-from rich.console import Console
 
-from ..console import SyncProgress
 from ..load import load_reports
 from ..plan.catalog import load_catalog
 from ..plan.report import Report
 from ..source import archived_reports, settings_of, stripe_reports
-from .shared import NOT_SET_UP, exit_code, loaded_summary, pipeline_options, plain_errors
+from .console import SyncProgress, say, standard_output
+from .places import open_pipeline, pipeline_options, place
+from .shared import NOT_SET_UP, exit_code, loaded_summary, plain_errors
+from .verdict import verdict_line
 
 STDOUT = Path("-")
 
@@ -76,7 +76,6 @@ def fetch(
 
 @click.command()
 @click.argument("archive")
-@click.option("--database", type=click.Path(path_type=Path, dir_okay=False), help="DuckDB file to load into.")
 @pipeline_options
 @plain_errors(exit_code, no_key=NOT_SET_UP)
 def replay(archive: str, database: Path | None, destination: str, dataset: str, pipeline_name: str) -> None:
@@ -84,16 +83,13 @@ def replay(archive: str, database: Path | None, destination: str, dataset: str, 
 
     The dataset is equal to the one that the archive was written for, but for when it was loaded.
     """
-    if database is not None and destination != "duckdb":
-        raise click.UsageError("--database names a DuckDB file; leave it out for another --destination.")
-    where: Any = destination if database is None else dlt.destinations.duckdb(str(database.absolute()))
-    pipeline = dlt.pipeline(pipeline_name, destination=where, dataset_name=dataset)
-    console = Console()
-    place = destination if database is None else database.absolute()
-    console.print(f"Replaying into {place}, dataset {dataset}.", markup=False, highlight=False, soft_wrap=True)
+    pipeline = open_pipeline(destination, dataset, pipeline_name, database)
+    console = standard_output()
+    say(console, f"Replaying into {place(pipeline)}.")
     with SyncProgress(console) as progress:
         loaded = load_reports(pipeline, archived_reports(archive), on_event=progress)
-    console.print(loaded_summary(loaded))
+    say(console, loaded_summary(loaded))
+    say(console, verdict_line(pipeline, loaded))
 
 
 def _columns(columns: str) -> Any:

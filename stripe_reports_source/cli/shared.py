@@ -19,6 +19,7 @@ from ..errors import (
     StripeReportsError,
     StripeUnreachable,
     SyncFailed,
+    TieOutFailed,
     UnusableFile,
     chain,
     find_cause,
@@ -31,13 +32,13 @@ NO_KEY = (
     "No Stripe API key. Set the environment variable SOURCES__STRIPE_REPORTS__API_KEY, or api_key under "
     "[sources.stripe_reports] in .dlt/secrets.toml."
 )
-UNFORESEEN, NOT_ALL_THERE, NOT_SET_UP, TRY_LATER = 1, 3, 4, 75
+UNFORESEEN, NOT_ALL_THERE, NOT_SET_UP, NOT_TIED, TRY_LATER = 1, 3, 4, 5, 75
 
 
 def exit_code(error: StripeReportsError) -> int:
     """The exit code of an error: what a script can do about it.
 
-    3: not all is there; 4: configuration, key or permission; 75: try again later; 1: else.
+    3: not all is there; 4: configuration, key or permission; 5: reports do not agree; 75: try again later; 1: else.
     """
     if isinstance(error, UnusableFile):
         return NOT_ALL_THERE
@@ -45,6 +46,8 @@ def exit_code(error: StripeReportsError) -> int:
         return TRY_LATER
     if isinstance(error, CellError | SyncFailed):
         return NOT_ALL_THERE
+    if isinstance(error, TieOutFailed):
+        return NOT_TIED
     return NOT_SET_UP if isinstance(error, ConfigurationError | StripeError) else UNFORESEEN
 
 
@@ -106,13 +109,6 @@ def _stopped(console: Console) -> None:
 def options(*parts: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Options that several commands share, in the order of their help."""
     return lambda command: functools.reduce(lambda made, option: option(made), reversed(parts), command)
-
-
-pipeline_options = options(
-    click.option("--destination", default="duckdb", show_default=True, help="Any SQL destination of dlt's."),
-    click.option("--dataset", default="stripe", show_default=True, help="Dataset (schema) of the tables."),
-    click.option("--pipeline", "pipeline_name", default="stripe_reports", show_default=True, help="Pipeline name."),
-)
 
 
 def loaded_summary(loaded: Loaded) -> str:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
-from .column_types import BIGINT, BOOL, DATE, TEXT, TIMESTAMPTZ, ColumnType
+from .column_types import AMOUNT, BIGINT, BOOL, DATE, TEXT, TIMESTAMPTZ, ColumnType
 
 LOAD_ID = "_dlt_load_id"
 
@@ -139,7 +140,40 @@ class FreshnessRow:
         return self.table_name, self.account
 
 
-SystemRow = TypeRow | RunRow | ColumnRow | CellRow | FreshnessRow
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """A verdict: whether two figures of an equation agree, for a cell, a currency and an item.
+
+    Statements of a cell that tie are one row for each currency, with an empty item; what does not tie has a row of its
+    own, and keeps it for good.
+    """
+
+    equation: str = field(metadata=_column(TEXT, "Name of the equation", key=True))
+    account: str = field(metadata=_column(TEXT, "Account; joins _account of the rows", key=True))
+    interval_key: str = field(metadata=_column(TEXT, "Cell of the figure; joins _interval_key of the rows", key=True))
+    currency: str = field(metadata=_column(TEXT, "Currency; empty where the equation has none", key=True))
+    item: str = field(
+        metadata=_column(TEXT, "Category, payout or transaction; empty for all items of the cell that tie", key=True)
+    )
+    interval_day: date | None = field(metadata=_column(DATE, "First calendar day of the cell, in the report's zone"))
+    interval_start: datetime | None = field(metadata=_column(TIMESTAMPTZ, "Start of the cell (inclusive)"))
+    interval_end: datetime | None = field(metadata=_column(TIMESTAMPTZ, "End of what is loaded of it (exclusive)"))
+    figure: Decimal | None = field(metadata=_column(AMOUNT, "What the first report says, as effect on the balance"))
+    against: Decimal | None = field(metadata=_column(AMOUNT, "What the other report says"))
+    difference: Decimal | None = field(metadata=_column(AMOUNT, "figure less against: 0 where they agree"))
+    gross_difference: Decimal | None = field(metadata=_column(AMOUNT, "The same for gross amounts, where compared"))
+    fee_difference: Decimal | None = field(metadata=_column(AMOUNT, "The same for fees, where compared"))
+    count_difference: int | None = field(metadata=_column(BIGINT, "The same for numbers of rows, where compared"))
+    status: str = field(
+        metadata=_column(TEXT, "tied, explained, pending, stale, not_comparable or variance, in words of this package")
+    )
+    reason: str = field(metadata=_column(TEXT, "What differs and what to do, in a sentence"))
+    figure_run: str | None = field(metadata=_column(TEXT, "Report runs of the figure; joins report_runs"))
+    against_run: str | None = field(metadata=_column(TEXT, "Report runs of the other figure"))
+    checked_at: datetime = field(metadata=_column(TIMESTAMPTZ, "When this was looked at"))
+
+
+SystemRow = TypeRow | RunRow | ColumnRow | CellRow | FreshnessRow | Statement
 
 
 @dataclass(frozen=True)
@@ -168,3 +202,6 @@ REPORT_COLUMNS = SystemTable("report_columns", ColumnRow)
 REPORT_CELLS = SystemTable("report_cells", CellRow)
 REPORT_FRESHNESS = SystemTable("report_freshness", FreshnessRow)
 SYSTEM_TABLES = (REPORT_TYPES, REPORT_RUNS, REPORT_COLUMNS, REPORT_CELLS, REPORT_FRESHNESS)
+"""The resources of a source, beside its reports."""
+TIE_OUT = SystemTable("tie_out", Statement)
+"""Written when a load has ended, and by `reconcile`; the others are resources of the source."""

@@ -173,7 +173,8 @@ class Sync:
             return self._archived.lanes(report.table, loaded.lanes, self.pipeline)
         offered = self.fetching.offered
         try:
-            planned = plan_lanes(report, self.settings, offered, load_catalog(), loaded, window)
+            exact = None if self.load.exact is None else self.load.exact.get(report.table, ())
+            planned = plan_lanes(report, self.settings, offered, load_catalog(), loaded, window, exact)
         except (NotAvailable, NotOffered, StripeUnreachable) as error:
             if isinstance(error, NotOffered) and not list(loaded.lanes):
                 raise  # asked for and never loaded: a wrong setting, and nothing is begun

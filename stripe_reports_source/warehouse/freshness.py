@@ -22,7 +22,7 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from ..plan.system_tables import REPORT_FRESHNESS, REPORT_RUNS, FreshnessRow
 from .destinations import destination_type
-from .query import selected
+from .query import Reader
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ class FreshnessTable:
         return []
 
     def _select(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        return [] if self._client is None else selected(self._client, query, *values) or []
+        return [] if self._client is None else Reader(self._client).select(query, *values) or []
 
     @contextmanager
     def _transaction(self, client: SqlClientBase[Any]) -> Iterator[None]:

@@ -5,12 +5,37 @@ In: a pipeline and a query. Out: rows; None where there is no such table, which 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.sql_client import SqlClientBase
+
+
+class Reader:
+    """An open connection to a pipeline's dataset."""
+
+    def __init__(self, client: SqlClientBase[Any]) -> None:
+        self.client = client
+        self._tables = _Quoted(client.make_qualified_table_name)
+        self._columns = _Quoted(client.escape_column_name)
+
+    def select(self, query: str, *values: Any) -> list[tuple[Any, ...]] | None:
+        """See `select`."""
+        try:
+            rows = self.client.execute_sql(query.format(table=self._tables, column=self._columns), *values)
+        except DatabaseUndefinedRelation:
+            return None
+        return [tuple(row) for row in rows or ()]
+
+
+@contextmanager
+def reading(pipeline: Pipeline) -> Iterator[Reader]:
+    """One connection for several queries."""
+    with pipeline.sql_client() as client:
+        yield Reader(client)
 
 
 def select(pipeline: Pipeline | None, query: str, *values: Any) -> list[tuple[Any, ...]] | None:
@@ -27,18 +52,8 @@ def select(pipeline: Pipeline | None, query: str, *values: Any) -> list[tuple[An
     """
     if pipeline is None:
         return None
-    with pipeline.sql_client() as client:
-        return selected(client, query, *values)
-
-
-def selected(client: SqlClientBase[Any], query: str, *values: Any) -> list[tuple[Any, ...]] | None:
-    """The same through a client that is open already."""
-    tables, columns = _Quoted(client.make_qualified_table_name), _Quoted(client.escape_column_name)
-    try:
-        rows = client.execute_sql(query.format(table=tables, column=columns), *values)
-    except DatabaseUndefinedRelation:
-        return None
-    return [tuple(row) for row in rows or ()]
+    with reading(pipeline) as reader:
+        return reader.select(query, *values)
 
 
 class _Quoted:

@@ -23,6 +23,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "reconcile": ("reconcile",),
     "source": ("source",),
     "load": ("load",),
+    "proof": ("proof",),
     "webhook": ("webhook",),
     "orchestration": ("orchestration",),
     "door": ("",),  # the package's own __init__
@@ -38,11 +39,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "emulator": ("plan", "errors"),
     "sync": ("stripe_api", "rows", "warehouse", "plan", "errors"),
     "reconcile": ("warehouse", "plan", "errors"),
+    "proof": ("reconcile", "sync", "warehouse", "plan", "errors"),
     "source": ("sync", "warehouse", "plan", "reconcile", "errors"),
-    "load": ("sync", "warehouse", "plan", "reconcile", "stripe_api.run_events", "errors"),
+    "load": ("proof", "sync", "warehouse", "plan", "reconcile", "stripe_api.run_events", "errors"),
     "webhook": (*("source", "load", "plan", "warehouse.query", "stripe_api.run_events", "sync.progress", "errors"),),
     "orchestration": ("door", "plan.intervals", "errors"),
-    "door": ("source", "load", "sync.progress", "plan.report", "reconcile", "errors"),
+    "door": ("source", "load", "proof", "sync.progress", "plan.report", "plan.system_tables", "reconcile", "errors"),
     "faces": tuple(room for room in ROOMS if room != "faces"),
 }
 NEVER: dict[str, tuple[str, ...]] = {

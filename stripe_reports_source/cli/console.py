@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from .sync.progress import Event
+from ..sync.progress import Event
 
 _DOING = {
     "running": "Stripe works on",
@@ -25,6 +25,21 @@ _DOING = {
     "parsing": "reading",
     "fetched": "ready:",
 }
+
+
+WIDE = 4096
+"""Columns of what is not a terminal: nothing is folded there."""
+
+
+def standard_output() -> Console:
+    """The standard output."""
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDE)
+
+
+def say(console: Console, text: str, style: str | None = None) -> None:
+    """Print a text as it is, however long its lines are."""
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 class SyncProgress:

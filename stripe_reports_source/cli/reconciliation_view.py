@@ -1,0 +1,197 @@
+"""What `stripe-reports reconcile` shows: the balance rolled forward, what is open, and payouts in words. Pure.
+
+In: a `Reconciliation` and a width. Out: lines of text, each with its style.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+from itertools import groupby
+
+from ..plan.system_tables import Statement
+from ..reconcile.reconciliation import Reconciliation
+from ..reconcile.roll_forward import Line, PaidOut, Returned, RollForward
+from ..reconcile.windows import Window
+from .columns import money, paragraph, table, width_of
+
+ShownLine = tuple[str, str]
+"""A line and its style."""
+MOST_OPEN = 40
+MOST_RETURNED = 20
+HEAD = ("", "rows", "gross", "fee", "net", "Stripe", "off by")
+_PLAIN, _HEAD, _TOTAL, _WRONG, _QUIET = "", "bold", "bold", "bold red", "dim"
+_NAMES = {
+    "opening": "opening",
+    "activity_total": "activity",
+    "payouts_total": "payouts",
+    "closing": "closing",
+    "unsettled": "of it not yet paid",
+}
+_STYLES = {"variance": "bold red", "stale": "red", "pending": "yellow"}
+
+
+def view(found: Reconciliation, width: int) -> Iterator[ShownLine]:
+    """All of it, for a terminal of so many columns; the verdict comes last."""
+    for account, forwards in groupby(found.roll_forward, key=lambda forward: (forward.account, forward.connected)):
+        listed = list(forwards)
+        yield from roll_forward_lines(account, listed, width)
+    yield from open_lines(found, width)
+    for account, forwards in groupby(found.roll_forward, key=lambda forward: (forward.account, forward.connected)):
+        yield from payout_lines(account, list(forwards), width)
+    yield from _blank([(found.verdict(), "bold green" if found.ok and found.statements else _WRONG)])
+
+
+def roll_forward_lines(account: tuple[str, bool], forwards: Sequence[RollForward], width: int) -> Iterator[ShownLine]:
+    """The balance of an account, a table for each currency."""
+    for forward in forwards:
+        title = f"Balance, {period(forward.window)}, {_whose(account)}, {forward.currency or 'no currency'}"
+        yield from _blank([(title, _HEAD)])
+        yield from _table(forward, width)
+
+
+def _table(forward: RollForward, width: int) -> Iterator[ShownLine]:
+    rows = [_row(line, forward.currency) for line in forward.lines]
+    styles = [_HEAD, *(_style(line) for line in forward.lines)]
+    for gap in (2, 1):
+        lines = table(HEAD, rows, gap)
+        if width_of(lines) <= width:
+            yield from zip(lines, styles, strict=True)
+            return
+    # two tables, one below the other, where the amounts are too long for one
+    for columns in ((0, 1, 2, 3, 4), (0, 4, 5, 6)):
+        parts = [[row[column] for column in columns] for row in (HEAD, *rows)]
+        yield from zip(table(parts[0], parts[1:]), styles, strict=True)
+
+
+def _row(line: Line, currency: str) -> list[str]:
+    name = _NAMES.get(line.line) or f"  {line.category or '(no category)'}"
+    rows = "" if line.rows is None else f"{line.rows:,}"
+    amounts = [money(amount, currency) for amount in (line.gross, line.fee, line.net, line.stripe_net)]
+    return [name, rows, *amounts, "-" if line.difference is None else money(line.difference, currency)]
+
+
+def _style(line: Line) -> str:
+    if line.difference:
+        return _WRONG
+    return _PLAIN if line.line in ("activity", "payouts") else _TOTAL
+
+
+def open_lines(found: Reconciliation, width: int) -> Iterator[ShownLine]:
+    """What is open, worst first, each with its reason; then what could not be compared."""
+    shown = found.open[:MOST_OPEN]
+    lines: list[ShownLine] = []
+    for statement in shown:
+        lines.append((where(statement), _STYLES.get(statement.status, _PLAIN)))
+        lines += [(text, _PLAIN) for text in paragraph(statement.reason, width, "    ")]
+    more = len(found.open) - len(shown)
+    if more:
+        lines.append((f"and {more:,} more: see the table tie_out, or --format csv.", _PLAIN))
+    if not lines:
+        lines.append(("Nothing is open.", _PLAIN))
+    yield from _blank([("Open", _HEAD), *lines])
+    not_compared = Counter(statement.reason for statement in found.statements if statement.status == "not_comparable")
+    if not_compared:
+        yield from _blank([("Not compared", _HEAD)])
+        for reason, count in not_compared.most_common():
+            for text in paragraph(f"{_counted(count, 'statement')}: {reason}", width, "    ", ""):
+                yield text, _QUIET
+
+
+def where(statement: Statement) -> str:
+    """A statement's place and difference in a line."""
+    parts = [statement.status, statement.equation, f"[{statement.account}]", str(statement.interval_day or "")]
+    parts += [part for part in (statement.currency, statement.item) if part]
+    return " ".join(part for part in parts if part) + _by(statement)
+
+
+def _by(statement: Statement) -> str:
+    differences = [
+        (word, getattr(statement, name))
+        for word, name in (("", "difference"), ("gross ", "gross_difference"), ("fee ", "fee_difference"))
+    ]
+    parts = [f"{word}{money(amount, statement.currency)}" for word, amount in differences if amount]
+    if statement.count_difference:
+        parts.append(f"rows {statement.count_difference:+,}")
+    return f": {', '.join(parts)}" if parts else ""
+
+
+def payout_lines(account: tuple[str, bool], forwards: Sequence[RollForward], width: int) -> Iterator[ShownLine]:
+    """The payouts of an account in words."""
+    texts = [(forward, text) for forward in forwards for text in payout_words(forward)]
+    if not texts:
+        return
+    yield from _blank([(f"Payouts, {period(forwards[0].window)}, {_whose(account)}", _HEAD)])
+    for forward, text in texts:
+        for line in paragraph(text, width, "     ", f"{forward.currency}  "):
+            yield line, _PLAIN
+
+
+def payout_words(forward: RollForward) -> Iterator[str]:
+    """Sentences about the payouts of a currency."""
+    if forward.paid_out is not None:
+        yield _paid(forward.paid_out, forward.currency)
+    for payout in forward.returned[:MOST_RETURNED]:
+        yield _came_back(payout, forward)
+    more = len(forward.returned) - MOST_RETURNED
+    if more > 0:
+        yield f"and {more:,} more whose money came back; --format json has them all."
+
+
+def _paid(paid: PaidOut, currency: str) -> str:
+    sum_ = f"{_counted(paid.payouts, 'payout')} of {money(paid.amount, currency)}"
+    if paid.equal is None or paid.without_rows is None:
+        return f"{sum_}; not compared with rows: load activity and payout_reconciliation.itemized as well."
+    if paid.equal == paid.payouts:
+        each = "equal to the transactions that it settles" if paid.payouts == 1 else "each equal to its transactions"
+        return f"{sum_}, {each}."
+    parts = [f"{paid.equal:,} equal to their transactions"]
+    if paid.without_rows:
+        parts.append(f"{paid.without_rows:,} without transactions (manual, instant, or not reconciled yet)")
+    differing = paid.payouts - paid.equal - paid.without_rows
+    if differing:
+        parts.append(f"{differing:,} not equal")
+    return f"{sum_}: {', '.join(parts)}."
+
+
+def _came_back(payout: Returned, forward: RollForward) -> str:
+    day = "" if payout.returned_at is None else f" on {payout.returned_at:%Y-%m-%d}"
+    again = "it is not paid again yet"
+    if payout.paid_again_by:
+        on = "" if payout.paid_again_at is None else f" on {payout.paid_again_at:%Y-%m-%d}"
+        again = f"{payout.paid_again_by} has paid it again{on}"
+    amount = money(payout.amount, forward.currency)
+    return f"{payout.payout} of {amount} failed: the money came back{day}, and {again}."
+
+
+def period(window: Window) -> str:
+    """The days of a window in words: months by name, where they are whole."""
+    first, last = window.first_day, window.last_day
+    if first.day != 1 or (last + timedelta(days=1)).day != 1:
+        text = f"{first} to {last}"
+    elif (first.year, first.month) == (last.year, last.month):
+        text = f"{first:%B %Y}"
+    else:
+        text = f"{_month(first, last)} to {last:%B %Y}"
+    zone = "" if window.zone in ("UTC", "Etc/UTC") else f" ({window.zone})"
+    return f"{text}{zone}{'' if window.complete else ' so far'}"
+
+
+def _month(first: date, last: date) -> str:
+    return f"{first:%B}" if first.year == last.year else f"{first:%B %Y}"
+
+
+def _whose(account: tuple[str, bool]) -> str:
+    name, connected = account
+    return f"connected accounts of {name}" if connected else f"account {name}"
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def _blank(lines: Sequence[ShownLine]) -> Iterator[ShownLine]:
+    """Lines after an empty one."""
+    yield "", _PLAIN
+    yield from lines

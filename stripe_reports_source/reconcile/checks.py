@@ -1,0 +1,256 @@
+"""A look at a dataset: every equation, over what is loaded.
+
+In: a pipeline and a scope. Out: statements. Each equation is one query; what is not loaded is not asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from dlt import Pipeline
+
+from ..plan.column_types import ColumnType
+from ..plan.system_tables import Statement
+from ..warehouse.hints import stored_types
+from ..warehouse.query import Reader, reading
+from .coverage import Coverage, read_coverage
+from .equations import BEFORE, EQUATIONS, Equation
+from .inputs import INPUTS, Input, ReportTable, lacking
+from .judge import Judge, Sides
+from .ledger_checks import cells_join, rows_stored_equal_file
+from .left_behind import with_cells_left_behind
+from .open_items import open_items, settled_since
+from .queries import Figure, equation_query, figure_of, in_dialect
+from .roll_forward import RollForward, roll_forwards
+from .scope import Scope
+
+FAMILIES: tuple[Mapping[str, Input], ...] = (
+    INPUTS,
+    {name: input_.of_connected_accounts() for name, input_ in INPUTS.items()},
+)
+"""The account's own reports, and those of connected accounts: equations hold within either."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An open dataset, the columns of its tables as dlt's schemas have them, and the dialect of its SQL."""
+
+    reader: Reader
+    columns: Mapping[str, Mapping[str, ColumnType]]
+    dialect: str | None
+
+    def answer(self, query: str) -> list[tuple[Any, ...]]:
+        """The rows of a query of ours."""
+        client = self.reader.client
+        sql = in_dialect(query, self.dialect, client.make_qualified_table_name, client.escape_column_name)
+        return [tuple(row) for row in client.execute_sql(sql) or ()]
+
+
+def look(pipeline: Pipeline, now: datetime, scope: Scope | None = None) -> list[Statement]:
+    """Whether the reports of a dataset agree.
+
+    Args:
+        pipeline: whose dataset.
+        now: the present, for `checked_at`.
+        scope: what to look at; all if it is None.
+
+    Returns:
+        Statements in order of days; where an item of `tie_out` was open and is not any more, one with its new status.
+    """
+    with opened(pipeline) as dataset:
+        return _look(dataset, now, scope or Scope())
+
+
+def roll_forward(pipeline: Pipeline, scope: Scope) -> list[RollForward]:
+    """The balance rolled forward, for each account and currency: over the last complete month, or since a day."""
+    found = []
+    with opened(pipeline) as dataset:
+        coverage = read_coverage(dataset.reader, scope.accounts)
+        for inputs in FAMILIES:
+            tables = {name: tables_of(coverage, input_, dataset.columns) for name, input_ in inputs.items()}
+            if any(tables.values()):
+                found += roll_forwards(dataset.answer, coverage, inputs, tables, scope.since)
+    return found
+
+
+@contextmanager
+def opened(pipeline: Pipeline) -> Iterator[Dataset]:
+    """A pipeline's dataset, open for several queries."""
+    columns = _stored_columns(pipeline)
+    dialect = pipeline.destination_client().capabilities.sqlglot_dialect
+    with reading(pipeline) as reader:
+        yield Dataset(reader, columns, dialect)
+
+
+def _look(dataset: Dataset, now: datetime, scope: Scope) -> list[Statement]:
+    reader, columns = dataset.reader, dataset.columns
+    coverage = read_coverage(reader, scope.accounts)
+    before = open_items(reader, scope.accounts)
+    scope = _widened(scope, coverage, before)
+    found = [
+        *cells_join(reader, coverage, scope, now),
+        *rows_stored_equal_file(reader, coverage, scope, columns, now),
+    ]
+    for inputs in FAMILIES:
+        tables = {name: tables_of(coverage, input_, columns) for name, input_ in inputs.items()}
+        if any(tables.values()):
+            for equation in EQUATIONS:
+                found += _Look(dataset, coverage, inputs, tables, scope, now).at(equation)
+    looked_at = _looked_at(coverage, scope)
+    found = with_cells_left_behind(found, before, coverage, _compared_in(coverage, scope))
+    unique = {_key(statement): statement for statement in reversed(found)}
+    unique |= settled_since(before, unique, looked_at, now)
+    return sorted(
+        unique.values(), key=lambda statement: (str(statement.interval_day), statement.equation, _key(statement))
+    )
+
+
+class _Look:
+    """Equations of one family of reports."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        coverage: Coverage,
+        inputs: Mapping[str, Input],
+        tables: Mapping[str, Sequence[ReportTable]],
+        scope: Scope,
+        now: datetime,
+    ) -> None:
+        self._dataset = dataset
+        self._coverage = coverage
+        self._inputs = inputs
+        self._tables = tables
+        self._scope = scope
+        self._now = now
+
+    def at(self, equation: Equation) -> Iterator[Statement]:
+        """The statements of an equation."""
+        judge = Judge(equation, self._inputs, self._coverage, self._now)
+        if "settled_by_id" in equation.inputs and not self._tables["settled_by_id"]:
+            return
+        bases = [self._inputs[name].base for name in equation.inputs]
+        cells = {cell: judge.sides(cell) for cell in self._coverage.cells(bases) if self._in_scope(equation, cell)}
+        if not cells:
+            return
+        comparable = set()
+        lacks = self._lacks(equation)
+        for cell, sides in sorted(cells.items()):
+            reason = self._not_comparable(equation, judge, cell, sides) or lacks
+            if reason is None:
+                comparable.add(cell)
+            elif reason:
+                yield judge.not_comparable(cell, sides, reason)
+        if comparable:
+            yield from (judge.judge(figure) for figure in self._figures(equation) if figure.cell in comparable)
+
+    def _not_comparable(self, equation: Equation, judge: Judge, cell: str, sides: Sides) -> str | None:
+        """Why a cell cannot be compared: None if it can be, "" if there is nothing to say of it."""
+        if "settled_by_id" in equation.inputs:
+            return None  # run per payout, for which there are no cells
+        missing = [name for name in sides.missing if not self._is_loaded_elsewhere(equation, name)]
+        before = [name for name in missing if name.endswith(BEFORE)]
+        if before:
+            return ""  # the first cell, or one after a gap, which cells_join names
+        if missing == list(equation.inputs):
+            return ""
+        if missing:
+            names = " and ".join(judge.base(name) for name in missing)
+            return f"{names} is not loaded for this interval: load it as well to compare."
+        if equation.name == "clearing_rolls_forward":
+            previous = self._coverage.before(judge.base("balance"), cell)
+            if previous is not None and self._coverage.get(judge.base("unsettled"), previous.cell) is None:
+                return f"{judge.base('unsettled')} is not loaded for the interval before: load it as well to compare."
+        return None
+
+    def _is_loaded_elsewhere(self, equation: Equation, name: str) -> bool:
+        """Rows have their counterparts in any cell: it is enough that the other report is loaded at all."""
+        return equation.per_row and name != equation.figure[0] and bool(self._tables[name.removesuffix(BEFORE)])
+
+    def _lacks(self, equation: Equation) -> str | None:
+        for name, fields in equation.needs.items():
+            lacking_fields = lacking(self._inputs[name], self._tables[name], fields)
+            if lacking_fields:
+                column = self._inputs[name].fields[lacking_fields[0]].columns[0]
+                base = self._inputs[name].base
+                return f"{base} is loaded without the column {column}: load it with all columns to compare."
+        return None
+
+    def _in_scope(self, equation: Equation, cell: str) -> bool:
+        if equation.per_row:
+            touched = self._scope.touched
+            return (touched is None or cell in touched) and self._since(cell)
+        return self._since(cell)
+
+    def _since(self, cell: str) -> bool:
+        return self._scope.since is None or cell[-len("2025-01-31") :] >= self._scope.since.isoformat()
+
+    def _figures(self, equation: Equation) -> Iterator[Figure]:
+        first_day = self._scope.since
+        if first_day is not None:
+            # a cell more, for what is compared with the one before
+            days = [cell.day for cell in self._coverage if cell.day < first_day]
+            first_day = max(days, default=first_day)
+        query = equation_query(equation, self._inputs, self._tables, self._scope, first_day)
+        for row in self._dataset.answer(query):
+            yield figure_of(row)
+
+
+def tables_of(coverage: Coverage, input_: Input, columns: Mapping[str, Mapping[str, ColumnType]]) -> list[ReportTable]:
+    """The tables that hold a report."""
+    return [
+        ReportTable(
+            table,
+            columns.get(table, {}),
+            {lane for base, other, lane in coverage.second if base == input_.base and other == table},
+        )
+        for table in coverage.tables(input_.base)
+    ]
+
+
+def _stored_columns(pipeline: Pipeline) -> dict[str, dict[str, ColumnType]]:
+    """The columns of all tables, as dlt's schemas of the pipeline have them."""
+    return {
+        name: stored_types(table.get("columns", {}))
+        for schema in pipeline.schemas.values()
+        for name, table in schema.tables.items()
+    }
+
+
+def _widened(scope: Scope, coverage: Coverage, before: Sequence[Statement]) -> Scope:
+    """The scope of a load, with the cells after the touched ones, and those of items that are open."""
+    if scope.touched is None:
+        return scope
+    following = {
+        after.cell
+        for cell in coverage
+        if cell.cell in scope.touched and (after := coverage.after(cell.base, cell.cell))
+    }
+    keys = {item.interval_key for item in before if item.item}
+    waiting = {cell.cell for cell in coverage if cell.key in keys}
+    with suppress(ValueError):
+        first = min(cell.day for cell in coverage if cell.cell in scope.touched | waiting)
+        return replace(scope, touched=scope.touched | following | waiting, since=first)
+    return scope
+
+
+def _looked_at(coverage: Coverage, scope: Scope) -> frozenset[str]:
+    """The interval keys of the cells that were looked at whole."""
+    return frozenset(
+        cell.key
+        for cell in coverage
+        if (scope.touched is None or cell.cell in scope.touched) and (scope.since is None or cell.day >= scope.since)
+    )
+
+
+def _compared_in(coverage: Coverage, scope: Scope) -> frozenset[str]:
+    """The interval keys of the cells whose sums were looked at."""
+    return frozenset(cell.key for cell in coverage if scope.since is None or cell.day >= scope.since)
+
+
+def _key(statement: Statement) -> tuple[str, ...]:
+    return statement.equation, statement.account, statement.interval_key, statement.currency, statement.item

@@ -1,0 +1,146 @@
+"""What is loaded, from the ledger `report_cells`: which cells of which report, from which run, and how old its data is.
+
+In: an open dataset. Out: a `Coverage`. Cells of different reports are the same where account, filters, grid, zone and
+first day are: their interval keys differ by the report's name alone, and a cell is named by the key without it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+
+from ..plan.catalog import split_id
+from ..plan.system_tables import REPORT_CELLS, CellRow
+from ..warehouse.query import Reader
+from .inputs import DAY_LENGTH, cell_name
+
+
+@dataclass(frozen=True)
+class CoveredCell:
+    """A row of `report_cells`, and the base id of its report."""
+
+    table: str
+    account: str
+    key: str
+    base: str
+    day: date
+    start: datetime | None
+    end: datetime
+    whole_end: datetime | None
+    complete: bool
+    rows: int | None
+    run_id: str | None
+    data_available_end: datetime | None
+
+    @property
+    def cell(self) -> str:
+        """The cell's name in all reports."""
+        return cell_name(self.key, self.base)
+
+    @property
+    def lane(self) -> str:
+        """Account, filters, grid and zone."""
+        return self.cell[:-DAY_LENGTH]
+
+
+class Coverage:
+    """The cells that are loaded.
+
+    Args:
+        cells: rows of the ledger; of two tables with cells of one report alike, the first one counts.
+        per_payout: those of reports that are run per payout, which lie on no grid.
+    """
+
+    def __init__(self, cells: Iterable[CoveredCell], per_payout: Sequence[CoveredCell] = ()) -> None:
+        self._by_base: dict[str, dict[str, CoveredCell]] = defaultdict(dict)
+        self._lanes: dict[tuple[str, str], list[CoveredCell]] = defaultdict(list)
+        self.per_payout = per_payout
+        taken: dict[tuple[str, str], str] = {}
+        self.second: set[tuple[str, str, str]] = set()
+        """Base, table and lane of what another table holds as well."""
+        for cell in sorted(cells, key=lambda cell: (cell.table != cell.base.replace(".", "_"), cell.table, cell.day)):
+            if taken.setdefault((cell.base, cell.lane), cell.table) != cell.table:
+                self.second.add((cell.base, cell.table, cell.lane))
+                continue
+            self._by_base[cell.base][cell.cell] = cell
+            self._lanes[cell.base, cell.lane].append(cell)
+
+    def __iter__(self) -> Iterator[CoveredCell]:
+        for cells in self._by_base.values():
+            yield from cells.values()
+
+    def lanes(self) -> Iterator[list[CoveredCell]]:
+        """The cells of each report and lane, in order."""
+        yield from self._lanes.values()
+
+    def tables(self, base: str) -> list[str]:
+        """The tables that hold a report."""
+        of_cells = {cell.table for cell in self._by_base.get(base, {}).values()}
+        return sorted(of_cells | {cell.table for cell in self.per_payout if cell.base == base})
+
+    def get(self, base: str, cell: str) -> CoveredCell | None:
+        """A cell of a report, None if it is not loaded."""
+        return self._by_base.get(base, {}).get(cell)
+
+    def cells(self, bases: Collection[str]) -> set[str]:
+        """The names of all cells that one of these reports has."""
+        return {cell for base in bases for cell in self._by_base.get(base, {})}
+
+    def before(self, base: str, cell: str) -> CoveredCell | None:
+        """The cell of a report that ends where this one begins; None if it is not loaded."""
+        found = self.get(base, cell)
+        if found is None:
+            return None
+        lane = self._lanes[base, found.lane]
+        at = lane.index(found)
+        if not at:
+            return None
+        start = found.start or self._start(cell)
+        return lane[at - 1] if start is None or lane[at - 1].end == start else None
+
+    def after(self, base: str, cell: str) -> CoveredCell | None:
+        """The next cell of a report."""
+        found = self.get(base, cell)
+        if found is None:
+            return None
+        lane = self._lanes[base, found.lane]
+        at = lane.index(found) + 1
+        return lane[at] if at < len(lane) else None
+
+    def holding(self, base: str, lane: str, instant: datetime) -> CoveredCell | str:
+        """The cell of a lane that an instant lies in; else `before`, `after` or `gap`, where there is none."""
+        cells = self._lanes.get((base, lane), [])
+        for cell in cells:
+            if instant < cell.end and (cell.start is None or cell.start <= instant):
+                return cell
+        if not cells or instant >= cells[-1].end:
+            return "after"
+        first = cells[0].start
+        return "before" if first is not None and instant < first else "gap"
+
+    def _start(self, cell: str) -> datetime | None:
+        """Where a snapshot's cell begins: where that of any other report does."""
+        for cells in self._by_base.values():
+            found = cells.get(cell)
+            if found is not None and found.start is not None:
+                return found.start
+        return None
+
+
+def read_coverage(reader: Reader, accounts: Collection[str] | None = None) -> Coverage:
+    """The coverage of a dataset, of all accounts or of some; nothing where no ledger is."""
+    columns = ", ".join(f"{{column.{column.name}}}" for column in fields(CellRow))
+    chosen = "" if accounts is None else f" WHERE {{column.account}} IN ({', '.join(['%s'] * len(accounts))})"
+    query = f"SELECT {columns} FROM {{table.{REPORT_CELLS.name}}}{chosen}"  # noqa: S608
+    rows = reader.select(query, *(accounts or ())) or []
+    cells: list[CoveredCell] = []
+    per_payout: list[CoveredCell] = []
+    for table, account, key, report_type, day, start, end, *rest in rows:
+        if end is not None:
+            of_day = cells if day is not None else per_payout
+            of_day.append(
+                CoveredCell(table, account, key, split_id(report_type)[0], day or end.date(), start, end, *rest)
+            )
+    return Coverage(cells, per_payout)

@@ -1,0 +1,209 @@
+"""What the equations are written over: Stripe's reports with one sign and one set of names, as SQL.
+
+In: the tables that hold a report and the columns that they have. Out: a query for each input, in DuckDB's dialect, in
+which tables and columns stand as `"table:balance_summary"` and `"column:net"` (see `queries`).
+
+All amounts are effects on the balance: fees are negative, and so are payouts; net = gross + fee. Stripe's itemized
+reports write fees and payouts as positive numbers, its summaries as negative ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from ..plan.column_types import AMOUNT, BIGINT, TEXT, TIMESTAMPTZ, ColumnType
+
+_KEY = '"column:_interval_key"'
+DAY_LENGTH = len("|2025-01-31")
+"""What follows a lane in the name of a cell."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A name that equations use: columns it may come from, of which the first one of its type counts, and a sign."""
+
+    type: ColumnType
+    columns: tuple[str, ...]
+    sign: str = ""
+
+
+@dataclass(frozen=True)
+class Input:
+    """A report as equations see it.
+
+    Args:
+        base: the report's id without its version.
+        fields: by name.
+        row_id, volume: names of fields: what a row is called, and within what it stands once.
+    """
+
+    base: str
+    fields: Mapping[str, Field]
+    row_id: str
+    volume: str | None = None
+
+    def of_connected_accounts(self) -> Input:
+        """The same report of connected accounts."""
+        return Input(f"connected_account_{self.base}", self.fields, self.row_id, self.volume)
+
+
+@dataclass(frozen=True)
+class ReportTable:
+    """A table that holds a report: its name, its columns, and the lanes that another table holds as well."""
+
+    name: str
+    columns: Mapping[str, ColumnType]
+    without: Collection[str] = field(default_factory=tuple)
+
+
+def _amounts(gross: str, fee: str, net: str) -> dict[str, Field]:
+    return {
+        "gross": Field(AMOUNT, ("gross",), gross),
+        "fee": Field(AMOUNT, ("fee",), fee),
+        "net": Field(AMOUNT, ("net",), net),
+        "currency": Field(TEXT, ("currency",)),
+        "category": Field(TEXT, ("reporting_category",)),
+    }
+
+
+_PAYOUT_TIMES = ("automatic_payout_effective_at_utc", "automatic_payout_effective_at")
+_TRANSACTION = {
+    **_amounts("", "-", ""),
+    "transaction_id": Field(TEXT, ("balance_transaction_id",)),
+    "payout_id": Field(TEXT, ("automatic_payout_id",)),
+    "payout_at": Field(TIMESTAMPTZ, _PAYOUT_TIMES),
+    "created": Field(TIMESTAMPTZ, ("created_utc",)),
+}
+_LINE = {**_amounts("", "", ""), "line_count": Field(BIGINT, ("count",))}
+
+INPUTS: Mapping[str, Input] = {
+    "balance": Input(
+        "balance.summary",
+        {
+            "net": Field(AMOUNT, ("net_amount",)),
+            "currency": Field(TEXT, ("currency",)),
+            "category": Field(TEXT, ("category", "reporting_category")),
+        },
+        "category",
+    ),
+    "activity": Input(
+        "balance_change_from_activity.itemized",
+        {**_TRANSACTION, "moment": Field(TIMESTAMPTZ, ("created_utc",))},
+        "transaction_id",
+    ),
+    "activity_summary": Input("balance_change_from_activity.summary", _LINE, "category"),
+    "payouts": Input(
+        "payouts.itemized",
+        {
+            **_amounts("-", "", "-"),
+            "transaction_id": Field(TEXT, ("balance_transaction_id",)),
+            "payout_id": Field(TEXT, ("payout_id",)),
+            "moment": Field(TIMESTAMPTZ, ("effective_at_utc", "effective_at")),
+        },
+        "transaction_id",
+    ),
+    "payouts_summary": Input("payouts.summary", _LINE, "category"),
+    "settled": Input(
+        "payout_reconciliation.itemized",
+        {**_TRANSACTION, "moment": Field(TIMESTAMPTZ, _PAYOUT_TIMES)},
+        "transaction_id",
+        "payout_id",
+    ),
+    "settled_summary": Input("payout_reconciliation.summary", _LINE, "category"),
+    "settled_by_id": Input("payout_reconciliation.by_id.itemized", _TRANSACTION, "transaction_id", "payout_id"),
+    "unsettled": Input(
+        "ending_balance_reconciliation.itemized",
+        {**_TRANSACTION, "moment": Field(TIMESTAMPTZ, ("created_utc",))},
+        "transaction_id",
+        "cell",
+    ),
+    "unsettled_summary": Input("ending_balance_reconciliation.summary", _LINE, "category"),
+}
+
+
+def cell_name(key: str, base: str) -> str:
+    """An interval key without its report."""
+    return key.replace(f"|{base}|", "|", 1)
+
+
+def lacking(input_: Input, tables: Sequence[ReportTable], names: Collection[str]) -> list[str]:
+    """The fields of these that a table of the report does not have."""
+    return [
+        name
+        for name in names
+        if name in input_.fields and any(_column(input_.fields[name], table) is None for table in tables)
+    ]
+
+
+def input_query(
+    input_: Input,
+    tables: Sequence[ReportTable],
+    *,
+    since: date | None = None,
+    accounts: Collection[str] | None = None,
+) -> str:
+    """A query for the rows of a report.
+
+    Args:
+        input_: the report.
+        tables: that hold it; without any the query has no rows.
+        since: only cells that begin on this day or later.
+        accounts: only these, None for all.
+    """
+    parts = [_of_table(input_, table, since, accounts) for table in tables]
+    return "\nUNION ALL\n".join(parts) or f"{_of_table(input_, None, None, None)} WHERE 1 = 0"
+
+
+def _of_table(input_: Input, table: ReportTable | None, since: date | None, accounts: Collection[str] | None) -> str:
+    fields = {name: _value(about, table) for name, about in input_.fields.items()}
+    text = "CAST(NULL AS TEXT)" if table is None else None
+    cell = text or f"REPLACE({_KEY}, '|{input_.base}|', '|')"
+    instant = "CAST(NULL AS TIMESTAMPTZ)"
+    named = {
+        "account": text or '"column:_account"',
+        "cell": cell,
+        "cell_start": instant if table is None else '"column:_interval_start"',
+        "cell_end": instant if table is None else '"column:_interval_end"',
+        **fields,
+        "item": fields[input_.row_id],
+        "volume": cell if input_.volume == "cell" else fields.get(input_.volume or "", "''"),
+    }
+    listed = ", ".join(f"{sql} AS {name}" for name, sql in named.items())
+    if table is None:
+        return f"SELECT {listed} FROM (SELECT 1 AS nothing) AS nothing"  # noqa: S608
+    conditions = []
+    if since is not None and "_interval_day" in table.columns:
+        # rows that an older version of the package has loaded have no day
+        conditions.append(f'("column:_interval_day" >= DATE \'{since.isoformat()}\' OR "column:_interval_day" IS NULL)')
+    if accounts is not None:
+        conditions.append(f'"column:_account" IN ({", ".join(map(text_literal, sorted(accounts)))})')
+    lane = f"SUBSTR({cell}, 1, LENGTH({cell}) - {DAY_LENGTH})"
+    conditions += [f"{lane} <> {text_literal(without)}" for without in sorted(table.without)]
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    return f'SELECT {listed} FROM "table:{table.name}"{where}'  # noqa: S608
+
+
+def text_literal(text: str) -> str:
+    """A text as SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _value(about: Field, table: ReportTable | None) -> str:
+    column = None if table is None else _column(about, table)
+    if about.type == TEXT:
+        return "''" if column is None else f"COALESCE(\"column:{column}\", '')"
+    if about.type == TIMESTAMPTZ:
+        return "CAST(NULL AS TIMESTAMPTZ)" if column is None else f'"column:{column}"'
+    number = "DECIMAL(38, 9)" if about.type == AMOUNT else "BIGINT"
+    return f"CAST(0 AS {number})" if column is None else f'{about.sign}COALESCE("column:{column}", 0)'
+
+
+def _column(about: Field, table: ReportTable) -> str | None:
+    """A time without a zone is not an instant; a number of another precision is a number all the same."""
+    for name in about.columns:
+        type_ = table.columns.get(name)
+        if type_ is not None and (type_.kind == about.type.kind or about.type.kind in ("decimal", "bigint")):
+            return name
+    return None

@@ -1,0 +1,274 @@
+"""From two figures to a verdict: one of six words, and a sentence that says why and what to do. Pure.
+
+In: a row of an equation's answer, and what is loaded. Out: a `Statement`. The order of verdicts: a side that is not
+loaded; sides loaded to different instants; the same; wholly explained; data of different age; else a variance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from ..plan.system_tables import Statement
+from .coverage import Coverage, CoveredCell
+from .equations import BEFORE, Equation
+from .inputs import Input
+from .queries import OTHERS, Figure
+
+_EXPLAINED = {
+    (
+        "payout_equals_its_rows",
+        "no rows",
+    ): "No report row and no activity row names this payout: it is manual or instant, "
+    "or Stripe has not reconciled it yet.",
+    (
+        "reversal_equals_payout",
+        "no payout",
+    ): "The payout that came back is not among the loaded ones: it was made before "
+    "the loaded history, or is missing; load payouts from an earlier day to see it.",
+}
+_WORDS = {
+    "rows lost": "No row of {figure} says what the payout has paid, though the activity names it: load {figure} again",
+    "no payout": "{figure} has rows of a payout that {against} does not have: load {against} again",
+    "missing": "{here} has a transaction that {there} does not have: load {there} again",
+    "currency": "The two reports give the transaction different currencies: load both again",
+    "category": "The two reports give the transaction different categories: load both again",
+    "not filled in": "The activity does not name the payout that has settled the transaction: load the activity again",
+    "other payout": "The activity names another payout than the one that has settled the transaction: load both again",
+    "others": "More items differ than are kept one by one: load both again",
+}
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The cells that a statement compares; a side that is not loaded is None there."""
+
+    figure: Mapping[str, CoveredCell | None]
+    against: Mapping[str, CoveredCell | None]
+
+    @property
+    def all(self) -> list[tuple[str, CoveredCell | None]]:
+        return [*self.figure.items(), *self.against.items()]
+
+    @property
+    def missing(self) -> list[str]:
+        """The inputs that are not loaded."""
+        return [name for name, cell in self.all if cell is None]
+
+
+class Judge:
+    """Judges the figures of one equation.
+
+    Args:
+        equation: the equation.
+        inputs: what an input's name stands for.
+        coverage: what is loaded.
+        now: when it is looked.
+    """
+
+    def __init__(self, equation: Equation, inputs: Mapping[str, Input], coverage: Coverage, now: datetime) -> None:
+        self._equation = equation
+        self._inputs = inputs
+        self._coverage = coverage
+        self._now = now
+
+    def sides(self, cell: str) -> Sides:
+        """What is loaded of a cell."""
+        return Sides(
+            {name: self._loaded(name, cell) for name in self._equation.figure},
+            {name: self._loaded(name, cell) for name in self._equation.against},
+        )
+
+    def not_comparable(self, cell: str, sides: Sides, reason: str) -> Statement:
+        """The statement of a cell that has nothing to compare with."""
+        return self._statement(cell, sides, None, "not_comparable", reason)
+
+    def judge(self, found: Figure) -> Statement:
+        """The statement of two figures."""
+        sides = self.sides(found.cell)
+        status, reason = self._verdict(found, sides)
+        return self._statement(found.cell, sides, found, status, reason)
+
+    def base(self, name: str) -> str:
+        """The report that an input's name stands for."""
+        return self._inputs[name.removesuffix(BEFORE)].base
+
+    def _loaded(self, name: str, cell: str) -> CoveredCell | None:
+        if name.endswith(BEFORE):
+            return self._coverage.before(self.base(name), cell)
+        return self._coverage.get(self.base(name), cell)
+
+    def _verdict(self, found: Figure, sides: Sides) -> tuple[str, str]:
+        ends = {self.base(name): cell.end for name, cell in sides.all if cell and not name.endswith(BEFORE)}
+        if len(set(ends.values())) > 1:
+            first, last = min(ends, key=lambda base: ends[base]), max(ends, key=lambda base: ends[base])
+            return "pending", (
+                f"{first} is loaded to {_instant(ends[first])}, {last} to {_instant(ends[last])}: the next sync of "
+                "both brings them together."
+            )
+        if found.ties:
+            count = f"{found.items} {self._equation.counts} agree." if found.items != 1 else "Both sides agree."
+            return "tied", count
+        explained = _EXPLAINED.get((self._equation.name, found.note))
+        if explained:
+            return "explained", explained
+        if found.note == "payouts without rows":
+            return "not_comparable", (
+                "The account has payouts without rows (manual or instant), whose charges stay unsettled for good."
+            )
+        placed = self._placed(found) if found.note == "missing" else None
+        if placed:
+            return placed
+        if found.note in ("not filled in", "other payout"):
+            return self._filled_in(found, sides)
+        stale = self._stale(found, sides)
+        if stale and self._equation.name in _OWN_STALE:
+            return "stale", f"{_OWN_WORDS[self._equation.name]}. {stale}"
+        if stale:
+            return "stale", stale
+        return "variance", f"{self._words(found, sides)}; what stays after that, ask Stripe about."
+
+    def _placed(self, found: Figure) -> tuple[str, str] | None:
+        """Where the missing counterpart of a row lies outside what is loaded: its verdict."""
+        name = self._equation.against[0]
+        if found.moment is None:
+            return None
+        where = self._coverage.holding(self.base(name), found.cell[: found.cell.rindex("|")], found.moment)
+        if where == "before":
+            return (
+                "explained",
+                f"Its counterpart of {_instant(found.moment)} is older than the loaded history of {self.base(name)}.",
+            )
+        if where == "after":
+            return (
+                "pending",
+                f"{self.base(name)} is not loaded up to {_instant(found.moment)} yet, where the counterpart belongs.",
+            )
+        if where == "gap":
+            return (
+                "not_comparable",
+                f"{self.base(name)} is not loaded at {_instant(found.moment)}, where the counterpart belongs.",
+            )
+        return None
+
+    def _filled_in(self, found: Figure, sides: Sides) -> tuple[str, str]:
+        """The verdict on activity that does not name the payout: is it from data before that took effect?"""
+        cell = sides.figure["activity"]
+        age = cell.data_available_end if cell else None
+        if age is None or found.moment is None or age <= found.moment:
+            return "stale", f"{self._words(found, sides)}, which fills it in."
+        return "variance", f"{self._words(found, sides)}; what stays after that, ask Stripe about."
+
+    def _stale(self, found: Figure, sides: Sides) -> str | None:
+        """Names the older side, where sides are from data of different age."""
+        other = self._counterpart(found)
+        beside = sides.all if other is None else [*sides.figure.items(), (self._equation.against[0], other)]
+        return _older([(self.base(name), cell) for name, cell in beside if cell is not None])
+
+    def _counterpart(self, found: Figure) -> CoveredCell | None:
+        """The cell of the other report in which an item is, or ought to be; None where it is the same cell."""
+        if not self._equation.against:
+            return None
+        base = self.base(self._equation.against[0])
+        if found.against_cell:
+            return self._coverage.get(base, found.against_cell)
+        if found.note != "missing" or found.moment is None:
+            return None
+        holding = self._coverage.holding(base, found.cell[: found.cell.rindex("|")], found.moment)
+        return holding if isinstance(holding, CoveredCell) else None
+
+    def _words(self, found: Figure, sides: Sides) -> str:
+        figure, against = self._names(self._equation.figure), self._names(self._equation.against)
+        if found.note in _WORDS and found.item != OTHERS:
+            here, there = figure, self._names(self._equation.against[:1])
+            return _WORDS[found.note].format(figure=figure, against=against, here=here, there=there)
+        if found.item == OTHERS:
+            return f"{found.items} more {self._equation.counts} differ: load the reports again"
+        if self._equation.name in _OWN_WORDS:
+            return _OWN_WORDS[self._equation.name].format(figure=figure)
+        return f"{figure} and {against or 'its own lines'} differ: load both again"
+
+    def _run_beside(self, found: Figure | None) -> str | None:
+        """The run of a counterpart that may lie in another cell."""
+        other = self._counterpart(found) if found is not None else None
+        return other.run_id if other else None
+
+    def _names(self, names: Sequence[str]) -> str:
+        return " and ".join(dict.fromkeys(self.base(name) for name in names))
+
+    def _statement(self, cell: str, sides: Sides, found: Figure | None, status: str, reason: str) -> Statement:
+        own = self.base(self._equation.figure[0])
+        loaded = next(side for _, side in sides.all if side is not None)
+        figure, against = (found.figure, found.against) if found else (None, None)
+        difference = None if figure is None or against is None else figure - against
+        account = loaded.account
+        return Statement(
+            equation=self._equation.name,
+            account=account,
+            interval_key=interval_key(cell, account, own),
+            currency=found.currency if found else "",
+            item=found.item if found else "",
+            interval_day=loaded.day,
+            interval_start=next((side.start for _, side in sides.all if side and side.start), None),
+            interval_end=loaded.end,
+            figure=figure,
+            against=against,
+            difference=difference,
+            gross_difference=found.gross_difference if found else None,
+            fee_difference=found.fee_difference if found else None,
+            count_difference=int(found.count_difference) if found else None,
+            status=status,
+            reason=reason,
+            figure_run=_runs(sides.figure),
+            against_run=self._run_beside(found) or _runs(sides.against),
+            checked_at=self._now,
+        )
+
+
+_OWN_STALE = ("opening_equals_closing_before",)
+_OWN_WORDS = {
+    "opening_equals_closing_before": "The opening balance is not the closing balance of the interval before: the "
+    "past has moved at Stripe; load the earlier intervals again (reconcile --refresh)",
+    "transaction_once": "The transaction stands more than once in {figure}: load it again",
+    "row_adds_up": "Gross less fee is not the net of the row in {figure}: load it again",
+    "row_lies_in_its_cell": "The row's time lies outside of its interval in {figure}: load it again",
+    "summary_lines_equal_total": "The lines of {figure} do not add up to its total: load it again",
+    "balance_foots": "The lines of {figure} do not add up: load it again",
+    "clearing_rolls_forward": "What was unsettled before, with what came in and without what was settled, is not "
+    "what is unsettled now: load {figure} again",
+}
+
+
+def interval_key(cell: str, account: str, base: str) -> str:
+    """The interval key of a report's cell."""
+    return f"{account}|{base}{cell.removeprefix(account)}"
+
+
+def _older(compared: Sequence[tuple[str, CoveredCell]]) -> str | None:
+    ages = {(base, cell.key): cell for base, cell in compared}
+    known = {key: cell.data_available_end for key, cell in ages.items()}
+    if len(set(known.values())) < 2:
+        return None
+    unknown = [key for key, age in known.items() if age is None]
+    if unknown:
+        base, _ = unknown[0]
+        return f"How old the data of {base} is was not kept when it was loaded: load the interval again."
+    by_age = sorted((age, base, key) for (base, key), age in known.items() if age is not None)
+    (_, old, key), (newest, new, _) = by_age[0], by_age[-1]
+    since = ages[old, key].data_available_end
+    day = ages[old, key].day
+    other = "" if new == old else f" of {new}"
+    return (
+        f"{old} of the interval from {day} on is from data up to {_instant(since)}, older than the data{other} beside "
+        f"it ({_instant(newest)}): load it again (reconcile --refresh)."
+    )
+
+
+def _runs(cells: Mapping[str, CoveredCell | None]) -> str | None:
+    runs = dict.fromkeys(cell.run_id for cell in cells.values() if cell is not None and cell.run_id)
+    return ", ".join(runs) or None
+
+
+def _instant(instant: datetime | None) -> str:
+    return "an unknown instant" if instant is None else f"{instant.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"

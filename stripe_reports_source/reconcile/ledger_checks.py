@@ -1,0 +1,228 @@
+"""The dataset against its own ledger: rows and control totals as in the files, and cells that meet.
+
+In: what is loaded, and the control totals that were taken while the files were parsed. Out: statements.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+from ..plan.column_types import ColumnType
+from ..plan.system_tables import REPORT_RUNS, Statement
+from ..warehouse.query import Reader
+from .coverage import Coverage, CoveredCell
+from .scope import Scope
+
+_STORED = "rows_stored_equal_file"
+_JOIN = "cells_join"
+Group = tuple[str, str]
+"""Currency and category, "" for none."""
+
+
+@dataclass
+class Totals:
+    """Rows and amounts, summed up."""
+
+    rows: int = 0
+    amounts: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+
+    def add(self, rows: int, amounts: Mapping[str, Decimal]) -> None:
+        self.rows += rows
+        for name, amount in amounts.items():
+            self.amounts[name] += amount
+
+
+def rows_stored_equal_file(
+    reader: Reader,
+    coverage: Coverage,
+    scope: Scope,
+    columns: Mapping[str, Mapping[str, ColumnType]],
+    now: datetime,
+) -> Iterator[Statement]:
+    """Each cell's rows and amounts, by currency and category, as they are stored, and as its file has them."""
+    cells = [cell for cell in (*coverage, *coverage.per_payout) if _in_window(cell, scope)]
+    runs = _runs(reader, scope)
+    for table in sorted({cell.table for cell in cells}):
+        of_table = [cell for cell in cells if cell.table == table]
+        files = {cell.key: runs.get(cell.run_id or "") for cell in of_table}
+        stored = _stored(reader, table, columns.get(table, {}), files.values(), min(cell.day for cell in of_table))
+        for cell in of_table:
+            yield from _compared(cell, stored.get(cell.key, {}), files[cell.key], now)
+
+
+def cells_join(reader: Reader, coverage: Coverage, scope: Scope, now: datetime) -> Iterator[Statement]:
+    """Each cell and the next one of its report: no gap, no overlap, and only the last one still in progress."""
+    known = {key for (key,) in reader.select(_GOOD_RUNS) or ()}
+    for lane in coverage.lanes():
+        joined = 0
+        for cell, following in pairwise(lane):
+            seconds = 0 if following.start is None else int((following.start - cell.end).total_seconds())
+            if following.start is None and cell.whole_end is not None and cell.end < cell.whole_end:
+                seconds = int((cell.whole_end - cell.end).total_seconds())
+            if not _in_window(following, scope):
+                continue
+            if not seconds:
+                joined += 1
+                continue
+            between = {key for key in known if _between(key, cell, following)}
+            yield _statement(_JOIN, following, now, *_gap(seconds, bool(between), cell, following), count=seconds)
+        if joined and _in_window(lane[-1], scope):
+            yield _statement(_JOIN, lane[-1], now, "tied", f"{joined} intervals before it meet.", count=0)
+
+
+_GOOD_RUNS = (
+    f"SELECT DISTINCT {{column.interval_key}} FROM {{table.{REPORT_RUNS.name}}} "  # noqa: S608
+    "WHERE {column.error} IS NULL AND {column.interval_key} IS NOT NULL"
+)
+
+
+def _gap(seconds: int, was_loaded: bool, cell: CoveredCell, following: CoveredCell) -> tuple[str, str]:
+    if seconds < 0:
+        return "variance", f"It overlaps the interval from {cell.day} on by {-seconds} seconds: load both again."
+    gap = f"Nothing is loaded from {cell.end:%Y-%m-%d %H:%M:%S} to {following.start or following.end:%Y-%m-%d %H:%M:%S}"
+    if was_loaded:
+        return "variance", f"{gap}, though the ledger has a run of it: load it again."
+    return "not_comparable", f"{gap}: load it to close the gap."
+
+
+def _between(key: str, cell: CoveredCell, following: CoveredCell) -> bool:
+    lane = cell.key[: cell.key.rindex("|")]
+    return key.startswith(f"{lane}|") and cell.key < key < following.key and key.count("|") == cell.key.count("|")
+
+
+def _runs(reader: Reader, scope: Scope) -> dict[str, list[dict[str, Any]]]:
+    """The control totals of runs that have some, by run."""
+    query = (
+        f"SELECT {{column.run_id}}, {{column.control_totals}} FROM {{table.{REPORT_RUNS.name}}} "  # noqa: S608
+        "WHERE {column.control_totals} IS NOT NULL"
+    )
+    values: list[Any] = []
+    if scope.since is not None:
+        query += " AND {column.interval_end} >= %s"
+        values.append(datetime.combine(scope.since, datetime.min.time()))
+    return {run: json.loads(totals) for run, totals in reader.select(query, *values) or ()}
+
+
+def _stored(
+    reader: Reader,
+    table: str,
+    columns: Mapping[str, ColumnType],
+    files: Iterable[list[dict[str, Any]] | None],
+    first_day: Any,
+) -> dict[str, dict[Group, Totals]]:
+    """What is stored of each cell of a table."""
+    amounts = sorted({name for file in files for group in file or () for name in group["amounts"]} & set(columns))
+    currency = "{column.currency}" if "currency" in columns else "''"
+    category = next((f"{{column.{name}}}" for name in ("reporting_category", "category") if name in columns), "''")
+    sums = "".join(f", SUM({{column.{name}}})" for name in amounts)
+    later = (
+        " WHERE {column._interval_day} >= %s OR {column._interval_day} IS NULL" if "_interval_day" in columns else ""
+    )
+    query = (
+        f"SELECT {{column._interval_key}}, {currency}, {category}, COUNT(*){sums} FROM {{table.{table}}}{later} "  # noqa: S608
+        f"GROUP BY {', '.join(part for part in ('{column._interval_key}', currency, category) if part != chr(39) * 2)}"
+    )
+    found: dict[str, dict[Group, Totals]] = defaultdict(lambda: defaultdict(Totals))
+    for key, group_currency, group_category, rows, *totals in (
+        reader.select(query, *([first_day] if later else [])) or ()
+    ):
+        group = (group_currency or "", group_category or "")
+        values = {name: Decimal(total or 0) for name, total in zip(amounts, totals, strict=True)}
+        found[key][group].add(int(rows), values)
+    return found
+
+
+def _compared(
+    cell: CoveredCell, stored: Mapping[Group, Totals], file: list[dict[str, Any]] | None, now: datetime
+) -> Iterator[Statement]:
+    if file is None:
+        reason = "The control totals of the file were not kept when it was loaded: load the interval again to compare."
+        yield _statement(_STORED, cell, now, "not_comparable", reason)
+        return
+    of_file: dict[Group, Totals] = defaultdict(Totals)
+    for group in file:
+        amounts = {name: Decimal(total) for name, total in group["amounts"].items()}
+        of_file[group.get("currency") or "", group.get("category") or ""].add(group["rows"], amounts)
+    rows = (sum(group.rows for group in stored.values()), sum(group.rows for group in of_file.values()))
+    wrong = sorted(group for group in {*stored, *of_file} if not _alike(stored.get(group), of_file.get(group)))
+    if not wrong:
+        yield _statement(_STORED, cell, now, "tied", f"{rows[0]} rows, as in the file.", figures=rows)
+        return
+    if cell.rows == rows[0] != rows[1]:
+        reason = (
+            f"Steps or a schema contract of your own have stored {rows[0]} rows for the {rows[1]} rows of the file."
+        )
+        yield _statement(_STORED, cell, now, "explained", reason, figures=rows, count=rows[0] - rows[1])
+        return
+    for currency, category in wrong:
+        here, there = stored.get((currency, category)) or Totals(), of_file.get((currency, category)) or Totals()
+        names = sorted({*here.amounts, *there.amounts})
+        differing = [name for name in names if here.amounts[name] != there.amounts[name]]
+        where = f" in {', '.join(differing)}" if differing else ""
+        reason = f"{here.rows} rows are stored, the file has {there.rows}; they differ{where}: load the interval again."
+        name = differing[0] if differing else None
+        figures = (here.amounts[name], there.amounts[name]) if name else (here.rows, there.rows)
+        yield _statement(
+            _STORED,
+            cell,
+            now,
+            "variance",
+            reason,
+            currency=currency,
+            item=category,
+            figures=figures,
+            count=here.rows - there.rows,
+        )
+
+
+def _alike(here: Totals | None, there: Totals | None) -> bool:
+    here, there = here or Totals(), there or Totals()
+    names = {*here.amounts, *there.amounts}
+    return here.rows == there.rows and all(here.amounts[name] == there.amounts[name] for name in names)
+
+
+def _in_window(cell: CoveredCell, scope: Scope) -> bool:
+    return scope.since is None or cell.day >= scope.since
+
+
+def _statement(
+    equation: str,
+    cell: CoveredCell,
+    now: datetime,
+    status: str,
+    reason: str,
+    *,
+    currency: str = "",
+    item: str = "",
+    figures: tuple[Decimal | int, Decimal | int] | None = None,
+    count: int | None = None,
+) -> Statement:
+    figure, against = (Decimal(figures[0]), Decimal(figures[1])) if figures else (None, None)
+    return Statement(
+        equation=equation,
+        account=cell.account,
+        interval_key=cell.key,
+        currency=currency,
+        item=item,
+        interval_day=cell.day,
+        interval_start=cell.start,
+        interval_end=cell.end,
+        figure=figure,
+        against=against,
+        difference=None if figure is None or against is None else figure - against,
+        gross_difference=None,
+        fee_difference=None,
+        count_difference=count,
+        status=status,
+        reason=reason,
+        figure_run=cell.run_id,
+        against_run=None,
+        checked_at=now,
+    )

@@ -1,0 +1,231 @@
+"""An equation as a query of a destination: inputs, scope and the equation put together, in the destination's dialect.
+
+In: an equation, the tables that hold its reports, the cells to look at. Out: SQL text, and rows of its answer. sqlglot
+does what dialects differ in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlglot
+
+from ..plan.system_tables import REPORT_CELLS
+from .equations import Equation
+from .inputs import DAY_LENGTH, INPUTS, Input, ReportTable, input_query, text_literal
+from .scope import Scope
+
+MOST_ITEMS = 100
+"""Items that differ which are kept one by one, of each cell and currency; what is beyond them is one sum."""
+OTHERS = "(others)"
+_LISTED_CELLS = 500
+_COMPARED = "figure = against AND gross_difference = 0 AND fee_difference = 0 AND count_difference = 0 AND note = ''"
+_SOURCE = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)")
+_PLACEHOLDER = re.compile(r'["`\[](table|column):([^"`\]]+)["`\]]')
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A row of an equation's answer: two figures of an item, or the sums of all items of a cell that tie."""
+
+    account: str
+    cell: str
+    currency: str
+    item: str
+    figure: Decimal
+    against: Decimal
+    gross_difference: Decimal
+    fee_difference: Decimal
+    count_difference: int
+    note: str
+    against_cell: str
+    moment: datetime | None
+    items: int
+
+    @property
+    def ties(self) -> bool:
+        """True when both sides are the same in all that is compared."""
+        differences = (self.gross_difference, self.fee_difference, self.count_difference)
+        return self.figure == self.against and not any(differences) and not self.note
+
+
+def figure_of(row: Sequence[Any]) -> Figure:
+    """A row of an answer, with exact numbers whatever a driver gives."""
+    account, cell, currency, item, *numbers, note, against_cell, moment, items = row
+    figure, against, gross, fee, count = (
+        number if isinstance(number, Decimal) else Decimal(number) for number in numbers
+    )
+    return Figure(
+        account, cell, currency, item, figure, against, gross, fee, int(count), note, against_cell, moment, int(items)
+    )
+
+
+def equation_query(
+    equation: Equation,
+    inputs: Mapping[str, Input],
+    tables: Mapping[str, Sequence[ReportTable]],
+    scope: Scope,
+    first_day: date | None,
+) -> str:
+    """An equation as one query, in DuckDB's dialect.
+
+    Args:
+        equation: the equation.
+        inputs: what an input's name stands for.
+        tables: that hold the report of an input.
+        scope: what to look at.
+        first_day: of the cells that sums are read of: one cell more than the scope has.
+    """
+    check = equation.sql
+    parts = {}
+    for called in _inputs_in(check, equation):
+        name = equation.names.get(called, called.removeprefix("all_"))
+        whole = equation.per_row or called.startswith("all_")
+        since = None if whole else first_day
+        parts[called] = input_query(inputs[name], tables[name], since=since, accounts=scope.accounts)
+    if re.search(r"\bcell_pairs\b", check):
+        parts["cell_pairs"] = _cell_pairs(inputs["balance"].base, [table.name for table in tables["balance"]])
+    if re.search(r"\btouched\b", check):
+        names = {inputs[name].base: [table.name for table in tables[name]] for name in INPUTS}
+        parts["touched"] = _touched(names, scope)
+    return f"{_with(parts)},\ncompared AS (\n{check}\n),{_SUMMED_UP}"
+
+
+def window_query(
+    sql: str,
+    inputs: Mapping[str, Input],
+    tables: Mapping[str, Sequence[ReportTable]],
+    cells: Sequence[str],
+    first_day: date,
+    account: str,
+) -> str:
+    """A query over a window of cells that follow one another, in DuckDB's dialect.
+
+    Args:
+        sql: what is asked, over inputs, `window_cells`, `first_cell` and `last_cell`.
+        inputs: what an input's name stands for.
+        tables: that hold the report of an input.
+        cells: their names, in order, all of one lane.
+        first_day: of the first cell, or of the cell before it, where that is asked for.
+        account: whose they are.
+    """
+    parts = {}
+    for called in sorted(set(_SOURCE.findall(sql)) & {*INPUTS, *(f"all_{name}" for name in INPUTS)}):
+        name = called.removeprefix("all_")
+        since = None if called.startswith("all_") else first_day
+        parts[called] = input_query(inputs[name], tables[name], since=since, accounts=[account])
+    parts["cell_pairs"] = _cell_pairs(inputs["balance"].base, [table.name for table in tables["balance"]])
+    parts["window_cells"] = _between(
+        {inputs[name].base: [table.name for table in tables[name]] for name in INPUTS}, cells[0], cells[-1]
+    )
+    parts["first_cell"] = f"SELECT {text_literal(cells[0])} AS cell"
+    parts["last_cell"] = f"SELECT {text_literal(cells[-1])} AS cell"
+    return f"{_with(parts)}\nSELECT * FROM (\n{sql}\n) AS found"
+
+
+def _with(parts: Mapping[str, str]) -> str:
+    common = ",\n".join(f"{name} AS (\n{query}\n)" for name, query in parts.items())
+    return f"WITH {common}"
+
+
+_SUMMED_UP = f"""
+ranked AS (
+    SELECT compared.*, ROW_NUMBER() OVER (
+        PARTITION BY cell, currency ORDER BY ABS(figure - against) DESC, item
+    ) AS place FROM compared WHERE NOT ({_COMPARED})
+)
+SELECT account, cell, currency, '' AS item, SUM(figure) AS figure, SUM(against) AS against, 0 AS gross_difference,
+       0 AS fee_difference, 0 AS count_difference, '' AS note, '' AS against_cell, CAST(NULL AS TIMESTAMPTZ) AS moment,
+       COUNT(*) AS items
+FROM compared WHERE {_COMPARED} GROUP BY account, cell, currency
+UNION ALL
+SELECT account, cell, currency, item, figure, against, gross_difference, fee_difference, count_difference, note,
+       against_cell, moment, 1
+FROM ranked WHERE place <= {MOST_ITEMS}
+UNION ALL
+SELECT account, cell, currency, '{OTHERS}', SUM(figure), SUM(against), SUM(gross_difference), SUM(fee_difference),
+       SUM(count_difference), 'others', '', CAST(NULL AS TIMESTAMPTZ), COUNT(*)
+FROM ranked WHERE place > {MOST_ITEMS} GROUP BY account, cell, currency
+"""  # noqa: S608
+
+
+def in_dialect(
+    query: str, dialect: str | None, quote_table: Callable[[str], str], quote_column: Callable[[str], str]
+) -> str:
+    """A query of ours as a destination takes it.
+
+    Args:
+        query: in DuckDB's dialect.
+        dialect: sqlglot's name of the destination's.
+        quote_table, quote_column: the destination's way to write a name.
+    """
+    written = query if dialect == "duckdb" else sqlglot.parse_one(query, read="duckdb").sql(dialect=dialect)
+    quote = {"table": quote_table, "column": quote_column}
+    return _PLACEHOLDER.sub(lambda found: quote[found[1]](found[2]), written)
+
+
+def _inputs_in(check: str, equation: Equation) -> list[str]:
+    """The inputs that a query names, by what they are called there."""
+    named = set(_SOURCE.findall(check))
+    known = {*INPUTS, *(f"all_{name}" for name in INPUTS), *equation.names}
+    return sorted(named & known)
+
+
+def _cell_of(base: str) -> str:
+    return f"REPLACE(\"column:interval_key\", {text_literal(f'|{base}|')}, '|')"
+
+
+def _between(tables: Mapping[str, Collection[str]], first: str, last: str) -> str:
+    """The cells of a lane from one to another, of any report."""
+    lane = text_literal(first[:-DAY_LENGTH])
+    start, end = (f"DATE '{cell[1 - DAY_LENGTH :]}'" for cell in (first, last))
+    parts = []
+    for base, names in tables.items():
+        cell = _cell_of(base)
+        if names:
+            parts.append(
+                f'SELECT {cell} AS cell FROM "table:{REPORT_CELLS.name}" WHERE {_in_tables(names)} '  # noqa: S608
+                f'AND "column:interval_day" >= {start} AND "column:interval_day" <= {end} '
+                f"AND SUBSTR({cell}, 1, LENGTH({cell}) - {DAY_LENGTH}) = {lane}"
+            )
+    return f"SELECT DISTINCT cell FROM ({' UNION ALL '.join(parts)}) AS loaded"  # noqa: S608
+
+
+def _cell_pairs(base: str, tables: Collection[str]) -> str:
+    """Each cell of the balance summary with the one before, where they meet."""
+    cell = _cell_of(base)
+    lane = f"SUBSTR({cell}, 1, LENGTH({cell}) - {DAY_LENGTH})"
+    order = f'OVER (PARTITION BY "column:table_name", {lane} ORDER BY "column:interval_day")'
+    return (
+        f"SELECT cell, cell_before FROM (SELECT {cell} AS cell, LAG({cell}) {order} AS cell_before, "  # noqa: S608
+        f'LAG("column:interval_end") {order} AS end_before, "column:interval_start" AS cell_start '
+        f'FROM "table:{REPORT_CELLS.name}" WHERE {_in_tables(tables)}) AS pairs WHERE end_before = cell_start'
+    )
+
+
+def _touched(tables: Mapping[str, Collection[str]], scope: Scope) -> str:
+    """The cells whose rows are looked at: a list of them, or what the ledger has."""
+    if scope.touched is not None and len(scope.touched) <= _LISTED_CELLS:
+        if not scope.touched:
+            return "SELECT '' AS cell WHERE 1 = 0"
+        listed = ", ".join(f"({text_literal(cell)})" for cell in sorted(scope.touched))
+        return f"SELECT cell FROM (VALUES {listed}) AS listed(cell)"  # noqa: S608
+    since = scope.since
+    if scope.touched:
+        since = min(date.fromisoformat(cell[-len("2025-01-31") :]) for cell in scope.touched)
+    later = "" if since is None else f" AND \"column:interval_day\" >= DATE '{since.isoformat()}'"
+    parts = [
+        f'SELECT {_cell_of(base)} AS cell FROM "table:{REPORT_CELLS.name}" WHERE {_in_tables(names)}{later}'  # noqa: S608
+        for base, names in tables.items()
+        if names
+    ]
+    return f"SELECT DISTINCT cell FROM ({' UNION ALL '.join(parts)}) AS loaded"  # noqa: S608
+
+
+def _in_tables(tables: Collection[str]) -> str:
+    return f'"column:table_name" IN ({", ".join(map(text_literal, sorted(tables))) or "NULL"})'

@@ -1,0 +1,16 @@
+-- The rows of activity, and the line "activity" of the balance summary with its gross and its fees.
+SELECT account, cell, currency, '' AS item, SUM(figure) AS figure, SUM(against) AS against,
+       SUM(gross) AS gross_difference, SUM(fee) AS fee_difference, 0 AS count_difference,
+       '' AS note, '' AS against_cell, CAST(NULL AS TIMESTAMPTZ) AS moment
+FROM (
+    SELECT account, cell, currency, SUM(net) AS figure, 0 AS against, SUM(gross) AS gross, SUM(fee) AS fee
+    FROM activity GROUP BY account, cell, currency
+    UNION ALL
+    SELECT account, cell, currency, 0,
+           CASE WHEN category = 'activity' THEN net ELSE 0 END,
+           CASE WHEN category = 'activity_gross' THEN -net ELSE 0 END,
+           CASE WHEN category = 'activity_fee' THEN -net ELSE 0 END
+    FROM balance WHERE category IN ('activity', 'activity_gross', 'activity_fee')
+) AS both_sides
+GROUP BY account, cell, currency
+HAVING currency <> '' OR SUM(figure) <> 0 OR SUM(against) <> 0
