@@ -9,9 +9,9 @@ Needs the extra `emulator` (starlette and uvicorn). Start it with `stripe-report
 
 from .events import Delivery, Endpoint, sign
 from .faults import Fault
-from .ledger import Transaction, late_charge
 from .server import Emulator, run_forever
 from .settings import EmulatorSettings
+from .transactions import Transaction, late_charge
 
 __all__ = [
     "Delivery",

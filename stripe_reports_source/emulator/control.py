@@ -15,8 +15,8 @@ from starlette.routing import Route
 from .api import EmulatorApi
 from .events import Endpoint, EventSender
 from .faults import Fault, FaultBoard
-from .ledger import CURRENCIES, late_charge
 from .service import StripeService
+from .transactions import CURRENCIES, late_charge
 
 
 def control_app(service: StripeService, faults: FaultBoard, api: EmulatorApi, events: EventSender) -> Starlette:

@@ -27,13 +27,19 @@ def columns_of(known: ReportType) -> Sequence[str]:
     return [column.name for column in known.columns] or UNDOCUMENTED
 
 
+def accounts_of(query: Query, accounts: Sequence[str]) -> Sequence[str]:
+    """The connected accounts that a run is about: those it names, or all of the platform's."""
+    named = query.extra.get("connected_account") or query.extra.get("connected_accounts")
+    if not named:
+        return accounts
+    return [named] if isinstance(named, str) else [str(account) for account in named]
+
+
 def generic_rows(seed: int, query: Query, accounts: Sequence[str]) -> Iterator[tuple[Value, ...]]:
     """The rows of a report in an interval, for one account or for all of a platform's."""
-    base = query.report_type.base
     chosen: Sequence[str | None] = [None]
-    if base.startswith("connected_account_"):
-        connected = query.extra.get("connected_account")
-        chosen = [str(connected)] if connected else accounts
+    if query.report_type.base.startswith("connected_account_"):
+        chosen = accounts_of(query, accounts)
     for account in chosen:
         if not {"interval_start", "interval_end"} & set(query.report_type.required):
             keys = sorted((name, str(value)) for name, value in query.extra.items())

@@ -8,18 +8,51 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from ..plan.columns import split_metadata
-from .ledger import CURRENCIES, Payout, TaxLine, Transaction
+from .payouts import CONFIRMED_AFTER, Payout
 from .people import Person
+from .transactions import CURRENCIES, TaxLine, Transaction
 
 Value = str | Decimal | datetime | date | bool | int | None
 
 
 @dataclass(frozen=True)
+class KnownPayout:
+    """A payout as it is to whoever has data up to an instant."""
+
+    payout: Payout
+    known_until: datetime
+
+    @property
+    def effective(self) -> datetime:
+        """When it leaves the balance."""
+        return self.payout.arrives(self.known_until)
+
+    @property
+    def reversed_at(self) -> datetime | None:
+        """When it was sent back."""
+        back = self.payout.reversed_at
+        return back if back is not None and back < self.known_until else None
+
+    @property
+    def status(self) -> str:
+        """What is said of it: the bank's word that it has arrived comes a day later."""
+        if self.reversed_at is not None:
+            return "failed"
+        return "paid" if self.effective + CONFIRMED_AFTER <= self.known_until else "in_transit"
+
+    @property
+    def trace_id(self) -> str | None:
+        """The bank's reference, once it has left the balance."""
+        return f"0042{self.payout.id[-8:]}" if self.effective < self.known_until else None
+
+
+@dataclass(frozen=True)
 class ItemizedRow:
-    """A transaction and the payout that settles it (or, in payout reports, that it is)."""
+    """A transaction and the payout that settles it (or, in payout reports, that it is); `account` if connected."""
 
     transaction: Transaction
-    payout: Payout | None
+    payout: KnownPayout | None
+    account: str | None = None
 
 
 def itemized_value(row: ItemizedRow, name: str) -> Value:
@@ -27,6 +60,8 @@ def itemized_value(row: ItemizedRow, name: str) -> Value:
     metadata = split_metadata(name)
     if metadata is not None:
         return _metadata(row.transaction, *metadata)
+    if name == "connected_account":
+        return row.account
     getter = _TRANSACTION.get(name)
     if getter is not None:
         return getter(row.transaction)
@@ -108,20 +143,20 @@ _TRANSACTION: Mapping[str, Callable[[Transaction], Value]] = {
     "dispute_reason": lambda transaction: transaction.dispute_reason,
 }
 
-_PAYOUT: Mapping[str, Callable[[Payout], Value]] = {
-    "automatic_payout_id": lambda payout: payout.id,
-    "automatic_payout_effective_at_utc": lambda payout: payout.effective,
-    "automatic_payout_effective_at": lambda payout: payout.effective,
-    "trace_id": lambda payout: f"0042{payout.id[-8:]}",
-    "trace_id_status": lambda payout: "supported",
-    "payout_id": lambda payout: payout.id,
-    "payout_expected_arrival_date": lambda payout: payout.effective,
-    "payout_status": lambda payout: "failed" if payout.reversed_at else "paid",
-    "payout_reversed_at_utc": lambda payout: payout.reversed_at,
-    "payout_reversed_at": lambda payout: payout.reversed_at,
-    "payout_type": lambda payout: "bank_account",
-    "payout_description": lambda payout: "STRIPE PAYOUT",
-    "payout_destination_id": lambda payout: f"ba_{payout.currency}",
+_PAYOUT: Mapping[str, Callable[[KnownPayout], Value]] = {
+    "automatic_payout_id": lambda known: known.payout.id,
+    "automatic_payout_effective_at_utc": lambda known: known.effective,
+    "automatic_payout_effective_at": lambda known: known.effective,
+    "trace_id": lambda known: known.trace_id,
+    "trace_id_status": lambda known: "supported" if known.trace_id else "pending",
+    "payout_id": lambda known: known.payout.id,
+    "payout_expected_arrival_date": lambda known: known.effective,
+    "payout_status": lambda known: known.status,
+    "payout_reversed_at_utc": lambda known: known.reversed_at,
+    "payout_reversed_at": lambda known: known.reversed_at,
+    "payout_type": lambda known: "bank_account" if known.payout.automatic else "card",
+    "payout_description": lambda known: "STRIPE PAYOUT",
+    "payout_destination_id": lambda known: f"ba_{known.payout.currency}",
 }
 
 _TAX: Mapping[str, Callable[[TaxLine], Value]] = {

@@ -23,11 +23,11 @@ from .events import Delivery, Endpoint, EventSender
 from .faults import Fault, FaultBoard
 from .itemized import Value
 from .keys import business_of, owner_of
-from .ledger import Ledger, Transaction
-from .reports import rows
+from .ledger import Ledger
 from .runs import Run
 from .service import StripeService
 from .settings import EmulatorSettings
+from .transactions import Transaction
 
 
 class Emulator:
@@ -150,8 +150,7 @@ class Emulator:
         if start is not None:
             interval["interval_start"] = int(start.timestamp())
         query = self.service.query(report_type, {**interval, **parameters})
-        ledger = self.service.ledger_of(business_of(*owner_of(key, self.settings)))
-        return list(rows(ledger, query, self.settings.connected_accounts))
+        return list(self.service.rows(business_of(*owner_of(key, self.settings)), query))
 
     async def serve(self, started: threading.Event) -> None:
         """Serve until `stop`; sets `started` when the addresses are known, or could not be had."""

@@ -12,7 +12,7 @@ import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,15 @@ from ..plan.intervals import Span
 from .alterations import Alterations
 from .csv_format import write_csv
 from .faults import Fault
+from .itemized import Value
 from .kept import Answer, KeptAnswers
 from .keys import LIVE
-from .ledger import Ledger, Transaction
+from .ledger import Ledger
 from .query import Query
-from .reports import computable, rows
+from .reports import CONNECTED, computable, rows
 from .runs import Run
 from .settings import EmulatorSettings
+from .transactions import Transaction
 from .validation import ApiError, Parameters, checked_query, default_columns
 
 _UNKNOWN_ERROR = '{"error": {"message": "An unknown error occurred", "type": "api_error"}}'
@@ -39,7 +41,7 @@ class StripeService:
 
     def __init__(self, settings: EmulatorSettings) -> None:
         self.settings = settings
-        self.ledger = Ledger(settings.seed, settings.scale, settings.business_start)
+        self.ledger = Ledger(settings.seed, settings.scale, settings.business_start, settings.traits)
         self._ledgers = {LIVE: self.ledger}
         self.identity = settings.identity or secrets.token_hex(8)
         self.alterations = Alterations()
@@ -52,10 +54,7 @@ class StripeService:
         self._clock = settings.first_clock
         self._ticking_since = time.monotonic()
         self._folder = tempfile.TemporaryDirectory(prefix="stripe-emulator-", ignore_cleanup_errors=True)
-        not_per_payout = [known for known in load_catalog() if known.shape != "per_payout"]
-        offered = (
-            list(load_catalog()) if settings.all_types else [known for known in not_per_payout if computable(known)]
-        )
+        offered = [known for known in load_catalog() if settings.all_types or _of_every_account(known)]
         if settings.offered is not None:
             offered = [known for known in offered if known.id in settings.offered]
         self._types = {known.id: known for known in offered}
@@ -137,12 +136,24 @@ class StripeService:
             for run in self.runs:
                 run.stuck = False
 
+    def rows(self, business: str, query: Query) -> Iterator[tuple[Value, ...]]:
+        """The rows of a report of an account and mode, see `business_of`, as the ledgers are now."""
+        return rows(
+            self.ledger_of(business),
+            query,
+            self.settings.connected_accounts,
+            lambda account: self.ledger_of(f"{business}/{account}"),
+        )
+
     def ledger_of(self, business: str) -> Ledger:
-        """The ledger of an account and mode, see `business_of`; each has rows of its own."""
+        """The ledger of an account and mode, see `business_of`; each has rows of its own.
+
+        A connected account's is `<business of the platform>/<account>`.
+        """
         with self._lock:
             if business not in self._ledgers:
                 seed = int.from_bytes(hashlib.sha256(f"{self.settings.seed}|{business}".encode()).digest()[:6], "big")
-                ledger = Ledger(seed, self.settings.scale, self.settings.business_start)
+                ledger = Ledger(seed, self.settings.scale, self.settings.business_start, self.settings.traits)
                 ledger.grow_to(self.available_end)
                 self._ledgers[business] = ledger
             return self._ledgers[business]
@@ -256,7 +267,8 @@ class StripeService:
         payout, end = parameters.get("payout"), self._availability[known.id][1]
         if payout is None or known.base.startswith("connected_account_"):
             return
-        if not any(paid.id == payout and paid.effective < end for paid in self._ledger_of_scope(scope).payouts):
+        payouts = self.ledger_of(scope.partition(":")[0]).payouts
+        if not any(paid.id == payout and paid.automatic and paid.arrives(end) < end for paid in payouts):
             raise ApiError(  # unverified text; that such payouts have no report is known
                 400, f"The payout {payout} cannot be reconciled (yet).", param="parameters[payout]"
             )
@@ -280,7 +292,7 @@ class StripeService:
             write_csv(
                 out,
                 query.columns,
-                rows(self._ledger_of_scope(scope), query, self.settings.connected_accounts),
+                self.rows(scope.partition(":")[0], query),
                 separator,
             )
         failed = fault is not None and fault.action == "run_failed"
@@ -345,15 +357,17 @@ class StripeService:
     def _run_object(self, run: Run) -> dict[str, Any]:
         return self.alterations.shown(run.as_object(self.files_url))
 
-    def _ledger_of_scope(self, scope: str) -> Ledger:
-        return self.ledger_of(scope.partition(":")[0])
-
     def _set_clock(self, now: datetime) -> None:
         self._clock = now
         self._ticking_since = time.monotonic()
 
     def _unix(self) -> int:
         return int(self.now.timestamp())
+
+
+def _of_every_account(known: ReportType) -> bool:
+    """True for what an account is offered that is not a platform and names no payout."""
+    return known.shape != "per_payout" and not known.base.startswith(CONNECTED) and computable(known)
 
 
 def _within(created: int, bounds: Mapping[str, int]) -> bool:

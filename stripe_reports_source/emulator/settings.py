@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 
+from .traits import DEFAULT_TRAITS, checked_traits
+
 
 @dataclass(frozen=True)
 class EmulatorSettings:
@@ -14,6 +16,7 @@ class EmulatorSettings:
     Args:
         seed: another seed is another business.
         scale: volume; 1.0 is some 25 transactions a day, 0 none but those that are added.
+        traits: what the business has that makes its reports hard to reconcile, see `traits.TRAITS`.
         business_start: first day with transactions (UTC).
         available_end: up to when data is complete at the start; `advance` moves it on.
         available_start: from when data is available; None is the business's first day.
@@ -37,6 +40,7 @@ class EmulatorSettings:
 
     seed: int = 7
     scale: float = 1.0
+    traits: tuple[str, ...] = DEFAULT_TRAITS
     business_start: date = date(2025, 1, 1)
     available_end: datetime = datetime(2025, 7, 1, tzinfo=timezone.utc)
     available_start: datetime | None = None
@@ -58,6 +62,9 @@ class EmulatorSettings:
     api_port: int = 0
     files_port: int = 0
     control_port: int = 0
+
+    def __post_init__(self) -> None:
+        checked_traits(self.traits)
 
     @property
     def first_available(self) -> datetime:

@@ -15,8 +15,8 @@ from ..plan.catalog import ReportType
 from ..plan.columns import split_metadata
 from ..plan.intervals import ONE_SECOND, Span
 from .generic import columns_of
-from .ledger import CURRENCIES
 from .query import Query
+from .transactions import CURRENCIES
 
 Parameters = dict[str, Any]
 _KEYS = ("payout", "connected_account", "connected_accounts", "customer", "invoice", "invoice_line_item")

@@ -13,8 +13,10 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from stripe_reports_source.emulator import Emulator, EmulatorSettings
-from stripe_reports_source.emulator.ledger import CURRENCIES, EDGE_ZONES, Ledger
+from stripe_reports_source.emulator.business import EDGE_ZONES
+from stripe_reports_source.emulator.ledger import Ledger
 from stripe_reports_source.emulator.service import StripeService
+from stripe_reports_source.emulator.transactions import CURRENCIES
 from stripe_reports_source.plan.intervals import Span, cells, parse_zone
 
 FIRST = date(2025, 1, 1)
