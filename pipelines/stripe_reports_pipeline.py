@@ -18,7 +18,7 @@ from stripe_reports_source import Loaded, Report, load_reports, stripe_reports
 
 
 def load_everything_since() -> Loaded:
-    """The four main reports from a date on; run it on a schedule, it goes on where it stopped."""
+    """The six reports that prove one another, from a date on; run it on a schedule, it goes on where it stopped."""
     pipeline = dlt.pipeline("stripe_reports", destination="duckdb", dataset_name="stripe")
     return load_reports(pipeline, stripe_reports(start_date="2025-01-01"))
 

@@ -227,7 +227,7 @@ def known_columns(known: ReportType | None) -> str:
 @_sync_options
 @_plain_errors
 def sync(destination: str, dataset: str, pipeline_name: str, **options: Any) -> None:
-    """Load all that is new of REPORTS (default: the four main ones)."""
+    """Load all that is new of REPORTS (default: the six that prove one another)."""
     _load(_source(**options), destination, dataset, pipeline_name)
 
 
@@ -288,7 +288,8 @@ def webhook(
     gather: float,
     **options: Any,
 ) -> None:
-    """Receive Stripe's events and load what they tell of REPORTS (default: the four main ones), until SIGTERM.
+    """Receive Stripe's events and load what they tell of REPORTS (default: the six that prove one another),
+    until SIGTERM.
 
     The endpoint's signing secret comes from dlt config, as SOURCES__STRIPE_REPORTS__WEBHOOK_SECRETS in the environment
     or webhook_secrets in .dlt/secrets.toml; two of them, with a comma between, while one replaces the other.

@@ -33,9 +33,12 @@ from .warehouse.hints import system_hints
 DEFAULT_REPORTS = (
     "balance.summary",
     "balance_change_from_activity.itemized",
+    "balance_change_from_activity.summary",
     "payouts.itemized",
     "payout_reconciliation.itemized",
+    "ending_balance_reconciliation.itemized",
 )
+"""The reports that prove one another: every cent of the balance stands in two of them."""
 CURSOR = "_interval_end"
 
 

@@ -76,17 +76,9 @@ class Business:
     ) -> Transaction:
         created = midnight(day) + timedelta(seconds=chance.randrange(86_400))
         identity = identity_of(self.seed, category, created, chance.random())
-        prefix = "txn" if category == "fee" else "adj"
-        return _plain(
-            identity,
-            created,
-            currency,
-            gross,
-            category,
-            f"{prefix}_{identity}",
-            description,
-            midnight(day) + PAYOUT_DELAY,
-        )
+        source = f"{'txn' if category == 'fee' else 'adj'}_{identity}"
+        payable = midnight(day) + PAYOUT_DELAY
+        return _plain(identity, created, currency, gross, category, source, description, payable)
 
     def _reserve(self, day: date) -> Iterator[Transaction]:
         """Funds that are held back against risk, and their release."""
@@ -216,6 +208,12 @@ def _tax_line(
         else Decimal(chance.randrange(1, 9)),
         exchange_rate=Decimal(chance.randrange(10**17, 2 * 10**17)).scaleb(-17),
         metadata=payment.metadata,
+    )
+
+
+def _quantity(chance: random.Random) -> Decimal:
+    return (
+        Decimal(chance.randrange(1, 10**15)).scaleb(-14) if chance.random() < 0.1 else Decimal(chance.randrange(1, 9))
     )
 
 

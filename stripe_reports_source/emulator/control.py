@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -13,10 +11,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from .api import EmulatorApi
+from .control_business import business_routes, checked, instant_of, json_of
 from .events import Endpoint, EventSender
 from .faults import Fault, FaultBoard
 from .service import StripeService
-from .transactions import CURRENCIES, late_charge
 
 
 def control_app(service: StripeService, faults: FaultBoard, api: EmulatorApi, events: EventSender) -> Starlette:
@@ -29,9 +27,7 @@ def control_app(service: StripeService, faults: FaultBoard, api: EmulatorApi, ev
     - `POST /objects` `{"id": "payouts.itemized.3", "fields": {"version": null}, "absent": ["updated"]}`: send a report
       type or run other than it is; with `"hidden": true` it is gone, as a report type that is no longer offered.
       `DELETE /objects/payouts.itemized.3` and `DELETE /objects`: as it was.
-    - `POST /transactions` `{"created": ..., "currency": "usd", "gross": 1999, "fee": 88, "description": ...,
-      "metadata": {}}`, amounts in minor units.
-    - `DELETE /transactions/txn_...`: take a transaction out again, so that an interval can lose all its rows.
+    - `/transactions` and `/payouts`: see `control_business`.
     - `POST /faults`: see `Fault`; `DELETE /faults` lifts all and lets stuck runs go on.
     - `POST /forget`: forget idempotency keys.
     - `GET /requests`: what was asked so far.
@@ -52,20 +48,20 @@ def control_app(service: StripeService, faults: FaultBoard, api: EmulatorApi, ev
         )
 
     async def advance(request: Request) -> Response:
-        body = await _json(request)
+        body = await json_of(request)
         step = timedelta(days=float(body.get("days", 0)), hours=float(body.get("hours", 0)))
-        service.advance(_instant(body["to"]) if "to" in body else service.available_end + step)
+        service.advance(instant_of(body["to"]) if "to" in body else service.available_end + step)
         return await state(request)
 
     async def availability(request: Request) -> Response:
-        body = await _json(request)
-        edges = {name: _instant(body[name]) for name in ("start", "end") if name in body}
+        body = await json_of(request)
+        edges = {name: instant_of(body[name]) for name in ("start", "end") if name in body}
         for name in [body["report_type"]] if "report_type" in body else service.type_names:
             service.set_availability(name, **edges)
         return await state(request)
 
     async def alter(request: Request) -> Response:
-        body = await _json(request)
+        body = await json_of(request)
         hidden = bool(body.get("hidden", False))
         service.alterations.alter(
             str(body["id"]), dict(body.get("fields", {})), absent=list(body.get("absent", ())), hidden=hidden
@@ -76,35 +72,12 @@ def control_app(service: StripeService, faults: FaultBoard, api: EmulatorApi, ev
         service.alterations.restore(request.path_params.get("id"))
         return JSONResponse({"altered": False})
 
-    async def transactions(request: Request) -> Response:
-        body = await _json(request)
-        if body["currency"] not in CURRENCIES:
-            raise ValueError(f"currency must be one of {', '.join(CURRENCIES)}")
-        identity = f"late{len(service.ledger.transactions):016d}"
-        service.add_transaction(
-            late_charge(
-                identity,
-                _instant(body["created"]),
-                service.now,
-                body["currency"],
-                int(body["gross"]),
-                int(body.get("fee", 0)),
-                str(body.get("description", "Late charge")),
-                dict(body.get("metadata", {})),
-            )
-        )
-        return JSONResponse({"id": f"txn_{identity}"})
-
-    async def withdraw(request: Request) -> Response:
-        service.withdraw_transaction(request.path_params["id"])
-        return JSONResponse({"withdrawn": True})
-
     async def add_fault(request: Request) -> Response:
-        faults.add(Fault.from_json(await _json(request)))
+        faults.add(Fault.from_json(await json_of(request)))
         return JSONResponse({"added": True})
 
     async def register(request: Request) -> Response:
-        events.register(Endpoint.from_json(await _json(request)))
+        events.register(Endpoint.from_json(await json_of(request)))
         return JSONResponse({"registered": True})
 
     async def unregister(request: Request) -> Response:
@@ -115,7 +88,7 @@ def control_app(service: StripeService, faults: FaultBoard, api: EmulatorApi, ev
         return JSONResponse({"idle": events.idle, "deliveries": [asdict(delivery) for delivery in events.deliveries]})
 
     async def burst(request: Request) -> Response:
-        body = await _json(request)
+        body = await json_of(request)
         names = [body["report_type"]] if "report_type" in body else service.type_names
         for _ in range(int(body.get("count", 1))):
             for name in names:
@@ -137,48 +110,20 @@ def control_app(service: StripeService, faults: FaultBoard, api: EmulatorApi, ev
 
     return Starlette(
         routes=[
-            Route("/state", _checked(state)),
-            Route("/advance", _checked(advance), methods=["POST"]),
-            Route("/availability", _checked(availability), methods=["POST"]),
-            Route("/objects", _checked(alter), methods=["POST"]),
-            Route("/objects", _checked(restore), methods=["DELETE"]),
-            Route("/objects/{id}", _checked(restore), methods=["DELETE"]),
-            Route("/transactions", _checked(transactions), methods=["POST"]),
-            Route("/transactions/{id}", _checked(withdraw), methods=["DELETE"]),
-            Route("/faults", _checked(add_fault), methods=["POST"]),
-            Route("/faults", _checked(clear_faults), methods=["DELETE"]),
-            Route("/forget", _checked(forget), methods=["POST"]),
-            Route("/requests", _checked(requests)),
-            Route("/webhooks", _checked(register), methods=["POST"]),
-            Route("/webhooks", _checked(unregister), methods=["DELETE"]),
-            Route("/webhooks", _checked(deliveries)),
-            Route("/events", _checked(burst), methods=["POST"]),
+            Route("/state", checked(state)),
+            Route("/advance", checked(advance), methods=["POST"]),
+            Route("/availability", checked(availability), methods=["POST"]),
+            Route("/objects", checked(alter), methods=["POST"]),
+            Route("/objects", checked(restore), methods=["DELETE"]),
+            Route("/objects/{id}", checked(restore), methods=["DELETE"]),
+            *business_routes(service),
+            Route("/faults", checked(add_fault), methods=["POST"]),
+            Route("/faults", checked(clear_faults), methods=["DELETE"]),
+            Route("/forget", checked(forget), methods=["POST"]),
+            Route("/requests", checked(requests)),
+            Route("/webhooks", checked(register), methods=["POST"]),
+            Route("/webhooks", checked(unregister), methods=["DELETE"]),
+            Route("/webhooks", checked(deliveries)),
+            Route("/events", checked(burst), methods=["POST"]),
         ]
     )
-
-
-Handler = Callable[[Request], Awaitable[Response]]
-
-
-def _checked(handler: Handler) -> Handler:
-    async def checked(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except (KeyError, ValueError, TypeError) as error:
-            return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 400)
-
-    return checked
-
-
-async def _json(request: Request) -> dict[str, Any]:
-    body = await request.json()
-    if not isinstance(body, dict):
-        raise ValueError("a JSON object is needed")
-    return body
-
-
-def _instant(text: str) -> datetime:
-    instant = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    if instant.tzinfo is None:
-        raise ValueError(f"{text!r} needs an offset, such as +00:00")
-    return instant

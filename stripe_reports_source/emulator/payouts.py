@@ -52,6 +52,11 @@ class Payout:
         moved = self.moved_at is None or self.moved_at < known_until
         return self.effective if moved or self.first_expected is None else self.first_expected
 
+    @property
+    def last_arrival(self) -> datetime:
+        """The latest that it is ever said to arrive."""
+        return max(self.effective, self.first_expected or self.effective)
+
 
 @dataclass(frozen=True)
 class PayoutChange:

@@ -180,7 +180,7 @@ def _all_unsettled(ledgers: Ledgers, query: Query) -> Iterator[Transaction]:
 
 
 def _settled(ledger: Ledger, query: Query) -> Iterator[tuple[Payout, Transaction]]:
-    for payout in _arrived(ledger, query):
+    for payout in ledger.books.arrived(query.start, query.end, query.known_until):
         if payout.automatic:
             for transaction in payout.settles:
                 yield payout, transaction
@@ -196,18 +196,10 @@ def _of_payout(ledgers: Ledgers, query: Query) -> Iterator[tuple[Payout, Transac
 
 def _payout_transactions(ledger: Ledger, query: Query) -> list[tuple[Payout, Transaction]]:
     """Payouts as positive transactions, their reversals as negative ones."""
-    found = [(payout, _left(payout, query)) for payout in _arrived(ledger, query)]
-    for payout in ledger.books.payouts:
-        if payout.reversed_at is not None and query.holds(payout.reversed_at):
-            found.append((payout, _returned(payout)))
+    books = ledger.books
+    found = [(payout, _left(payout, query)) for payout in books.arrived(query.start, query.end, query.known_until)]
+    found += [(payout, _returned(payout)) for payout in books.sent_back(query.start, query.end)]
     return sorted(found, key=lambda paid: paid[1].sort_key)
-
-
-def _arrived(ledger: Ledger, query: Query) -> list[Payout]:
-    """The payouts that left the balance in the interval, as far as is known, in order."""
-    known_until = query.known_until
-    found = [payout for payout in ledger.books.payouts if query.holds(payout.arrives(known_until))]
-    return sorted(found, key=lambda payout: (payout.arrives(known_until), payout.id))
 
 
 def _left(payout: Payout, query: Query) -> Transaction:

@@ -92,6 +92,31 @@ class Emulator:
         """Take a transaction out again."""
         self.service.withdraw_transaction(transaction_id)
 
+    def restate_transaction(
+        self,
+        transaction_id: str,
+        *,
+        gross: int | None = None,
+        fee: int | None = None,
+        category: str | None = None,
+        created: datetime | None = None,
+        payout_stays: bool = False,
+    ) -> None:
+        """Change a transaction, also one that is paid out already; see `Ledger.restate`."""
+        self.service.change(
+            lambda ledger: ledger.restate(
+                transaction_id, gross=gross, fee=fee, category=category, created=created, payout_stays=payout_stays
+            )
+        )
+
+    def move_payout(self, payout_id: str, effective: datetime, known_from: datetime | None = None) -> None:
+        """Change when a payout is expected to arrive, and so leaves the balance; see `Ledger.move_payout`."""
+        self.service.change(lambda ledger: ledger.move_payout(payout_id, effective, known_from))
+
+    def fail_payout(self, payout_id: str, at: datetime) -> None:
+        """Let the bank send a payout back; see `Ledger.fail_payout`."""
+        self.service.change(lambda ledger: ledger.fail_payout(payout_id, at))
+
     def set_availability(self, report_type: str, *, start: datetime | None = None, end: datetime | None = None) -> None:
         """Set from when and up to when there is data of a report type, also back in time."""
         self.service.set_availability(report_type, start=start, end=end)

@@ -48,6 +48,7 @@ class StripeService:
         self.files_url = ""
         self.on_event: Callable[[str, dict[str, Any], str | None], None] = lambda kind, about, account: None
         self.runs: list[Run] = []
+        self._by_id: dict[str, Run] = {}
         self._pending: list[Run] = []
         self._kept = KeptAnswers()
         self._lock = threading.RLock()
@@ -124,6 +125,11 @@ class StripeService:
         """Take a transaction out again."""
         with self._lock:
             self.ledger.withdraw(transaction_id)
+
+    def change(self, change: Callable[[Ledger], None]) -> None:
+        """Change the business of the keys that share an account, such as a transaction that is paid out already."""
+        with self._lock:
+            change(self.ledger)
 
     def forget_idempotency(self) -> None:
         """Forget all idempotency keys, as Stripe does after a day."""
@@ -213,7 +219,7 @@ class StripeService:
     def get_run(self, run_id: str, scope: str) -> dict[str, Any]:
         """The present state of a run; counts as a poll."""
         with self._lock:
-            if run_id.startswith(f"frr_{self._account_mark(scope)}") and all(run.id != run_id for run in self.runs):
+            if run_id.startswith(f"frr_{self._account_mark(scope)}") and run_id not in self._by_id:
                 return _run_of_an_earlier_start(run_id, self.now)
             run = self._find(run_id, scope)
             self._progress(run, polled=True)
@@ -248,9 +254,9 @@ class StripeService:
     def file_of(self, file_id: str, scope: str) -> Path:
         """The path of a result file."""
         with self._lock:
-            for run in self.runs:
-                if run.scope == scope and run.status == "succeeded" and run.file_id == file_id:
-                    return run.file
+            run = self._by_id.get(f"frr_{file_id.removeprefix('file_')}")
+            if run is not None and run.scope == scope and run.status == "succeeded":
+                return run.file
         raise ApiError(404, f"No such file upload: '{file_id}'", code="resource_missing", param="file")
 
     def query(self, report_type: str, parameters: Parameters) -> Query:
@@ -314,6 +320,7 @@ class StripeService:
             updated=self._updated[known.id],
         )
         self.runs.append(run)
+        self._by_id[run.id] = run
         self._pending.append(run)
         return run
 
@@ -334,9 +341,9 @@ class StripeService:
             )
 
     def _find(self, run_id: str, scope: str) -> Run:
-        for run in self.runs:
-            if run.id == run_id and run.scope == scope and not self.alterations.hides(run_id):
-                return run
+        run = self._by_id.get(run_id)
+        if run is not None and run.scope == scope and not self.alterations.hides(run_id):
+            return run
         raise ApiError(404, f"No such reporting_report_run: '{run_id}'", param="id", code="resource_missing")
 
     def _type_object(self, known: ReportType, live: bool) -> dict[str, Any]:

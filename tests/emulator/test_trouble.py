@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -157,6 +159,39 @@ def test_ids_are_of_this_start_alone_unless_asked_otherwise(start_emulator: Make
     first, second = start_emulator(identity="a"), start_emulator(identity="a")
     assert create(first).json()["id"] == create(second).json()["id"]
     assert first.events._identity("evt") == second.events._identity("evt")
+
+
+_TWO_RUNS = """
+from stripe_reports_source.emulator import Emulator, EmulatorSettings
+from tests.conftest import SMALL
+from tests.emulator.test_trouble import made_runs
+
+with Emulator(EmulatorSettings(**SMALL)) as emulator:
+    print(*made_runs(emulator))
+"""
+
+
+def made_runs(emulator: Emulator) -> list[str]:
+    """Makes two runs; their ids and those of their files."""
+    runs = [create(emulator).json()["id"], create(emulator).json()["id"]]
+    ended = [call(emulator, "GET", f"{RUNS}/{run}").json() for run in runs]
+    return [*runs, *(run["result"]["id"] for run in ended)]
+
+
+def test_no_two_processes_of_a_business_share_an_id_and_each_knows_the_runs_of_the_others(emulator: Emulator) -> None:
+    processes = [
+        subprocess.run([sys.executable, "-c", _TWO_RUNS], capture_output=True, text=True, check=True) for _ in range(2)
+    ]
+    earlier = [process.stdout.split() for process in processes]
+    own = made_runs(emulator)
+    ids = [*own, *earlier[0], *earlier[1]]
+    assert len(ids) == len(set(ids)) == 12
+    for run in (*earlier[0][:2], *earlier[1][:2]):
+        known = call(emulator, "GET", f"{RUNS}/{run}")
+        assert known.status_code == 200
+        assert "earlier start of the emulator" in known.json()["error"]
+        assert call(emulator, "GET", f"{RUNS}/{run}", key="rk_test_demo").status_code == 404
+    assert call(emulator, "GET", f"{RUNS}/frr_{'0' * 24}").status_code == 404
 
 
 @pytest.fixture
