@@ -19,6 +19,7 @@ from .columns import money, paragraph, table, width_of
 ShownLine = tuple[str, str]
 """A line and its style."""
 MOST_OPEN = 40
+MOST_ALIKE = 3
 MOST_RETURNED = 20
 HEAD = ("", "rows", "gross", "fee", "net", "Stripe", "off by")
 _PLAIN, _HEAD, _TOTAL, _WRONG, _QUIET = "", "bold", "bold", "bold red", "dim"
@@ -70,10 +71,18 @@ def _table(forward: RollForward, width: int) -> Iterator[ShownLine]:
         if width_of(lines) <= width:
             yield from zip(lines, styles, strict=True)
             return
-    # two tables, one below the other, where the amounts are too long for one
+    if not any(line.difference for line in forward.lines):
+        yield from zip(_chosen(rows, (0, 1, 2, 3, 4, 6)), styles, strict=True)
+        yield "Stripe's own figures are the same as net; a wider terminal shows them.", _QUIET
+        return
+    # two tables, one below the other
     for columns in ((0, 1, 2, 3, 4), (0, 4, 5, 6)):
-        parts = [[row[column] for column in columns] for row in (HEAD, *rows)]
-        yield from zip(table(parts[0], parts[1:]), styles, strict=True)
+        yield from zip(_chosen(rows, columns), styles, strict=True)
+
+
+def _chosen(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> list[str]:
+    head, *rest = ([row[column] for column in columns] for row in (HEAD, *rows))
+    return table(head, rest)
 
 
 def _row(line: Line, currency: str) -> list[str]:
@@ -91,17 +100,29 @@ def _style(line: Line) -> str:
 
 def open_lines(found: Reconciliation, width: int) -> Iterator[ShownLine]:
     """What is open, worst first, each with its reason."""
-    shown = found.open[:MOST_OPEN]
     lines: list[ShownLine] = []
-    for statement in shown:
-        lines.append((where(statement), _STYLES.get(statement.status, _PLAIN)))
-        lines += [(text, _PLAIN) for text in paragraph(statement.reason, width, "    ")]
-    more = len(found.open) - len(shown)
-    if more:
-        lines.append((f"and {more:,} more: see the table tie_out, or --format csv.", _PLAIN))
+    shown = 0
+    for _, group in groupby(found.open, key=_kind):
+        listed = list(group)
+        if shown >= MOST_OPEN:
+            break
+        for statement in listed[:MOST_ALIKE]:
+            lines.append((where(statement), _STYLES.get(statement.status, _PLAIN)))
+            lines += [(text, _PLAIN) for text in paragraph(statement.reason, width, "    ")]
+        alike = len(listed) - MOST_ALIKE
+        if alike > 0:
+            lines.append((f"    and {alike:,} more of the same interval", _QUIET))
+        shown += len(listed)
+    if shown < len(found.open):
+        lines.append((f"and {len(found.open) - shown:,} more: see the table tie_out, or --format csv.", _PLAIN))
     if not lines:
         lines.append(("Nothing is open.", _PLAIN))
     yield from _blank([("Open", _HEAD), *lines])
+
+
+def _kind(statement: Statement) -> tuple[str, ...]:
+    """What open items have in common."""
+    return statement.status, statement.equation, statement.account, statement.interval_key
 
 
 def not_compared_lines(found: Reconciliation, width: int) -> Iterator[ShownLine]:
