@@ -27,6 +27,11 @@ _EXPLAINED = {
         "no payout",
     ): "The payout that came back is not among the loaded ones: it was made before "
     "the loaded history, or is missing; load payouts from an earlier day to see it.",
+    (
+        "unsettled_rows_equal_closing",
+        "payouts differ",
+    ): "Payouts up to then are not the sum of their rows, as payout_equals_its_rows says of each, and the balance "
+    "differs from what is unsettled by just that.",
 }
 _WORDS = {
     "rows lost": "No row of {figure} says what the payout has paid, though the activity names it: load {figure} again",
