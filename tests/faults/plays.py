@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from stripe_reports_source.emulator import late_charge
+from stripe_reports_source.plan import system_tables
 from tests.faults.schedule import Step
 from tests.faults.trouble import Play
 from tests.faults.worker import CLEAN, NOT_ALL_LOADED, REFUSED, Work, hold_database
@@ -27,7 +28,7 @@ WAITING = (
 )
 SENTENCE = 320
 """Characters of a refusal at most."""
-SYSTEM_TABLES = ("report_runs", "report_types", "report_columns", "report_cells", "report_freshness")
+SYSTEM_TABLES = tuple(table.name for table in system_tables.SYSTEM_TABLES)
 DLTS_TABLES = ("_dlt_loads", "_dlt_version", "_dlt_pipeline_state")
 REMEDY = "drop_resources"
 

@@ -10,6 +10,7 @@ from dlt import Pipeline
 
 from stripe_reports_source import ConfigurationError, load_reports
 from stripe_reports_source.emulator import Emulator
+from stripe_reports_source.plan.system_tables import SYSTEM_TABLES
 from tests.conftest import BOTH, query, source_of
 from tests.pipeline.truth import assert_true
 from tests.pipeline.ways import WAYS, load, posts, refusal
@@ -49,7 +50,7 @@ def test_a_dropped_report_table_is_loaded_anew(
 
 @BOTH
 @WAYS
-@pytest.mark.parametrize("table", ["report_types", "report_runs", "report_columns"])
+@pytest.mark.parametrize("table", [table.name for table in SYSTEM_TABLES])
 def test_a_dropped_system_table_is_made_anew(emulator: Emulator, pipeline: Pipeline, way: str, table: str) -> None:
     load(pipeline, source_of(emulator, [PAYOUTS]), way)
     rows = query(pipeline, f"SELECT count(*) FROM {table}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import pyarrow.compute as pc
@@ -15,6 +15,7 @@ from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.errors import NotStored
 from stripe_reports_source.load import TableLoaded
 from tests.conftest import BOTH, query, source_of
+from tests.pipeline.ledger import assert_ledger
 from tests.pipeline.truth import assert_true
 
 PAYOUTS = "payouts.itemized"
@@ -60,11 +61,17 @@ def test_rows_that_a_trigger_takes_away_are_missed(emulator: Emulator, make_pipe
         assert "the next sync loads the interval again" in str(caught.value)
         errors = query(make_pipeline(), "SELECT run_id, error FROM report_runs WHERE error IS NOT NULL")
         assert errors == [(run.id, str(failure.error))]
+        listed = query(make_pipeline(), "SELECT interval_day FROM report_cells WHERE table_name = %s ORDER BY 1", TABLE)
+        assert listed == [(date(2025, 1, 1),), (date(2025, 2, 1),)]
+        fresh = "SELECT loaded_to, open_failures FROM report_freshness WHERE table_name = %s"
+        assert query(make_pipeline(), fresh, TABLE) == [(datetime(2025, 3, 1, tzinfo=timezone.utc), 1)]
     query(make_pipeline(), f"DROP TRIGGER no_usd ON {TABLE}")
     again = load_reports(make_pipeline(), source_of(emulator, reports, lookback_days=0))
     assert [table.table for table in again.tables] == [TABLE]
     assert_true(emulator, make_pipeline(), reports, end=emulator.service.available_end)
     assert query(make_pipeline(), "SELECT count(*) FROM report_runs WHERE error IS NOT NULL") == [(0,)]
+    assert query(make_pipeline(), fresh, TABLE) == [(emulator.service.available_end, 0)]
+    assert_ledger(make_pipeline(), reports)
     runs = len(emulator.runs)
     assert load_reports(make_pipeline(), source_of(emulator, reports, lookback_days=0)).cells == 0
     assert len(emulator.runs) == runs
@@ -137,6 +144,7 @@ def test_what_the_users_own_steps_leave_is_what_is_counted(
     if alter is not contracted:
         assert stored > 0
         assert noted(pipeline) == stored
+        assert query(pipeline, "SELECT sum(rows) FROM report_cells WHERE table_name = %s", TABLE) == [(stored,)]
     assert caplog.text.count(f"table {TABLE}: steps or a schema contract of your own have stored") == 1
     assert load_reports(pipeline, source).cells == 0
 

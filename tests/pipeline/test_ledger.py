@@ -1,0 +1,353 @@
+"""The ledger: what is covered, how fresh it is, and what the files hold, whatever way it was loaded."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from dlt import Pipeline
+
+from stripe_reports_source import Report, SyncFailed, load_reports
+from stripe_reports_source.emulator import Emulator, Fault, late_charge
+from stripe_reports_source.plan.catalog import load_catalog
+from stripe_reports_source.plan.intervals import Cell, Span, cells, parse_zone
+from tests.conftest import BOTH, query, source_of
+from tests.pipeline.ledger import Totals, assert_ledger, control_columns, totals_of
+from tests.pipeline.test_stored import TABLE, only_usd
+from tests.pipeline.truth import NEWEST
+from tests.pipeline.ways import WAYS, load
+
+MakeEmulator = Callable[..., Emulator]
+MakePipeline = Callable[..., Pipeline]
+UTC = timezone.utc
+PAYOUTS, SNAPSHOT = "payouts.itemized", "ending_balance_reconciliation.itemized"
+REPORTS = [PAYOUTS, "balance.summary", SNAPSHOT]
+NOTHING = Report(PAYOUTS, parameters={"currency": "chf"}, table_name="in_francs")
+BY_ID = "payout_reconciliation.by_id.itemized"
+
+
+def listed(pipeline: Pipeline, table: str, *columns: str) -> list[tuple[Any, ...]]:
+    """Columns of a table's cells, in the order of their keys."""
+    return query(
+        pipeline, f"SELECT {', '.join(columns)} FROM report_cells WHERE table_name = %s ORDER BY interval_key", table
+    )
+
+
+def freshness(pipeline: Pipeline) -> dict[str, tuple[Any, ...]]:
+    """From, to, available and failures of each table of the one account."""
+    rows = query(
+        pipeline, "SELECT table_name, loaded_from, loaded_to, available_to, open_failures FROM report_freshness"
+    )
+    assert len(rows) == len({table for table, *_ in rows})
+    return {table: tuple(rest) for table, *rest in rows}
+
+
+def checked(pipeline: Pipeline) -> datetime:
+    """When the oldest stamp was made."""
+    [[at]] = query(pipeline, "SELECT min(checked_at) FROM report_freshness")
+    assert isinstance(at, datetime)
+    return at
+
+
+def packages(pipeline: Pipeline) -> int:
+    [[count]] = query(pipeline, "SELECT count(*) FROM _dlt_loads")
+    return int(count)
+
+
+def grid_of(emulator: Emulator, zone: str = "UTC") -> list[Cell]:
+    span = Span(emulator.settings.first_available, emulator.service.available_end)
+    return list(cells(span, "month", parse_zone(zone)))
+
+
+@BOTH
+@WAYS
+def test_cells_say_what_is_covered(emulator: Emulator, pipeline: Pipeline, way: str) -> None:
+    zone = "America/New_York"
+    load(pipeline, source_of(emulator, [*REPORTS, NOTHING], timezone=zone), way)
+    grid, end = grid_of(emulator, zone), emulator.settings.available_end
+    for report in REPORTS:
+        rows = []
+        for cell in grid:
+            start = None if report == SNAPSHOT else cell.span.start
+            known = load_catalog().get(NEWEST[report])
+            assert known is not None
+            options = {"timezone": zone} if known.accepts("timezone") else {}
+            count = len(emulator.truth(NEWEST[report], start, cell.span.end, **options))
+            whole = cell.whole.end
+            rows.append((cell.first_day, start, cell.span.end, whole, cell.span.end == whole, count, end))
+        spans = "interval_day, interval_start, interval_end, whole_end, complete, rows, data_available_end"
+        table = report.replace(".", "_")
+        assert listed(pipeline, table, spans) == rows
+        assert {account for [account] in listed(pipeline, table, "account")} == {"default"}
+    assert listed(pipeline, "in_francs", "rows", "complete") == [(0, True), (0, True), (0, False)]
+    assert query(pipeline, "SELECT count(*) FROM in_francs") == [(0,)]
+    assert_ledger(pipeline, REPORTS)
+    assert query(
+        pipeline,
+        "SELECT count(*) FROM report_cells WHERE run_id NOT IN (SELECT run_id FROM report_runs) "
+        "OR _dlt_load_id NOT IN (SELECT load_id FROM _dlt_loads)",
+    ) == [(0,)]
+
+
+@BOTH
+@WAYS
+def test_a_cell_that_is_loaded_again_has_one_row(emulator: Emulator, pipeline: Pipeline, way: str) -> None:
+    load(pipeline, source_of(emulator, REPORTS, lookback_days=20), way)
+    first = listed(pipeline, TABLE, "complete", "run_id")
+    assert [complete for complete, _ in first] == [True, True, False]
+    emulator.add_transaction(
+        late_charge("late", datetime(2025, 2, 20, tzinfo=UTC), emulator.service.now, "usd", 4200, 152, "late", {})
+    )
+    emulator.advance(datetime(2025, 4, 2, tzinfo=UTC))
+    load(pipeline, source_of(emulator, REPORTS, lookback_days=20), way)
+    second = listed(pipeline, TABLE, "complete", "run_id")
+    assert [complete for complete, _ in second] == [True, True, True, False]
+    assert second[0] == first[0]
+    assert not {run for _, run in second[1:]} & {run for _, run in first}
+    assert_ledger(pipeline, REPORTS)
+
+
+@BOTH
+def test_each_account_has_its_cells_and_stamps(start_emulator: MakeEmulator, make_pipeline: MakePipeline) -> None:
+    accounts = {"rk_live_one": "acct_one", "rk_live_two": "acct_two"}
+    emulator = start_emulator(live_keys=tuple(accounts), accounts=accounts)
+    for key, account in accounts.items():
+        load_reports(make_pipeline(account, account), source_of(emulator, REPORTS, api_key=key, account=account))
+    reader = make_pipeline("reader", "reader")
+    assert_ledger(reader, REPORTS)
+    counts = query(reader, "SELECT account, count(*) FROM report_cells GROUP BY 1 ORDER BY 1")
+    assert counts == [(account, 9) for account in sorted(accounts.values())]
+    stamped = query(
+        reader,
+        "SELECT account, count(*) FROM report_freshness WHERE loaded_to = available_to GROUP BY 1 ORDER BY 1",
+    )
+    assert stamped == [(account, 3) for account in sorted(accounts.values())]
+
+
+@BOTH
+def test_a_report_per_payout_has_a_cell_for_each(start_emulator: MakeEmulator, pipeline: Pipeline) -> None:
+    start, end = datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 3, 5, 12, tzinfo=UTC)
+    emulator = start_emulator(
+        all_types=True, available_start=start, available_end=end, business_start=date(2025, 2, 20)
+    )
+    load_reports(pipeline, source_of(emulator, [BY_ID, PAYOUTS]))
+    table = BY_ID.replace(".", "_")
+    stored = query(pipeline, f"SELECT _interval_key, count(*) FROM {table} GROUP BY 1 ORDER BY 1")
+    found = listed(pipeline, table, "interval_key", "rows", "interval_day", "interval_start", "complete")
+    assert found == [(key, rows, None, None, True) for key, rows in stored]
+    taken_over(pipeline)
+    load_reports(pipeline, source_of(emulator, [BY_ID, PAYOUTS]))
+    assert listed(pipeline, table, "interval_key", "rows", "interval_day", "interval_start", "complete") == found
+
+
+@BOTH
+@WAYS
+def test_a_sync_with_nothing_new_is_stamped_without_a_package(emulator: Emulator, pipeline: Pipeline, way: str) -> None:
+    load(pipeline, source_of(emulator, REPORTS), way)
+    first, loads, before = checked(pipeline), packages(pipeline), freshness(pipeline)
+    start, end = emulator.settings.first_available, emulator.settings.available_end
+    assert before == {report.replace(".", "_"): (start, end, end, 0) for report in REPORTS}
+    for _ in range(2):
+        load(pipeline, source_of(emulator, REPORTS), way)
+        assert checked(pipeline) > first
+        first = checked(pipeline)
+    assert freshness(pipeline) == before
+    assert packages(pipeline) == loads
+    emulator.advance(end + timedelta(days=1))
+    load(pipeline, source_of(emulator, REPORTS), way)
+    assert set(freshness(pipeline).values()) == {(start, *[end + timedelta(days=1)] * 2, 0)}
+
+
+@BOTH
+def test_only_the_reports_of_a_sync_are_stamped(emulator: Emulator, pipeline: Pipeline) -> None:
+    load_reports(pipeline, source_of(emulator, REPORTS))
+    load_reports(pipeline, source_of(emulator, REPORTS[:1]))
+    stamps = dict(query(pipeline, "SELECT table_name, checked_at FROM report_freshness"))
+    assert stamps[TABLE] > stamps["balance_summary"]
+
+
+@BOTH
+def test_what_never_loads_is_stamped_too(emulator: Emulator, pipeline: Pipeline) -> None:
+    load_reports(pipeline, source_of(emulator, REPORTS[1:]))
+    policy = {"attempts": 1, "retry_delay": 0.01}
+    start, end = emulator.settings.first_available, emulator.settings.available_end
+    emulator.add_fault(Fault("run_failed", method="POST", times=None, error="no such luck"))
+    for _ in range(3):
+        with pytest.raises(SyncFailed):
+            load_reports(pipeline, source_of(emulator, REPORTS, run_policy=policy))
+        assert freshness(pipeline) == {
+            TABLE: (None, None, end, 1),
+            "balance_summary": (start, end, end, 0),
+            "ending_balance_reconciliation_itemized": (start, end, end, 0),
+        }
+    assert listed(pipeline, TABLE, "rows") == []
+    emulator.clear_faults()
+    load_reports(pipeline, source_of(emulator, REPORTS))
+    assert freshness(pipeline)[TABLE] == (start, end, end, 0)
+
+
+@BOTH
+def test_a_backfill_stamps_nothing_backwards(emulator: Emulator, make_pipeline: MakePipeline) -> None:
+    load_reports(make_pipeline(), source_of(emulator, [PAYOUTS], start_date="2025-02-01"))
+    end, begun = emulator.settings.available_end, datetime(2025, 2, 1, tzinfo=UTC)
+    assert freshness(make_pipeline())[TABLE] == (begun, end, end, 0)
+    window = {"start_date": "2025-01-01", "end_date": "2025-02-01"}
+    for pipeline in (make_pipeline(), make_pipeline("another", "another")):
+        load_reports(pipeline, source_of(emulator, [PAYOUTS], **window))
+        assert freshness(pipeline)[TABLE] == (datetime(2025, 1, 1, tzinfo=UTC), end, end, 0)
+    assert_ledger(make_pipeline(), [PAYOUTS])
+
+
+def true_totals(emulator: Emulator, report: str, start: datetime | None, end: datetime) -> Totals:
+    """The control totals of what Stripe has of an interval."""
+    known, of = load_catalog().get(NEWEST[report]), control_columns(report)
+    assert known is not None
+    names = [column.name for column in known.columns]
+    options = {"columns": names} if known.accepts("columns") else {}
+    groups: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+    for values in emulator.truth(NEWEST[report], start, end, **options):
+        row = dict(zip(names, values, strict=True))
+        groups[row.get(str(of.currency)) or None, row.get(str(of.category)) or None].append(row)
+    return {
+        group: (len(rows), {name: sum((row[name] or Decimal(0) for row in rows), Decimal(0)) for name in of.amounts})
+        for group, rows in groups.items()
+    }
+
+
+@BOTH
+def test_control_totals_are_those_of_stripes_data(emulator: Emulator, pipeline: Pipeline) -> None:
+    reports = [*REPORTS, "balance_change_from_activity.itemized", "payout_reconciliation.summary"]
+    load_reports(pipeline, source_of(emulator, reports))
+    for report in reports:
+        of, start = control_columns(report), "interval_start" if report != SNAPSHOT else "NULL"
+        assert of.amounts
+        runs = query(
+            pipeline,
+            f"SELECT {start}, interval_end, rows, control_totals, file_created FROM report_runs WHERE table_name = %s",
+            report.replace(".", "_"),
+        )
+        for begin, end, count, text, created in runs:
+            found = totals_of(text)
+            assert found == true_totals(emulator, report, begin, end)
+            assert count == sum(rows for rows, _ in found.values())
+            assert created is not None
+    assert_ledger(pipeline, reports)
+
+
+def taken_over(pipeline: Pipeline) -> None:
+    """Leave a dataset as version 0.1.0 has made it."""
+    for table in ("report_cells", "report_freshness"):
+        query(pipeline, f"DROP TABLE {table}")
+    for column in ("interval_key", "data_available_end", "livemode", "file_created", "control_totals", "archive_path"):
+        query(pipeline, f"ALTER TABLE report_runs DROP COLUMN {column}")
+
+
+@BOTH
+@WAYS
+def test_an_older_dataset_gets_a_ledger(emulator: Emulator, make_pipeline: MakePipeline, way: str) -> None:
+    reports = [*REPORTS, NOTHING]
+    columns = (
+        "table_name, account, interval_key, report_type, interval_day, interval_start, interval_end, whole_end, "
+        "complete, rows, run_id"
+    )
+    load(make_pipeline(), source_of(emulator, reports, lookback_days=20), way)
+    emulator.advance(emulator.settings.available_end + timedelta(days=10))
+    load(make_pipeline(), source_of(emulator, reports, lookback_days=20), way)
+    every = f"SELECT {columns} FROM report_cells ORDER BY table_name, interval_key"
+    cells_before, fresh = query(make_pipeline(), every), freshness(make_pipeline())
+    taken_over(make_pipeline())
+    load(make_pipeline(), source_of(emulator, reports, lookback_days=20), way)
+    assert query(make_pipeline(), every) == cells_before
+    assert any(row[-2] == 0 for row in cells_before)
+    assert freshness(make_pipeline()) == fresh
+    assert query(make_pipeline(), "SELECT count(*), count(data_available_end) FROM report_cells") == [(12, 0)]
+    assert query(make_pipeline(), "SELECT count(control_totals) FROM report_runs") == [(0,)]
+    loads = packages(make_pipeline())
+    load(make_pipeline(), source_of(emulator, reports, lookback_days=20), way)
+    assert packages(make_pipeline()) == loads
+
+
+@BOTH
+def test_an_older_failure_is_open_until_its_interval_is_loaded(emulator: Emulator, pipeline: Pipeline) -> None:
+    load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+    taken_over(pipeline)
+    query(pipeline, "UPDATE report_runs SET error = 'a fault' WHERE interval_end = %s", emulator.settings.available_end)
+    load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+    assert freshness(pipeline)[TABLE][-1] == 0  # the cursor has passed it
+    later = datetime(2025, 3, 12, tzinfo=UTC)
+    query(pipeline, "UPDATE report_runs SET interval_end = %s WHERE error IS NOT NULL", later)
+    load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+    assert freshness(pipeline)[TABLE][-1] == 1
+    emulator.advance(later)
+    load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+    assert freshness(pipeline)[TABLE][-1] == 0
+
+
+@BOTH
+@WAYS
+def test_a_load_without_the_ledger_is_made_up_for(emulator: Emulator, pipeline: Pipeline, way: str) -> None:
+    load(pipeline, source_of(emulator, REPORTS), way)
+    emulator.advance(datetime(2025, 4, 3, tzinfo=UTC))
+    load(pipeline, source_of(emulator, REPORTS).with_resources(TABLE), way)
+    load(pipeline, source_of(emulator, REPORTS), way)
+    assert_cells(pipeline, REPORTS)
+    assert listed(pipeline, TABLE, "complete") == [(True,), (True,), (True,), (False,)]
+
+
+@BOTH
+@WAYS
+@pytest.mark.parametrize("refresh", ["drop_resources", "drop_data", "drop_sources"])
+def test_a_refresh_lists_what_it_has_loaded(emulator: Emulator, pipeline: Pipeline, way: str, refresh: str) -> None:
+    load(pipeline, source_of(emulator, REPORTS), way)
+    load(pipeline, source_of(emulator, REPORTS, start_date="2025-02-01").with_resources(TABLE), way, refresh=refresh)
+    load(pipeline, source_of(emulator, REPORTS, start_date="2025-02-01"), way)
+    assert_cells(pipeline, REPORTS)
+    assert listed(pipeline, TABLE, "interval_day") == [(date(2025, 2, 1),), (date(2025, 3, 1),)]
+    load(pipeline, source_of(emulator, REPORTS), way, refresh=refresh)
+    assert_ledger(pipeline, REPORTS)
+    assert len(listed(pipeline, TABLE, "rows")) == 3
+
+
+def assert_cells(pipeline: Pipeline, reports: list[str]) -> None:
+    """`report_cells` says what there is; runs of a load without the ledger have no totals."""
+    for report in reports:
+        table = report.replace(".", "_")
+        stored = query(
+            pipeline, f"SELECT _interval_key, max(_report_run_id), count(*) FROM {table} GROUP BY 1 ORDER BY 1"
+        )
+        assert [row for row in listed(pipeline, table, "interval_key", "run_id", "rows") if row[-1]] == stored
+
+
+@BOTH
+@pytest.mark.parametrize("folder", ["pipelines", "another"])
+def test_a_report_that_was_dropped_by_hand_is_listed_as_it_is_loaded(
+    emulator: Emulator, make_pipeline: MakePipeline, folder: str
+) -> None:
+    load_reports(make_pipeline(), source_of(emulator, REPORTS))
+    query(make_pipeline(), f"DROP TABLE {TABLE}")
+    load_reports(make_pipeline(folder=folder), source_of(emulator, REPORTS, start_date="2025-02-01"), max_cells=1)
+    assert_ledger(make_pipeline(), REPORTS)
+    assert len(listed(make_pipeline(), TABLE, "rows")) == 2
+
+
+@BOTH
+def test_rows_of_the_users_own_steps_are_counted(emulator: Emulator, pipeline: Pipeline) -> None:
+    def altered() -> Any:
+        source = source_of(emulator, REPORTS)
+        source.resources[TABLE].add_map(only_usd)
+        return source
+
+    load_reports(pipeline, altered())
+    assert_cells(pipeline, REPORTS)
+    emulator.advance(emulator.settings.available_end + timedelta(days=1))
+    pipeline.run(altered())
+    assert [rows for [rows] in listed(pipeline, TABLE, "rows")].count(None) == 1  # which nothing has counted
+    pipeline.run(altered())
+    assert_cells(pipeline, REPORTS)
+    loads = packages(pipeline)
+    pipeline.run(altered())
+    assert packages(pipeline) == loads
