@@ -6,8 +6,8 @@ In: a pipeline and a scope. Out: statements. Each equation is one query; what is
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -21,10 +21,11 @@ from .coverage import Coverage, read_coverage
 from .equations import BEFORE, EQUATIONS, Equation
 from .inputs import INPUTS, Input, ReportTable, lacking
 from .judge import Judge, Sides
-from .ledger_checks import cells_join, rows_stored_equal_file
+from .ledger_checks import LEDGER_CHECKS, cells_join, in_window, rows_stored_equal_file
 from .left_behind import with_cells_left_behind
-from .open_items import open_items, settled_since
-from .queries import Figure, equation_query, figure_of, in_dialect
+from .open_items import Looked, open_items, settled_since
+from .queries import Figure, Spans, equation_query, figure_of, in_dialect
+from .reach import widened, with_counterparts
 from .roll_forward import RollForward, roll_forwards
 from .scope import Scope
 
@@ -90,20 +91,21 @@ def _look(dataset: Dataset, now: datetime, scope: Scope) -> list[Statement]:
     reader, columns = dataset.reader, dataset.columns
     coverage = read_coverage(reader, scope.accounts)
     before = open_items(reader, scope.accounts)
-    scope = _widened(scope, coverage, before)
-    found = [
-        *cells_join(reader, coverage, scope, now),
-        *rows_stored_equal_file(reader, coverage, scope, columns, now),
-    ]
+    scope = widened(scope, coverage, before)
+    found = [*cells_join(reader, coverage, scope, now)]
+    found += rows_stored_equal_file(reader, coverage, scope, columns, now)
+    compared = {(equation, cell.key): True for equation in LEDGER_CHECKS for cell in in_window(coverage, scope)}
     for inputs in FAMILIES:
         tables = {name: tables_of(coverage, input_, columns) for name, input_ in inputs.items()}
         if any(tables.values()):
+            of_family = with_counterparts(scope, coverage, inputs, tables, dataset.answer)
             for equation in EQUATIONS:
-                found += _Look(dataset, coverage, inputs, tables, scope, now).at(equation)
-    looked_at = _looked_at(coverage, scope)
-    found = with_cells_left_behind(found, before, coverage, _compared_in(coverage, scope))
+                looking = _Look(dataset, coverage, inputs, tables, of_family, now)
+                found += looking.at(equation)
+                compared |= looking.compared
+    found = with_cells_left_behind(found, before, coverage, compared)
     unique = {_key(statement): statement for statement in reversed(found)}
-    unique |= settled_since(before, unique, looked_at, now)
+    unique |= settled_since(before, unique, Looked(compared, coverage.names(), scope.since), now)
     return sorted(
         unique.values(), key=lambda statement: (str(statement.interval_day), statement.equation, _key(statement))
     )
@@ -127,6 +129,8 @@ class _Look:
         self._tables = tables
         self._scope = scope
         self._now = now
+        self.compared: dict[tuple[str, str], bool] = {}
+        """Equations and interval keys of the cells that were looked at; False where they cannot be compared."""
 
     def at(self, equation: Equation) -> Iterator[Statement]:
         """The statements of an equation."""
@@ -140,7 +144,9 @@ class _Look:
         comparable = set()
         lacks = self._lacks(equation)
         for cell, sides in sorted(cells.items()):
-            reason = self._not_comparable(equation, judge, cell, sides) or lacks
+            reason = self._not_comparable(equation, judge, cell, sides)
+            reason = lacks if reason is None else reason
+            self.compared[equation.name, judge.key(cell, sides)] = reason is None
             if reason is None:
                 comparable.add(cell)
             elif reason:
@@ -195,7 +201,10 @@ class _Look:
             # a cell more, for what is compared with the one before
             days = [cell.day for cell in self._coverage if cell.day < first_day]
             first_day = max(days, default=first_day)
-        query = equation_query(equation, self._inputs, self._tables, self._scope, first_day)
+        spans: Spans = {}
+        if equation.counterpart is not None:
+            spans = self._coverage.spans(self._inputs[equation.counterpart].base, self._inputs[equation.figure[0]].base)
+        query = equation_query(equation, self._inputs, self._tables, self._scope, first_day, spans)
         for row in self._dataset.answer(query):
             yield figure_of(row)
 
@@ -219,37 +228,6 @@ def _stored_columns(pipeline: Pipeline) -> dict[str, dict[str, ColumnType]]:
         for schema in pipeline.schemas.values()
         for name, table in schema.tables.items()
     }
-
-
-def _widened(scope: Scope, coverage: Coverage, before: Sequence[Statement]) -> Scope:
-    """The scope of a load, with the cells after the touched ones, and those of items that are open."""
-    if scope.touched is None:
-        return scope
-    following = {
-        after.cell
-        for cell in coverage
-        if cell.cell in scope.touched and (after := coverage.after(cell.base, cell.cell))
-    }
-    keys = {item.interval_key for item in before if item.item}
-    waiting = {cell.cell for cell in coverage if cell.key in keys}
-    with suppress(ValueError):
-        first = min(cell.day for cell in coverage if cell.cell in scope.touched | waiting)
-        return replace(scope, touched=scope.touched | following | waiting, since=first)
-    return scope
-
-
-def _looked_at(coverage: Coverage, scope: Scope) -> frozenset[str]:
-    """The interval keys of the cells that were looked at whole."""
-    return frozenset(
-        cell.key
-        for cell in coverage
-        if (scope.touched is None or cell.cell in scope.touched) and (scope.since is None or cell.day >= scope.since)
-    )
-
-
-def _compared_in(coverage: Coverage, scope: Scope) -> frozenset[str]:
-    """The interval keys of the cells whose sums were looked at."""
-    return frozenset(cell.key for cell in coverage if scope.since is None or cell.day >= scope.since)
 
 
 def _key(statement: Statement) -> tuple[str, ...]:

@@ -44,6 +44,11 @@ class CoveredCell:
         """Account, filters, grid and zone."""
         return self.cell[:-DAY_LENGTH]
 
+    @property
+    def rows_chosen(self) -> tuple[str, str]:
+        """Account and filters: reports of different grids and zones have the same rows where these are the same."""
+        return self.account, "|".join(self.lane.removeprefix(f"{self.account}|").split("|")[:-2])
+
 
 class Coverage:
     """The cells that are loaded.
@@ -74,6 +79,10 @@ class Coverage:
     def lanes(self) -> Iterator[list[CoveredCell]]:
         """The cells of each report and lane, in order."""
         yield from self._lanes.values()
+
+    def of(self, base: str) -> Collection[CoveredCell]:
+        """The cells of a report."""
+        return self._by_base.get(base, {}).values()
 
     def tables(self, base: str) -> list[str]:
         """The tables that hold a report."""
@@ -109,16 +118,36 @@ class Coverage:
         at = lane.index(found) + 1
         return lane[at] if at < len(lane) else None
 
-    def holding(self, base: str, lane: str, instant: datetime) -> CoveredCell | str:
-        """The cell of a lane that an instant lies in; else `before`, `after` or `gap`, where there is none."""
-        cells = self._lanes.get((base, lane), [])
-        for cell in cells:
-            if instant < cell.end and (cell.start is None or cell.start <= instant):
+    def holding(self, base: str, like: CoveredCell, instant: datetime) -> CoveredCell | None:
+        """The cell of a report that an instant lies in, in any lane with the same rows as another cell's."""
+        for cell in self._alike(base, like.rows_chosen):
+            if cell.start is not None and cell.start <= instant < cell.end:
                 return cell
-        if not cells or instant >= cells[-1].end:
-            return "after"
-        first = cells[0].start
-        return "before" if first is not None and instant < first else "gap"
+        return None
+
+    def spans(self, base: str, of: str) -> dict[str, list[tuple[datetime, datetime]]]:
+        """From when to when a report is loaded without a gap: for each lane of another report, with the same rows."""
+        return {
+            cells[0].lane: _merged(
+                (cell.start, cell.end) for cell in self._alike(base, cells[0].rows_chosen) if cell.start is not None
+            )
+            for (name, _), cells in self._lanes.items()
+            if name == of
+        }
+
+    def loaded_to(self, base: str, lane: str) -> datetime | None:
+        """The end of a lane."""
+        cells = self._lanes.get((base, lane))
+        return cells[-1].end if cells else None
+
+    def names(self) -> set[str]:
+        """The names of all cells that are loaded."""
+        return {cell.cell for cell in (*self, *self.per_payout)}
+
+    def _alike(self, base: str, rows_chosen: tuple[str, str]) -> Iterator[CoveredCell]:
+        for (name, _), cells in self._lanes.items():
+            if name == base and cells[0].rows_chosen == rows_chosen:
+                yield from cells
 
     def _start(self, cell: str) -> datetime | None:
         """Where a snapshot's cell begins: where that of any other report does."""
@@ -127,6 +156,17 @@ class Coverage:
             if found is not None and found.start is not None:
                 return found.start
         return None
+
+
+def _merged(parts: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
+    """Half-open intervals, those that meet or overlap as one."""
+    merged: list[tuple[datetime, datetime]] = []
+    for start, end in sorted(parts):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        else:
+            merged.append((start, end))
+    return merged
 
 
 def read_coverage(reader: Reader, accounts: Collection[str] | None = None) -> Coverage:

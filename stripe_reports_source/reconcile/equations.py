@@ -13,6 +13,8 @@ from importlib import resources
 
 BEFORE = ":before"
 """Marks the cell before, of an input."""
+PLACED = ("missing", "no payout")
+"""Notes of a row whose counterpart is not there, which may be because of what is loaded."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Equation:
         names: the inputs and, for a file that serves several reports, what they are called there.
         needs: fields that an input must have.
         per_row: it looks at single rows, of the cells that are asked for; else at the sums of all cells in a window.
+        counterpart: the input in which a row's counterpart is looked for, at the row's moment; notes of the query in
+            `PLACED` become those of `judge` where that moment is not loaded.
         counts: what its items are called, in the plural.
     """
 
@@ -37,6 +41,7 @@ class Equation:
     names: Mapping[str, str] = field(default_factory=dict)
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     per_row: bool = False
+    counterpart: str | None = None
     counts: str = "figures"
 
     @property
@@ -94,6 +99,7 @@ def _settled(rows: str) -> Equation:
         names={"book": rows},
         needs={rows: fields, "activity": fields, "payouts": ("transaction_id",)},
         per_row=True,
+        counterpart="activity",
         counts="transactions",
     )
 
@@ -156,6 +162,7 @@ EQUATIONS: tuple[Equation, ...] = (
             "activity": ("payout_id",),
         },
         per_row=True,
+        counterpart="payouts",
         counts="payouts",
     ),
     Equation(
@@ -203,6 +210,7 @@ EQUATIONS: tuple[Equation, ...] = (
         ("settled",),
         needs={"activity": ("transaction_id", "payout_id"), "settled": ("transaction_id", "payout_id")},
         per_row=True,
+        counterpart="settled",
         counts="transactions",
     ),
 )

@@ -6,17 +6,22 @@ loaded; sides loaded to different instants; the same; wholly explained; data of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from ..plan.system_tables import Statement
 from .coverage import Coverage, CoveredCell
-from .equations import BEFORE, Equation
-from .inputs import Input
+from .equations import BEFORE, PLACED, Equation
+from .inputs import DAY_LENGTH, Input
 from .queries import OTHERS, Figure
 
 _EXPLAINED = {
+    (
+        "unsettled_rows_equal_closing",
+        "payouts differ",
+    ): "Payouts up to then are not the sum of their rows, as payout_equals_its_rows says of each, and the balance "
+    "differs from what is unsettled by just that.",
     (
         "payout_equals_its_rows",
         "no rows",
@@ -28,15 +33,19 @@ _EXPLAINED = {
     ): "The payout that came back is not among the loaded ones: it was made before "
     "the loaded history, or is missing; load payouts from an earlier day to see it.",
 }
+_NOT_COMPARABLE = {
+    "payouts without rows": "The account has payouts without rows (manual or instant), whose charges stay unsettled "
+    "for good.",
+}
+_DIFFER = "{figure} and {against} differ: load both again"
 _WORDS = {
-    "rows lost": "No row of {figure} says what the payout has paid, though the activity names it: load {figure} again",
-    "no payout": "{figure} has rows of a payout that {against} does not have: load {against} again",
+    "rows lost": "No row of {here} says what the payout has paid, though the activity names it: load {here} again",
+    "no payout": "{here} has rows of a payout that {there} does not have: load {there} again",
     "missing": "{here} has a transaction that {there} does not have: load {there} again",
     "currency": "The two reports give the transaction different currencies: load both again",
     "category": "The two reports give the transaction different categories: load both again",
     "not filled in": "The activity does not name the payout that has settled the transaction: load the activity again",
     "other payout": "The activity names another payout than the one that has settled the transaction: load both again",
-    "others": "More items differ than are kept one by one: load both again",
 }
 
 
@@ -80,6 +89,11 @@ class Judge:
             {name: self._loaded(name, cell) for name in self._equation.against},
         )
 
+    def key(self, cell: str, sides: Sides) -> str:
+        """The interval key of the statements about a cell."""
+        account = next(side.account for _, side in sides.all if side is not None)
+        return interval_key(cell, account, self.base(self._equation.figure[0]))
+
     def not_comparable(self, cell: str, sides: Sides, reason: str) -> Statement:
         """The statement of a cell that has nothing to compare with."""
         return self._statement(cell, sides, None, "not_comparable", reason)
@@ -100,6 +114,12 @@ class Judge:
         return self._coverage.get(self.base(name), cell)
 
     def _verdict(self, found: Figure, sides: Sides) -> tuple[str, str]:
+        status, reason = self._of_one(found, sides)
+        if found.item.startswith(OTHERS):
+            return status, f"{found.items} more {self._equation.counts} than are kept one by one. {reason}"
+        return status, reason
+
+    def _of_one(self, found: Figure, sides: Sides) -> tuple[str, str]:
         ends = {self.base(name): cell.end for name, cell in sides.all if cell and not name.endswith(BEFORE)}
         if len(set(ends.values())) > 1:
             first, last = min(ends, key=lambda base: ends[base]), max(ends, key=lambda base: ends[base])
@@ -108,105 +128,89 @@ class Judge:
                 "both brings them together."
             )
         if found.ties:
-            count = f"{found.items} {self._equation.counts} agree." if found.items != 1 else "Both sides agree."
-            return "tied", count
+            return "tied", f"{found.items} {self._equation.counts} agree." if found.items != 1 else "Both sides agree."
         explained = _EXPLAINED.get((self._equation.name, found.note))
         if explained:
             return "explained", explained
-        if found.note == "payouts without rows":
-            return "not_comparable", (
-                "The account has payouts without rows (manual or instant), whose charges stay unsettled for good."
-            )
-        placed = self._placed(found) if found.note == "missing" else None
+        if found.note in _NOT_COMPARABLE:
+            return "not_comparable", _NOT_COMPARABLE[found.note]
+        placed = self._placed(found)
         if placed:
             return placed
-        if found.note in ("not filled in", "other payout"):
-            return self._filled_in(found, sides)
-        stale = self._stale(found, sides)
+        if found.note in ("not filled in", "other payout") and self._is_to_be_filled_in(found, sides):
+            return "stale", f"{self._words(found)}, which fills it in."
+        stale = _older(self._beside(found, sides))
         if stale and self._equation.name in _OWN_STALE:
             return "stale", f"{_OWN_WORDS[self._equation.name]}. {stale}"
-        if stale:
+        if stale and found.note not in ("not filled in", "other payout"):
             return "stale", stale
-        return "variance", f"{self._words(found, sides)}; what stays after that, ask Stripe about."
+        return "variance", f"{self._words(found)}; what stays after that, ask Stripe about."
 
     def _placed(self, found: Figure) -> tuple[str, str] | None:
         """Where the missing counterpart of a row lies outside what is loaded: its verdict."""
-        name = self._equation.against[0]
-        if found.moment is None:
+        if self._equation.counterpart is None:
             return None
-        where = self._coverage.holding(self.base(name), found.cell[: found.cell.rindex("|")], found.moment)
-        if where == "before":
-            return (
-                "explained",
-                f"Its counterpart of {_instant(found.moment)} is older than the loaded history of {self.base(name)}.",
-            )
-        if where == "after":
+        base, at = self.base(self._equation.counterpart), _instant(found.moment)
+        if found.note == "older":
+            return "explained", f"Its counterpart of {at} is older than the loaded history of {base}."
+        if found.note == "later":
+            own = self._coverage.loaded_to(self.base(self._equation.figure[0]), found.cell[:-DAY_LENGTH])
+            if found.moment is not None and own is not None and found.moment >= own:
+                return (
+                    "explained",
+                    f"Its counterpart in {base} is of {at}, later than what is loaded: it comes with it.",
+                )
             return (
                 "pending",
-                f"{self.base(name)} is not loaded up to {_instant(found.moment)} yet, where the counterpart belongs.",
+                f"{base} is not loaded up to {at} yet, where the counterpart belongs: the next sync loads it.",
             )
-        if where == "gap":
-            return (
-                "not_comparable",
-                f"{self.base(name)} is not loaded at {_instant(found.moment)}, where the counterpart belongs.",
-            )
+        if found.note == "gap":
+            return "not_comparable", f"{base} is not loaded at {at}, where the counterpart belongs: load it to compare."
+        if found.note == "not loaded":
+            return "not_comparable", f"{base} is not loaded with the same filters: load it with them to compare."
         return None
 
-    def _filled_in(self, found: Figure, sides: Sides) -> tuple[str, str]:
-        """The verdict on activity that does not name the payout: is it from data before that took effect?"""
+    def _is_to_be_filled_in(self, found: Figure, sides: Sides) -> bool:
+        """True for activity from data before the payout took effect that settled it."""
         cell = sides.figure["activity"]
         age = cell.data_available_end if cell else None
-        if age is None or found.moment is None or age <= found.moment:
-            return "stale", f"{self._words(found, sides)}, which fills it in."
-        return "variance", f"{self._words(found, sides)}; what stays after that, ask Stripe about."
+        return age is None or found.moment is None or age <= found.moment
 
-    def _stale(self, found: Figure, sides: Sides) -> str | None:
-        """Names the older side, where sides are from data of different age."""
-        other = self._counterpart(found)
-        beside = sides.all if other is None else [*sides.figure.items(), (self._equation.against[0], other)]
-        return _older([(self.base(name), cell) for name, cell in beside if cell is not None])
-
-    def _counterpart(self, found: Figure) -> CoveredCell | None:
-        """The cell of the other report in which an item is, or ought to be; None where it is the same cell."""
-        if not self._equation.against:
-            return None
-        base = self.base(self._equation.against[0])
+    def _beside(self, found: Figure, sides: Sides) -> list[tuple[str, CoveredCell]]:
+        """The cells that are compared, by report: an item's counterpart may be in another one."""
+        own = [(self.base(name), cell) for name, cell in sides.figure.items() if cell is not None]
+        others = [(self.base(name), cell) for name, cell in sides.against.items()]
         if found.against_cell:
-            return self._coverage.get(base, found.against_cell)
-        if found.note != "missing" or found.moment is None:
-            return None
-        holding = self._coverage.holding(base, found.cell[: found.cell.rindex("|")], found.moment)
-        return holding if isinstance(holding, CoveredCell) else None
+            bases = [self.base(name) for name in self._equation.against or self._equation.figure]
+            others = [(base, self._coverage.get(base, found.against_cell)) for base in bases]
+        elif found.note in PLACED and found.moment is not None and self._equation.counterpart and own:
+            base = self.base(self._equation.counterpart)
+            others = [(base, self._coverage.holding(base, own[0][1], found.moment))]
+        return [*own, *((base, cell) for base, cell in others if cell is not None)]
 
-    def _words(self, found: Figure, sides: Sides) -> str:
+    def _words(self, found: Figure) -> str:
         figure, against = self._names(self._equation.figure), self._names(self._equation.against)
-        if found.note in _WORDS and found.item != OTHERS:
-            here, there = figure, self._names(self._equation.against[:1])
-            return _WORDS[found.note].format(figure=figure, against=against, here=here, there=there)
-        if found.item == OTHERS:
-            return f"{found.items} more {self._equation.counts} differ: load the reports again"
-        if self._equation.name in _OWN_WORDS:
-            return _OWN_WORDS[self._equation.name].format(figure=figure)
-        return f"{figure} and {against or 'its own lines'} differ: load both again"
-
-    def _run_beside(self, found: Figure | None) -> str | None:
-        """The run of a counterpart that may lie in another cell."""
-        other = self._counterpart(found) if found is not None else None
-        return other.run_id if other else None
+        there = self.base(self._equation.counterpart) if self._equation.counterpart else against
+        words = _WORDS.get(found.note) or _OWN_WORDS.get(self._equation.name) or _DIFFER
+        here = self.base(self._equation.figure[0])
+        return words.format(figure=figure, against=against or "its own lines", here=here, there=there)
 
     def _names(self, names: Sequence[str]) -> str:
         return " and ".join(dict.fromkeys(self.base(name) for name in names))
 
     def _statement(self, cell: str, sides: Sides, found: Figure | None, status: str, reason: str) -> Statement:
-        own = self.base(self._equation.figure[0])
         loaded = next(side for _, side in sides.all if side is not None)
+        own = [cell for cell in sides.figure.values() if cell is not None]
+        beside = (
+            [cell for _, cell in self._beside(found, sides) if cell not in own] if found else sides.against.values()
+        )
         figure, against = (found.figure, found.against) if found else (None, None)
         difference = None if figure is None or against is None else figure - against
         account = loaded.account
         return Statement(
             equation=self._equation.name,
             account=account,
-            interval_key=interval_key(cell, account, own),
+            interval_key=interval_key(cell, account, self.base(self._equation.figure[0])),
             currency=found.currency if found else "",
             item=found.item if found else "",
             interval_day=loaded.day,
@@ -220,8 +224,8 @@ class Judge:
             count_difference=int(found.count_difference) if found else None,
             status=status,
             reason=reason,
-            figure_run=_runs(sides.figure),
-            against_run=self._run_beside(found) or _runs(sides.against),
+            figure_run=_runs(sides.figure.values()),
+            against_run=_runs(beside),
             checked_at=self._now,
         )
 
@@ -265,8 +269,8 @@ def _older(compared: Sequence[tuple[str, CoveredCell]]) -> str | None:
     )
 
 
-def _runs(cells: Mapping[str, CoveredCell | None]) -> str | None:
-    runs = dict.fromkeys(cell.run_id for cell in cells.values() if cell is not None and cell.run_id)
+def _runs(cells: Iterable[CoveredCell | None]) -> str | None:
+    runs = dict.fromkeys(cell.run_id for cell in cells if cell is not None and cell.run_id)
     return ", ".join(runs) or None
 
 

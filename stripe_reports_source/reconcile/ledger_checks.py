@@ -22,6 +22,7 @@ from .scope import Scope
 
 _STORED = "rows_stored_equal_file"
 _JOIN = "cells_join"
+LEDGER_CHECKS = (_STORED, _JOIN)
 Group = tuple[str, str]
 """Currency and category, "" for none."""
 
@@ -47,7 +48,7 @@ def rows_stored_equal_file(
     now: datetime,
 ) -> Iterator[Statement]:
     """Each cell's rows and amounts, by currency and category, as they are stored, and as its file has them."""
-    cells = [cell for cell in (*coverage, *coverage.per_payout) if _in_window(cell, scope)]
+    cells = in_window(coverage, scope)
     runs = _runs(reader, scope)
     for table in sorted({cell.table for cell in cells}):
         of_table = [cell for cell in cells if cell.table == table]
@@ -186,6 +187,11 @@ def _alike(here: Totals | None, there: Totals | None) -> bool:
     here, there = here or Totals(), there or Totals()
     names = {*here.amounts, *there.amounts}
     return here.rows == there.rows and all(here.amounts[name] == there.amounts[name] for name in names)
+
+
+def in_window(coverage: Coverage, scope: Scope) -> list[CoveredCell]:
+    """The cells whose sums are compared."""
+    return [cell for cell in (*coverage, *coverage.per_payout) if _in_window(cell, scope)]
 
 
 def _in_window(cell: CoveredCell, scope: Scope) -> bool:

@@ -6,8 +6,8 @@ In: the table, and the statements of a new look. Out: what was open; and a state
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import fields, replace
-from datetime import datetime
+from dataclasses import dataclass, fields, replace
+from datetime import date, datetime
 from decimal import Decimal
 
 from ..plan.system_tables import TIE_OUT, Statement
@@ -25,31 +25,65 @@ def open_items(reader: Reader, accounts: Collection[str] | None = None) -> list[
     return [Statement(**dict(zip(names, row, strict=True))) for row in reader.select(query, *(accounts or ())) or ()]
 
 
+@dataclass(frozen=True)
+class Looked:
+    """What a look has covered.
+
+    Args:
+        compared: equations and interval keys of the cells that were looked at: True where they were compared whole,
+            False where they cannot be compared.
+        loaded: the names of all cells that are loaded.
+        since: first day of the cells that were looked at; None for all.
+    """
+
+    compared: Mapping[tuple[str, str], bool]
+    loaded: Collection[str]
+    since: date | None
+
+
 def settled_since(
-    before: Collection[Statement], found: Mapping[Key, Statement], looked_at: Collection[str], now: datetime
+    before: Collection[Statement], found: Mapping[Key, Statement], looked: Looked, now: datetime
 ) -> dict[Key, Statement]:
-    """What was open, and is not among what a new look has found: it ties now.
+    """What was open, and is not among what a new look has found: it ties now, or cannot be compared any more.
 
     Args:
         before: open items.
         found: the statements of the look, by key.
-        looked_at: interval keys of the cells that were looked at.
+        looked: what it has covered.
         now: the present.
     """
-    return {
-        key: replace(
-            item,
-            figure=None,
-            against=None,
-            difference=Decimal(0),
-            gross_difference=Decimal(0),
-            fee_difference=Decimal(0),
-            count_difference=0,
-            status="tied",
-            reason=f"Agrees now; it was {item.status.replace('_', ' ')} before.",
-            checked_at=now,
-        )
-        for item in before
-        if item.interval_key in looked_at
-        and (key := (item.equation, item.account, item.interval_key, item.currency, item.item)) not in found
-    }
+    settled: dict[Key, Statement] = {}
+    for item in before:
+        key = item.equation, item.account, item.interval_key, item.currency, item.item
+        if key in found:
+            continue
+        compared = looked.compared.get((item.equation, item.interval_key))
+        if compared:
+            settled[key] = _now("tied", f"Agrees now; it was {item.status.replace('_', ' ')} before.", item, now)
+        elif compared is False or _is_gone(item, looked):
+            reason = "What it compared is not loaded any more: load it again to compare."
+            settled[key] = _now("not_comparable", reason, item, now)
+    return settled
+
+
+def _is_gone(item: Statement, looked: Looked) -> bool:
+    """True if nothing that the item was about is loaded any more."""
+    later = looked.since is None or (item.interval_day is not None and item.interval_day >= looked.since)
+    _, _, rest = item.interval_key.removeprefix(f"{item.account}|").partition("|")
+    return later and f"{item.account}|{rest}" not in looked.loaded
+
+
+def _now(status: str, reason: str, item: Statement, now: datetime) -> Statement:
+    nothing = Decimal(0) if status == "tied" else None
+    return replace(
+        item,
+        figure=None,
+        against=None,
+        difference=nothing,
+        gross_difference=nothing,
+        fee_difference=nothing,
+        count_difference=None if nothing is None else 0,
+        status=status,
+        reason=reason,
+        checked_at=now,
+    )

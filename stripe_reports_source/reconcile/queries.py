@@ -9,21 +9,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timezone
 from decimal import Decimal
 from typing import Any
 
 import sqlglot
 
 from ..plan.system_tables import REPORT_CELLS
-from .equations import Equation
+from .equations import PLACED, Equation
 from .inputs import DAY_LENGTH, INPUTS, Input, ReportTable, input_query, text_literal
 from .scope import Scope
 
 MOST_ITEMS = 100
 """Items that differ which are kept one by one, of each cell and currency; what is beyond them is one sum."""
-OTHERS = "(others)"
+OTHERS = "(others) "
+"""What their item begins with; their note follows."""
 _LISTED_CELLS = 500
+Spans = Mapping[str, Sequence[tuple[datetime, datetime]]]
 _COMPARED = "figure = against AND gross_difference = 0 AND fee_difference = 0 AND count_difference = 0 AND note = ''"
 _SOURCE = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)")
 _PLACEHOLDER = re.compile(r'["`\[](table|column):([^"`\]]+)["`\]]')
@@ -71,6 +73,7 @@ def equation_query(
     tables: Mapping[str, Sequence[ReportTable]],
     scope: Scope,
     first_day: date | None,
+    spans: Spans,
 ) -> str:
     """An equation as one query, in DuckDB's dialect.
 
@@ -80,6 +83,7 @@ def equation_query(
         tables: that hold the report of an input.
         scope: what to look at.
         first_day: of the cells that sums are read of: one cell more than the scope has.
+        spans: from when to when the counterpart is loaded, by lane; used where the equation has one.
     """
     check = equation.sql
     parts = {}
@@ -88,56 +92,27 @@ def equation_query(
         whole = equation.per_row or called.startswith("all_")
         since = None if whole else first_day
         parts[called] = input_query(inputs[name], tables[name], since=since, accounts=scope.accounts)
+    of_balance = [table.name for table in tables["balance"]]
     if re.search(r"\bcell_pairs\b", check):
-        parts["cell_pairs"] = _cell_pairs(inputs["balance"].base, [table.name for table in tables["balance"]])
+        parts["cell_pairs"] = _cell_pairs(inputs["balance"].base, of_balance)
     if re.search(r"\btouched\b", check):
-        names = {inputs[name].base: [table.name for table in tables[name]] for name in INPUTS}
-        parts["touched"] = _touched(names, scope)
-    return f"{_with(parts)},\ncompared AS (\n{check}\n),{_SUMMED_UP}"
-
-
-def window_query(
-    sql: str,
-    inputs: Mapping[str, Input],
-    tables: Mapping[str, Sequence[ReportTable]],
-    cells: Sequence[str],
-    first_day: date,
-    account: str,
-) -> str:
-    """A query over a window of cells that follow one another, in DuckDB's dialect.
-
-    Args:
-        sql: what is asked, over inputs, `window_cells`, `first_cell` and `last_cell`.
-        inputs: what an input's name stands for.
-        tables: that hold the report of an input.
-        cells: their names, in order, all of one lane.
-        first_day: of the first cell, or of the cell before it, where that is asked for.
-        account: whose they are.
-    """
-    parts = {}
-    for called in sorted(set(_SOURCE.findall(sql)) & {*INPUTS, *(f"all_{name}" for name in INPUTS)}):
-        name = called.removeprefix("all_")
-        since = None if called.startswith("all_") else first_day
-        parts[called] = input_query(inputs[name], tables[name], since=since, accounts=[account])
-    parts["cell_pairs"] = _cell_pairs(inputs["balance"].base, [table.name for table in tables["balance"]])
-    parts["window_cells"] = _between(
-        {inputs[name].base: [table.name for table in tables[name]] for name in INPUTS}, cells[0], cells[-1]
-    )
-    parts["first_cell"] = f"SELECT {text_literal(cells[0])} AS cell"
-    parts["last_cell"] = f"SELECT {text_literal(cells[-1])} AS cell"
-    return f"{_with(parts)}\nSELECT * FROM (\n{sql}\n) AS found"
-
-
-def _with(parts: Mapping[str, str]) -> str:
+        parts["touched"] = touched_query(inputs, tables, scope)
+    if equation.counterpart is not None:
+        parts["spans"] = _spans(spans)
     common = ",\n".join(f"{name} AS (\n{query}\n)" for name, query in parts.items())
-    return f"WITH {common}"
+    summed_up = _SUMMED_UP.format(placed=_AS_THEY_ARE if equation.counterpart is None else _PLACED)
+    return f"WITH {common},\ncompared AS (\n{check}\n),{summed_up}"
 
 
 _SUMMED_UP = f"""
+differing AS (
+    SELECT * FROM compared WHERE NOT ({_COMPARED})
+),
+{{placed}}
 ranked AS (
-    SELECT compared.*, ROW_NUMBER() OVER (
-        PARTITION BY cell, currency ORDER BY ABS(figure - against) DESC, item
-    ) AS place FROM compared WHERE NOT ({_COMPARED})
+    SELECT placed.*, ROW_NUMBER() OVER (
+        PARTITION BY account, cell, currency, note ORDER BY ABS(figure - against) DESC, item
+    ) AS place FROM placed
 )
 SELECT account, cell, currency, '' AS item, SUM(figure) AS figure, SUM(against) AS against, 0 AS gross_difference,
        0 AS fee_difference, 0 AS count_difference, '' AS note, '' AS against_cell, CAST(NULL AS TIMESTAMPTZ) AS moment,
@@ -148,10 +123,26 @@ SELECT account, cell, currency, item, figure, against, gross_difference, fee_dif
        against_cell, moment, 1
 FROM ranked WHERE place <= {MOST_ITEMS}
 UNION ALL
-SELECT account, cell, currency, '{OTHERS}', SUM(figure), SUM(against), SUM(gross_difference), SUM(fee_difference),
-       SUM(count_difference), 'others', '', CAST(NULL AS TIMESTAMPTZ), COUNT(*)
-FROM ranked WHERE place > {MOST_ITEMS} GROUP BY account, cell, currency
+SELECT account, cell, currency, CONCAT('{OTHERS}', note), SUM(figure), SUM(against), SUM(gross_difference),
+       SUM(fee_difference), SUM(count_difference), note, MIN(against_cell), MIN(moment), COUNT(*)
+FROM ranked WHERE place > {MOST_ITEMS} GROUP BY account, cell, currency, note
 """  # noqa: S608
+_PLACED = f"""placed AS (
+    SELECT differing.account, differing.cell, currency, item, figure, against, gross_difference, fee_difference,
+           count_difference, against_cell, moment,
+           CASE WHEN note NOT IN ({", ".join(map(text_literal, PLACED))}) OR moment IS NULL OR spans.lane IS NOT NULL
+                THEN note
+                WHEN bounds.lane IS NULL THEN 'not loaded'
+                WHEN moment < bounds.since THEN 'older'
+                WHEN moment >= bounds.until THEN 'later'
+                ELSE 'gap' END AS note
+    FROM differing
+    LEFT JOIN spans ON spans.lane = SUBSTR(differing.cell, 1, LENGTH(differing.cell) - {DAY_LENGTH})
+                   AND differing.moment >= spans.since AND differing.moment < spans.until
+    LEFT JOIN (SELECT lane, MIN(since) AS since, MAX(until) AS until FROM spans GROUP BY lane) AS bounds
+        ON bounds.lane = SUBSTR(differing.cell, 1, LENGTH(differing.cell) - {DAY_LENGTH})
+),"""  # noqa: S608
+_AS_THEY_ARE = "placed AS (\n    SELECT * FROM differing\n),"
 
 
 def in_dialect(
@@ -176,24 +167,23 @@ def _inputs_in(check: str, equation: Equation) -> list[str]:
     return sorted(named & known)
 
 
+def _spans(spans: Spans) -> str:
+    rows = [
+        f"SELECT {text_literal(lane)} AS lane, {instant_literal(since)} AS since, {instant_literal(until)} AS until"
+        for lane, parts in spans.items()
+        for since, until in parts
+    ]
+    nothing = "CAST(NULL AS TIMESTAMPTZ)"
+    return " UNION ALL\n".join(rows) or f"SELECT '' AS lane, {nothing} AS since, {nothing} AS until"
+
+
+def instant_literal(instant: datetime) -> str:
+    """An instant as SQL."""
+    return f"CAST('{instant.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S}+00:00' AS TIMESTAMPTZ)"
+
+
 def _cell_of(base: str) -> str:
     return f"REPLACE(\"column:interval_key\", {text_literal(f'|{base}|')}, '|')"
-
-
-def _between(tables: Mapping[str, Collection[str]], first: str, last: str) -> str:
-    """The cells of a lane from one to another, of any report."""
-    lane = text_literal(first[:-DAY_LENGTH])
-    start, end = (f"DATE '{cell[1 - DAY_LENGTH :]}'" for cell in (first, last))
-    parts = []
-    for base, names in tables.items():
-        cell = _cell_of(base)
-        if names:
-            parts.append(
-                f'SELECT {cell} AS cell FROM "table:{REPORT_CELLS.name}" WHERE {_in_tables(names)} '  # noqa: S608
-                f'AND "column:interval_day" >= {start} AND "column:interval_day" <= {end} '
-                f"AND SUBSTR({cell}, 1, LENGTH({cell}) - {DAY_LENGTH}) = {lane}"
-            )
-    return f"SELECT DISTINCT cell FROM ({' UNION ALL '.join(parts)}) AS loaded"  # noqa: S608
 
 
 def _cell_pairs(base: str, tables: Collection[str]) -> str:
@@ -208,20 +198,21 @@ def _cell_pairs(base: str, tables: Collection[str]) -> str:
     )
 
 
-def _touched(tables: Mapping[str, Collection[str]], scope: Scope) -> str:
+def touched_query(inputs: Mapping[str, Input], tables: Mapping[str, Sequence[ReportTable]], scope: Scope) -> str:
     """The cells whose rows are looked at: a list of them, or what the ledger has."""
     if scope.touched is not None and len(scope.touched) <= _LISTED_CELLS:
         if not scope.touched:
             return "SELECT '' AS cell WHERE 1 = 0"
         listed = ", ".join(f"({text_literal(cell)})" for cell in sorted(scope.touched))
         return f"SELECT cell FROM (VALUES {listed}) AS listed(cell)"  # noqa: S608
+    by_base = {inputs[name].base: [table.name for table in tables[name]] for name in INPUTS}
     since = scope.since
     if scope.touched:
         since = min(date.fromisoformat(cell[-len("2025-01-31") :]) for cell in scope.touched)
     later = "" if since is None else f" AND \"column:interval_day\" >= DATE '{since.isoformat()}'"
     parts = [
         f'SELECT {_cell_of(base)} AS cell FROM "table:{REPORT_CELLS.name}" WHERE {_in_tables(names)}{later}'  # noqa: S608
-        for base, names in tables.items()
+        for base, names in by_base.items()
         if names
     ]
     return f"SELECT DISTINCT cell FROM ({' UNION ALL '.join(parts)}) AS loaded"  # noqa: S608

@@ -10,6 +10,6 @@ FROM (
     FROM activity
     JOIN settled ON settled.account = activity.account AND settled.transaction_id = activity.transaction_id
     WHERE activity.transaction_id <> '' AND settled.payout_id <> ''
-      AND (activity.cell IN (SELECT cell FROM touched) OR settled.cell IN (SELECT cell FROM touched))
+      AND activity.cell IN (SELECT cell FROM touched)
     GROUP BY activity.account, activity.cell, activity.currency, activity.transaction_id, activity.payout_id
 ) AS pairs

@@ -6,20 +6,31 @@ SELECT sums.account, sums.cell, sums.currency, sums.payout_id AS item, sums.figu
             WHEN sums.batch_rows > 0 OR sums.figure = sums.against THEN ''
             WHEN named.payout_id IS NOT NULL THEN 'rows lost'
             ELSE 'no rows' END AS note,
-       '' AS against_cell, CAST(NULL AS TIMESTAMPTZ) AS moment
+       '' AS against_cell, sums.moment
 FROM (
     SELECT account, COALESCE(MAX(paid_cell), MAX(batch_cell)) AS cell, currency, payout_id,
-           SUM(figure) AS figure, SUM(against) AS against, SUM(batch_rows) AS batch_rows, SUM(payouts) AS payouts
+           SUM(figure) AS figure, SUM(against) AS against, SUM(batch_rows) AS batch_rows, SUM(payouts) AS payouts,
+           MIN(moment) AS moment
     FROM (
         SELECT account, CAST(NULL AS TEXT) AS paid_cell, MAX(cell) AS batch_cell, currency, payout_id,
-               SUM(net) AS figure, 0 AS against, COUNT(*) AS batch_rows, 0 AS payouts
-        FROM settled WHERE payout_id <> '' GROUP BY account, currency, payout_id
+               SUM(net) AS figure, 0 AS against, COUNT(*) AS batch_rows, 0 AS payouts,
+               MIN(moment) AS moment
+        FROM settled
+        WHERE payout_id IN (
+            SELECT payout_id FROM settled WHERE payout_id <> '' AND cell IN (SELECT cell FROM touched)
+            UNION ALL
+            SELECT payout_id FROM payouts WHERE cell IN (SELECT cell FROM touched)
+        )
+        GROUP BY account, currency, payout_id
         UNION ALL
-        SELECT account, cell, CAST(NULL AS TEXT), currency, payout_id, 0, -net, 0, 1
+        SELECT account, cell, CAST(NULL AS TEXT), currency, payout_id, 0, -net, 0, 1,
+               CAST(NULL AS TIMESTAMPTZ)
         FROM payouts WHERE category <> 'payout_reversal'
     ) AS both_sides
     GROUP BY account, currency, payout_id
 ) AS sums
-LEFT JOIN (SELECT DISTINCT account, payout_id FROM activity WHERE payout_id <> '') AS named
-    ON named.account = sums.account AND named.payout_id = sums.payout_id
+LEFT JOIN (
+    SELECT DISTINCT account, payout_id FROM activity
+    WHERE payout_id IN (SELECT payout_id FROM payouts WHERE payout_id <> '' AND cell IN (SELECT cell FROM touched))
+) AS named ON named.account = sums.account AND named.payout_id = sums.payout_id
 WHERE sums.cell IN (SELECT cell FROM touched)

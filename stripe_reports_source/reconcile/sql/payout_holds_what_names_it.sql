@@ -4,14 +4,17 @@ SELECT activity.account, activity.cell, activity.currency, activity.transaction_
        0 AS gross_difference, 0 AS fee_difference,
        CASE WHEN held.transaction_id IS NULL THEN -1 ELSE 0 END AS count_difference,
        CASE WHEN held.transaction_id IS NULL THEN 'missing' ELSE '' END AS note,
-       '' AS against_cell, COALESCE(activity.payout_at, paid.moment) AS moment
+       '' AS against_cell, COALESCE(paid.moment, activity.payout_at) AS moment
 FROM activity
-LEFT JOIN (SELECT DISTINCT account, payout_id, transaction_id FROM settled) AS held
+LEFT JOIN (
+    SELECT DISTINCT account, payout_id, transaction_id FROM settled
+    WHERE payout_id IN (SELECT payout_id FROM activity WHERE cell IN (SELECT cell FROM touched))
+) AS held
     ON held.account = activity.account AND held.payout_id = activity.payout_id
    AND held.transaction_id = activity.transaction_id
 LEFT JOIN (
-    SELECT account, payout_id, MAX(cell) AS cell, MAX(moment) AS moment FROM payouts
+    SELECT account, payout_id, MAX(moment) AS moment FROM payouts
     WHERE category <> 'payout_reversal' GROUP BY account, payout_id
 ) AS paid ON paid.account = activity.account AND paid.payout_id = activity.payout_id
 WHERE activity.payout_id <> '' AND activity.transaction_id <> ''
-  AND (activity.cell IN (SELECT cell FROM touched) OR paid.cell IN (SELECT cell FROM touched))
+  AND activity.cell IN (SELECT cell FROM touched)

@@ -16,5 +16,4 @@ SELECT book.account, book.cell, book.currency, book.transaction_id AS item,
        COALESCE(known.cell, '') AS against_cell, book.created AS moment
 FROM book
 LEFT JOIN known ON known.account = book.account AND known.transaction_id = book.transaction_id
-WHERE book.transaction_id <> ''
-  AND (book.cell IN (SELECT cell FROM touched) OR known.cell IN (SELECT cell FROM touched))
+WHERE book.transaction_id <> '' AND book.cell IN (SELECT cell FROM touched)
