@@ -20,17 +20,18 @@ from dlt import Pipeline
 from dlt.extract import DltSource
 from rich.console import Console
 
-from ..errors import StripeReportsError, SyncFailed
+from ..errors import SyncFailed
 from ..load import Loaded, load_reports
 from ..plan.catalog import ReportType, load_catalog, split_id
-from ..plan.report import Report
-from ..source import DEFAULT_REPORTS, stripe_reports
+from ..source import stripe_reports
 from .console import SyncProgress, say, show_table, standard_output
+from .demo import demo
 from .files import fetch, replay
 from .places import open_pipeline, pipeline_options, place
 from .reconcile import reconcile
 from .shared import loaded_summary, options, plain_errors
-from .verdict import verdict_line
+from .sources import report_options, source_of
+from .verdict import verdict_of_load
 
 
 def main() -> None:
@@ -57,56 +58,10 @@ def cli(verbose: bool) -> None:
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s")
 
 
-_report_options = options(
-    click.argument("reports", nargs=-1),
-    click.option("--interval", type=click.Choice(["day", "week", "month"]), help="Grid of cells.  [default: month]"),
-    click.option("--timezone", help="IANA zone of days.  [default: UTC]"),
-    click.option("--columns", type=click.Choice(["all", "default"]), default="all", show_default=True),
-    click.option("--metadata", multiple=True, help="Custom column, such as 'payment_metadata[order_id]'; repeatable."),
-)
 _sync_options = options(
     click.option("--start-date", help="First day of history, YYYY-MM-DD.  [default: where Stripe's data begins]"),
     click.option("--lookback-days", type=int, help="Days before the cursor to read again.  [default: 3]"),
 )
-
-
-@cli.command()
-@click.option("--database", type=click.Path(path_type=Path, dir_okay=False), default=Path("stripe_demo.duckdb"))
-@plain_errors()
-def demo(database: Path) -> None:
-    """Load six months of a synthetic business, offline, and tie it out.
-
-    Run it again on the same file for an incremental sync of a few new days.
-    """
-    from .. import demo as demonstration
-
-    console = standard_output()
-    pipeline = demonstration.demo_pipeline(database)
-    again = database.exists()
-    title = f"[bold]stripe-reports demo[/bold]: an offline emulator of Stripe's Reporting API into {database}\n"
-    console.print(title, soft_wrap=True)
-
-    def started(address: str, end: Any) -> None:
-        console.print(f"Emulator at {address}, data up to {end:%Y-%m-%d}.")
-
-    with SyncProgress(console) as progress:
-        loaded = demonstration.run_demo(pipeline, progress, started)
-    only_new = " Only what is new and the lookback was run." if again else ""
-    console.print(f"{loaded_summary(loaded)}{only_new}\n", soft_wrap=True)
-    show_table(console, "Tables", ["table", "rows", "columns"], demonstration.row_counts(pipeline))
-    month, balance = demonstration.balance_roll_forward(pipeline)
-    ties = [
-        (f"Balance of {month:%B %Y}, rolled forward from rows", balance),
-        ("Payouts, all months", demonstration.payout_sums(pipeline)),
-    ]
-    for title, figures in ties:
-        rows = [[figure.what, figure.currency, figure.rows, figure.stripe, figure.difference] for figure in figures]
-        show_table(console, title, ["", "currency", "from rows", "Stripe's summary", "difference"], rows)
-    if any(figure.difference for _, figures in ties for figure in figures):
-        raise StripeReportsError("The figures do not tie out.")
-    console.print("Next: [bold]stripe-reports demo[/bold] again syncs a few new days. With your own key:")
-    console.print("  export SOURCES__STRIPE_REPORTS__API_KEY=rk_live_...", markup=False, highlight=False)
-    console.print("  stripe-reports types && stripe-reports sync", markup=False, highlight=False)
 
 
 @cli.command()
@@ -165,7 +120,7 @@ def known_columns(known: ReportType | None) -> str:
 
 
 @cli.command()
-@_report_options
+@report_options
 @pipeline_options
 @_sync_options
 @plain_errors()
@@ -175,18 +130,18 @@ def sync(destination: str, dataset: str, pipeline_name: str, database: Path | No
     The last line says whether the reports agree. Where they do not, all is loaded all the same, and the exit code is 0;
     that of reconcile is 5.
     """
-    _load(_source(**options), open_pipeline(destination, dataset, pipeline_name, database))
+    _load(source_of(**options), open_pipeline(destination, dataset, pipeline_name, database))
 
 
 @cli.command()
-@_report_options
+@report_options
 @pipeline_options
 @click.option("--start-date", required=True, help="First day, YYYY-MM-DD.")
 @click.option("--end-date", required=True, help="Day after the last, YYYY-MM-DD.")
 @plain_errors()
 def backfill(destination: str, dataset: str, pipeline_name: str, database: Path | None, **options: Any) -> None:
     """Load REPORTS anew from --start-date up to --end-date, without moving any cursor."""
-    _load(_source(**options), open_pipeline(destination, dataset, pipeline_name, database))
+    _load(source_of(**options), open_pipeline(destination, dataset, pipeline_name, database))
 
 
 @cli.command()
@@ -221,7 +176,7 @@ def status(destination: str, dataset: str, pipeline_name: str, database: Path | 
 
 
 @cli.command()
-@_report_options
+@report_options
 @pipeline_options
 @_sync_options
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
@@ -254,7 +209,7 @@ def webhook(
 
     serve_webhook(
         open_pipeline(destination, dataset, pipeline_name, database),
-        lambda: _source(**options),
+        lambda: source_of(**options),
         host=host,
         port=port,
         inbox=inbox,
@@ -282,17 +237,8 @@ def emulator(api_port: int, files_port: int, control_port: int, seed: int, run_d
     )
 
 
-for command in (fetch, replay, reconcile):
+for command in (demo, fetch, replay, reconcile):
     cli.add_command(command)
-
-
-def _source(reports: tuple[str, ...], columns: str, metadata: tuple[str, ...], **options: Any) -> DltSource:
-    """The source of a command; settings that are not given come from dlt config or the source's defaults."""
-    given = {name: value for name, value in options.items() if value is not None}
-    if reports or metadata or columns != "all":
-        chosen = "default" if columns == "default" else None
-        given["reports"] = [Report(report, columns=chosen, metadata=metadata) for report in reports or DEFAULT_REPORTS]
-    return stripe_reports(**given)
 
 
 def _offered() -> list[dict[str, Any]]:
@@ -316,4 +262,4 @@ def _load(source: DltSource, pipeline: Pipeline) -> None:
 
 def _show_loaded(console: Console, pipeline: Pipeline, loaded: Loaded) -> None:
     say(console, loaded_summary(loaded))
-    say(console, verdict_line(pipeline, loaded))
+    say(console, verdict_of_load(pipeline, loaded))

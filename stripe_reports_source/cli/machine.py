@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import date, datetime, timezone
 from decimal import Decimal
@@ -19,15 +20,17 @@ from ..reconcile.roll_forward import RollForward
 from .columns import plain
 
 
-def as_json(found: Reconciliation) -> str:
-    """An object with `verdict`, `ok`, `statements` and `roll_forward`."""
-    whole = {
+def as_json(found: Reconciliation, deep: Sequence[Mapping[str, Any]] | None = None) -> str:
+    """An object with `verdict`, `ok`, `statements` and `roll_forward`; and `deep`, where files were read again."""
+    whole: dict[str, Any] = {
         "verdict": found.verdict(),
         "ok": found.ok,
         "statements": [asdict(statement) for statement in found.statements],
         "roll_forward": [_roll_forward(forward) for forward in found.roll_forward],
     }
-    return json.dumps(_data(whole), indent=2, ensure_ascii=False)
+    if deep is not None:
+        whole["deep"] = list(deep)
+    return json.dumps(_data(whole), indent=2, ensure_ascii=False) + "\n"
 
 
 def as_csv(found: Reconciliation) -> str:
@@ -62,7 +65,7 @@ def _roll_forward(forward: RollForward) -> dict[str, Any]:
 def _data(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _data(item) for name, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_data(item) for item in value]
     if isinstance(value, Decimal):
         return plain(value)

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from itertools import groupby
 
 from ..plan.system_tables import Statement
-from ..reconcile.reconciliation import Reconciliation
+from ..reconcile.reconciliation import OPEN, Reconciliation
 from ..reconcile.roll_forward import Line, PaidOut, Returned, RollForward
 from ..reconcile.windows import Window
 from .columns import money, paragraph, table, width_of
@@ -19,6 +19,7 @@ from .columns import money, paragraph, table, width_of
 ShownLine = tuple[str, str]
 """A line and its style."""
 MOST_OPEN = 40
+MOST_ALIKE = 3
 MOST_RETURNED = 20
 HEAD = ("", "rows", "gross", "fee", "net", "Stripe", "off by")
 _PLAIN, _HEAD, _TOTAL, _WRONG, _QUIET = "", "bold", "bold", "bold red", "dim"
@@ -29,26 +30,37 @@ _NAMES = {
     "closing": "closing",
     "unsettled": "of it not yet paid",
 }
+STATUSES = ("tied", "explained", "not_comparable", "pending", "stale", "variance")
 _STYLES = {"variance": "bold red", "stale": "red", "pending": "yellow"}
 
 
 def view(found: Reconciliation, width: int) -> Iterator[ShownLine]:
     """All of it, for a terminal of so many columns; the verdict comes last."""
-    for account, forwards in groupby(found.roll_forward, key=lambda forward: (forward.account, forward.connected)):
-        listed = list(forwards)
-        yield from roll_forward_lines(account, listed, width)
+    accounts = [
+        list(forwards)
+        for _, forwards in groupby(found.roll_forward, key=lambda forward: (forward.account, forward.connected))
+    ]
+    for forwards in accounts:
+        for forward in forwards:
+            yield from roll_forward_lines(forward, width)
     yield from open_lines(found, width)
-    for account, forwards in groupby(found.roll_forward, key=lambda forward: (forward.account, forward.connected)):
-        yield from payout_lines(account, list(forwards), width)
+    yield from not_compared_lines(found, width)
+    for forwards in accounts:
+        yield from payout_lines(forwards, width)
+    yield from months_lines(found, width)
+    yield from verdict_line(found, width)
+
+
+def verdict_line(found: Reconciliation, width: int) -> Iterator[ShownLine]:
+    """The verdict."""
     yield from _blank([(found.verdict(), "bold green" if found.ok and found.statements else _WRONG)])
 
 
-def roll_forward_lines(account: tuple[str, bool], forwards: Sequence[RollForward], width: int) -> Iterator[ShownLine]:
-    """The balance of an account, a table for each currency."""
-    for forward in forwards:
-        title = f"Balance, {period(forward.window)}, {_whose(account)}, {forward.currency or 'no currency'}"
-        yield from _blank([(title, _HEAD)])
-        yield from _table(forward, width)
+def roll_forward_lines(forward: RollForward, width: int) -> Iterator[ShownLine]:
+    """The balance of an account in a currency, as a table."""
+    title = f"Balance, {period(forward.window)}, {_whose(forward)}, {forward.currency or 'no currency'}"
+    yield from _blank([(title, _HEAD)])
+    yield from _table(forward, width)
 
 
 def _table(forward: RollForward, width: int) -> Iterator[ShownLine]:
@@ -59,10 +71,18 @@ def _table(forward: RollForward, width: int) -> Iterator[ShownLine]:
         if width_of(lines) <= width:
             yield from zip(lines, styles, strict=True)
             return
-    # two tables, one below the other, where the amounts are too long for one
+    if not any(line.difference for line in forward.lines):
+        yield from zip(_chosen(rows, (0, 1, 2, 3, 4, 6)), styles, strict=True)
+        yield "Stripe's own figures are the same as net; a wider terminal shows them.", _QUIET
+        return
+    # two tables, one below the other
     for columns in ((0, 1, 2, 3, 4), (0, 4, 5, 6)):
-        parts = [[row[column] for column in columns] for row in (HEAD, *rows)]
-        yield from zip(table(parts[0], parts[1:]), styles, strict=True)
+        yield from zip(_chosen(rows, columns), styles, strict=True)
+
+
+def _chosen(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> list[str]:
+    head, *rest = ([row[column] for column in columns] for row in (HEAD, *rows))
+    return table(head, rest)
 
 
 def _row(line: Line, currency: str) -> list[str]:
@@ -79,18 +99,34 @@ def _style(line: Line) -> str:
 
 
 def open_lines(found: Reconciliation, width: int) -> Iterator[ShownLine]:
-    """What is open, worst first, each with its reason; then what could not be compared."""
-    shown = found.open[:MOST_OPEN]
+    """What is open, worst first, each with its reason."""
     lines: list[ShownLine] = []
-    for statement in shown:
-        lines.append((where(statement), _STYLES.get(statement.status, _PLAIN)))
-        lines += [(text, _PLAIN) for text in paragraph(statement.reason, width, "    ")]
-    more = len(found.open) - len(shown)
-    if more:
-        lines.append((f"and {more:,} more: see the table tie_out, or --format csv.", _PLAIN))
+    shown = 0
+    for _, group in groupby(found.open, key=_kind):
+        listed = list(group)
+        if shown >= MOST_OPEN:
+            break
+        for statement in listed[:MOST_ALIKE]:
+            lines.append((where(statement), _STYLES.get(statement.status, _PLAIN)))
+            lines += [(text, _PLAIN) for text in paragraph(statement.reason, width, "    ")]
+        alike = len(listed) - MOST_ALIKE
+        if alike > 0:
+            lines.append((f"    and {alike:,} more of the same interval", _QUIET))
+        shown += len(listed)
+    if shown < len(found.open):
+        lines.append((f"and {len(found.open) - shown:,} more: see the table tie_out, or --format csv.", _PLAIN))
     if not lines:
         lines.append(("Nothing is open.", _PLAIN))
     yield from _blank([("Open", _HEAD), *lines])
+
+
+def _kind(statement: Statement) -> tuple[str, ...]:
+    """What open items have in common."""
+    return statement.status, statement.equation, statement.account, statement.interval_key
+
+
+def not_compared_lines(found: Reconciliation, width: int) -> Iterator[ShownLine]:
+    """What could not be compared, and why."""
     not_compared = Counter(statement.reason for statement in found.statements if statement.status == "not_comparable")
     if not_compared:
         yield from _blank([("Not compared", _HEAD)])
@@ -117,12 +153,31 @@ def _by(statement: Statement) -> str:
     return f": {', '.join(parts)}" if parts else ""
 
 
-def payout_lines(account: tuple[str, bool], forwards: Sequence[RollForward], width: int) -> Iterator[ShownLine]:
+def months_lines(found: Reconciliation, width: int) -> Iterator[ShownLine]:
+    """Month by month, whether all ties; months that follow one another and tie are one line."""
+    months: dict[date, Counter[str]] = {}
+    for statement in found.statements:
+        if statement.interval_day is not None:
+            months.setdefault(statement.interval_day.replace(day=1), Counter())[statement.status] += 1
+    if not months:
+        return
+    yield from _blank([("Months", _HEAD)])
+    for is_open, group in groupby(sorted(months), key=lambda month: any(months[month][word] for word in OPEN)):
+        listed = list(group)
+        parts = [[month] for month in listed] if is_open else [listed]
+        for part in parts:
+            counts = sum((months[month] for month in part), Counter())
+            style = next((_STYLES[word] for word in OPEN if counts[word]), _PLAIN)
+            words = [f"{counts[word]:,} {word.replace('_', ' ')}" for word in STATUSES if counts[word]]
+            yield f"{_span(part[0], part[-1])}: {', '.join(words)}", style
+
+
+def payout_lines(forwards: Sequence[RollForward], width: int) -> Iterator[ShownLine]:
     """The payouts of an account in words."""
     texts = [(forward, text) for forward in forwards for text in payout_words(forward)]
     if not texts:
         return
-    yield from _blank([(f"Payouts, {period(forwards[0].window)}, {_whose(account)}", _HEAD)])
+    yield from _blank([(f"Payouts, {period(forwards[0].window)}, {_whose(forwards[0])}", _HEAD)])
     for forward, text in texts:
         for line in paragraph(text, width, "     ", f"{forward.currency}  "):
             yield line, _PLAIN
@@ -168,23 +223,21 @@ def _came_back(payout: Returned, forward: RollForward) -> str:
 def period(window: Window) -> str:
     """The days of a window in words: months by name, where they are whole."""
     first, last = window.first_day, window.last_day
-    if first.day != 1 or (last + timedelta(days=1)).day != 1:
-        text = f"{first} to {last}"
-    elif (first.year, first.month) == (last.year, last.month):
-        text = f"{first:%B %Y}"
-    else:
-        text = f"{_month(first, last)} to {last:%B %Y}"
+    whole = first.day == 1 and (last + timedelta(days=1)).day == 1
+    text = _span(first, last) if whole else f"{first} to {last}"
     zone = "" if window.zone in ("UTC", "Etc/UTC") else f" ({window.zone})"
     return f"{text}{zone}{'' if window.complete else ' so far'}"
 
 
-def _month(first: date, last: date) -> str:
-    return f"{first:%B}" if first.year == last.year else f"{first:%B %Y}"
+def _span(first: date, last: date) -> str:
+    """Months by name."""
+    if (first.year, first.month) == (last.year, last.month):
+        return f"{first:%B %Y}"
+    return f"{first:%B}{'' if first.year == last.year else f' {first.year}'} to {last:%B %Y}"
 
 
-def _whose(account: tuple[str, bool]) -> str:
-    name, connected = account
-    return f"connected accounts of {name}" if connected else f"account {name}"
+def _whose(forward: RollForward) -> str:
+    return f"{'connected accounts of' if forward.connected else 'account'} {forward.account}"
 
 
 def _counted(number: int, word: str) -> str:

@@ -13,7 +13,7 @@ from ..reconcile.kept import kept_verdict
 NOT_YET = "not compared yet; `stripe-reports reconcile` does it."
 
 
-def verdict_line(pipeline: Pipeline, loaded: Loaded) -> str:
+def verdict_of_load(pipeline: Pipeline, loaded: Loaded) -> str:
     """What was found of the loaded intervals and, where the table has more, what is open of others.
 
     Where nothing was loaded, it is what the table `tie_out` says.

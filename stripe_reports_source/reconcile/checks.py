@@ -103,8 +103,7 @@ def _look(dataset: Dataset, now: datetime, scope: Scope) -> list[Statement]:
                 looking = _Look(dataset, coverage, inputs, tables, of_family, now)
                 found += looking.at(equation)
                 compared |= looking.compared
-    in_window_keys = frozenset(cell.key for cell in in_window(coverage, scope))
-    found = with_cells_left_behind(found, before, coverage, in_window_keys)
+    found = with_cells_left_behind(found, before, coverage, compared)
     unique = {_key(statement): statement for statement in reversed(found)}
     unique |= settled_since(before, unique, Looked(compared, coverage.names(), scope.since), now)
     return sorted(

@@ -6,7 +6,7 @@ loaded; sides loaded to different instants; the same; wholly explained; data of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -17,6 +17,11 @@ from .inputs import DAY_LENGTH, Input
 from .queries import OTHERS, Figure
 
 _EXPLAINED = {
+    (
+        "unsettled_rows_equal_closing",
+        "payouts differ",
+    ): "Payouts up to then are not the sum of their rows, as payout_equals_its_rows says of each, and the balance "
+    "differs from what is unsettled by just that.",
     (
         "payout_equals_its_rows",
         "no rows",
@@ -132,12 +137,12 @@ class Judge:
         placed = self._placed(found)
         if placed:
             return placed
-        if found.note in ("not filled in", "other payout"):
-            return self._filled_in(found, sides)
-        stale = self._stale(found, sides)
+        if found.note in ("not filled in", "other payout") and self._is_to_be_filled_in(found, sides):
+            return "stale", f"{self._words(found)}, which fills it in."
+        stale = _older(self._beside(found, sides))
         if stale and self._equation.name in _OWN_STALE:
             return "stale", f"{_OWN_WORDS[self._equation.name]}. {stale}"
-        if stale:
+        if stale and found.note not in ("not filled in", "other payout"):
             return "stale", stale
         return "variance", f"{self._words(found)}; what stays after that, ask Stripe about."
 
@@ -165,16 +170,14 @@ class Judge:
             return "not_comparable", f"{base} is not loaded with the same filters: load it with them to compare."
         return None
 
-    def _filled_in(self, found: Figure, sides: Sides) -> tuple[str, str]:
-        """The verdict on activity that does not name the payout: is it from data before that took effect?"""
+    def _is_to_be_filled_in(self, found: Figure, sides: Sides) -> bool:
+        """True for activity from data before the payout took effect that settled it."""
         cell = sides.figure["activity"]
         age = cell.data_available_end if cell else None
-        if age is None or found.moment is None or age <= found.moment:
-            return "stale", f"{self._words(found)}, which fills it in."
-        return "variance", f"{self._words(found)}; what stays after that, ask Stripe about."
+        return age is None or found.moment is None or age <= found.moment
 
-    def _stale(self, found: Figure, sides: Sides) -> str | None:
-        """Names the older side, where sides are from data of different age."""
+    def _beside(self, found: Figure, sides: Sides) -> list[tuple[str, CoveredCell]]:
+        """The cells that are compared, by report: an item's counterpart may be in another one."""
         own = [(self.base(name), cell) for name, cell in sides.figure.items() if cell is not None]
         others = [(self.base(name), cell) for name, cell in sides.against.items()]
         if found.against_cell:
@@ -183,7 +186,7 @@ class Judge:
         elif found.note in PLACED and found.moment is not None and self._equation.counterpart and own:
             base = self.base(self._equation.counterpart)
             others = [(base, self._coverage.holding(base, own[0][1], found.moment))]
-        return _older([*own, *((base, cell) for base, cell in others if cell is not None)])
+        return [*own, *((base, cell) for base, cell in others if cell is not None)]
 
     def _words(self, found: Figure) -> str:
         figure, against = self._names(self._equation.figure), self._names(self._equation.against)
@@ -192,27 +195,15 @@ class Judge:
         here = self.base(self._equation.figure[0])
         return words.format(figure=figure, against=against or "its own lines", here=here, there=there)
 
-    def _run_beside(self, found: Figure | None, sides: Sides) -> str | None:
-        """The run of a counterpart that may lie in another cell."""
-        other = self._counterpart(found, sides) if found is not None else None
-        return other.run_id if other else None
-
-    def _counterpart(self, found: Figure, sides: Sides) -> CoveredCell | None:
-        """The cell of the other report in which an item is, or ought to be; None where it is the same cell."""
-        own = next((cell for cell in sides.figure.values() if cell is not None), None)
-        if found.against_cell:
-            return self._coverage.get(
-                self.base((self._equation.against or self._equation.figure)[0]), found.against_cell
-            )
-        if found.note in PLACED and found.moment is not None and self._equation.counterpart and own is not None:
-            return self._coverage.holding(self.base(self._equation.counterpart), own, found.moment)
-        return None
-
     def _names(self, names: Sequence[str]) -> str:
         return " and ".join(dict.fromkeys(self.base(name) for name in names))
 
     def _statement(self, cell: str, sides: Sides, found: Figure | None, status: str, reason: str) -> Statement:
         loaded = next(side for _, side in sides.all if side is not None)
+        own = [cell for cell in sides.figure.values() if cell is not None]
+        beside = (
+            [cell for _, cell in self._beside(found, sides) if cell not in own] if found else sides.against.values()
+        )
         figure, against = (found.figure, found.against) if found else (None, None)
         difference = None if figure is None or against is None else figure - against
         account = loaded.account
@@ -233,8 +224,8 @@ class Judge:
             count_difference=int(found.count_difference) if found else None,
             status=status,
             reason=reason,
-            figure_run=_runs(sides.figure),
-            against_run=self._run_beside(found, sides) or _runs(sides.against),
+            figure_run=_runs(sides.figure.values()),
+            against_run=_runs(beside),
             checked_at=self._now,
         )
 
@@ -278,8 +269,8 @@ def _older(compared: Sequence[tuple[str, CoveredCell]]) -> str | None:
     )
 
 
-def _runs(cells: Mapping[str, CoveredCell | None]) -> str | None:
-    runs = dict.fromkeys(cell.run_id for cell in cells.values() if cell is not None and cell.run_id)
+def _runs(cells: Iterable[CoveredCell | None]) -> str | None:
+    runs = dict.fromkeys(cell.run_id for cell in cells if cell is not None and cell.run_id)
     return ", ".join(runs) or None
 
 

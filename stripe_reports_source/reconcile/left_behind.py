@@ -23,7 +23,7 @@ CHAINED = {"opening_equals_closing_before": "balances", "clearing_rolls_forward"
 
 
 def with_cells_left_behind(
-    found: Sequence[Statement], before: Iterable[Statement], coverage: Coverage, looked_at: Collection[str]
+    found: Sequence[Statement], before: Iterable[Statement], coverage: Coverage, compared: Collection[tuple[str, str]]
 ) -> list[Statement]:
     """The statements, with those explained that differ only because of cells that were left behind.
 
@@ -31,12 +31,12 @@ def with_cells_left_behind(
         found: statements of a look.
         before: that were open before it.
         coverage: what is loaded.
-        looked_at: interval keys of the cells that it has covered.
+        compared: equations and interval keys of the cells that it has covered.
     """
     by_key = {cell.key: cell for cell in coverage}
     lanes = {(lane[0].base, lane[0].lane): lane for lane in coverage.lanes()}
     groups: dict[tuple[str, str, str, str], dict[str, Statement]] = defaultdict(dict)
-    others = [statement for statement in before if statement.interval_key not in looked_at]
+    others = [statement for statement in before if (statement.equation, statement.interval_key) not in compared]
     for statement in (*others, *found):
         if statement.equation in CHAINED and statement.difference and statement.interval_key in by_key:
             cell = by_key[statement.interval_key]

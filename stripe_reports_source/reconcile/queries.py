@@ -92,51 +92,16 @@ def equation_query(
         whole = equation.per_row or called.startswith("all_")
         since = None if whole else first_day
         parts[called] = input_query(inputs[name], tables[name], since=since, accounts=scope.accounts)
+    of_balance = [table.name for table in tables["balance"]]
     if re.search(r"\bcell_pairs\b", check):
-        parts["cell_pairs"] = _cell_pairs(inputs["balance"].base, [table.name for table in tables["balance"]])
+        parts["cell_pairs"] = _cell_pairs(inputs["balance"].base, of_balance)
     if re.search(r"\btouched\b", check):
         parts["touched"] = touched_query(inputs, tables, scope)
     if equation.counterpart is not None:
         parts["spans"] = _spans(spans)
-    summed_up = _SUMMED_UP.format(placed=_AS_THEY_ARE if equation.counterpart is None else _PLACED)
-    return f"{_with(parts)},\ncompared AS (\n{check}\n),{summed_up}"
-
-
-def window_query(
-    sql: str,
-    inputs: Mapping[str, Input],
-    tables: Mapping[str, Sequence[ReportTable]],
-    cells: Sequence[str],
-    first_day: date,
-    account: str,
-) -> str:
-    """A query over a window of cells that follow one another, in DuckDB's dialect.
-
-    Args:
-        sql: what is asked, over inputs, `window_cells`, `first_cell` and `last_cell`.
-        inputs: what an input's name stands for.
-        tables: that hold the report of an input.
-        cells: their names, in order, all of one lane.
-        first_day: of the first cell, or of the cell before it, where that is asked for.
-        account: whose they are.
-    """
-    parts = {}
-    for called in sorted(set(_SOURCE.findall(sql)) & {*INPUTS, *(f"all_{name}" for name in INPUTS)}):
-        name = called.removeprefix("all_")
-        since = None if called.startswith("all_") else first_day
-        parts[called] = input_query(inputs[name], tables[name], since=since, accounts=[account])
-    parts["cell_pairs"] = _cell_pairs(inputs["balance"].base, [table.name for table in tables["balance"]])
-    parts["window_cells"] = _between(
-        {inputs[name].base: [table.name for table in tables[name]] for name in INPUTS}, cells[0], cells[-1]
-    )
-    parts["first_cell"] = f"SELECT {text_literal(cells[0])} AS cell"
-    parts["last_cell"] = f"SELECT {text_literal(cells[-1])} AS cell"
-    return f"{_with(parts)}\nSELECT * FROM (\n{sql}\n) AS found"
-
-
-def _with(parts: Mapping[str, str]) -> str:
     common = ",\n".join(f"{name} AS (\n{query}\n)" for name, query in parts.items())
-    return f"WITH {common}"
+    summed_up = _SUMMED_UP.format(placed=_AS_THEY_ARE if equation.counterpart is None else _PLACED)
+    return f"WITH {common},\ncompared AS (\n{check}\n),{summed_up}"
 
 
 _SUMMED_UP = f"""
@@ -219,22 +184,6 @@ def instant_literal(instant: datetime) -> str:
 
 def _cell_of(base: str) -> str:
     return f"REPLACE(\"column:interval_key\", {text_literal(f'|{base}|')}, '|')"
-
-
-def _between(tables: Mapping[str, Collection[str]], first: str, last: str) -> str:
-    """The cells of a lane from one to another, of any report."""
-    lane = text_literal(first[:-DAY_LENGTH])
-    start, end = (f"DATE '{cell[1 - DAY_LENGTH :]}'" for cell in (first, last))
-    parts = []
-    for base, names in tables.items():
-        cell = _cell_of(base)
-        if names:
-            parts.append(
-                f'SELECT {cell} AS cell FROM "table:{REPORT_CELLS.name}" WHERE {_in_tables(names)} '  # noqa: S608
-                f'AND "column:interval_day" >= {start} AND "column:interval_day" <= {end} '
-                f"AND SUBSTR({cell}, 1, LENGTH({cell}) - {DAY_LENGTH}) = {lane}"
-            )
-    return f"SELECT DISTINCT cell FROM ({' UNION ALL '.join(parts)}) AS loaded"  # noqa: S608
 
 
 def _cell_pairs(base: str, tables: Collection[str]) -> str:

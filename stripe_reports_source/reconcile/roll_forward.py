@@ -15,7 +15,7 @@ from typing import Any
 from .coverage import Coverage
 from .equations import read_sql
 from .inputs import INPUTS, Input, ReportTable, lacking
-from .queries import window_query
+from .window_query import window_query
 from .windows import Window, window_of
 
 Answer = Callable[[str], list[tuple[Any, ...]]]
@@ -128,7 +128,7 @@ def _of_window(
 ) -> Iterator[RollForward]:
     def ask(file: str) -> list[tuple[Any, ...]]:
         sql = read_sql(file)
-        return answer(window_query(sql, inputs, tables, window.cells, window.first_read, window.account))
+        return answer(window_query(sql, inputs, tables, window))
 
     window = replace(window, loaded=frozenset(name for name in window.loaded if not _lacks(inputs, tables, name)))
     lines: dict[str, dict[tuple[str, str], Line]] = {}
@@ -174,7 +174,7 @@ def _line(name: str, category: str, numbers: Sequence[Any], window: Window) -> L
     stripe = stripe and not (name == "unsettled" and stripe_net is None)
     counted = own and name not in ("opening", "closing")
     # the first opening of all has nothing to compare with
-    compared = own and stripe and (name != "opening" or window.follows)
+    compared = own and stripe and (name != "opening" or window.cell_before is not None)
     return Line(
         line=name,
         category=category,

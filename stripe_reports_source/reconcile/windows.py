@@ -26,7 +26,7 @@ class Window:
         first_day, last_day: calendar days in the zone, the last one included.
         start, end: the same as instants; None where the start is not known.
         first_read: first day of the cell before, where one is loaded.
-        follows: whether the closing balance of the cell before is loaded, which the opening is compared with.
+        cell_before: the cell whose closing balance the opening is compared with; None if it is not loaded.
         complete: False where the last cell is not loaded to its end.
         loaded: the inputs that have all of its cells.
     """
@@ -39,7 +39,7 @@ class Window:
     start: datetime | None
     end: datetime
     first_read: date
-    follows: bool
+    cell_before: str | None
     complete: bool
     loaded: frozenset[str]
 
@@ -64,6 +64,7 @@ def window_of(coverage: Coverage, bases: Mapping[str, str], lane: str, since: da
     if not chosen:
         return None
     first, last = chosen[0], chosen[-1]
+    opened = coverage.before(bases["balance"], first.cell)
     before = [cell.day for cell in cells if cell.day < first.day]
     return Window(
         account=first.account,
@@ -74,7 +75,7 @@ def window_of(coverage: Coverage, bases: Mapping[str, str], lane: str, since: da
         start=first.start,
         end=last.end,
         first_read=max(before, default=first.day),
-        follows=coverage.before(bases["balance"], first.cell) is not None,
+        cell_before=None if opened is None else opened.cell,
         complete=_is_complete(coverage, bases, last),
         loaded=_loaded(coverage, bases, chosen),
     )

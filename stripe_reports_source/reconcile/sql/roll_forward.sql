@@ -11,14 +11,13 @@ WITH without_rows AS (
       )
 ),
 parts AS (
-    SELECT balance.account, balance.currency, 'opening' AS line, '' AS category, 'rows' AS side,
-           0 AS line_count, 0 AS gross, 0 AS fee, balance.net AS net
-    FROM balance JOIN cell_pairs ON cell_pairs.cell_before = balance.cell
-    WHERE balance.category = 'ending_balance' AND cell_pairs.cell IN (SELECT cell FROM first_cell)
+    SELECT account, currency, 'opening' AS line, '' AS category, 'rows' AS side,
+           0 AS line_count, 0 AS gross, 0 AS fee, net
+    FROM balance WHERE category = 'ending_balance' AND cell IN (SELECT cell FROM cell_before)
     UNION ALL
     SELECT account, currency, 'opening', '', 'rows', 0, 0, 0, net FROM balance
     WHERE category = 'starting_balance' AND cell IN (SELECT cell FROM first_cell)
-      AND cell NOT IN (SELECT cell FROM cell_pairs)
+      AND NOT EXISTS (SELECT 1 FROM cell_before)
     UNION ALL
     SELECT account, currency, 'opening', '', 'stripe', 0, 0, 0, net FROM balance
     WHERE category = 'starting_balance' AND cell IN (SELECT cell FROM first_cell)
