@@ -1,6 +1,7 @@
 """Stripe's financial reports in a warehouse, exact to the cent and complete to the second: a dlt source."""
 
 from .errors import (
+    ArchiveError,
     AuthenticationError,
     CellError,
     ConfigurationError,
@@ -25,12 +26,13 @@ from .errors import (
 )
 from .load import Loaded, TableLoaded, load_reports
 from .plan.report import Report
-from .source import stripe_reports
+from .source import archived_reports, stripe_reports
 from .sync.progress import Event
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ArchiveError",
     "AuthenticationError",
     "CellError",
     "ConfigurationError",
@@ -57,6 +59,7 @@ __all__ = [
     "UnusableFile",
     "WorkingFolderError",
     "__version__",
+    "archived_reports",
     "load_reports",
     "stripe_reports",
 ]

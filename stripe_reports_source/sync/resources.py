@@ -55,8 +55,8 @@ def report_items(report: Report, syncs: Syncs, cursor: dlt.sources.incremental[d
 def type_items(syncs: Syncs) -> Iterator[Any]:
     """`report_types`: what the account is offered."""
     sync = _sync_for(syncs, REPORT_TYPES)
-    account = sync.settings.label
-    yield from _when_changed(REPORT_TYPES, account, type_rows(sync.offered, account))
+    for account, offered in sync.offered.items():
+        yield from _when_changed(REPORT_TYPES, account, type_rows(offered, account))
 
 
 def run_items(syncs: Syncs) -> Iterator[Any]:
