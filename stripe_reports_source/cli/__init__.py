@@ -6,35 +6,28 @@ Settings that are not options (the API key, destination credentials) come from d
 
 from __future__ import annotations
 
-import functools
 import io
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
 import dlt
-from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.extract import DltSource
 from rich.console import Console
 
-from .console import SyncProgress, show_table
-from .errors import StripeReportsError, chain, find_cause, own_error
-from .load import Loaded, load_reports
-from .plan.catalog import ReportType, load_catalog, split_id
-from .plan.report import Report
-from .source import DEFAULT_REPORTS, stripe_reports
-
-STOPPED = 130
-NO_KEY = (
-    "No Stripe API key. Set the environment variable SOURCES__STRIPE_REPORTS__API_KEY, or api_key under "
-    "[sources.stripe_reports] in .dlt/secrets.toml."
-)
+from ..console import SyncProgress, show_table
+from ..errors import StripeReportsError
+from ..load import load_reports
+from ..plan.catalog import ReportType, load_catalog, split_id
+from ..plan.report import Report
+from ..source import DEFAULT_REPORTS, stripe_reports
+from .files import fetch, replay
+from .shared import loaded_summary, options, pipeline_options, plain_errors
 
 
 def main() -> None:
@@ -53,49 +46,6 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Errors as one sentence and an exit code, without a traceback."""
-
-    @functools.wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        error_console = Console(stderr=True)
-        try:
-            command(*args, **kwargs)
-        except (click.ClickException, click.exceptions.Exit):
-            raise
-        except KeyboardInterrupt:
-            _stopped(error_console)
-        except Exception as error:
-            if _interrupted(error):
-                _stopped(error_console)
-            if _missing_key(error):
-                text = NO_KEY
-            else:
-                own = own_error(error)
-                if own is None:
-                    raise
-                text = str(own)
-            error_console.print(f"error: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
-            raise SystemExit(1) from None
-
-    return wrapped
-
-
-def _interrupted(error: BaseException) -> bool:
-    return find_cause(error, KeyboardInterrupt) is not None
-
-
-def _missing_key(error: BaseException) -> bool:
-    return any(isinstance(cause, ConfigFieldMissingException) and "api_key" in str(cause) for cause in chain(error))
-
-
-def _stopped(console: Console) -> None:
-    console.print(
-        "Stopped. What was loaded stays; Stripe keeps the runs, and the next sync goes on from there.", soft_wrap=True
-    )
-    raise SystemExit(STOPPED) from None
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="stripe-reports-source")
 @click.option("-v", "--verbose", is_flag=True, help="Log each step of each report run.")
@@ -104,24 +54,14 @@ def cli(verbose: bool) -> None:
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s")
 
 
-def _options(*options: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Options that several commands share, in the order of their help."""
-    return lambda command: functools.reduce(lambda made, option: option(made), reversed(options), command)
-
-
-_pipeline_options = _options(
-    click.option("--destination", default="duckdb", show_default=True, help="Any SQL destination of dlt's."),
-    click.option("--dataset", default="stripe", show_default=True, help="Dataset (schema) of the tables."),
-    click.option("--pipeline", "pipeline_name", default="stripe_reports", show_default=True, help="Pipeline name."),
-)
-_report_options = _options(
+_report_options = options(
     click.argument("reports", nargs=-1),
     click.option("--interval", type=click.Choice(["day", "week", "month"]), help="Grid of cells.  [default: month]"),
     click.option("--timezone", help="IANA zone of days.  [default: UTC]"),
     click.option("--columns", type=click.Choice(["all", "default"]), default="all", show_default=True),
     click.option("--metadata", multiple=True, help="Custom column, such as 'payment_metadata[order_id]'; repeatable."),
 )
-_sync_options = _options(
+_sync_options = options(
     click.option("--start-date", help="First day of history, YYYY-MM-DD.  [default: where Stripe's data begins]"),
     click.option("--lookback-days", type=int, help="Days before the cursor to read again.  [default: 3]"),
 )
@@ -129,13 +69,13 @@ _sync_options = _options(
 
 @cli.command()
 @click.option("--database", type=click.Path(path_type=Path, dir_okay=False), default=Path("stripe_demo.duckdb"))
-@_plain_errors
+@plain_errors()
 def demo(database: Path) -> None:
     """Load six months of a synthetic business, offline, and tie it out.
 
     Run it again on the same file for an incremental sync of a few new days.
     """
-    from . import demo as demonstration
+    from .. import demo as demonstration
 
     console = Console()
     pipeline = demonstration.demo_pipeline(database)
@@ -149,7 +89,7 @@ def demo(database: Path) -> None:
     with SyncProgress(console) as progress:
         loaded = demonstration.run_demo(pipeline, progress, started)
     only_new = " Only what is new and the lookback was run." if again else ""
-    console.print(f"{_summary(loaded)}{only_new}\n", soft_wrap=True)
+    console.print(f"{loaded_summary(loaded)}{only_new}\n", soft_wrap=True)
     show_table(console, "Tables", ["table", "rows", "columns"], demonstration.row_counts(pipeline))
     month, balance = demonstration.balance_roll_forward(pipeline)
     ties = [
@@ -170,7 +110,7 @@ def demo(database: Path) -> None:
 @click.option(
     "--all", "everything", is_flag=True, help="Every report type that the catalogue knows; asks Stripe nothing."
 )
-@_plain_errors
+@plain_errors()
 def types(everything: bool) -> None:
     """List the report types that the key can run, and how far their data reaches."""
     catalog = load_catalog()
@@ -223,9 +163,9 @@ def known_columns(known: ReportType | None) -> str:
 
 @cli.command()
 @_report_options
-@_pipeline_options
+@pipeline_options
 @_sync_options
-@_plain_errors
+@plain_errors()
 def sync(destination: str, dataset: str, pipeline_name: str, **options: Any) -> None:
     """Load all that is new of REPORTS (default: the six that prove one another)."""
     _load(_source(**options), destination, dataset, pipeline_name)
@@ -233,21 +173,21 @@ def sync(destination: str, dataset: str, pipeline_name: str, **options: Any) -> 
 
 @cli.command()
 @_report_options
-@_pipeline_options
+@pipeline_options
 @click.option("--start-date", required=True, help="First day, YYYY-MM-DD.")
 @click.option("--end-date", required=True, help="Day after the last, YYYY-MM-DD.")
-@_plain_errors
+@plain_errors()
 def backfill(destination: str, dataset: str, pipeline_name: str, **options: Any) -> None:
     """Load REPORTS anew from --start-date up to --end-date, without moving any cursor."""
     _load(_source(**options), destination, dataset, pipeline_name)
 
 
 @cli.command()
-@_pipeline_options
-@_plain_errors
+@pipeline_options
+@plain_errors()
 def status(destination: str, dataset: str, pipeline_name: str) -> None:
     """Show how far each report is loaded, and how far Stripe's data reaches."""
-    from .warehouse.status import report_status
+    from ..warehouse.status import report_status
 
     pipeline = dlt.pipeline(pipeline_name, destination=destination, dataset_name=dataset)
     found = report_status(pipeline, _offered())
@@ -267,7 +207,7 @@ def status(destination: str, dataset: str, pipeline_name: str) -> None:
 
 @cli.command()
 @_report_options
-@_pipeline_options
+@pipeline_options
 @_sync_options
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=int, default=8080, show_default=True)
@@ -275,7 +215,7 @@ def status(destination: str, dataset: str, pipeline_name: str) -> None:
 @click.option("--sync-every", type=float, default=6.0, show_default=True, help="Hours between syncs without an event.")
 @click.option("--gather", type=float, default=2.0, show_default=True, help="Seconds that an event waits for others.")
 @click.pass_context
-@_plain_errors
+@plain_errors()
 def webhook(
     context: click.Context,
     destination: str,
@@ -294,7 +234,7 @@ def webhook(
     The endpoint's signing secret comes from dlt config, as SOURCES__STRIPE_REPORTS__WEBHOOK_SECRETS in the environment
     or webhook_secrets in .dlt/secrets.toml; two of them, with a comma between, while one replaces the other.
     """
-    from .webhook.serve import serve_webhook  # an extra
+    from ..webhook.serve import serve_webhook  # an extra
 
     serve_webhook(
         dlt.pipeline(pipeline_name, destination=destination, dataset_name=dataset),
@@ -314,16 +254,20 @@ def webhook(
 @click.option("--control-port", type=int, default=12113, show_default=True)
 @click.option("--seed", type=int, default=7, show_default=True, help="Another seed is another business.")
 @click.option("--run-delay", type=float, default=2.0, show_default=True, help="Seconds that a report run takes.")
-@_plain_errors
+@plain_errors()
 def emulator(api_port: int, files_port: int, control_port: int, seed: int, run_delay: float) -> None:
     """Run an offline Stripe Reporting API on this machine until Ctrl-C."""
-    from .emulator import EmulatorSettings, run_forever
+    from ..emulator import EmulatorSettings, run_forever
 
     run_forever(
         EmulatorSettings(
             api_port=api_port, files_port=files_port, control_port=control_port, seed=seed, run_delay=run_delay
         )
     )
+
+
+cli.add_command(fetch)
+cli.add_command(replay)
 
 
 def _source(reports: tuple[str, ...], columns: str, metadata: tuple[str, ...], **options: Any) -> DltSource:
@@ -346,14 +290,4 @@ def _load(source: DltSource, destination: str, dataset: str, pipeline_name: str)
     console = Console()
     with SyncProgress(console) as progress:
         loaded = load_reports(pipeline, source, on_event=progress)
-    console.print(_summary(loaded))
-
-
-def _summary(loaded: Loaded) -> str:
-    if not loaded.cells:
-        return "Nothing new at Stripe."
-    return f"Loaded {loaded.cells:,} intervals with {loaded.rows:,} rows in {len(loaded.load_infos)} load package(s)."
-
-
-if __name__ == "__main__":
-    main()
+    console.print(loaded_summary(loaded))
