@@ -75,7 +75,7 @@ WHERE = "WHERE balance_transaction_id = {first}"
 PLANTS: dict[str, tuple[str, int, int, tuple[str, ...]]] = {
     "text": (f"UPDATE {{t}} SET description = 'of the planter' {WHERE}", 1, 1, ("description",)),
     "metadata": (f"UPDATE {{t}} SET payment_metadata_order_id = 'x' {WHERE}", 1, 1, ("payment_metadata_order_id",)),
-    "null to empty": (f"UPDATE {{t}} SET customer_name = '' {WHERE}", 1, 1, ("customer_name",)),
+    "null to empty": (f"UPDATE {{t}} SET invoice_id = '' {WHERE}", 1, 1, ("invoice_id",)),
     "time inside the cell": (
         f"UPDATE {{t}} SET created_utc = created_utc + INTERVAL '1 second' {WHERE}",
         1,
