@@ -25,6 +25,7 @@ MOST_ITEMS = 100
 OTHERS = "(others) "
 """What their item begins with; their note follows."""
 _LISTED_CELLS = 500
+_NO_CELL = "SELECT cell FROM (SELECT '' AS cell) AS nothing WHERE 1 = 0"
 Spans = Mapping[str, Sequence[tuple[datetime, datetime]]]
 _COMPARED = "figure = against AND gross_difference = 0 AND fee_difference = 0 AND count_difference = 0 AND note = ''"
 _SOURCE = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)")
@@ -202,7 +203,7 @@ def touched_query(inputs: Mapping[str, Input], tables: Mapping[str, Sequence[Rep
     """The cells whose rows are looked at: a list of them, or what the ledger has."""
     if scope.touched is not None and len(scope.touched) <= _LISTED_CELLS:
         if not scope.touched:
-            return "SELECT '' AS cell WHERE 1 = 0"
+            return _NO_CELL
         listed = ", ".join(f"({text_literal(cell)})" for cell in sorted(scope.touched))
         return f"SELECT cell FROM (VALUES {listed}) AS listed(cell)"  # noqa: S608
     by_base = {inputs[name].base: [table.name for table in tables[name]] for name in INPUTS}
@@ -215,7 +216,7 @@ def touched_query(inputs: Mapping[str, Input], tables: Mapping[str, Sequence[Rep
         for base, names in by_base.items()
         if names
     ]
-    return f"SELECT DISTINCT cell FROM ({' UNION ALL '.join(parts)}) AS loaded"  # noqa: S608
+    return f"SELECT DISTINCT cell FROM ({' UNION ALL '.join(parts)}) AS loaded" if parts else _NO_CELL  # noqa: S608
 
 
 def _in_tables(tables: Collection[str]) -> str:
