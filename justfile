@@ -38,3 +38,7 @@ faults *arguments:
 # time and memory against fixed references: `just bench --rows 1000000 --cases small-load`
 bench *arguments:
     "{{ bin }}/python" -m tests.benchmarks "$@"
+
+# what is made in docs/ from the code; `just docs --demo` also the picture and the results, from the demonstration
+docs *arguments:
+    "{{ bin }}/python" -m tests.docs "$@"

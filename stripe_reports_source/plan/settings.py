@@ -27,11 +27,22 @@ _MOST = 4e9
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often and how long to try again, in attempts, seconds and bytes.
+    """How often and how long to try again.
 
     `body_timeout` and `answer_bytes` bound a whole JSON answer, `pages` a list: Stripe's are far smaller, and one that
-    never ends must not fill the memory. A download is begun again where it stopped when fewer than `least_rate` bytes
-    a second have come for `read_timeout` seconds, and given up after `transfer_timeout` seconds in all.
+    never ends must not fill the memory.
+
+    Args:
+        attempts: how often a request is sent, at most.
+        first_delay: seconds before the second attempt; each later pause is twice as long.
+        longest_delay: seconds that a pause grows to, at most.
+        connect_timeout: seconds for a connection.
+        read_timeout: seconds without a byte of an answer.
+        body_timeout: seconds for a whole JSON answer.
+        answer_bytes: bytes of a JSON answer, at most.
+        pages: pages of a list, at most.
+        least_rate: bytes a second; where fewer come for `read_timeout`, a download is begun again where it stopped.
+        transfer_timeout: seconds for a download in all, after which it is given up.
     """
 
     attempts: int = 6
@@ -53,11 +64,19 @@ class RetryPolicy:
 
 @dataclass(frozen=True)
 class RunPolicy:
-    """Times in seconds. `timeout` bounds the wait for one run, `attempts` the runs made per sync for one cell.
+    """How often report runs are made, and how often they are looked at.
 
-    `keys` bounds the idempotency keys that are tried for one run when Stripe keeps an error under each.
+    The polls of events are for a sync that is told of the ends of runs, the other polls for one that is not.
 
-    The `event_poll`s are for a sync that is told of the ends of runs, the other polls for one that is not.
+    Args:
+        timeout: seconds to wait for one run; the setting `run_timeout` is the same.
+        attempts: runs made per sync for one interval, at most.
+        keys: idempotency keys that are tried for one run when Stripe keeps an error under each.
+        first_poll: seconds to the first look at a run.
+        longest_poll: seconds between looks, at most.
+        retry_delay: seconds before another run is made for one that failed.
+        first_event_poll: seconds to the first look at a run whose event is expected.
+        longest_event_poll: seconds between looks then, at most.
     """
 
     timeout: float = 1800.0

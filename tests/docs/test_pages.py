@@ -1,0 +1,80 @@
+"""The pages are up to date and whole: made parts, links, error texts, words, length."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from . import made
+from .pages import DOCS, PAGES, README, ROOT
+
+LINKED = [*PAGES, ROOT / "llms.txt", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md"]
+COMING = ("docs/proof.md",)
+"""Linked, and written elsewhere."""
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+def test_what_is_made_from_the_code_is_up_to_date(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert text == made.made(text), f"{page.name} is out of date: just docs"
+
+
+def test_every_made_part_is_in_a_page() -> None:
+    texts = "".join(page.read_text(encoding="utf-8") for page in DOCS.glob("*.md"))
+    assert set(re.findall(r"<!-- made from the code: ([\w-]+) -->", texts)) == set(made.PARTS)
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as they are made on the web."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\((?!https?://)([^)\s]*)\)", text):
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        if str(linked.relative_to(ROOT)) in COMING and not linked.exists():
+            continue
+        assert linked.exists(), f"{page.name}: {target}"
+        assert not anchor or anchor in anchors(linked), f"{page.name}: {target}"
+
+
+def test_readme_is_the_first_five_minutes() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 130
+
+
+def test_readme_leads_to_every_page() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert not [page.name for page in DOCS.glob("*.md") if f"(docs/{page.name}" not in text]
+
+
+def test_llms_txt_leads_to_every_page() -> None:
+    text = (ROOT / "llms.txt").read_text(encoding="utf-8")
+    assert text.startswith("# stripe_reports_source\n\n> ")
+    assert not [page.name for page in DOCS.glob("*.md") if f"(docs/{page.name})" not in text]
+
+
+def test_every_error_text_of_the_page_is_said_by_the_code() -> None:
+    said = "\n".join(
+        node.value
+        for file in (ROOT / "stripe_reports_source").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8").split("\n## By error text\n")[1].split("\n### ")[0]
+    told = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    assert told
+    assert not [text for text in told if text not in said]
+
+
+def test_the_glossary_has_the_words_of_the_map() -> None:
+    words = re.findall(r"^\| ([a-z ]+) \| ", (ROOT / "CONTRIBUTING.md").read_text("utf-8").split("## Eight words")[1].split("\n## ")[0], re.M)  # fmt: skip
+    glossary = (DOCS / "glossary.md").read_text(encoding="utf-8")
+    assert [word for word in words if word != "word"]
+    assert not [word for word in words if f"| {word} | " not in glossary]
