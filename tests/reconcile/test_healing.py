@@ -1,4 +1,4 @@
-"""The past moves at Stripe, beyond any lookback: it is noticed, found in few runs, and loaded again; nothing else is."""
+"""The past moves at Stripe, beyond any lookback: it is noticed, found in few runs, and loaded again."""
 
 from __future__ import annotations
 
@@ -89,7 +89,8 @@ def assert_as_stripe_says(world: World, account: str = "default") -> None:
     """Every cell that is loaded holds what Stripe says of it now, row for row."""
     cells = query(
         world.pipeline,
-        "SELECT table_name, report_type, interval_key, interval_start, interval_end FROM report_cells WHERE account = %s",
+        "SELECT table_name, report_type, interval_key, interval_start, interval_end FROM report_cells "
+        "WHERE account = %s",
         account,
     )
     assert cells
@@ -319,7 +320,7 @@ def test_a_kill_in_the_middle_is_gone_on_with(nine_months: World, tmp_path: Path
     world.late(utc(2025, 3, 3))
     world.sync()
     arguments = [str(tmp_path), world.emulator.api_url, world.emulator.files_url, " ".join(SIX)]
-    died = subprocess.run([sys.executable, "-c", _KILLED, *arguments], check=False, cwd=tmp_path)  # noqa: S603
+    died = subprocess.run([sys.executable, "-c", _KILLED, *arguments], check=False, cwd=tmp_path)
     assert died.returncode == 9
     before = world.runs()
     assert world.refresh().ok
@@ -359,9 +360,9 @@ def test_activity_is_loaded_again_when_its_payouts_are(start_emulator: Start, pi
 def test_activity_that_stripe_never_fills_in_is_not_loaded_again_and_again(nine_months: World) -> None:
     world = nine_months
     charge = world.charge(4)
-    taken = f"UPDATE balance_change_from_activity_itemized SET automatic_payout_id = NULL WHERE source_id = '{charge.source_id}'"
+    table, source = "balance_change_from_activity_itemized", charge.source_id
     with world.pipeline.sql_client() as client:
-        client.execute_sql(taken)
+        client.execute_sql(f"UPDATE {table} SET automatic_payout_id = NULL WHERE source_id = '{source}'")
     assert not reconcile(world.pipeline).ok
     world.sync()
     assert world.runs().total() == 6
