@@ -100,9 +100,8 @@ def _style(line: Line) -> str:
 
 def open_lines(found: Reconciliation, width: int) -> Iterator[ShownLine]:
     """What is open, worst first, each with its reason; first of all that the past has moved, which explains others."""
-    by_cause = sorted(
-        found.open, key=lambda statement: statement.equation != DRIFT_ALARM or statement.status not in BAD
-    )
+    alarms = [statement for statement in found.variances if statement.equation == DRIFT_ALARM]
+    by_cause = [*alarms, *(statement for statement in found.open if statement not in alarms)]
     lines: list[ShownLine] = []
     shown = 0
     for _, group in groupby(by_cause, key=_kind):
