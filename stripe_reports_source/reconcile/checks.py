@@ -78,9 +78,11 @@ def _look(dataset: Dataset, now: datetime, scope: Scope) -> list[Statement]:
     for inputs in _FAMILIES:
         tables = {name: _tables(coverage, input_, columns) for name, input_ in inputs.items()}
         if any(tables.values()):
-            of_family = with_counterparts(scope, coverage, inputs, tables, dataset.answer)
+            reaching = with_counterparts(scope, coverage, inputs, tables, dataset.answer)
             for equation in EQUATIONS:
-                looking = _Look(dataset, coverage, inputs, tables, of_family, now)
+                # what is said of rows by themselves needs no other cells
+                of_equation = reaching if equation.against else scope
+                looking = _Look(dataset, coverage, inputs, tables, of_equation, now)
                 found += looking.at(equation)
                 compared |= looking.compared
     unique = {_key(statement): statement for statement in reversed(found)}
