@@ -143,7 +143,8 @@ def _command(name: str, command: click.Command) -> str:
     context = click.Context(command, info_name=f"stripe-reports {name}")
     usage = " ".join((context.command_path, *command.collect_usage_pieces(context)))
     text = re.sub(r"\n(?!\n)(?<!\n\n)", " ", inspect.cleandoc(command.help or ""))
-    return f"### stripe-reports {name}\n\n`{usage}`\n\n{text}\n\n{table(['option', 'meaning'], list(_options(command, context)))}"
+    listed = table(["option", "meaning"], list(_options(command, context)))
+    return f"### stripe-reports {name}\n\n`{usage}`\n\n{text}\n\n{listed}"
 
 
 def _options(command: click.Command, context: click.Context) -> Iterator[list[str]]:

@@ -26,7 +26,7 @@ _TABLE = re.compile(r"\n\n(?P<table>(?:\|[^\n]*\n)+)")
 
 @dataclass(frozen=True)
 class Block:
-    """A code block: where it is, its language and text; whether it is run; the table right below it, and where that is."""
+    """A code block: where it is, its language and text, whether it is run, and the table right below it."""
 
     page: Path
     line: int
