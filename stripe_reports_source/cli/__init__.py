@@ -179,7 +179,7 @@ def status(destination: str, dataset: str, pipeline_name: str, database: Path | 
 @pipeline_options
 @_sync_options
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=int, default=8080, show_default=True)
+@click.option("--port", type=int, default=8080, show_default=True, help="Port to listen on.")
 @click.option("--inbox", type=click.Path(path_type=Path, dir_okay=False), help="SQLite file that keeps the events.")
 @click.option("--sync-every", type=float, default=6.0, show_default=True, help="Hours between syncs without an event.")
 @click.option("--gather", type=float, default=2.0, show_default=True, help="Seconds that an event waits for others.")

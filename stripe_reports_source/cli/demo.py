@@ -27,7 +27,13 @@ from .verdict import say_loaded
 
 
 @click.command()
-@click.option("--database", type=click.Path(path_type=Path, dir_okay=False), default=Path("stripe_demo.duckdb"))
+@click.option(
+    "--database",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("stripe_demo.duckdb"),
+    show_default=True,
+    help="DuckDB file to load into.",
+)
 @plain_errors()
 def demo(database: Path) -> None:
     """Load six months of a synthetic business, offline, and let the books prove themselves.

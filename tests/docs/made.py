@@ -82,10 +82,15 @@ def default_of(value: Any) -> str:
     return f"{value}"
 
 
+def escaped(cell: str) -> str:
+    """A cell's text, in which a bar does not end the cell."""
+    return cell.replace("|", "\\|")
+
+
 def table(head: list[str], rows: list[list[str]]) -> str:
     """A markdown table."""
     lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines)
+    return "".join(f"| {' | '.join(escaped(cell) for cell in line)} |\n" for line in lines)
 
 
 def settings() -> str:
