@@ -106,8 +106,22 @@ def equation_query(
 
 
 _SUMMED_UP = f"""
+marked AS (
+    SELECT account, cell, currency, figure, against, gross_difference, fee_difference, count_difference, note,
+           CASE WHEN {_COMPARED} THEN '' ELSE item END AS item,
+           CASE WHEN {_COMPARED} THEN '' ELSE against_cell END AS against_cell,
+           CASE WHEN {_COMPARED} THEN NULL ELSE moment END AS moment,
+           CASE WHEN {_COMPARED} THEN 1 ELSE 0 END AS ties
+    FROM compared
+),
+summed AS (
+    SELECT account, cell, currency, item, note, against_cell, moment, ties, SUM(figure) AS figure,
+           SUM(against) AS against, SUM(gross_difference) AS gross_difference, SUM(fee_difference) AS fee_difference,
+           SUM(count_difference) AS count_difference, COUNT(*) AS items
+    FROM marked GROUP BY account, cell, currency, item, note, against_cell, moment, ties
+),
 differing AS (
-    SELECT * FROM compared WHERE NOT ({_COMPARED})
+    SELECT * FROM summed WHERE ties = 0
 ),
 {{placed}}
 ranked AS (
@@ -115,10 +129,9 @@ ranked AS (
         PARTITION BY account, cell, currency, note ORDER BY ABS(figure - against) DESC, item
     ) AS place FROM placed
 )
-SELECT account, cell, currency, '' AS item, SUM(figure) AS figure, SUM(against) AS against, 0 AS gross_difference,
-       0 AS fee_difference, 0 AS count_difference, '' AS note, '' AS against_cell, CAST(NULL AS TIMESTAMPTZ) AS moment,
-       COUNT(*) AS items
-FROM compared WHERE {_COMPARED} GROUP BY account, cell, currency
+SELECT account, cell, currency, item, figure, against, gross_difference, fee_difference, count_difference, note,
+       against_cell, moment, items
+FROM summed WHERE ties = 1
 UNION ALL
 SELECT account, cell, currency, item, figure, against, gross_difference, fee_difference, count_difference, note,
        against_cell, moment, 1
