@@ -18,6 +18,7 @@ from .columns import money, paragraph, table, width_of
 
 ShownLine = tuple[str, str]
 """A line and its style."""
+DRIFT_ALARM = "opening_equals_closing_before"
 MOST_OPEN = 40
 MOST_ALIKE = 3
 MOST_RETURNED = 20
@@ -98,10 +99,12 @@ def _style(line: Line) -> str:
 
 
 def open_lines(found: Reconciliation, width: int) -> Iterator[ShownLine]:
-    """What is open, worst first, each with its reason."""
+    """What is open, worst first, each with its reason; first of all that the past has moved, which explains others."""
+    alarms = [statement for statement in found.variances if statement.equation == DRIFT_ALARM]
+    by_cause = [*alarms, *(statement for statement in found.open if statement not in alarms)]
     lines: list[ShownLine] = []
     shown = 0
-    for _, group in groupby(found.open, key=_kind):
+    for _, group in groupby(by_cause, key=_kind):
         listed = list(group)
         if shown >= MOST_OPEN:
             break

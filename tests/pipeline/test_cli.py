@@ -155,7 +155,7 @@ def test_demo_twice(run: Run, tmp_path: Path) -> None:
         off_by = OFF_BY.findall(shown.split("Balance, ", 1)[1])
         assert len(off_by) > 10
         assert set(off_by) <= {"0.00", "0.000", "0", "-"}
-    verdict = r"^tied: \d+ statements, January 2025 to {}; open: (none|\d+ pending)$"
+    verdict = r"^tied: \d+ statements, January to {}; open: (none|\d+ pending)$"
     assert re.search(verdict.format("June 2025"), clean, re.MULTILINE)
     assert "opening_equals_closing_before [default] 2025-06-01 usd: 19.11" in alarm
     assert "txn_late" in alarm

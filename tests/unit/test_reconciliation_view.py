@@ -154,7 +154,7 @@ Months
 April to May 2025: 2 tied
 June 2025: 1 tied, 1 not comparable, 5 pending, 1 variance
 
-tied: 3 statements, April 2025 to June 2025; open: 1 variance, 5 pending
+tied: 3 statements, April to June 2025; open: 1 variance, 5 pending
 """
 
 
