@@ -10,8 +10,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 from ..plan.catalog import split_id
+from ..plan.intervals import start_of_day
 from ..plan.system_tables import REPORT_CELLS, CellRow
 from ..warehouse.query import Reader
 from .inputs import DAY_LENGTH, cell_name
@@ -45,6 +47,11 @@ class CoveredCell:
         return self.cell[:-DAY_LENGTH]
 
     @property
+    def begins(self) -> datetime:
+        """Where the cell begins, that of a snapshot too."""
+        return self.start or start_of_day(self.day, ZoneInfo(self.lane.rpartition("|")[2]))
+
+    @property
     def rows_chosen(self) -> tuple[str, str]:
         """Account and filters: reports of different grids and zones have the same rows where these are the same."""
         return self.account, "|".join(self.lane.removeprefix(f"{self.account}|").split("|")[:-2])
@@ -65,9 +72,11 @@ class Coverage:
         taken: dict[tuple[str, str], str] = {}
         self.second: set[tuple[str, str, str]] = set()
         """Base, table and lane of what another table holds as well."""
+        self._second_keys: set[str] = set()
         for cell in sorted(cells, key=lambda cell: (cell.table != cell.base.replace(".", "_"), cell.table, cell.day)):
             if taken.setdefault((cell.base, cell.lane), cell.table) != cell.table:
                 self.second.add((cell.base, cell.table, cell.lane))
+                self._second_keys.add(cell.key)
                 continue
             self._by_base[cell.base][cell.cell] = cell
             self._lanes[cell.base, cell.lane].append(cell)
@@ -106,8 +115,7 @@ class Coverage:
         at = lane.index(found)
         if not at:
             return None
-        start = found.start or self._start(cell)
-        return lane[at - 1] if start is None or lane[at - 1].end == start else None
+        return lane[at - 1] if lane[at - 1].end == found.begins else None
 
     def after(self, base: str, cell: str) -> CoveredCell | None:
         """The next cell of a report."""
@@ -140,6 +148,10 @@ class Coverage:
         cells = self._lanes.get((base, lane))
         return cells[-1].end if cells else None
 
+    def keys(self) -> set[str]:
+        """The interval keys of all that is loaded, what another table holds as well among them."""
+        return {cell.key for cell in (*self, *self.per_payout)} | self._second_keys
+
     def names(self) -> set[str]:
         """The names of all cells that are loaded."""
         return {cell.cell for cell in (*self, *self.per_payout)}
@@ -148,14 +160,6 @@ class Coverage:
         for (name, _), cells in self._lanes.items():
             if name == base and cells[0].rows_chosen == rows_chosen:
                 yield from cells
-
-    def _start(self, cell: str) -> datetime | None:
-        """Where a snapshot's cell begins: where that of any other report does."""
-        for cells in self._by_base.values():
-            found = cells.get(cell)
-            if found is not None and found.start is not None:
-                return found.start
-        return None
 
 
 def _merged(parts: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timezone
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
 from ..plan.column_types import ColumnType
-from ..plan.system_tables import REPORT_RUNS, Statement
+from ..plan.system_tables import REPORT_FRESHNESS, REPORT_RUNS, Statement
 from ..warehouse.query import Reader
 from .coverage import Coverage, CoveredCell
 from .scope import Scope
@@ -50,23 +50,27 @@ def rows_stored_equal_file(
     """Each cell's rows and amounts, by currency and category, as they are stored, and as its file has them."""
     cells = in_window(coverage, scope)
     runs = _runs(reader, scope)
+    known = coverage.keys()
     for table in sorted({cell.table for cell in cells}):
         of_table = [cell for cell in cells if cell.table == table]
         files = {cell.key: runs.get(cell.run_id or "") for cell in of_table}
         stored = _stored(reader, table, columns.get(table, {}), files.values(), min(cell.day for cell in of_table))
         for cell in of_table:
             yield from _compared(cell, stored.get(cell.key, {}), files[cell.key], now)
+        for key in sorted(set(stored) - known):
+            account = key.partition(f"|{of_table[0].base}|")[0]
+            if scope.accounts is None or account in scope.accounts:
+                yield _unlisted(key, account, table, sum(group.rows for group in stored[key].values()), now)
 
 
 def cells_join(reader: Reader, coverage: Coverage, scope: Scope, now: datetime) -> Iterator[Statement]:
     """Each cell and the next one of its report: no gap, no overlap, and only the last one still in progress."""
     known = {key for (key,) in reader.select(_GOOD_RUNS) or ()}
+    loaded_to = {(table, account): end for table, account, end in reader.select(_LOADED_TO) or ()}
     for lane in coverage.lanes():
         joined = 0
         for cell, following in pairwise(lane):
-            seconds = 0 if following.start is None else int((following.start - cell.end).total_seconds())
-            if following.start is None and cell.whole_end is not None and cell.end < cell.whole_end:
-                seconds = int((cell.whole_end - cell.end).total_seconds())
+            seconds = int((following.begins - cell.end).total_seconds())
             if not _in_window(following, scope):
                 continue
             if not seconds:
@@ -76,8 +80,20 @@ def cells_join(reader: Reader, coverage: Coverage, scope: Scope, now: datetime) 
             yield _statement(_JOIN, following, now, *_gap(seconds, bool(between), cell, following), count=seconds)
         if joined and _in_window(lane[-1], scope):
             yield _statement(_JOIN, lane[-1], now, "tied", f"{joined} intervals before it meet.", count=0)
+        end = loaded_to.get((lane[-1].table, lane[-1].account))
+        if end is not None and lane[-1].end < end and _in_window(lane[-1], scope):
+            seconds = int((end - lane[-1].end).total_seconds())
+            reason = (
+                f"Loads have come to {end:%Y-%m-%d %H:%M:%S}, the ledger's intervals end at "
+                f"{lane[-1].end:%Y-%m-%d %H:%M:%S}: load what follows again."
+            )
+            yield _statement(_JOIN, lane[-1], now, "variance", reason, item="loaded_to", count=seconds)
 
 
+_LOADED_TO = (
+    f"SELECT {{column.table_name}}, {{column.account}}, {{column.loaded_to}} "  # noqa: S608
+    f"FROM {{table.{REPORT_FRESHNESS.name}}} WHERE {{column.loaded_to}} IS NOT NULL"
+)
 _GOOD_RUNS = (
     f"SELECT DISTINCT {{column.interval_key}} FROM {{table.{REPORT_RUNS.name}}} "  # noqa: S608
     "WHERE {column.error} IS NULL AND {column.interval_key} IS NOT NULL"
@@ -87,7 +103,7 @@ _GOOD_RUNS = (
 def _gap(seconds: int, was_loaded: bool, cell: CoveredCell, following: CoveredCell) -> tuple[str, str]:
     if seconds < 0:
         return "variance", f"It overlaps the interval from {cell.day} on by {-seconds} seconds: load both again."
-    gap = f"Nothing is loaded from {cell.end:%Y-%m-%d %H:%M:%S} to {following.start or following.end:%Y-%m-%d %H:%M:%S}"
+    gap = f"Nothing is loaded from {cell.end:%Y-%m-%d %H:%M:%S} to {following.begins:%Y-%m-%d %H:%M:%S}"
     if was_loaded:
         return "variance", f"{gap}, though the ledger has a run of it: load it again."
     return "not_comparable", f"{gap}: load it to close the gap."
@@ -181,6 +197,15 @@ def _compared(
             figures=figures,
             count=here.rows - there.rows,
         )
+
+
+def _unlisted(key: str, account: str, table: str, rows: int, now: datetime) -> Statement:
+    """Rows of a cell that the ledger does not have."""
+    day = date.fromisoformat(key[-len("2025-01-31") :]) if key[-len("2025-01-31") :].count("-") == 2 else None
+    end = None if day is None else datetime.combine(day, datetime.min.time(), timezone.utc)
+    cell = CoveredCell(table, account, key, "", day or date.min, end, end or now, None, False, None, None, None)
+    reason = f"{table} holds {rows} rows of an interval that the ledger does not have: load the interval again."
+    return replace(_statement(_STORED, cell, now, "variance", reason, figures=(rows, 0), count=rows), interval_day=day)
 
 
 def _alike(here: Totals | None, there: Totals | None) -> bool:

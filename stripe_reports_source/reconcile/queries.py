@@ -25,6 +25,7 @@ MOST_ITEMS = 100
 OTHERS = "(others) "
 """What their item begins with; their note follows."""
 _LISTED_CELLS = 500
+_NO_CELL = "SELECT cell FROM (SELECT '' AS cell) AS nothing WHERE 1 = 0"
 Spans = Mapping[str, Sequence[tuple[datetime, datetime]]]
 _COMPARED = "figure = against AND gross_difference = 0 AND fee_difference = 0 AND count_difference = 0 AND note = ''"
 _SOURCE = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)")
@@ -105,8 +106,22 @@ def equation_query(
 
 
 _SUMMED_UP = f"""
+marked AS (
+    SELECT account, cell, currency, figure, against, gross_difference, fee_difference, count_difference, note,
+           CASE WHEN {_COMPARED} THEN '' ELSE item END AS item,
+           CASE WHEN {_COMPARED} THEN '' ELSE against_cell END AS against_cell,
+           CASE WHEN {_COMPARED} THEN NULL ELSE moment END AS moment,
+           CASE WHEN {_COMPARED} THEN 1 ELSE 0 END AS ties
+    FROM compared
+),
+summed AS (
+    SELECT account, cell, currency, item, note, against_cell, moment, ties, SUM(figure) AS figure,
+           SUM(against) AS against, SUM(gross_difference) AS gross_difference, SUM(fee_difference) AS fee_difference,
+           SUM(count_difference) AS count_difference, COUNT(*) AS items
+    FROM marked GROUP BY account, cell, currency, item, note, against_cell, moment, ties
+),
 differing AS (
-    SELECT * FROM compared WHERE NOT ({_COMPARED})
+    SELECT * FROM summed WHERE ties = 0
 ),
 {{placed}}
 ranked AS (
@@ -114,10 +129,9 @@ ranked AS (
         PARTITION BY account, cell, currency, note ORDER BY ABS(figure - against) DESC, item
     ) AS place FROM placed
 )
-SELECT account, cell, currency, '' AS item, SUM(figure) AS figure, SUM(against) AS against, 0 AS gross_difference,
-       0 AS fee_difference, 0 AS count_difference, '' AS note, '' AS against_cell, CAST(NULL AS TIMESTAMPTZ) AS moment,
-       COUNT(*) AS items
-FROM compared WHERE {_COMPARED} GROUP BY account, cell, currency
+SELECT account, cell, currency, item, figure, against, gross_difference, fee_difference, count_difference, note,
+       against_cell, moment, items
+FROM summed WHERE ties = 1
 UNION ALL
 SELECT account, cell, currency, item, figure, against, gross_difference, fee_difference, count_difference, note,
        against_cell, moment, 1
@@ -202,7 +216,7 @@ def touched_query(inputs: Mapping[str, Input], tables: Mapping[str, Sequence[Rep
     """The cells whose rows are looked at: a list of them, or what the ledger has."""
     if scope.touched is not None and len(scope.touched) <= _LISTED_CELLS:
         if not scope.touched:
-            return "SELECT '' AS cell WHERE 1 = 0"
+            return _NO_CELL
         listed = ", ".join(f"({text_literal(cell)})" for cell in sorted(scope.touched))
         return f"SELECT cell FROM (VALUES {listed}) AS listed(cell)"  # noqa: S608
     by_base = {inputs[name].base: [table.name for table in tables[name]] for name in INPUTS}
@@ -215,7 +229,7 @@ def touched_query(inputs: Mapping[str, Input], tables: Mapping[str, Sequence[Rep
         for base, names in by_base.items()
         if names
     ]
-    return f"SELECT DISTINCT cell FROM ({' UNION ALL '.join(parts)}) AS loaded"  # noqa: S608
+    return f"SELECT DISTINCT cell FROM ({' UNION ALL '.join(parts)}) AS loaded" if parts else _NO_CELL  # noqa: S608
 
 
 def _in_tables(tables: Collection[str]) -> str:

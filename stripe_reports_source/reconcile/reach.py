@@ -58,6 +58,14 @@ def with_counterparts(
     return replace(scope, touched=frozenset(found))
 
 
+def counterpart_queries(
+    scope: Scope, coverage: Coverage, inputs: Mapping[str, Input], tables: Mapping[str, Sequence[ReportTable]]
+) -> list[str]:
+    """All that is asked for counterparts: days, then cells."""
+    days = [query for query, _ in _days_queries(scope, inputs, tables)]
+    return [*days, *_cell_queries(scope, coverage, inputs, tables)]
+
+
 def _days_queries(
     scope: Scope, inputs: Mapping[str, Input], tables: Mapping[str, Sequence[ReportTable]]
 ) -> Iterator[tuple[str, str]]:
