@@ -45,8 +45,7 @@ _WORDS = {
     "currency": "The two reports give the transaction different currencies: load both again",
     "category": "The two reports give the transaction different categories: load both again",
     "not filled in": "The activity does not name the payout that has settled the transaction: load the activity again",
-    "other time": "The activity says another time than {there} for the payout that has settled the transaction: load the "
-    "activity again",
+    "other time": "The activity says another time for the payout that has settled the transaction: load both again",
     "other payout": "The activity names another payout than the one that has settled the transaction: load both again",
 }
 

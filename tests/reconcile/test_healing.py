@@ -26,8 +26,8 @@ TWO = ("balance.summary", "balance_change_from_activity.itemized")
 Start = Callable[..., Emulator]
 
 
-def utc(*when: int) -> datetime:
-    return datetime(*when, tzinfo=UTC)  # type: ignore[misc]  # the tuple is as long as a date's
+def utc(year: int, month: int, day: int, hour: int = 0) -> datetime:
+    return datetime(year, month, day, hour, tzinfo=UTC)
 
 
 class World:
