@@ -77,6 +77,8 @@ def opened(pipeline: Pipeline) -> Iterator[Dataset]:
 def _look(dataset: Dataset, now: datetime, scope: Scope) -> list[Statement]:
     reader, columns = dataset.reader, dataset.columns
     coverage = read_coverage(reader, scope.accounts)
+    if not coverage.names():
+        return []  # without a ledger there is nothing to go by
     before = open_items(reader, scope.accounts)
     scope = widened(scope, coverage, before)
     found = [*cells_join(reader, coverage, scope, now)]
