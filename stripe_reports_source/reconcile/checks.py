@@ -90,6 +90,8 @@ def opened(pipeline: Pipeline) -> Iterator[Dataset]:
 def _look(dataset: Dataset, now: datetime, scope: Scope) -> list[Statement]:
     reader, columns = dataset.reader, dataset.columns
     coverage = read_coverage(reader, scope.accounts)
+    if not coverage.names():
+        return []  # without a ledger there is nothing to go by
     before = open_items(reader, scope.accounts)
     scope = widened(scope, coverage, before)
     found = [*cells_join(reader, coverage, scope, now)]
@@ -187,9 +189,8 @@ class _Look:
         return None
 
     def _in_scope(self, equation: Equation, cell: str) -> bool:
-        if equation.per_row:
-            touched = self._scope.touched
-            return (touched is None or cell in touched) and self._since(cell)
+        if equation.per_row and self._scope.touched is not None:
+            return cell in self._scope.touched  # also what is older, whose counterparts were loaded
         return self._since(cell)
 
     def _since(self, cell: str) -> bool:
