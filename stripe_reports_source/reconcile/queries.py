@@ -25,6 +25,10 @@ MOST_ITEMS = 100
 OTHERS = "(others) "
 """What their item begins with; their note follows."""
 _LISTED_CELLS = 500
+_INLINE = " AS NOT MATERIALIZED ("
+"""An input that is named twice is read twice, with the columns and rows that each place needs; else it would be copied
+whole into memory first."""
+_INLINES = ("duckdb", "postgres")
 _NO_CELL = "SELECT cell FROM (SELECT '' AS cell) AS nothing WHERE 1 = 0"
 Spans = Mapping[str, Sequence[tuple[datetime, datetime]]]
 _COMPARED = "figure = against AND gross_difference = 0 AND fee_difference = 0 AND count_difference = 0 AND note = ''"
@@ -100,7 +104,7 @@ def equation_query(
         parts["touched"] = touched_query(inputs, tables, scope)
     if equation.counterpart is not None:
         parts["spans"] = _spans(spans)
-    common = ",\n".join(f"{name} AS (\n{query}\n)" for name, query in parts.items())
+    common = ",\n".join(f"{name}{_INLINE}\n{query}\n)" for name, query in parts.items())
     summed_up = _SUMMED_UP.format(placed=_AS_THEY_ARE if equation.counterpart is None else _PLACED)
     return f"WITH {common},\ncompared AS (\n{check}\n),{summed_up}"
 
@@ -169,6 +173,8 @@ def in_dialect(
         dialect: sqlglot's name of the destination's.
         quote_table, quote_column: the destination's way to write a name.
     """
+    if dialect not in _INLINES:
+        query = query.replace(_INLINE, " AS (")
     written = query if dialect == "duckdb" else sqlglot.parse_one(query, read="duckdb").sql(dialect=dialect)
     quote = {"table": quote_table, "column": quote_column}
     return _PLACEHOLDER.sub(lambda found: quote[found[1]](found[2]), written)
