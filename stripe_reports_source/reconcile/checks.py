@@ -191,9 +191,8 @@ class _Look:
         return None
 
     def _in_scope(self, equation: Equation, cell: str) -> bool:
-        if equation.per_row:
-            touched = self._scope.touched
-            return (touched is None or cell in touched) and self._since(cell)
+        if equation.per_row and self._scope.touched is not None:
+            return cell in self._scope.touched  # also what is older, whose counterparts were loaded
         return self._since(cell)
 
     def _since(self, cell: str) -> bool:

@@ -27,8 +27,8 @@ COLUMNS = 80
 PARTS = (
     ("stripe-reports demo:", "tied:"),
     ("Balance, June 2025, account default, usd", "of it not yet paid"),
-    ("A day later", "reads the last days"),
-    ("tied:", "variance"),
+    ("A day later", "again; by itself"),
+    ("tied:", "    UTC): load it again"),
     ("7 report runs", "7 report runs"),
     ("tied:", "tied:"),
 )
