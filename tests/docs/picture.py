@@ -86,7 +86,8 @@ def draw(capture: str) -> str:
     """The picture, as SVG."""
     console = Console(record=True, width=COLUMNS + 2, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(Text.from_ansi("\n".join(shown_lines(capture))), soft_wrap=True)
-    return console.export_svg(title="stripe-reports demo", theme=DIMMED_MONOKAI, unique_id="demo")
+    drawn = console.export_svg(title="stripe-reports demo", theme=DIMMED_MONOKAI, unique_id="demo")
+    return re.sub(r"\s*@font-face \{.*?\}", "", drawn, flags=re.DOTALL)  # fonts from elsewhere on the web
 
 
 def texts(drawn: str) -> list[str]:

@@ -90,10 +90,10 @@ def read_unit(text: str) -> None:
     assert unit.has_section("Unit")
 
 
-def read_manifests(text: str) -> None:
-    """Manifests of Kubernetes."""
-    for manifest in yaml.safe_load_all(text):
-        assert {"apiVersion", "kind", "metadata", "spec"} <= set(manifest)
+def read_yaml(text: str) -> None:
+    """Manifests of Kubernetes, or dbt's sources."""
+    for document in yaml.safe_load_all(text):
+        assert {"apiVersion", "kind", "metadata", "spec"} <= set(document) or {"version", "sources"} == set(document)
 
 
 def read_crontab(text: str) -> None:
@@ -109,7 +109,7 @@ def read_crontab(text: str) -> None:
 READERS: dict[str, Callable[[str], object]] = {
     "toml": read_toml,
     "ini": read_unit,
-    "yaml": read_manifests,
+    "yaml": read_yaml,
     "cron": read_crontab,
     "json": json.loads,
 }

@@ -18,7 +18,7 @@ def test_a_query_gives_what_stands_below_it(block: Block, demo: Path) -> None:
     with open_demo(demo / "stripe_demo.duckdb") as connection:
         result = result_of(connection, block.text)
     if block.table is not None:
-        assert result == block.table
+        assert result == block.table, "the result has changed: just docs --demo"
 
 
 def test_the_alerts_are_silent_where_all_is_well(demo: Path) -> None:
@@ -30,7 +30,8 @@ def test_the_alerts_are_silent_where_all_is_well(demo: Path) -> None:
 
 def test_the_demonstration_prints_what_is_kept_of_it(demo: Path) -> None:
     printed = (demo / "demo.ansi").read_text(encoding="utf-8")
-    assert picture.plain(printed) == picture.plain(picture.CAPTURE.read_text(encoding="utf-8"))
+    kept = picture.CAPTURE.read_text(encoding="utf-8")
+    assert picture.plain(printed) == picture.plain(kept), "the demonstration has changed: just docs --demo"
 
 
 def test_the_picture_shows_what_is_kept() -> None:
