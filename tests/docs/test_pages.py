@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+import stripe_reports_source
+from stripe_reports_source.cli import cli
+from stripe_reports_source.reconcile.equations import EQUATIONS
+
 from . import made
 from .pages import DOCS, PAGES, README, ROOT
 
@@ -82,3 +86,17 @@ def test_the_first_two_commands_of_readme_are_what_ci_runs() -> None:
     first, second, *_ = re.findall(r"^```bash\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert first.rstrip().endswith("/stripe-reports demo")
     assert second.rstrip().endswith("/pytest")
+
+
+def test_llms_txt_names_what_there_is() -> None:
+    text = (ROOT / "llms.txt").read_text(encoding="utf-8")
+    called = set(re.findall(r"^- `(\w+)\(", text, re.MULTILINE))
+    assert called - {"Emulator"} <= set(stripe_reports_source.__all__)
+    [listed] = re.findall(r"`stripe-reports ([\w |]+)`", text)
+    assert set(listed.split(" | ")) == set(cli.commands)
+
+
+def test_readme_counts_the_equations() -> None:
+    [told] = re.findall(r"(\d+) equations", README.read_text(encoding="utf-8"))
+    ledger = {"rows_stored_equal_file", "cells_join"}
+    assert int(told) == len({equation.name for equation in EQUATIONS} | ledger)
