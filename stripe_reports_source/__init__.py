@@ -1,6 +1,7 @@
 """Stripe's financial reports in a warehouse, exact to the cent and complete to the second: a dlt source."""
 
 from .errors import (
+    ArchiveError,
     AuthenticationError,
     CellError,
     ConfigurationError,
@@ -29,12 +30,13 @@ from .plan.report import Report
 from .plan.system_tables import Statement
 from .proof import reconcile
 from .reconcile.reconciliation import Reconciliation
-from .source import stripe_reports
+from .source import archived_reports, stripe_reports
 from .sync.progress import Event
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ArchiveError",
     "AuthenticationError",
     "CellError",
     "ConfigurationError",
@@ -64,6 +66,7 @@ __all__ = [
     "UnusableFile",
     "WorkingFolderError",
     "__version__",
+    "archived_reports",
     "load_reports",
     "reconcile",
     "stripe_reports",

@@ -17,6 +17,7 @@ StripeReportsError
 │   ├── RunTimedOut           the run is still pending; the next sync picks up the same run
 │   ├── DownloadError         the result file did not arrive whole; the run and its file are still there
 │   │   └── UnusableFile      the file is gone or is not what Stripe announced: only another run helps
+│   ├── ArchiveError          the archive does not take or give back a result file as it was
 │   ├── TableRefused          the database does not take the report's table
 │   └── RowError              the file holds something that does not fit its column
 ├── SyncFailed                some cells are not loaded; lists each with cause and remedy
@@ -161,6 +162,12 @@ class DownloadError(CellError):
 
 class UnusableFile(DownloadError):
     """Stripe has no such file any more, or one of another size than it announced."""
+
+
+class ArchiveError(CellError):
+    """The archive does not take a result file, or does not give it back as it was written."""
+
+    remedy = "Mend the archive, or set another archive_url; what is loaded stays."
 
 
 class TableRefused(CellError):

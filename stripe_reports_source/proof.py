@@ -1,4 +1,4 @@
-"""The proof of a dataset: a look at it, kept in its table `tie_out`.
+"""The proof of a dataset: a look at it, kept in its table `tie_out`; and what to do where the past has moved.
 
 In: a pipeline. Out: a `Reconciliation`. `load_reports` looks at what it has loaded; `reconcile` at all there is.
 """
@@ -6,42 +6,106 @@ In: a pipeline. Out: a `Reconciliation`. `load_reports` looks at what it has loa
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from datetime import date, datetime, timezone
+from typing import TYPE_CHECKING, Literal
 
 from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException
+from dlt.extract import DltSource
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, SyncFailed
 from .plan.system_tables import REPORT_CELLS, REPORT_RUNS
 from .reconcile.reconciliation import Reconciliation
 from .reconcile.scope import Scope
+from .sync.context import Load
+from .sync.loading import Loading, loading
+from .sync.progress import Event, Listener
 from .warehouse.locks import pipeline_lock
-from .warehouse.query import reading
+from .warehouse.own_jobs import own_jobs
+from .warehouse.query import reading, select
+
+if TYPE_CHECKING:
+    from .reconcile.coverage import CoveredCell
 
 logger = logging.getLogger(__name__)
 
+MOST_RUNS = 25
+"""Runs of one call, the sync's among them, after which intervals that were left behind wait for the next one. What has
+changed is loaded however many that takes."""
+
 
 def reconcile(
-    pipeline: Pipeline, *, since: date | None = None, accounts: Collection[str] | None = None
+    pipeline: Pipeline,
+    *,
+    since: date | None = None,
+    accounts: Collection[str] | None = None,
+    refresh: DltSource | None = None,
+    months: int | Literal["all"] | None = None,
+    on_event: Callable[[Event], None] | None = None,
 ) -> Reconciliation:
-    """Whether the reports of a dataset agree with one another and with their files; no report is run.
+    """Whether the reports of a dataset agree with one another and with their files.
+
+    Without `refresh` no report is run. With it, what has changed at Stripe since it was loaded is loaded again: where
+    balances say that the past has moved, the intervals that did are found by some log2(intervals) runs of the balance
+    summary, and exactly the reports in them that differ are loaded. All later balances are off by the same amount then:
+    as many of them are loaded as 25 runs in all allow, the latest first, the others are explained, and are for the next
+    call. `months` sees more, for a run of each summary and month: moves that cancel, and payouts in another month.
 
     Args:
         pipeline: whose dataset. A load that is under way is waited for.
         since: only intervals that begin on this day or later; None for all.
         accounts: only these, as in the column `_account`; None for all.
+        refresh: the source, as it was loaded; its account alone is loaded again.
+        months: with `refresh`, load the summaries of so many last months anew, or of "all" history.
+        on_event: called with each `Event` of a refresh, from several threads.
 
     Returns:
-        Every statement; they are in the table `tie_out` then.
+        Every statement, which are in the table `tie_out` then, and the balance rolled forward over the last complete
+        month, or from `since` on.
 
     Raises:
-        ConfigurationError: nothing is loaded.
+        ConfigurationError: nothing is loaded, or nothing of an account; or `months` is given without `refresh`.
+        DestinationBusy: someone else has locked the database for too long.
+        SyncFailed: lists every interval that could not be loaded again; it stays as it was.
     """
-    with pipeline_lock(pipeline):
-        pipeline.sync_destination()
-        scope = Scope(since=since, accounts=None if accounts is None else frozenset(accounts))
-        return look_and_keep(pipeline, loaded_source(pipeline), scope)
+    if months is not None and (refresh is None or (months != "all" and months < 1)):
+        raise ConfigurationError(f'months {months!r} must be a number of months or "all", and refresh the source.')
+    scope = Scope(since=since, accounts=None if accounts is None else frozenset(accounts))
+    if refresh is None:
+        with pipeline_lock(pipeline), own_jobs(pipeline):
+            pipeline.sync_destination()
+            return _whole_look(pipeline, loaded_source(pipeline), scope)
+    load = Load(collects=True, on_event=Listener(on_event))
+    with loading(pipeline, refresh, load) as begun:
+        name = loaded_source(pipeline)
+        _check_accounts(pipeline, scope)
+        heal(pipeline, name, begun, look_and_keep(pipeline, name, scope), months)
+        found = _whole_look(pipeline, name, scope)
+    if load.failures:
+        raise SyncFailed(load.last_failures(), found)
+    return found
+
+
+def _whole_look(pipeline: Pipeline, source_name: str, scope: Scope) -> Reconciliation:
+    """A look that is kept, and the balance rolled forward."""
+    from .reconcile.checks import roll_forward
+
+    _check_accounts(pipeline, scope)
+    found = look_and_keep(pipeline, source_name, scope)
+    return replace(found, roll_forward=tuple(roll_forward(pipeline, scope)))
+
+
+def _check_accounts(pipeline: Pipeline, scope: Scope) -> None:
+    rows = select(pipeline, f"SELECT DISTINCT {{column.account}} FROM {{table.{REPORT_CELLS.name}}}") or []  # noqa: S608
+    known = {str(account) for (account,) in rows}
+    unknown = sorted((scope.accounts or set()) - known)
+    if unknown:
+        raise ConfigurationError(
+            f"account {unknown[0]!r} is not loaded into {pipeline.dataset_name!r}; there are "
+            f"{', '.join(map(repr, sorted(known))) or 'none yet'}."
+        )
 
 
 def prove(pipeline: Pipeline, source_name: str) -> Reconciliation | None:
@@ -59,6 +123,91 @@ def prove(pipeline: Pipeline, source_name: str) -> Reconciliation | None:
     except DatabaseException as error:
         logger.warning("what is loaded could not be compared: %s", error)
         return None
+
+
+def prove_load(pipeline: Pipeline, source_name: str, begun: Loading, *, refresh: bool) -> Reconciliation | None:
+    """As `prove`, and what is to be loaded again because of that is: activity that does not name its payouts yet.
+
+    Args:
+        pipeline: whose dataset.
+        source_name: the source, in whose schema the tables are.
+        begun: the load that is under way.
+        refresh: load all again that has changed at Stripe, see `heal`.
+    """
+    from .reconcile.healing import not_filled_in
+
+    found = prove(pipeline, source_name)
+    if found is None:
+        return None
+    if refresh:
+        return heal(pipeline, source_name, begun, found)
+    if _Reload(begun)(not_filled_in(pipeline, begun.account, found.statements)):
+        return found.followed_by(prove(pipeline, source_name))
+    return found
+
+
+def heal(
+    pipeline: Pipeline,
+    source_name: str,
+    begun: Loading,
+    found: Reconciliation,
+    months: int | Literal["all"] | None = None,
+) -> Reconciliation:
+    """Load again what has changed at Stripe; under the pipeline's lock. See `reconcile`.
+
+    Whatever is loaded is kept: a call that was stopped in the middle is gone on with by the next one.
+
+    Args:
+        pipeline: whose dataset.
+        source_name: the source, in whose schema the tables are.
+        begun: the load that is under way; what it has loaded already is as Stripe says it now.
+        found: of a look at the dataset.
+        months: whose summaries to load anew.
+
+    Returns:
+        What was found, with what is found then.
+    """
+    from .reconcile.healing import LoadedData
+
+    def data() -> LoadedData:
+        return LoadedData.read(pipeline, begun.account)
+
+    load = _Reload(begun)
+    if months is not None:
+        load(data().summaries(months))
+    if data().moved:
+        while load(data().probes(load.fresh, load.asked)):
+            pass
+    found = found.followed_by(prove(pipeline, source_name))
+    while load(data().differing(found.statements, load.fresh)):
+        found = found.followed_by(prove(pipeline, source_name))
+    if load(data().left_behind(load.fresh, MOST_RUNS - len(begun.stored))):
+        found = found.followed_by(prove(pipeline, source_name))
+    return found
+
+
+class _Reload:
+    """Loads cells again, each at most once in a call."""
+
+    def __init__(self, begun: Loading) -> None:
+        self._begun = begun
+        self.fresh = {cell.request.key for cell, _ in begun.stored}
+        """Keys of cells that this call has loaded."""
+        self.asked = set(self.fresh)
+        """Keys of cells that it has tried to load."""
+
+    def __call__(self, cells: Iterable[CoveredCell]) -> bool:
+        """True if one of them is loaded that was not before."""
+        wanted: dict[str, set[str]] = {}
+        for cell in cells:
+            if cell.key not in self.asked:
+                wanted.setdefault(cell.table, set()).add(cell.key)
+                self.asked.add(cell.key)
+        if not wanted or self._begun.stopped:
+            return False
+        loaded = self._begun.load_cells(wanted)
+        self.fresh |= loaded
+        return bool(loaded)
 
 
 def look_and_keep(pipeline: Pipeline, source_name: str, scope: Scope) -> Reconciliation:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import dlt
+from dlt.common.schema.typing import TSchemaContract
 from dlt.common.typing import TSecretStrValue
 from dlt.extract import DltResource, DltSource
 
@@ -40,13 +41,14 @@ DEFAULT_REPORTS = (
 )
 """The reports that prove one another: every cent of the balance stands in two of them."""
 CURSOR = "_interval_end"
+CONTRACT: TSchemaContract = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}
+"""Types are pinned: a column never turns into another type or a variant column, new columns may come."""
 
 
 @dlt.source(
     name="stripe_reports",
     section="stripe_reports",
-    # types are pinned: a column never turns into another type or a variant column, new columns may come
-    schema_contract={"tables": "evolve", "columns": "evolve", "data_type": "freeze"},
+    schema_contract=CONTRACT,
 )
 def stripe_reports(
     reports: Sequence[str | Report] = DEFAULT_REPORTS,
@@ -65,6 +67,7 @@ def stripe_reports(
     allow_partial: bool = False,
     retry_policy: Mapping[str, float] | None = None,
     run_policy: Mapping[str, float] | None = None,
+    archive_url: str | None = None,
     api_key: TSecretStrValue = dlt.secrets.value,
     api_base_url: str = "https://api.stripe.com",
     files_base_url: str = "https://files.stripe.com",
@@ -87,6 +90,7 @@ def stripe_reports(
         allow_partial: load what Stripe has of a backfill's window, instead of refusing one that it has not whole.
         personal_data: False leaves out the columns that hold names, addresses, e-mail and the like.
         retry_policy, run_policy: numbers of `RetryPolicy` and `RunPolicy` to change, such as `{"attempts": 10}`.
+        archive_url: a folder, or an address that fsspec takes, where each result file is kept as Stripe wrote it.
         api_key: a restricted key that may read report types and runs (which includes creating runs) and files.
         api_base_url, files_base_url: Stripe's API and file host, or an emulator on this machine.
 
@@ -94,6 +98,30 @@ def stripe_reports(
         ConfigurationError: a setting is wrong; Stripe was not asked.
     """
     yield from _resources(Syncs(checked_settings(locals())))
+
+
+@dlt.source(
+    name="stripe_reports",
+    section="stripe_reports",
+    schema_contract=CONTRACT,
+)
+def archived_reports(archive_url: str = dlt.config.value) -> Iterator[DltResource]:
+    """The tables that an archive was written for, loaded from it again: no key, no request to Stripe.
+
+    `load_reports` with it makes a dataset that is equal to the first in every row of a report, in `report_runs` and
+    `report_cells`, but for what says when it was loaded. A sync with Stripe can go on from there.
+
+    Args:
+        archive_url: as it was given to `stripe_reports`, or where the archive was moved to.
+
+    Raises:
+        ConfigurationError: there is no such archive.
+        ArchiveError: it cannot be read.
+    """
+    from .sync.replaying import Archived  # Arrow and HTTP, which importing us does not need
+
+    archived = Archived(archive_url)
+    yield from _resources(Syncs(archived.settings, archived))
 
 
 def _resources(syncs: Syncs) -> Iterator[DltResource]:

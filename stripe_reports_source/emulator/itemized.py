@@ -42,8 +42,9 @@ class KnownPayout:
 
     @property
     def trace_id(self) -> str | None:
-        """The bank's reference, once it has left the balance."""
-        return f"0042{self.payout.id[-8:]}" if self.effective < self.known_until else None
+        """The bank's reference, once the day has come on which it was first expected."""
+        expected = self.payout.first_expected or self.payout.effective
+        return f"0042{self.payout.id[-8:]}" if expected < self.known_until else None
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,8 @@ def _debited(rules: PayoutRules, day: date, negative_since: date | None) -> bool
 def _automatic(rules: PayoutRules, currency: str, day: date, amount: int, settles: tuple[Transaction, ...]) -> Payout:
     chance = chance_of(rules.seed, "payout", currency, day)
     failing, late, moving, days = chance.random(), chance.random(), chance.random(), chance.randrange(1, 6)
-    transit = 1 if rules.has("transit") and late < _LATE else 0
+    waited = any(transaction.payable < midnight(day) for transaction in settles)  # for the funds to be positive
+    transit = 1 if rules.has("transit") and late < _LATE and not waited else 0
     if rules.has("slow_transit"):
         transit += days if late < 2 * _LATE else 0
     initiated = midnight(day) + PAYOUT_TIME

@@ -163,19 +163,28 @@ class Emulator:
             report_type: exact id.
             start: None for snapshot reports.
             end: exclusive; None for reports that take no interval.
-            parameters: `timezone`, `currency`, `reporting_category`, `columns`, `payout`, ...
+            parameters: `timezone`, `currency`, `reporting_category`, `columns`, `payout`, ...; `stripe_account`, the
+                account on whose behalf it is run.
         """
         return self.truth_for(self.settings.live_keys[0], report_type, start, end, **parameters)
 
     def truth_for(
-        self, key: str, report_type: str, start: datetime | None, end: datetime | None, **parameters: Any
+        self,
+        key: str,
+        report_type: str,
+        start: datetime | None,
+        end: datetime | None,
+        *,
+        stripe_account: str | None = None,
+        **parameters: Any,
     ) -> list[tuple[Value, ...]]:
         """What a report says now to an API key, see `truth`."""
         interval = {} if end is None else {"interval_end": int(end.timestamp())}
         if start is not None:
             interval["interval_start"] = int(start.timestamp())
         query = self.service.query(report_type, {**interval, **parameters})
-        return list(self.service.rows(business_of(*owner_of(key, self.settings)), query))
+        business = business_of(*owner_of(key, self.settings))
+        return list(self.service.rows(business + (f"/{stripe_account}" if stripe_account else ""), query))
 
     async def serve(self, started: threading.Event) -> None:
         """Serve until `stop`; sets `started` when the addresses are known, or could not be had."""

@@ -154,7 +154,7 @@ class StripeService:
     def ledger_of(self, business: str) -> Ledger:
         """The ledger of an account and mode, see `business_of`; each has rows of its own.
 
-        A connected account's is `<business of the platform>/<account>`.
+        A connected account's is `<business of the platform>/<account>`, whichever way it is asked for.
         """
         with self._lock:
             if business not in self._ledgers:
@@ -273,7 +273,7 @@ class StripeService:
         payout, end = parameters.get("payout"), self._availability[known.id][1]
         if payout is None or known.base.startswith("connected_account_"):
             return
-        payouts = self.ledger_of(scope.partition(":")[0]).payouts
+        payouts = self.ledger_of(_business(scope)).payouts
         if not any(paid.id == payout and paid.automatic and paid.arrives(end) < end for paid in payouts):
             raise ApiError(  # unverified text; that such payouts have no report is known
                 400, f"The payout {payout} cannot be reconciled (yet).", param="parameters[payout]"
@@ -298,7 +298,7 @@ class StripeService:
             write_csv(
                 out,
                 query.columns,
-                self.rows(scope.partition(":")[0], query),
+                self.rows(_business(scope), query),
                 separator,
             )
         failed = fault is not None and fault.action == "run_failed"
@@ -370,6 +370,12 @@ class StripeService:
 
     def _unix(self) -> int:
         return int(self.now.timestamp())
+
+
+def _business(scope: str) -> str:
+    """Whose business a scope sees: that of the account that was asked for, or of the key's own."""
+    business, _, account = scope.partition(":")
+    return f"{business}/{account}" if account else business
 
 
 def _of_every_account(known: ReportType) -> bool:

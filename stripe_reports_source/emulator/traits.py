@@ -12,7 +12,11 @@ DEFAULT_TRAITS = (
     "transit",
     "moving_arrivals",
 )
-"""Traits of every business that is not told otherwise: its reports agree, and a lookback of three days sees all."""
+"""Traits of every business that is not told otherwise.
+
+Its reports agree. What is filled in late is within a lookback of three days, but for rows whose funds wait to be
+positive again.
+"""
 TRAITS: Mapping[str, str] = {
     "reserves": "funds are held back against risk and released two weeks later",
     "minimum_balance": "a minimum balance is held on Mondays and released on Thursdays",

@@ -15,6 +15,21 @@ from .stripe_objects import ReportRun
 
 
 @dataclass(frozen=True)
+class Replayed:
+    """That a cell comes from an archive instead of Stripe.
+
+    Args:
+        run_id: the archived run.
+        superseded: a later run of the cell is archived, whose rows count: this one is only noted.
+        backfill: no sync has loaded the cell, so that it moves no cursor.
+    """
+
+    run_id: str
+    superseded: bool
+    backfill: bool
+
+
+@dataclass(frozen=True)
 class CellRequest:
     """A cell of a report of an account. `label` is the `_account` value, `account` the Stripe-Account header."""
 
@@ -22,6 +37,7 @@ class CellRequest:
     label: str
     account: str | None
     cell: Cell
+    replayed: Replayed | None = None
 
     @property
     def title(self) -> str:

@@ -70,6 +70,7 @@ def plan_lanes(
     catalog: Catalog,
     loaded: LoadedBefore,
     window: Span | None,
+    exact: Collection[str] | None = None,
 ) -> list[Lane]:
     """The lanes of a report: one, or one per connected account.
 
@@ -80,6 +81,7 @@ def plan_lanes(
         catalog: what is known of report types.
         loaded: what is loaded already.
         window: for a backfill, what to load; None follows the cursor.
+        exact: interval keys of loaded cells, to load those alone again; None for a sync or a backfill.
 
     Raises:
         ConfigurationError: the report cannot be run as asked. No run has been created then.
@@ -95,18 +97,27 @@ def plan_lanes(
     for known_in_part in dict.fromkeys(each.only_known_in_part for each in resolved):
         if known_in_part:
             logger.warning("%s", known_in_part)
-    planner = _LanePlanner(settings, loaded, window, one_lane=len(accounts) == 1)
+    planner = _LanePlanner(settings, loaded, window, exact, one_lane=len(accounts) == 1)
     return [planner.lane(*lane) for lane in zip(resolved, accounts, strict=True)]
 
 
 class _LanePlanner:
     """Plans the lanes of one report."""
 
-    def __init__(self, settings: Settings, loaded: LoadedBefore, window: Span | None, *, one_lane: bool) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        loaded: LoadedBefore,
+        window: Span | None,
+        exact: Collection[str] | None,
+        *,
+        one_lane: bool,
+    ) -> None:
         self._settings = settings
         self._label = settings.label
         self._loaded = loaded
         self._window = window
+        self._exact = exact
         # dlt's cursor is that of the slowest lane, which says nothing of the others
         self._cursor = loaded.cursor if one_lane else None
 
@@ -119,8 +130,10 @@ class _LanePlanner:
         if known and known.report_type != resolved.offered.id:
             logger.warning("%s: goes on as %s from here on", known.report_type, resolved.offered.id)
         noted = None
-        backfill = self._window is not None
-        if resolved.keys:
+        backfill = self._window is not None or self._exact is not None
+        if self._exact is not None:
+            requests = self._exact_cells(resolved, known, self._exact)
+        elif resolved.keys:
             requests = self._per_payout(resolved)
         else:
             planned = self._backfill_window(resolved) if backfill else self._sync_window(resolved, key, known)
@@ -135,6 +148,16 @@ class _LanePlanner:
 
     def _request(self, resolved: ResolvedReport, cell: Cell) -> CellRequest:
         return CellRequest(resolved, self._label, self._settings.acts_on, cell)
+
+    def _exact_cells(
+        self, resolved: ResolvedReport, known: LaneState | None, keys: Collection[str]
+    ) -> list[CellRequest]:
+        """Those of the loaded cells that have one of these keys, each as far as it is loaded."""
+        if known is None or resolved.keys or not keys:
+            return []
+        window = known.loaded.clamp(resolved.offered.available)
+        requests = [self._request(resolved, cell) for cell in cells(window, resolved.grid, resolved.zone)]
+        return whole_cells([request for request in requests if request.key in keys], known.loaded, backfill=False)
 
     def _per_payout(self, resolved: ResolvedReport) -> list[CellRequest]:
         """One cell for each payout, as of Stripe's present data."""

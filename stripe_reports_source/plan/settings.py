@@ -111,6 +111,7 @@ class Settings:
     personal_data: bool = True
     parse_policy: ParsePolicy = ParsePolicy()
     stripe_context: str | None = None
+    archive_url: str | None = field(default=None, repr=False)
 
     @property
     def acts_on(self) -> str | None:
@@ -156,6 +157,7 @@ def checked_settings(given: Mapping[str, Any]) -> Settings:
         allow_partial=bool(given["allow_partial"]),
         personal_data=bool(given["personal_data"]),
         stripe_context=context_path(given["stripe_context"]),
+        archive_url=checked_archive_url(given["archive_url"]),
     )
 
 
@@ -174,6 +176,22 @@ def checked_base_url(url: str, setting: str) -> str:
             "(http only for this machine, such as http://127.0.0.1:12111)."
         )
     return address.url.rstrip("/")
+
+
+def checked_archive_url(url: str | None) -> str | None:
+    """The root of an archive: a folder, or an address that can be written to. Credentials in it are not shown.
+
+    Raises:
+        ConfigurationError: it cannot be one.
+    """
+    if url is None:
+        return None
+    text = isinstance(url, str) and url.strip() == url and url.isprintable()
+    if not text or not url or url.startswith(("http://", "https://")):
+        raise ConfigurationError(
+            "archive_url must be a folder, or an address that files can be written to, such as 's3://bucket/stripe'."
+        )
+    return url
 
 
 def checked_reports(reports: Sequence[str | Report]) -> tuple[Report, ...]:

@@ -48,7 +48,7 @@ def refuse_other_data(resolved: ResolvedReport, label: str, holdings: Iterable[H
         if (holding.table, holding.account) != (resolved.report.table, label):
             continue
         refuse_other_mode(resolved, label, holding.livemode)
-        if holding.identity is None or resolved.keys or _alike(holding.identity, resolved.grid_identity):
+        if holding.identity is None or resolved.keys or alike(holding.identity, resolved.grid_identity):
             continue
         refuse_cells(resolved, holding.identity)
 
@@ -83,7 +83,7 @@ def refuse_cells(resolved: ResolvedReport, held: str) -> None:
     )
 
 
-def _alike(held: str, asked: str) -> bool:
+def alike(held: str, asked: str) -> bool:
     """True for cells that lie beside one another: of the same grid, zone and filter, whichever connected account."""
     (held_rest, held_accounts), (asked_rest, asked_accounts) = _parts(held), _parts(asked)
     return held_rest == asked_rest and held_accounts == asked_accounts

@@ -6,6 +6,7 @@ In: a pipeline and a scope. Out: statements. Each equation is one query; what is
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,12 +22,14 @@ from .equations import BEFORE, EQUATIONS, Equation
 from .inputs import INPUTS, Input, ReportTable, lacking
 from .judge import Judge, Sides
 from .ledger_checks import LEDGER_CHECKS, cells_join, in_window, rows_stored_equal_file
+from .left_behind import with_cells_left_behind
 from .open_items import Looked, open_items, settled_since
 from .queries import Figure, Spans, equation_query, figure_of, in_dialect
 from .reach import widened, with_counterparts
+from .roll_forward import RollForward, roll_forwards
 from .scope import Scope
 
-_FAMILIES: tuple[Mapping[str, Input], ...] = (
+FAMILIES: tuple[Mapping[str, Input], ...] = (
     INPUTS,
     {name: input_.of_connected_accounts() for name, input_ in INPUTS.items()},
 )
@@ -59,10 +62,29 @@ def look(pipeline: Pipeline, now: datetime, scope: Scope | None = None) -> list[
     Returns:
         Statements in order of days; where an item of `tie_out` was open and is not any more, one with its new status.
     """
+    with opened(pipeline) as dataset:
+        return _look(dataset, now, scope or Scope())
+
+
+def roll_forward(pipeline: Pipeline, scope: Scope) -> list[RollForward]:
+    """The balance rolled forward, for each account and currency: over the last complete month, or since a day."""
+    found = []
+    with opened(pipeline) as dataset:
+        coverage = read_coverage(dataset.reader, scope.accounts)
+        for inputs in FAMILIES:
+            tables = {name: tables_of(coverage, input_, dataset.columns) for name, input_ in inputs.items()}
+            if any(tables.values()):
+                found += roll_forwards(dataset.answer, coverage, inputs, tables, scope.since)
+    return found
+
+
+@contextmanager
+def opened(pipeline: Pipeline) -> Iterator[Dataset]:
+    """A pipeline's dataset, open for several queries."""
     columns = _stored_columns(pipeline)
     dialect = pipeline.destination_client().capabilities.sqlglot_dialect
     with reading(pipeline) as reader:
-        return _look(Dataset(reader, columns, dialect), now, scope or Scope())
+        yield Dataset(reader, columns, dialect)
 
 
 def _look(dataset: Dataset, now: datetime, scope: Scope) -> list[Statement]:
@@ -75,8 +97,8 @@ def _look(dataset: Dataset, now: datetime, scope: Scope) -> list[Statement]:
     found = [*cells_join(reader, coverage, scope, now)]
     found += rows_stored_equal_file(reader, coverage, scope, columns, now)
     compared = {(equation, cell.key): True for equation in LEDGER_CHECKS for cell in in_window(coverage, scope)}
-    for inputs in _FAMILIES:
-        tables = {name: _tables(coverage, input_, columns) for name, input_ in inputs.items()}
+    for inputs in FAMILIES:
+        tables = {name: tables_of(coverage, input_, columns) for name, input_ in inputs.items()}
         if any(tables.values()):
             reaching = with_counterparts(scope, coverage, inputs, tables, dataset.answer)
             for equation in EQUATIONS:
@@ -85,6 +107,7 @@ def _look(dataset: Dataset, now: datetime, scope: Scope) -> list[Statement]:
                 looking = _Look(dataset, coverage, inputs, tables, of_equation, now)
                 found += looking.at(equation)
                 compared |= looking.compared
+    found = with_cells_left_behind(found, before, coverage, compared)
     unique = {_key(statement): statement for statement in reversed(found)}
     unique |= settled_since(before, unique, Looked(compared, coverage.names(), scope.since), now)
     return sorted(
@@ -168,9 +191,8 @@ class _Look:
         return None
 
     def _in_scope(self, equation: Equation, cell: str) -> bool:
-        if equation.per_row:
-            touched = self._scope.touched
-            return (touched is None or cell in touched) and self._since(cell)
+        if equation.per_row and self._scope.touched is not None:
+            return cell in self._scope.touched  # also what is older, whose counterparts were loaded
         return self._since(cell)
 
     def _since(self, cell: str) -> bool:
@@ -190,7 +212,8 @@ class _Look:
             yield figure_of(row)
 
 
-def _tables(coverage: Coverage, input_: Input, columns: Mapping[str, Mapping[str, ColumnType]]) -> list[ReportTable]:
+def tables_of(coverage: Coverage, input_: Input, columns: Mapping[str, Mapping[str, ColumnType]]) -> list[ReportTable]:
+    """The tables that hold a report."""
     return [
         ReportTable(
             table,

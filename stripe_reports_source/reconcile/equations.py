@@ -47,7 +47,7 @@ class Equation:
     @property
     def sql(self) -> str:
         """The query, over inputs."""
-        return _read(self.file)
+        return read_sql(self.file)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -56,7 +56,8 @@ class Equation:
 
 
 @cache
-def _read(file: str) -> str:
+def read_sql(file: str) -> str:
+    """A file of the folder `sql`, by its name without the ending."""
     return (resources.files(__package__) / "sql" / f"{file}.sql").read_text("utf-8")
 
 

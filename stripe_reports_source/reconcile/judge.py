@@ -6,7 +6,7 @@ loaded; sides loaded to different instants; the same; wholly explained; data of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -17,6 +17,11 @@ from .inputs import DAY_LENGTH, Input
 from .queries import OTHERS, Figure
 
 _EXPLAINED = {
+    (
+        "unsettled_rows_equal_closing",
+        "payouts differ",
+    ): "Payouts up to then are not the sum of their rows, as payout_equals_its_rows says of each, and the balance "
+    "differs from what is unsettled by just that.",
     (
         "payout_equals_its_rows",
         "no rows",
@@ -40,6 +45,7 @@ _WORDS = {
     "currency": "The two reports give the transaction different currencies: load both again",
     "category": "The two reports give the transaction different categories: load both again",
     "not filled in": "The activity does not name the payout that has settled the transaction: load the activity again",
+    "other time": "The activity says another time for the payout that has settled the transaction: load both again",
     "other payout": "The activity names another payout than the one that has settled the transaction: load both again",
 }
 
@@ -132,11 +138,13 @@ class Judge:
         placed = self._placed(found)
         if placed:
             return placed
-        stale = self._stale(found, sides)
-        if stale:
-            return "stale", stale
-        if found.note == "not filled in":
+        if found.note in _FILLED_IN and self._is_to_be_filled_in(found, sides):
             return "stale", f"{self._words(found)}, which fills it in."
+        stale = _older(self._beside(found, sides))
+        if stale and self._equation.name in _OWN_STALE:
+            return "stale", f"{_OWN_WORDS[self._equation.name]}. {stale}"
+        if stale and found.note not in _FILLED_IN:
+            return "stale", stale
         return "variance", f"{self._words(found)}; what stays after that, ask Stripe about."
 
     def _placed(self, found: Figure) -> tuple[str, str] | None:
@@ -163,8 +171,14 @@ class Judge:
             return "not_comparable", f"{base} is not loaded with the same filters: load it with them to compare."
         return None
 
-    def _stale(self, found: Figure, sides: Sides) -> str | None:
-        """Names the older side, where sides are from data of different age."""
+    def _is_to_be_filled_in(self, found: Figure, sides: Sides) -> bool:
+        """True for activity from data before the payout took effect that settled it."""
+        cell = sides.figure["activity"]
+        age = cell.data_available_end if cell else None
+        return age is None or found.moment is None or age <= found.moment
+
+    def _beside(self, found: Figure, sides: Sides) -> list[tuple[str, CoveredCell]]:
+        """The cells that are compared, by report: an item's counterpart may be in another one."""
         own = [(self.base(name), cell) for name, cell in sides.figure.items() if cell is not None]
         others = [(self.base(name), cell) for name, cell in sides.against.items()]
         if found.against_cell:
@@ -173,7 +187,7 @@ class Judge:
         elif found.note in PLACED and found.moment is not None and self._equation.counterpart and own:
             base = self.base(self._equation.counterpart)
             others = [(base, self._coverage.holding(base, own[0][1], found.moment))]
-        return _older([*own, *((base, cell) for base, cell in others if cell is not None)])
+        return [*own, *((base, cell) for base, cell in others if cell is not None)]
 
     def _words(self, found: Figure) -> str:
         figure, against = self._names(self._equation.figure), self._names(self._equation.against)
@@ -187,6 +201,10 @@ class Judge:
 
     def _statement(self, cell: str, sides: Sides, found: Figure | None, status: str, reason: str) -> Statement:
         loaded = next(side for _, side in sides.all if side is not None)
+        own = [cell for cell in sides.figure.values() if cell is not None]
+        beside = (
+            [cell for _, cell in self._beside(found, sides) if cell not in own] if found else sides.against.values()
+        )
         figure, against = (found.figure, found.against) if found else (None, None)
         difference = None if figure is None or against is None else figure - against
         account = loaded.account
@@ -207,12 +225,14 @@ class Judge:
             count_difference=int(found.count_difference) if found else None,
             status=status,
             reason=reason,
-            figure_run=_runs(sides.figure),
-            against_run=_runs(sides.against),
+            figure_run=_runs(sides.figure.values()),
+            against_run=_runs(beside),
             checked_at=self._now,
         )
 
 
+_FILLED_IN = ("not filled in", "other payout", "other time")
+_OWN_STALE = ("opening_equals_closing_before",)
 _OWN_WORDS = {
     "opening_equals_closing_before": "The opening balance is not the closing balance of the interval before: the "
     "past has moved at Stripe; load the earlier intervals again (reconcile --refresh)",
@@ -251,8 +271,8 @@ def _older(compared: Sequence[tuple[str, CoveredCell]]) -> str | None:
     )
 
 
-def _runs(cells: Mapping[str, CoveredCell | None]) -> str | None:
-    runs = dict.fromkeys(cell.run_id for cell in cells.values() if cell is not None and cell.run_id)
+def _runs(cells: Iterable[CoveredCell | None]) -> str | None:
+    runs = dict.fromkeys(cell.run_id for cell in cells if cell is not None and cell.run_id)
     return ", ".join(runs) or None
 
 

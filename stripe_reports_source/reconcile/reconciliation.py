@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 from ..plan.system_tables import Statement
+from .roll_forward import RollForward
 
 OPEN = ("variance", "stale", "pending")
 """What is to become 0 and is not yet; `explained` and `not_comparable` are said, and wait for nothing."""
@@ -18,9 +21,12 @@ class Reconciliation:
 
     Args:
         statements: rows of `tie_out`, those that tie among them.
+        roll_forward: the balance of each account and currency over the last complete month, or since the day that was
+            asked for; only `reconcile` computes it.
     """
 
     statements: tuple[Statement, ...]
+    roll_forward: tuple[RollForward, ...] = ()
 
     @property
     def variances(self) -> tuple[Statement, ...]:
@@ -37,6 +43,18 @@ class Reconciliation:
     def ok(self) -> bool:
         """True when nothing differs and nothing is stale."""
         return not self.variances
+
+    def followed_by(self, later: Reconciliation | None) -> Reconciliation:
+        """What a later look at some of it has found instead."""
+        if later is None:
+            return self
+        replaced = {(statement.equation, statement.interval_key) for statement in later.statements}
+        kept = [
+            statement for statement in self.statements if (statement.equation, statement.interval_key) not in replaced
+        ]
+        return Reconciliation(
+            tuple(sorted((*kept, *later.statements), key=lambda statement: str(statement.interval_day)))
+        )
 
     def count(self, status: str) -> int:
         """How many statements have a status."""
@@ -55,19 +73,32 @@ class Reconciliation:
 
     def verdict(self) -> str:
         """One line: what ties, over which days, and what is open."""
-        tied = self.count("tied")
-        if not self.statements:
-            return "tie-out: nothing to compare yet."
-        days = sorted(statement.interval_day for statement in self.statements if statement.interval_day is not None)
-        span = (
-            ""
-            if not days
-            else f", {days[0]:%B %Y}" + (f" to {days[-1]:%B %Y}" if _month(days[0]) != _month(days[-1]) else "")
-        )
-        counts = Counter(statement.status for statement in self.open)
-        still_open = ", ".join(f"{counts[status]} {status}" for status in OPEN if counts[status])
-        return f"tied: {tied} statement{'' if tied == 1 else 's'}{span}; open: {still_open or 'none'}"
+        days = [statement.interval_day for statement in self.statements if statement.interval_day is not None]
+        counts = Counter(statement.status for statement in self.statements)
+        return verdict_of(counts, min(days, default=None), max(days, default=None))
 
 
-def _month(day: object) -> str:
-    return str(day)[:7]
+def verdict_of(counts: Mapping[str, int], first: date | None, last: date | None) -> str:
+    """The verdict in one line.
+
+    Args:
+        counts: how many statements have which status.
+        first, last: days of the intervals that they are about.
+    """
+    if not any(counts.values()):
+        return "tie-out: nothing to compare yet."
+    tied = counts.get("tied", 0)
+    return f"tied: {tied:,} statement{'' if tied == 1 else 's'}{_months(first, last)}; open: {open_of(counts)}"
+
+
+def open_of(counts: Mapping[str, int]) -> str:
+    """What is open, in words."""
+    return ", ".join(f"{counts[status]:,} {status}" for status in OPEN if counts.get(status)) or "none"
+
+
+def _months(first: date | None, last: date | None) -> str:
+    if first is None or last is None:
+        return ""
+    if (first.year, first.month) == (last.year, last.month):
+        return f", {first:%B %Y}"
+    return f", {first:%B}{'' if first.year == last.year else f' {first.year}'} to {last:%B %Y}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from ..errors import Failure, StripeReportsError, TableRefused
@@ -33,6 +33,7 @@ class Load:
         on_event: called with each event, from several threads.
         stop: once set, the load ends after the present package.
         run_events: tells the workers that a run has ended.
+        exact: interval keys by table: those cells alone are loaded again, and no cursor is moved; None for a sync.
     """
 
     collects: bool = False
@@ -41,6 +42,7 @@ class Load:
     on_event: Callable[[Event], None] = lambda event: None
     stop: threading.Event | None = None
     run_events: RunEvents | None = None
+    exact: Mapping[str, Collection[str]] | None = None
     failures: list[Failure] = field(default_factory=list)
     spoiled: dict[tuple[str, str], CellFailure] = field(default_factory=dict)
     """Failures, by table and cell key or `ANY_CELL`, that were found after part of the cell had been extracted."""

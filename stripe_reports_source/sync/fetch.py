@@ -22,6 +22,7 @@ from ..plan.resolve import ResolvedReport
 from ..plan.stripe_objects import ReportRun, unix
 from ..rows.places import read_header
 from ..stripe_api.api import StripeApi
+from ..stripe_api.archive import Archive
 from ..stripe_api.runs import Runner, RunRequest
 from .context import ANY_CELL
 
@@ -39,6 +40,7 @@ class CellFetcher:
         folder: where files go.
         report_stage: called with each step of each cell.
         spoiled: cells, by table and key or `ANY_CELL`, that are known not to fit; they fail without another look.
+        archive: keeps every file, before anything of it is loaded.
     """
 
     def __init__(
@@ -48,12 +50,14 @@ class CellFetcher:
         folder: Path,
         report_stage: Callable[[CellRequest, Stage, str | None], None],
         spoiled: Mapping[tuple[str, str], CellFailure],
+        archive: Archive | None = None,
     ) -> None:
         self._client = client
         self._runner = runner
         self._folder = folder
         self._report_stage = report_stage
         self._spoiled = spoiled
+        self._archive = archive
         self._lock = threading.Lock()
         self._refused: dict[str, frozenset[str]] = {}
         self._by_default: set[str] = set()
@@ -92,6 +96,8 @@ class CellFetcher:
                 logger.warning("%s Making a new run.", error)
                 unfit.append(run.id)
         try:
+            if self._archive is not None:
+                file = replace(file, archive_path=self._archive.keep(file))
             columns = _columns_of(self._report(request), read_header(file.path)[0])
         except BaseException:
             file.path.unlink(missing_ok=True)

@@ -17,11 +17,13 @@ from ..plan.cells import CellFailure, CellRequest, FetchedCell
 from ..plan.settings import Settings
 from ..plan.stripe_objects import OfferedTypes
 from ..stripe_api.api import StripeApi
+from ..stripe_api.archive import Archive
 from ..stripe_api.client import stripe_client
 from ..stripe_api.runs import RunBook, Runner
 from .context import Load
 from .fetch import CellFetcher, Stage
 from .pool import FetchPool, JobQueue, Stopped
+from .replaying import Archived
 from .result_files import ResultFiles
 
 SPARE_BYTES = 128 << 20
@@ -39,6 +41,7 @@ class Fetching:
         settings, load: the sync's.
         working_dir: dlt's, for result files; None outside a pipeline.
         on_stage: called with each step of each cell, from several threads.
+        archived: where the cells come from instead of Stripe.
     """
 
     def __init__(
@@ -47,12 +50,15 @@ class Fetching:
         load: Load,
         working_dir: Path | None,
         on_stage: Callable[[CellRequest, Stage, str | None], None],
+        archived: Archived | None = None,
     ) -> None:
         self._working_dir = working_dir
         self._settings = settings
         self._load = load
         self._on_stage = on_stage
-        self.api: StripeApi = stripe_client(settings, self._sleep)
+        self._archived = archived
+        self._api: StripeApi | None = None
+        self.archive = None if settings.archive_url is None else Archive(settings.archive_url)
         self._offered: OfferedTypes | None = None
         self._pool: FetchPool[CellRequest, FetchedCell] | None = None
         self._files: ResultFiles | None = None
@@ -65,6 +71,13 @@ class Fetching:
         if self._offered is None:
             self._offered = self.api.report_types(self._settings.acts_on)
         return self._offered
+
+    @property
+    def api(self) -> StripeApi:
+        """Stripe."""
+        if self._api is None:
+            self._api = stripe_client(self._settings, self._sleep)
+        return self._api
 
     def queue(self, requests: list[CellRequest]) -> Queue:
         """Let cells be fetched, in order, as workers come free."""
@@ -123,6 +136,18 @@ class Fetching:
         return self._pool
 
     def _new_pool(self) -> FetchPool[CellRequest, FetchedCell]:
+        self._files = ResultFiles(self._working_dir)
+        return FetchPool(
+            self._settings.max_concurrent_runs,
+            self._fetcher(self._files.path),
+            _remove,
+            bytes_of=lambda fetched: fetched.file.bytes,
+            spare_bytes=SPARE_BYTES,
+        )
+
+    def _fetcher(self, folder: Path) -> Callable[[CellRequest], FetchedCell]:
+        if self._archived is not None:
+            return self._archived.fetcher(folder, self._on_stage, self._load.spoiled)
         runner = Runner(
             self.api,
             RunBook(self.api),
@@ -131,15 +156,7 @@ class Fetching:
             sleep=self._sleep,
             wait_for_event=self._wait_for_event if self._load.run_events else None,
         )
-        self._files = ResultFiles(self._working_dir)
-        fetcher = CellFetcher(self.api, runner, self._files.path, self._on_stage, self._load.spoiled)
-        return FetchPool(
-            self._settings.max_concurrent_runs,
-            fetcher.fetch,
-            _remove,
-            bytes_of=lambda fetched: fetched.file.bytes,
-            spare_bytes=SPARE_BYTES,
-        )
+        return CellFetcher(self.api, runner, folder, self._on_stage, self._load.spoiled, self.archive).fetch
 
     def _wait_for_event(self, run_id: str, seconds: float) -> None:
         if self._load.run_events:

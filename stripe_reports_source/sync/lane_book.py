@@ -67,8 +67,9 @@ class LaneBook:
     def planned(self, lane: Lane, before: LaneState | None) -> None:
         """Enter a lane that is to be loaded."""
         report = lane.resolved
+        label = lane.cells[0].label if lane.cells else self.label  # an archive may be of several accounts
         self._entries[report.report.table, lane.key] = LaneEntry(
-            report.report.table, lane.key, self.label, report.offered.id, before, before, report, lane.backfill
+            report.report.table, lane.key, label, report.offered.id, before, before, report, lane.backfill
         )
 
     def not_planned(self, table: str, key: str, report: str, before: LaneState | None) -> None:

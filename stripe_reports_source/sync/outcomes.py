@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from ..errors import Failure, StripeError, StripeReportsError, remedy_of
+from ..errors import Failure, RowError, StripeError, StripeReportsError, remedy_of
 from ..plan.cells import CellFailure, CellRequest, FetchedCell, LoadedCell
 from ..plan.columns import TableColumn
 from ..plan.intervals import Span
@@ -90,6 +90,10 @@ class Outcomes:
         table.update((column.name, column) for column in fetched.columns)
         self._notify("loaded", lane.resolved, lane.key, fetched.span, fetched.obtained.run.id, count=rows)
 
+    def noted(self, fetched: FetchedCell, rows: int, control_totals: str) -> None:
+        """Note a run of an archive whose rows a later run of its cell has replaced."""
+        self._run_rows.append(loaded_run_row(fetched, rows, control_totals))
+
     def failed(self, lane: Lane, request: CellRequest, failure: CellFailure, *, begun: bool) -> None:
         """Note a cell that could not be loaded: in `report_runs` and, in a load, for the error at the end.
 
@@ -111,6 +115,8 @@ class Outcomes:
         row = failed_run_row(request, failure)
         if row:
             self._run_rows.append(row)
+        if request.replayed and request.replayed.superseded and isinstance(failure.error, RowError):
+            return  # as it was when it was loaded, and a later run has mended it
         run_id = failure.obtained.run.id if failure.obtained else None
         failed = Failure(
             report=lane.resolved.offered.id,

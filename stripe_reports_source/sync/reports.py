@@ -28,6 +28,7 @@ from ..rows.control_sums import ControlSums
 from ..warehouse.dispositions import alters_rows
 from ..warehouse.hints import report_hints
 from .ahead import one_ahead
+from .keeping import note_cell
 from .running import ActiveLane, Sync
 
 
@@ -111,6 +112,9 @@ class ArrivedCell:
         self._request = active.next_cell
         self._rows = -1
         """Rows given to dlt; the first one is the tombstone, which is not a row of the report."""
+        replayed = self._request.replayed
+        self._superseded = replayed is not None and replayed.superseded
+        self._backfill = active.lane.backfill or (replayed is not None and replayed.backfill)
         self._sums = ControlSums(())
 
     def __enter__(self) -> ArrivedCell:
@@ -124,9 +128,11 @@ class ArrivedCell:
         """The cell's rows for dlt; those of a larger file are parsed while dlt writes the ones before.
 
         Raises:
-            CellFailure: the cell was not fetched, or a row does not fit.
+            CellFailure: the cell was not fetched or not archived, or a row does not fit.
         """
-        fetched = self._fetched
+        fetched, archive = self._fetched, self._report.sync.fetching.archive
+        if archive is not None:
+            note_cell(archive, fetched, self._active.lane)
         self._report.sync.outcomes.stage(self._request, "parsing", fetched.obtained.run.id)
         parsing = self._report.sync.settings.parse_policy
         self._sums = ControlSums(fetched.columns)
@@ -135,7 +141,8 @@ class ArrivedCell:
             with self._report.sync.fetching.parsing(), closing(tables):
                 for table in one_ahead(tables) if fetched.file.bytes > parsing.block_bytes else tables:
                     self._rows += table.num_rows
-                    yield self._report.hinted(table, fetched)
+                    if not self._superseded:  # such rows are counted only
+                        yield self._report.hinted(table, fetched)
         except RowError as error:
             raise CellFailure(error, fetched.obtained) from error
 
@@ -143,7 +150,10 @@ class ArrivedCell:
         """All rows are with dlt: keep what the next sync must know, and move the cursor."""
         fetched, lane = self._fetched, self._active.lane
         states, sync = self._report.states, self._report.sync
-        synced = None if lane.backfill else Synced(sync.forks, last=self._active.left == 1)
+        if self._superseded:
+            sync.outcomes.noted(fetched, self._rows, self._sums.json())
+            return
+        synced = None if self._backfill else Synced(sync.forks, last=self._active.left == 1)
         # as it was planned: with the grid of the lane, and of a report per payout without the payout
         request = replace(self._request, report=lane.resolved)
         state = with_loaded_cell(states.get(lane.key), request, fetched.span, self._report.load_id, synced)
@@ -158,7 +168,7 @@ class ArrivedCell:
             self._report.altered,
         )
         sync.outcomes.loaded(lane, cell, fetched, self._sums.json(), state)
-        if not lane.backfill:
+        if not self._backfill:
             self._report.move_cursor()
 
     def __exit__(
@@ -167,9 +177,10 @@ class ArrivedCell:
         self._active.release(self._taken)
         if not isinstance(error, CellFailure):
             return False
-        if not self._active.lane.resolved.keys:
+        if not self._active.lane.resolved.keys and not self._superseded:
             self._active.abandon()  # a cursor never passes a cell that is not loaded
-        self._report.sync.outcomes.failed(self._active.lane, self._request, error, begun=self._rows >= 0)
+        begun = self._rows >= 0 and not self._superseded
+        self._report.sync.outcomes.failed(self._active.lane, self._request, error, begun=begun)
         return True
 
     @property

@@ -24,8 +24,8 @@ from ..plan.system_tables import (
 )
 from ..rows.system_rows import column_rows, fingerprint, system_table, type_rows
 from ..warehouse.dispositions import refuse_other_dispositions
-from ..warehouse.freshness import open_failures, stamp, stored_freshness
-from .ledger import Stored, covered_cells, freshness
+from ..warehouse.freshness import freshness_table
+from .ledger import covered_cells, freshness
 from .reports import ReportInPackage
 from .running import Sync
 from .syncs import Syncs, current_load_id
@@ -55,8 +55,8 @@ def report_items(report: Report, syncs: Syncs, cursor: dlt.sources.incremental[d
 def type_items(syncs: Syncs) -> Iterator[Any]:
     """`report_types`: what the account is offered."""
     sync = _sync_for(syncs, REPORT_TYPES)
-    account = sync.settings.label
-    yield from _when_changed(REPORT_TYPES, account, type_rows(sync.offered, account))
+    for account, offered in sync.offered.items():
+        yield from _when_changed(REPORT_TYPES, account, type_rows(offered, account))
 
 
 def run_items(syncs: Syncs) -> Iterator[Any]:
@@ -83,19 +83,20 @@ def freshness_items(syncs: Syncs) -> Iterator[Any]:
     """`report_freshness`: how far each report of this sync is loaded; written in place where that loses nothing."""
     sync = _sync_for(syncs, REPORT_FRESHNESS)
     yield from _until_reports_end(sync)
-    stored = stored_freshness(sync.pipeline)
-    rows = freshness(sync.outcomes.book, open_failures(sync.pipeline), stored)
-    if rows and not _stamped(sync, rows, stored):
+    rows = _not_stamped(sync)
+    if rows:
         yield system_table(REPORT_FRESHNESS, rows, current_load_id())
 
 
-def _stamped(sync: Sync, rows: Sequence[FreshnessRow], stored: Stored) -> bool:
-    """True if the rows are written in place, which only those may be that speak of nothing in a load package."""
-    pipeline, load_id = sync.pipeline, current_load_id()
-    if pipeline is None or REPORT_FRESHNESS.name in _emptied_tables() or any(row.lane not in stored for row in rows):
-        return False
-    with_cells = any(entry.now and entry.now.package == load_id for entry in sync.outcomes.book)
-    return not with_cells and not pipeline.has_pending_data and stamp(pipeline, rows, stored)
+def _not_stamped(sync: Sync) -> list[FreshnessRow]:
+    """The rows that have to go with the load package; those that speak of nothing in one are written in place."""
+    pipeline, load_id, book = sync.pipeline, current_load_id(), sync.outcomes.book
+    with freshness_table(pipeline) as table:
+        rows = freshness(book, table.open_failures(), table.rows)
+        waits = any(entry.now and entry.now.package == load_id for entry in book)
+        if pipeline is None or waits or pipeline.has_pending_data or REPORT_FRESHNESS.name in _emptied_tables():
+            return rows
+        return [] if table.stamp(rows) else rows
 
 
 def column_items(syncs: Syncs) -> Iterator[Any]:

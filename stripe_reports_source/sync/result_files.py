@@ -10,6 +10,7 @@ import logging
 import shutil
 import tempfile
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -39,6 +40,12 @@ class ResultFiles:
     def close(self) -> None:
         """Remove the files."""
         _remove(self.path, self._lock)
+
+    def close_with_parent(self) -> None:
+        """Remove the files, and what was made for them in the working folder, unless others use it."""
+        self.close()
+        with suppress(OSError):  # it is not empty
+            self.path.parent.rmdir()
 
 
 def remove_abandoned(parent: Path) -> None:

@@ -34,6 +34,7 @@ from ..warehouse.payouts import keys_to_run, payouts_table
 from .context import Load
 from .fetching import Fetching, Queue
 from .outcomes import Outcomes
+from .replaying import Archived
 from .whose_data import WhoseData
 
 
@@ -81,7 +82,9 @@ class ActiveLane:
 class Sync:
     """See the module. Made lazily; `close` may be called at any time."""
 
-    def __init__(self, settings: Settings, load: Load, pipeline: Pipeline | None) -> None:
+    def __init__(
+        self, settings: Settings, load: Load, pipeline: Pipeline | None, archived: Archived | None = None
+    ) -> None:
         if pipeline is not None:
             check_destination(pipeline)
             close_to_others(pipeline)
@@ -94,18 +97,21 @@ class Sync:
         self.load = load
         self.outcomes = Outcomes(load, settings.label)
         working_dir = None if pipeline is None else Path(pipeline.working_dir)
-        self.fetching = Fetching(settings, load, working_dir, self.outcomes.stage)
+        self.fetching = Fetching(settings, load, working_dir, self.outcomes.stage, archived)
         self.file_format = None if pipeline is None else exact_file_format(pipeline)
         self.open_reports = 0
         self.pipeline = pipeline
         self._history = None if pipeline is None else History(pipeline)
-        self._whose_data = WhoseData(pipeline, self.fetching.api)
+        self._archived = archived
+        self._whose_data: WhoseData | None = None
         self._lanes: dict[str, list[ActiveLane]] = {}
 
     @property
-    def offered(self) -> OfferedTypes:
-        """The report types that the account offers."""
-        return self.fetching.offered
+    def offered(self) -> dict[str, OfferedTypes]:
+        """The report types that are offered, by the account's label: the source's, or those of an archive."""
+        if self._archived is not None:
+            return self._archived.offered
+        return {self.settings.label: self.fetching.offered}
 
     @property
     def forks(self) -> frozenset[Fork]:
@@ -163,14 +169,19 @@ class Sync:
         return self._lanes[report.table]
 
     def _plan(self, report: Report, loaded: LoadedBefore, window: Span | None) -> list[Lane]:
-        offered = self.offered
+        if self._archived is not None:
+            return self._archived.lanes(report.table, loaded.lanes, self.pipeline)
+        offered = self.fetching.offered
         try:
-            planned = plan_lanes(report, self.settings, offered, load_catalog(), loaded, window)
+            exact = None if self.load.exact is None else self.load.exact.get(report.table, ())
+            planned = plan_lanes(report, self.settings, offered, load_catalog(), loaded, window, exact)
         except (NotAvailable, NotOffered, StripeUnreachable) as error:
             if isinstance(error, NotOffered) and not list(loaded.lanes):
                 raise  # asked for and never loaded: a wrong setting, and nothing is begun
             self.outcomes.not_planned(report, loaded.lanes, str(window or "all intervals"), error)
             return []
+        if self._whose_data is None:
+            self._whose_data = WhoseData(self.pipeline, self.fetching.api)
         self._whose_data.check(planned)
         return planned
 

@@ -19,14 +19,17 @@ from ..plan.settings import Settings
 from .context import Load
 
 if TYPE_CHECKING:
+    from .replaying import Archived
     from .running import Sync
 
 
 class Syncs:
     """The syncs of one source: under `load_reports` one for all packages of a pass, else one per extraction."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, archived: Archived | None = None) -> None:
+        """`archived` is what is loaded instead of what Stripe has; None asks Stripe."""
         self.settings = settings
+        self._archived = archived
         self._taken = threading.Lock()
         self._load: Load | None = None
         self._load_id: str | None = None
@@ -60,7 +63,7 @@ class Syncs:
             self.end()
         if self.sync is None:
             pipeline = None if load_id is None else dlt.current.pipeline()
-            self.sync = Sync(self.settings, self._load or Load(), pipeline)
+            self.sync = Sync(self.settings, self._load or Load(), pipeline, self._archived)
         self._load_id = load_id
         return self.sync
 

@@ -22,7 +22,7 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from ..plan.system_tables import REPORT_FRESHNESS, REPORT_RUNS, FreshnessRow
 from .destinations import destination_type
-from .query import select
+from .query import Reader
 
 logger = logging.getLogger(__name__)
 
@@ -51,66 +51,98 @@ class LedgerRun:
     end: datetime | None
 
 
-def stored_freshness(pipeline: Pipeline | None) -> dict[tuple[str, str], FreshnessRow]:
-    """The rows that stand there, by table and account."""
-    columns = ", ".join(f"{{column.{name}}}" for name in _COLUMNS)
-    found = select(pipeline, f"SELECT {columns} FROM {{table.{REPORT_FRESHNESS.name}}}")  # noqa: S608
-    rows = [FreshnessRow(**dict(zip(_COLUMNS, values, strict=True))) for values in found or ()]
-    return {row.lane: row for row in rows}
+class FreshnessTable:
+    """The table and the ledger beside it, through one connection: a sync with nothing new has little else to pay for.
 
-
-def open_failures(pipeline: Pipeline | None) -> list[LedgerRun]:
-    """Runs that have failed, and after which no run for the same was loaded. One query where none has."""
-    failed = _runs(pipeline, "{column.error} IS NOT NULL")
-    if not failed:
-        return []
-    loaded = _runs(pipeline, "{column.error} IS NULL AND {column.created} >= %s", min(at for _, at in failed))
-    newest: dict[tuple[str, str, str], datetime] = {}
-    for run, created in loaded:
-        for what in (run.interval_key, run.place):
-            if what is not None:
-                key = (run.table, run.account, what)
-                newest[key] = max(newest.get(key, created), created)
-    return [
-        run
-        for run, created in failed
-        if newest.get((run.table, run.account, run.interval_key or run.place), created) <= created
-    ]
-
-
-def _runs(pipeline: Pipeline | None, where: str, *values: Any) -> list[tuple[LedgerRun, datetime]]:
-    columns = ("table_name", "account", "interval_start", "interval_end", "parameters", "created", "interval_key")
-    for names in (columns, columns[:-1]):  # an older version's ledger has no keys
-        listed = ", ".join(f"{{column.{name}}}" for name in names)
-        try:
-            found = select(pipeline, f"SELECT {listed} FROM {{table.{REPORT_RUNS.name}}} WHERE {where}", *values)  # noqa: S608
-        except DatabaseException:
-            continue
-        return [
-            (LedgerRun(table, account, key[0] if key else None, str(start or end or parameters), end), created)
-            for table, account, start, end, parameters, created, *key in found or ()
-        ]
-    return []
-
-
-def stamp(pipeline: Pipeline, rows: Sequence[FreshnessRow], stored: Mapping[tuple[str, str], FreshnessRow]) -> bool:
-    """Bring rows up to date that stand there already, all or none.
-
-    Returns:
-        False if the database has not let that happen.
+    Args:
+        client: of the dataset; None has no rows.
+        waits_for_locks: the destination is PostgreSQL.
     """
-    changed = [row for row in rows if replace(stored[row.lane], checked_at=row.checked_at) != row]
-    same = [row for row in rows if row not in changed]
-    try:
-        with pipeline.sql_client() as client, _transaction(client, destination_type(pipeline)):
-            if same:
-                _update(client, {_CHECKED: same[0].checked_at}, same)
-            for row in changed:
-                _update(client, {name: getattr(row, name) for name in _COLUMNS if name not in _KEY}, [row])
-    except DatabaseException as error:
-        logger.info("%s could not be stamped in place: %s", REPORT_FRESHNESS.name, error)
-        return False
-    return True
+
+    def __init__(self, client: SqlClientBase[Any] | None, waits_for_locks: bool = False) -> None:
+        self._client = client
+        self._waits_for_locks = waits_for_locks
+        columns = ", ".join(f"{{column.{name}}}" for name in _COLUMNS)
+        found = self._select(f"SELECT {columns} FROM {{table.{REPORT_FRESHNESS.name}}}")  # noqa: S608
+        rows = [FreshnessRow(**dict(zip(_COLUMNS, values, strict=True))) for values in found]
+        self.rows = {row.lane: row for row in rows}
+        """The rows that stand there, by table and account."""
+
+    def open_failures(self) -> list[LedgerRun]:
+        """Runs that have failed, and after which no run for the same was loaded. One query where none has."""
+        failed = self._runs("{column.error} IS NOT NULL")
+        if not failed:
+            return []
+        loaded = self._runs("{column.error} IS NULL AND {column.created} >= %s", min(at for _, at in failed))
+        newest: dict[tuple[str, str, str], datetime] = {}
+        for run, created in loaded:
+            for what in (run.interval_key, run.place):
+                if what is not None:
+                    key = (run.table, run.account, what)
+                    newest[key] = max(newest.get(key, created), created)
+        return [
+            run
+            for run, created in failed
+            if newest.get((run.table, run.account, run.interval_key or run.place), created) <= created
+        ]
+
+    def stamp(self, rows: Sequence[FreshnessRow]) -> bool:
+        """Bring rows up to date that stand there already, all or none.
+
+        Returns:
+            False if one is not there, or the database has not let that happen.
+        """
+        if self._client is None or any(row.lane not in self.rows for row in rows):
+            return False
+        changed = [row for row in rows if replace(self.rows[row.lane], checked_at=row.checked_at) != row]
+        same = [row for row in rows if row not in changed]
+        try:
+            with self._transaction(self._client):
+                if same:
+                    _update(self._client, {_CHECKED: same[0].checked_at}, same)
+                for row in changed:
+                    _update(self._client, {name: getattr(row, name) for name in _COLUMNS if name not in _KEY}, [row])
+        except DatabaseException as error:
+            logger.info("%s could not be stamped in place: %s", REPORT_FRESHNESS.name, error)
+            return False
+        return True
+
+    def _runs(self, where: str, *values: Any) -> list[tuple[LedgerRun, datetime]]:
+        columns = ("table_name", "account", "interval_start", "interval_end", "parameters", "created", "interval_key")
+        for names in (columns, columns[:-1]):  # an older version's ledger has no keys
+            listed = ", ".join(f"{{column.{name}}}" for name in names)
+            try:
+                found = self._select(f"SELECT {listed} FROM {{table.{REPORT_RUNS.name}}} WHERE {where}", *values)  # noqa: S608
+            except DatabaseException:
+                continue
+            return [
+                (LedgerRun(table, account, key[0] if key else None, str(start or end or parameters), end), created)
+                for table, account, start, end, parameters, created, *key in found
+            ]
+        return []
+
+    def _select(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        return [] if self._client is None else Reader(self._client).select(query, *values) or []
+
+    @contextmanager
+    def _transaction(self, client: SqlClientBase[Any]) -> Iterator[None]:
+        if not client.capabilities.supports_ddl_transactions:
+            yield  # each row by itself, as that destination loads cells
+            return
+        with client.begin_transaction():
+            if self._waits_for_locks:
+                client.execute_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+            yield
+
+
+@contextmanager
+def freshness_table(pipeline: Pipeline | None) -> Iterator[FreshnessTable]:
+    """The table of a pipeline's dataset; without rows where there is none."""
+    if pipeline is None:
+        yield FreshnessTable(None)
+        return
+    with pipeline.sql_client() as client:
+        yield FreshnessTable(client, destination_type(pipeline) == "postgres")
 
 
 def note_failure(pipeline: Pipeline, table: str, account: str, loaded_to: datetime) -> None:
@@ -129,17 +161,6 @@ def note_failure(pipeline: Pipeline, table: str, account: str, loaded_to: dateti
             )
         except DatabaseUndefinedRelation:
             return  # it is not loaded beside the reports
-
-
-@contextmanager
-def _transaction(client: SqlClientBase[Any], destination: str) -> Iterator[None]:
-    if not client.capabilities.supports_ddl_transactions:
-        yield  # each row by itself, as that destination loads cells
-        return
-    with client.begin_transaction():
-        if destination == "postgres":
-            client.execute_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
-        yield
 
 
 def _update(client: SqlClientBase[Any], values: Mapping[str, Any], rows: Sequence[FreshnessRow]) -> None:

@@ -85,6 +85,8 @@ def make_missing_tables(pipeline: Pipeline, source_name: str, *, only_dlts: bool
         return
     with client:
         if client.is_storage_initialized():
+            if only_dlts and client.get_stored_schema_by_hash(client.schema.stored_version_hash) is None:
+                return  # dlt makes all tables then, unless the hash of the schema is written with dlt's own
             own = [str(table.get("name")) for table in client.schema.dlt_tables()]
             client.update_stored_schema(only_tables=own if only_dlts else None, force=True)  # type: ignore[arg-type]
 

@@ -52,6 +52,15 @@ def newest_run(pipeline: Pipeline | None, table: str, account: str) -> str | Non
     return rows[0][0] if rows else None
 
 
+def loaded_runs(pipeline: Pipeline | None, table: str) -> set[str]:
+    """The runs whose rows a table has been loaded with, by whichever account."""
+    query = (
+        f"SELECT DISTINCT {{column.run_id}} FROM {{table.{REPORT_RUNS.name}}} "  # noqa: S608
+        "WHERE {column.table_name} = %s AND {column.error} IS NULL"
+    )
+    return {str(run) for (run,) in select(pipeline, query, table) or ()}
+
+
 def _mode(pipeline: Pipeline | None, table: str, account: str) -> bool | None:
     """The mode of an account's rows: as their runs say, or as the list of report types that was read with them."""
     queries = (

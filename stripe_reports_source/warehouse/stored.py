@@ -10,6 +10,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime, timezone
 from typing import Any
 
 from dlt import Pipeline
@@ -47,16 +48,24 @@ def stored_rows(
         counts = dict(select(pipeline, query, *load_ids) or ())
         for cell in of_table:
             rows = int(counts.get(cell.request.key, 0))
-            found.append((cell, rows) if rows or not cell.rows else _replaced_meanwhile(pipeline, cell))
+            found.append((cell, rows) if rows or not cell.rows else _replaced_meanwhile(pipeline, cell, load_ids))
     return found
 
 
-def _replaced_meanwhile(pipeline: Pipeline, cell: LoadedCell) -> tuple[LoadedCell, int]:
-    """A cell that another pipeline's load has replaced since: what that one has stored is what there is."""
+def _replaced_meanwhile(pipeline: Pipeline, cell: LoadedCell, load_ids: Sequence[str]) -> tuple[LoadedCell, int]:
+    """A cell none of whose rows is ours: where another load has replaced it since, that one's rows are what there is.
+
+    Rows of a load that had ended before ours began are what ours has left there: no row of the cell is stored.
+    """
     table = cell.request.report.report.table
-    query = f"SELECT count(*) FROM {{table.{table}}} WHERE {{column._interval_key}} = %s"  # noqa: S608
-    found = select(pipeline, query, cell.request.key)
-    rows = int(found[0][0]) if found else 0
+    query = (
+        f"SELECT {{column._dlt_load_id}}, count(*) FROM {{table.{table}}} WHERE {{column._interval_key}} = %s "  # noqa: S608
+        "GROUP BY {column._dlt_load_id}"
+    )
+    found = select(pipeline, query, cell.request.key) or []
+    began = datetime.fromtimestamp(float(min(load_ids)), timezone.utc)  # dlt's load ids are the seconds of their making
+    ended = "SELECT count(*) FROM {table._dlt_loads} WHERE {column.load_id} = %s AND {column.inserted_at} < %s"
+    rows = sum(int(count) for load, count in found if not (select(pipeline, ended, load, began) or [(0,)])[0][0])
     return (replace(cell, rows=rows) if rows else cell), rows
 
 

@@ -32,7 +32,7 @@ def main() -> None:
 
     accounts = tuple(f"acct_{number:06d}" for number in range(asked.accounts))
     settings = EmulatorSettings(
-        scale=0.0,
+        scale=0.1,
         all_types=True,
         business_start=date(2025, 3, 1),
         available_end=datetime(2025, 3, 5, tzinfo=timezone.utc),

@@ -17,7 +17,7 @@ from stripe_reports_source.emulator.payouts import Payout
 from stripe_reports_source.emulator.traits import DEFAULT_TRAITS, TRAITS
 from stripe_reports_source.emulator.transactions import CURRENCIES
 from stripe_reports_source.plan.intervals import Grid, Span
-from tests.emulator.equations import Statement, assert_all, statements, sums
+from tests.emulator.equations import ACTIVITY, Statement, assert_all, statements, sums
 
 UTC = timezone.utc
 FIRST, END = datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
@@ -60,6 +60,8 @@ def test_connected_accounts_tie_together_and_each_for_itself(grid: Grid, zone: s
         assert_all(alone)
         own = [row for statement in alone for row in statement.activity]
         assert own == [row for row in rows if row["connected_account"] == account] != []
+        behalf = world.truth(ACTIVITY[0], FIRST, SPRING, stripe_account=account, columns=["balance_transaction_id"])
+        assert [(row["balance_transaction_id"],) for row in own] == behalf
 
 
 seconds = st.integers(0, int((SPRING - FIRST).total_seconds()))
@@ -137,6 +139,20 @@ def test_an_arrival_date_that_moves_over_a_months_end_is_seen_at_a_later_availab
     assert of(payout, month) == [payout.first_expected]
     assert not of(payout, later)
     assert_all([Statement(world, FIRST, month.start), month, later])
+
+
+def test_three_days_after_a_day_nothing_moves_a_sum_in_a_business_with_the_default_traits() -> None:
+    world = business(end=SPRING, traits=DEFAULT_TRAITS)
+    month = Span(datetime(2025, 2, 1, tzinfo=UTC), datetime(2025, 3, 1, tzinfo=UTC))
+
+    def said(statement: Statement) -> tuple[Any, ...]:
+        return statement.balance, statement.payouts, statement.settled, statement.unsettled
+
+    finally_said = [said(statement) for statement in statements(world, month, "day", "UTC")]
+    for statement, wanted in zip(statements(world, month, "day", "UTC"), finally_said, strict=True):
+        for name in world.service.type_names:
+            world.set_availability(name, end=statement.end + timedelta(days=3))
+        assert said(statement) == wanted
 
 
 def test_a_payout_that_is_moved_by_hand_moves_for_whoever_reads_later() -> None:

@@ -123,6 +123,8 @@ class Game:
         self._stack = stack
         self._announced: datetime | None = None
         """Up to when Stripe had data before it took some back."""
+        self.locked = ""
+        """The table that someone keeps locked until all syncs wait for it."""
         key, self.other_key = emulator.settings.live_keys
         self.test_key = emulator.settings.test_keys[0]
         self._keys = {member: self.other_key if member.other else key for member in schedule.members}
@@ -142,9 +144,11 @@ class Game:
         self._advance(Step(hours=24), len(self.schedule.steps))
         self._last_sync()
         self.oracle.tables_hold_the_truth("at the end")
+        self.oracle.ledger_says_what_is_stored("at the end")
         if not self.schedule.restated:
             self.oracle.cursors_hide_no_hole("at the end")
         self.played.sightings += self.oracle.cells_were_seen_whole(self._work.sightings)
+        self.oracle.nothing_had_to_be_mended(self._work.losses)
         self.oracle.runs_were_needed()
         self.played.runs = len(self.emulator.runs)
         nothing_is_left_behind(self._work, self.findings)
@@ -267,7 +271,12 @@ class Game:
             works = [works[0], replace(works[0], machine=1 - works[0].machine)]
         if step.rival == "crossing":
             return self._cross(works[0])
-        started = [self.start(replace(works[0], kill=step.kill)), *map(self.start, works[1:])]
+        started: list[Any] = []
+        for work in (replace(works[0], kill=step.kill), *works[1:]):
+            started.append(self.start(work))
+            if self.locked:  # by then it has begun to load, and has not loaded this table
+                plays.until_they_wait(self, started)
+        self.locked = ""
         return max(self.wait(started, forgiving=forgiving), key=abs)
 
     def _cross(self, work: Work) -> int:

@@ -15,7 +15,7 @@ RESULT_FILES = "stripe_result_files"
 PROBES = (b"", b"blat")
 """What Python's `tempfile` writes to see whether a folder can be written, and a kill may leave."""
 HOLDS_ROWS = (".parquet", ".jsonl", ".insert_values", ".csv", ".duckdb", ".wal")
-OWN = (".sightings", "sightings.jsonl")
+OWN = (".sightings", "sightings.jsonl", "losses.txt")
 """The harness's own files."""
 
 

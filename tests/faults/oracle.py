@@ -22,6 +22,7 @@ from stripe_reports_source.plan.intervals import Span, cells, parse_zone
 from stripe_reports_source.stripe_api.runs import canonical
 from tests.faults.schedule import Member, Schedule
 from tests.faults.store import Store
+from tests.pipeline.ledger import ledger_faults
 from tests.pipeline.truth import NEWEST
 
 Rows = Counter[tuple[Any, ...]]
@@ -34,6 +35,7 @@ class Findings:
     rows_lost: int = 0
     rows_doubled: int = 0
     cells_half_replaced: int = 0
+    mended_loss: int = 0
     cursors_past_a_hole: int = 0
     runs_beyond_need: int = 0
     key_leaks: int = 0
@@ -45,6 +47,7 @@ class Findings:
     not_stopped: int = 0
     left_behind: int = 0
     readable_by_others: int = 0
+    ledger_wrong: int = 0
     details: list[str] = field(default_factory=list)
 
     @property
@@ -95,6 +98,12 @@ class Oracle:
             self._findings.note("rows_lost", lost.total(), f"{moment}, {report}: {next(iter(lost), None)}")
             self._findings.note("rows_doubled", doubled.total(), f"{moment}, {report}: {next(iter(doubled), None)}")
 
+    def ledger_says_what_is_stored(self, moment: str) -> None:
+        """`report_cells` has each cell that the tables hold, as they hold it, and control totals are their sums."""
+        with self._store.session() as run:
+            wrong = ledger_faults(run, self._store.table, self._schedule.reports, all_runs=False)
+        self._findings.note("ledger_wrong", len(wrong), f"{moment}, {next(iter(wrong), None)}")
+
     def cursors_hide_no_hole(self, moment: str) -> None:
         """At any moment: every cell before the committed cursor is loaded, to its end or to the cursor."""
         zone = parse_zone(self._schedule.zone)
@@ -138,6 +147,14 @@ class Oracle:
             if not whole:
                 self._findings.note("cells_half_replaced", 1, line)
         return len(lines)
+
+    def nothing_had_to_be_mended(self, losses: Path) -> None:
+        """Nothing in a schedule takes rows away or doubles them, so that no load may store other rows than it has.
+
+        The loader's own count finds such a load and the next sync mends it, so that the tables alone do not tell.
+        """
+        for loss in losses.read_text("utf-8").splitlines() if losses.exists() else []:
+            self._findings.note("mended_loss", 1, loss)
 
     def runs_were_needed(self) -> None:
         """One run per cell and availability, except after runs that failed or whose file was of no use."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -21,11 +21,8 @@ if TYPE_CHECKING:
     from tests.faults.harness import Game
 
 HELD_SECONDS = 0.7
-HELD_AT_MOST = 6.0
-WAITING = (
-    "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database "
-    "WHERE NOT l.granted AND d.datname = current_database()"
-)
+HELD_AT_MOST = 20.0
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{}'::regclass"
 SENTENCE = 320
 """Characters of a refusal at most."""
 SYSTEM_TABLES = tuple(table.name for table in system_tables.SYSTEM_TABLES)
@@ -167,9 +164,12 @@ def report_goes(game: Game) -> str:
 @contextmanager
 def around(game: Game, step: Step) -> Iterator[dict[str, Any]]:
     """What goes on while a sync is at work; gives changes to its work order."""
-    if step.play == "the answer to COMMIT lost":
+    if step.play in ("the answer to COMMIT lost", "the answer to the rows' COMMIT lost"):
         proxy, address = game.proxy
-        proxy.cut_at(1 + step.nth)
+        if step.play == "the answer to COMMIT lost":
+            proxy.cut_at(1 + step.nth)
+        else:
+            proxy.cut_at(1, _table(game, step))
         yield {"store": replace(game.store, database=address)}
         proxy.cut_at(0)
     elif step.play == "held elsewhere" and game.store.is_postgres:
@@ -195,8 +195,8 @@ def around(game: Game, step: Step) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _reading(game: Game, step: Step) -> Iterator[None]:
-    """Someone reads a table and leaves the transaction open for a while; or locks it, until syncs wait for it."""
-    table = game.schedule.reports[step.nth % len(game.schedule.reports)].replace(".", "_")
+    """Someone reads a table and leaves the transaction open for a while; or locks it, until all syncs wait for it."""
+    table = _table(game, step)
     ready = threading.Event()
 
     def read() -> None:
@@ -206,17 +206,34 @@ def _reading(game: Game, step: Step) -> Iterator[None]:
                 run(f"SELECT count(*) FROM {game.store.table(table)}")
             if there and step.nth % 2:
                 run(f"LOCK TABLE {game.store.table(table)} IN SHARE MODE")  # as CREATE INDEX does
+                game.locked = table
             ready.set()
-            give_up = time.monotonic() + HELD_AT_MOST
-            while there and step.nth % 2 and time.monotonic() < give_up and not run(WAITING)[0][0]:
+            while game.locked:
                 time.sleep(0.02)
             time.sleep(HELD_SECONDS)
 
     reader = threading.Thread(target=read)
     reader.start()
     ready.wait(10)
-    yield
-    reader.join()
+    try:
+        yield
+    finally:
+        game.locked = ""
+        reader.join()
+
+
+def until_they_wait(game: Game, started: Sequence[Any]) -> None:
+    """Until all of these syncs wait for the locked table, but for those that have ended."""
+    waiting = WAITING.format(game.store.table(game.locked))
+    give_up = time.monotonic() + HELD_AT_MOST
+    with game.store.session() as run:
+        while time.monotonic() < give_up and run(waiting)[0][0] < sum(process.is_alive() for process in started):
+            time.sleep(0.02)
+
+
+def _table(game: Game, step: Step) -> str:
+    """The table of a report that a play is about."""
+    return game.schedule.reports[step.nth % len(game.schedule.reports)].replace(".", "_")
 
 
 def _cut_lock(game: Game, runs: int, over: threading.Event) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -23,12 +24,19 @@ class CommitProxy:
         self._listener = listener
         self._lock = threading.Lock()
         self._left = 0
+        self._rows = re.compile(b"")
         self.cuts = 0
 
-    def cut_at(self, nth: int) -> None:
-        """Lose the answer to the nth COMMIT from now, counted from 1; 0 loses none."""
+    def cut_at(self, nth: int, table: str = "") -> None:
+        """Lose the answer to the nth COMMIT from now, counted from 1; 0 loses none.
+
+        Args:
+            nth: which one.
+            table: count only those on a connection that has written rows into this table, in whichever dataset.
+        """
         with self._lock:
             self._left = nth
+            self._rows = re.compile(rb'(COPY|INSERT INTO) [^(]*"%b"' % table.encode() if table else b"")
 
     def serve(self) -> None:
         """Accept connections until the listener is closed."""
@@ -44,9 +52,11 @@ class CommitProxy:
                     threading.Thread(target=self._pump, args=arguments, daemon=True).start()
 
     def _pump(self, source: socket.socket, target: socket.socket, deaf: threading.Event, to_server: bool) -> None:
+        has_rows = False
         with contextlib.suppress(OSError):
             while data := source.recv(65_536):
-                if to_server and b"COMMIT" in data[:32] and self._is_the_one():
+                has_rows = has_rows or bool(to_server and self._rows.search(data))
+                if has_rows and b"COMMIT" in data[:32] and self._is_the_one():
                     deaf.set()
                 if to_server or not deaf.is_set():
                     target.sendall(data)

@@ -59,7 +59,11 @@ DIRECTED: dict[str, Schedule] = {
     "PostgreSQL's trouble": directed(
         "postgres",
         *plays(
-            "held elsewhere", "the answer to COMMIT lost", "the answer to COMMIT lost", "the lock's connection lost"
+            "held elsewhere",
+            "the answer to COMMIT lost",
+            "the answer to COMMIT lost",
+            "the lock's connection lost",
+            "the answer to the rows' COMMIT lost",
         ),
         Step(hours=DAY, play="the answer to COMMIT lost", nth=5, form="csv"),
     ),
@@ -118,7 +122,15 @@ PLANTED: dict[str, tuple[Schedule, str]] = {
         "rows_lost",
     ),
     "window clamped in silence": (directed("duckdb", *plays("a window over the data's end")), "refusals_missed"),
-    # "jobs that cannot be repeated" and "one staging for all" are seen by the reader alone, if it looks at the moment
+    "jobs that cannot be repeated": (
+        directed("postgres", Step(hours=DAY, play="the answer to the rows' COMMIT lost")),
+        "mended_loss",
+    ),
+    "one staging for all": (
+        # the second sync empties the staging table while the first one's rows wait there, so that these are not stored
+        directed("postgres", Step(hours=2 * DAY, play="held elsewhere", nth=1), grid="day", members=(US, EU)),
+        "mended_loss",
+    ),
 }
 
 

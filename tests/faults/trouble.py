@@ -27,6 +27,7 @@ Play = Literal[
     "held elsewhere",
     "the lock's connection lost",
     "the answer to COMMIT lost",
+    "the answer to the rows' COMMIT lost",
 ]
 REFUSALS: tuple[Play, ...] = (
     "another label",
@@ -44,7 +45,11 @@ DROPS: tuple[Play, ...] = (
     "the dataset dropped",
 )
 OF_STRIPE: tuple[Play, ...] = ("data taken back", "data taken back", "odd objects", "a report goes")
-OF_POSTGRES: tuple[Play, ...] = ("the lock's connection lost", "the answer to COMMIT lost", "the answer to COMMIT lost")
+OF_POSTGRES: tuple[Play, ...] = (
+    "the lock's connection lost",
+    "the answer to COMMIT lost",
+    "the answer to the rows' COMMIT lost",
+)
 
 Form = Literal["parquet", "jsonl", "insert_values", "csv", "same tables", "dictionaries"]
 """How rows come to dlt's jobs: a file format asked for by hint, or steps of the user's that keep them."""

@@ -7,7 +7,9 @@ import importlib
 import logging
 import os
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from dlt.extract import DltSource
 
 from stripe_reports_source import SyncFailed, load, load_reports, stripe_reports
 from stripe_reports_source.errors import CellError, ConfigurationError, StripeReportsError, find_cause, own_error
+from stripe_reports_source.plan.cells import LoadedCell
+from stripe_reports_source.warehouse.stored import note_lost
 from tests.faults.arms import arm, hold
 from tests.faults.plants import PLANTS
 from tests.faults.schedule import WHOLE, Kill, Schedule
@@ -89,6 +93,11 @@ class Work:
         return self.folder / "sightings.jsonl"
 
     @property
+    def losses(self) -> Path:
+        """What the loader has found lost and has mended, a line each."""
+        return self.folder / "losses.txt"
+
+    @property
     def temporary(self) -> Path:
         """The temporary folder of all processes."""
         return self.folder / "tmp"
@@ -136,7 +145,20 @@ def hold_database(path: str, ready: Any, seconds: float) -> None:
         time.sleep(seconds)
 
 
+def _write_down_losses(losses: Path) -> None:
+    """Write down each cell of which the loader finds other rows stored than loaded, before it sees to its mending."""
+
+    @wraps(note_lost)
+    def noted(pipeline: Pipeline, source_name: str, lost: Sequence[tuple[LoadedCell, str]]) -> None:
+        with losses.open("a") as out:
+            out.writelines(f"{pipeline.pipeline_name}, {cell.request.key}: {why}\n" for cell, why in lost)
+        note_lost(pipeline, source_name, lost)
+
+    setattr(load, "note_lost", noted)  # noqa: B010  # not typed so
+
+
 def _ending(work: Work) -> int:
+    _write_down_losses(work.losses)
     for plant in work.plants:
         PLANTS[plant]()
     if work.kill:

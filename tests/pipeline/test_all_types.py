@@ -178,9 +178,16 @@ def test_on_behalf_of_an_account(emulator: Emulator, pipeline: Pipeline) -> None
         load_reports(pipeline, source_of(emulator, ["payouts.itemized"], stripe_account=account))
     assert {request.headers.get("stripe-account") for request in emulator.requests} == {"acct_a", "acct_b"}
     window = emulator.settings.first_available, emulator.settings.available_end
-    rows = len(emulator.truth("payouts.itemized.3", *window))
-    found = query(pipeline, "SELECT _account, count(*) FROM payouts_itemized GROUP BY 1 ORDER BY 1")
-    assert found == [("acct_a", rows), ("acct_b", rows)]
+    columns = ["payout_id", "balance_transaction_id", "net"]
+    wanted = {
+        (account, *row)
+        for account in ("acct_a", "acct_b")
+        for row in emulator.truth("payouts.itemized.3", *window, stripe_account=account, columns=columns)
+    }
+    assert len({row[1] for row in wanted if row[0] == "acct_a"} & {row[1] for row in wanted if row[0] == "acct_b"}) == 0
+    found = query(pipeline, "SELECT _account, payout_id, balance_transaction_id, net FROM payouts_itemized")
+    assert set(found) == wanted
+    assert len(found) == len(wanted) > 0
     assert len(emulator.runs) == 2 * 3
     keys = query(pipeline, "SELECT DISTINCT split_part(_interval_key, '|', 1) FROM payouts_itemized ORDER BY 1")
     assert keys == [("acct_a",), ("acct_b",)]

@@ -22,7 +22,7 @@ from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.errors import LoadInterrupted, WorkingFolderError, own_error
 from stripe_reports_source.warehouse.duckdb_cells import CellDuckDb, CellJob
 from stripe_reports_source.warehouse.leftovers import abort_begun_packages
-from tests.conftest import query, source_of
+from tests.conftest import BOTH, query, source_of
 from tests.pipeline.truth import assert_true
 
 
@@ -211,3 +211,15 @@ def test_packages_of_other_sources_are_left_alone(emulator: Emulator, pipeline: 
     abort_begun_packages(pipeline, "stripe_reports")
     assert pipeline.list_normalized_load_packages() == [load_id]
     assert pipeline.list_extracted_load_packages() == extracted != []
+
+
+@BOTH
+def test_a_pending_package_whose_dataset_has_no_table_yet(emulator: Emulator, pipeline: Pipeline) -> None:
+    # what is left where the connection broke when the tables of a first load were being made
+    reports = ["balance.summary"]
+    pipeline.extract(source_of(emulator, reports))
+    pipeline.normalize()
+    with pipeline.destination_client() as client:
+        client.initialize_storage()
+    load_reports(pipeline, source_of(emulator, reports))
+    assert_true(emulator, pipeline, reports, end=emulator.service.available_end)

@@ -77,6 +77,21 @@ def test_rows_that_a_trigger_takes_away_are_missed(emulator: Emulator, make_pipe
     assert len(emulator.runs) == runs
 
 
+@pytest.mark.parametrize("destination", ["postgres"], indirect=True)
+def test_a_cell_whose_older_rows_are_left_in_place_is_missed(emulator: Emulator, pipeline: Pipeline) -> None:
+    load_reports(pipeline, source_of(emulator, [PAYOUTS], lookback_days=0))
+    function, trigger = DROP_ROWS
+    trigger = trigger.replace("BEFORE INSERT", "BEFORE INSERT OR DELETE").replace("WHEN (NEW.currency = 'usd') ", "")
+    for statement in (function, trigger):
+        query(pipeline, statement.format(pipeline.dataset_name))
+    emulator.advance(emulator.settings.available_end + timedelta(days=1))
+    with pytest.raises(SyncFailed, match="rows, and 0 are stored"):
+        load_reports(pipeline, source_of(emulator, [PAYOUTS], lookback_days=0))
+    query(pipeline, f"DROP TRIGGER no_usd ON {TABLE}")
+    load_reports(pipeline, source_of(emulator, [PAYOUTS], lookback_days=0))
+    assert_true(emulator, pipeline, [PAYOUTS], end=emulator.service.available_end)
+
+
 def _interval(text: str) -> list[datetime]:
     return [datetime.fromisoformat(part.replace("Z", "+00:00")) for part in text.strip("[)").split(", ")]
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from .sync.progress import Event
+from ..sync.progress import Event
 
 _DOING = {
     "running": "Stripe works on",
@@ -27,22 +27,46 @@ _DOING = {
 }
 
 
-class SyncProgress:
-    """A bar per table, on a terminal; a line per table and failure in a log."""
+NOTHING_NEW = "nothing new"
+ROOMY = 120
+"""Columns from which on there is room for clocks and words beside the bars."""
+WIDE = 4096
+"""Columns of what is not a terminal: nothing is folded there."""
 
-    def __init__(self, console: Console) -> None:
+
+def standard_output() -> Console:
+    """The standard output."""
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDE)
+
+
+def say(console: Console, text: str, style: str | None = None) -> None:
+    """Print a text as it is, however long its lines are."""
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+class SyncProgress:
+    """A bar per table, on a terminal; a line per table in a log.
+
+    Args:
+        console: where to.
+        only_loaded: in a log, no line for a table of which nothing is loaded.
+    """
+
+    def __init__(self, console: Console, *, only_loaded: bool = False) -> None:
         self._console = console
+        self._only_loaded = only_loaded
         self._lock = threading.Lock()
         self._tasks: dict[tuple[str, str], TaskID] = {}
         self._rows: dict[tuple[str, str], int] = {}
+        wide = console.width >= ROOMY
         self._progress = Progress(
             SpinnerColumn("dots" if console.encoding.startswith("utf") else "line", finished_text="[green]✓"),
-            TextColumn("{task.fields[table]:<40}"),
-            BarColumn(bar_width=24),
+            TextColumn("{task.fields[table]:<38}"),
+            BarColumn(bar_width=24 if wide else 8),
             MofNCompleteColumn(),
-            TextColumn("intervals, {task.fields[rows]:>9,} rows"),
-            TimeElapsedColumn(),
-            TextColumn("[dim]{task.description}"),
+            TextColumn("intervals, {task.fields[rows]:>9,} rows" if wide else "{task.fields[rows]:>7,} rows"),
+            *((TimeElapsedColumn(), TextColumn("[dim]{task.description}")) if wide else ()),
             console=console,
             disable=not console.is_terminal,
         )
@@ -58,6 +82,8 @@ class SyncProgress:
             self._progress.stop()  # which, before rich 15, leaves an empty line in a log
             return
         for (table, account), rows in self._rows.items():
+            if self._only_loaded and not rows:
+                continue
             self._console.print(f"{table} [{account}]: {rows} rows", markup=False, highlight=False)
 
     def __call__(self, event: Event) -> None:
@@ -68,12 +94,15 @@ class SyncProgress:
     def _show(self, event: Event) -> None:
         key = (event.table, event.account)
         if event.kind in ("planned", "up_to_date"):
+            if key in self._tasks:  # another pass over the same reports
+                self._go_on(self._tasks[key], event)
+                return
             self._rows[key] = 0
             name = event.table if event.account == "default" else f"{event.table} [{event.account}]"
             task = self._progress.add_task("", table=name, rows=0, total=event.count)
             self._tasks[key] = task
             if event.kind == "up_to_date":
-                self._progress.update(task, total=1, completed=1, description="nothing new")
+                self._progress.update(task, total=1, completed=1, description=NOTHING_NEW)
             return
         task_id = self._tasks.get(key)
         if task_id is None:
@@ -88,8 +117,15 @@ class SyncProgress:
         else:
             self._progress.update(task_id, description=f"{_DOING[event.kind]} {interval}")
 
+    def _go_on(self, task_id: TaskID, event: Event) -> None:
+        if event.kind == "planned":
+            done = self._progress.tasks[task_id]
+            idle = done.description == NOTHING_NEW
+            total = event.count + (0 if idle else int(done.total or 0))
+            self._progress.update(task_id, total=total, completed=0 if idle else done.completed, description="")
 
-def show_table(console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+
+def show_table(console: Console, title: str | None, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table; numbers to the right."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
     shown = [[cell(value) for value in row] for row in rows]

@@ -1,0 +1,259 @@
+"""The command `stripe-reports`: arguments in, calls of the library, tables out.
+
+Settings that are not options (the API key, destination credentials) come from dlt config: the environment,
+`.dlt/secrets.toml`, `.dlt/config.toml`. The key is never an argument, because arguments are visible to others.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+from dlt import Pipeline
+from dlt.extract import DltSource
+
+from ..errors import SyncFailed
+from ..load import load_reports
+from ..plan.catalog import ReportType, load_catalog, split_id
+from ..source import stripe_reports
+from .console import SyncProgress, say, show_table, standard_output
+from .demo import demo
+from .files import fetch, replay
+from .places import open_pipeline, pipeline_options, place
+from .reconcile import reconcile
+from .shared import options, plain_errors
+from .sources import report_options, source_of
+from .verdict import say_loaded
+
+
+def main() -> None:
+    """The entry point."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what a terminal cannot show must not end the work
+    signal.signal(signal.SIGTERM, _stop)
+    os.umask(0o077)  # customers' rows are for their owner only: the database, and dlt's files until they are loaded
+    os.environ.setdefault("LOAD__DELETE_COMPLETED_JOBS", "true")  # dlt keeps the files of loaded packages otherwise
+    cli()
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """SIGTERM ends a command like Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="stripe-reports-source")
+@click.option("-v", "--verbose", is_flag=True, help="Log each step of each report run.")
+def cli(verbose: bool) -> None:
+    """Stripe's financial reports in your warehouse, exact to the cent."""
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s")
+
+
+_sync_options = options(
+    click.option("--start-date", help="First day of history, YYYY-MM-DD.  [default: where Stripe's data begins]"),
+    click.option("--lookback-days", type=int, help="Days before the cursor to read again.  [default: 3]"),
+)
+
+
+@cli.command()
+@click.option(
+    "--all", "everything", is_flag=True, help="Every report type that the catalogue knows; asks Stripe nothing."
+)
+@plain_errors()
+def types(everything: bool) -> None:
+    """List the report types that the key can run, and how far their data reaches."""
+    catalog = load_catalog()
+    console = standard_output()
+    if everything:
+        newest = [catalog.versions(base)[-1] for base in catalog.bases()]
+        found = [
+            [known.family, known.base, known.version, _SHAPES[known.shape], known_columns(known), known.row]
+            for known in newest
+        ]
+        columns = ["family", "report", "newest", "run per", "known columns", "one row is"]
+        show_table(console, "Report types in the catalogue", columns, sorted(found))
+        return
+    offered = _offered()
+    rows = []
+    for offer in offered:
+        known = catalog.get(offer["id"])
+        versions = catalog.versions(split_id(offer["id"])[0])
+        rows.append(
+            [
+                offer["id"],
+                offer["data_available_start"],
+                offer["data_available_end"],
+                _SHAPES[known.shape] if known else "interval",
+                known_columns(known),
+                str(versions[-1].version) if versions else "-",
+                "live" if offer["livemode"] else "test",
+            ]
+        )
+    columns = ["report type", "data from", "data to (UTC)", "run per", "known columns", "newest known", "mode"]
+    show_table(console, "Report types of this key", columns, sorted(rows))
+    lacking = sorted(set(catalog.bases()) - {split_id(offer["id"])[0] for offer in offered})
+    if lacking:
+        why = "a live key or" if any(not offer["livemode"] for offer in offered) else "Connect or"
+        text = f"Not offered to this key (they may need {why} another Stripe product): {', '.join(lacking)}"
+        console.print(text, highlight=False, markup=False)
+
+
+_SHAPES = {"interval": "interval", "snapshot": "instant", "per_payout": "payout"}
+
+
+def known_columns(known: ReportType | None) -> str:
+    """How many columns the catalogue knows of a report type, in words."""
+    if known is None:
+        return "type not known"
+    if not known.columns:
+        return "none"
+    return f"{len(known.columns)}{'' if known.columns_complete else ', not all'}"
+
+
+@cli.command()
+@report_options
+@pipeline_options
+@_sync_options
+@plain_errors()
+def sync(destination: str, dataset: str, pipeline_name: str, database: Path | None, **options: Any) -> None:
+    """Load all that is new of REPORTS (default: the six that prove one another).
+
+    The last line says whether the reports agree. Where they do not, all is loaded all the same, and the exit code is 0;
+    that of reconcile is 5.
+    """
+    _load(source_of(**options), open_pipeline(destination, dataset, pipeline_name, database))
+
+
+@cli.command()
+@report_options
+@pipeline_options
+@click.option("--start-date", required=True, help="First day, YYYY-MM-DD.")
+@click.option("--end-date", required=True, help="Day after the last, YYYY-MM-DD.")
+@plain_errors()
+def backfill(destination: str, dataset: str, pipeline_name: str, database: Path | None, **options: Any) -> None:
+    """Load REPORTS anew from --start-date up to --end-date, without moving any cursor."""
+    _load(source_of(**options), open_pipeline(destination, dataset, pipeline_name, database))
+
+
+@cli.command()
+@pipeline_options
+@plain_errors()
+def status(destination: str, dataset: str, pipeline_name: str, database: Path | None) -> None:
+    """Show how far each report is loaded, how far Stripe's data reaches, and whether the reports agree."""
+    from ..reconcile.kept import kept_by_table
+    from ..warehouse.status import report_status
+
+    pipeline = open_pipeline(destination, dataset, pipeline_name, database)
+    found = report_status(pipeline, _offered())
+    console = standard_output()
+    say(console, f"{place(pipeline)}")
+    if not found:
+        say(console, "Nothing is loaded yet. Begin with: stripe-reports sync")
+        return
+    verdicts = kept_by_table(pipeline)
+    columns = ["report", "account", "loaded to (UTC)", "available to", "behind", "rows", "tie-out", "last run"]
+    rows = [
+        [
+            *(row.table, row.account, row.loaded_to, row.available_to, row.behind, row.rows),
+            verdicts.get((row.table, row.account.rpartition("/")[2]), "not compared"),
+            row.last_run,
+        ]
+        for row in found
+    ]
+    show_table(console, "Reports", columns, rows)
+    for report in found:
+        for failure in report.failures:
+            say(console, f"not loaded: {report.table} [{report.account}] {failure}", "red")
+
+
+@cli.command()
+@report_options
+@pipeline_options
+@_sync_options
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=int, default=8080, show_default=True)
+@click.option("--inbox", type=click.Path(path_type=Path, dir_okay=False), help="SQLite file that keeps the events.")
+@click.option("--sync-every", type=float, default=6.0, show_default=True, help="Hours between syncs without an event.")
+@click.option("--gather", type=float, default=2.0, show_default=True, help="Seconds that an event waits for others.")
+@click.pass_context
+@plain_errors()
+def webhook(
+    context: click.Context,
+    destination: str,
+    dataset: str,
+    pipeline_name: str,
+    database: Path | None,
+    host: str,
+    port: int,
+    inbox: Path | None,
+    sync_every: float,
+    gather: float,
+    **options: Any,
+) -> None:
+    """Receive Stripe's events and load what they tell of REPORTS (default: the six that prove one another),
+    until SIGTERM.
+
+    The endpoint's signing secret comes from dlt config, as SOURCES__STRIPE_REPORTS__WEBHOOK_SECRETS in the environment
+    or webhook_secrets in .dlt/secrets.toml; two of them, with a comma between, while one replaces the other.
+    """
+    from ..webhook.serve import serve_webhook  # an extra
+
+    serve_webhook(
+        open_pipeline(destination, dataset, pipeline_name, database),
+        lambda: source_of(**options),
+        host=host,
+        port=port,
+        inbox=inbox,
+        sync_every_hours=sync_every,
+        gather_seconds=gather,
+        verbose=bool(context.find_root().params["verbose"]),
+    )
+
+
+@cli.command()
+@click.option("--api-port", type=int, default=12111, show_default=True)
+@click.option("--files-port", type=int, default=12112, show_default=True)
+@click.option("--control-port", type=int, default=12113, show_default=True)
+@click.option("--seed", type=int, default=7, show_default=True, help="Another seed is another business.")
+@click.option("--run-delay", type=float, default=2.0, show_default=True, help="Seconds that a report run takes.")
+@plain_errors()
+def emulator(api_port: int, files_port: int, control_port: int, seed: int, run_delay: float) -> None:
+    """Run an offline Stripe Reporting API on this machine until Ctrl-C."""
+    from ..emulator import EmulatorSettings, run_forever
+
+    run_forever(
+        EmulatorSettings(
+            api_port=api_port, files_port=files_port, control_port=control_port, seed=seed, run_delay=run_delay
+        )
+    )
+
+
+for command in (demo, fetch, replay, reconcile):
+    cli.add_command(command)
+
+
+def _offered() -> list[dict[str, Any]]:
+    [table] = list(stripe_reports(["balance.summary"]).resources["report_types"])
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
+
+
+def _load(source: DltSource, pipeline: Pipeline) -> None:
+    console = standard_output()
+    say(console, f"Loading into {place(pipeline)}.")
+    try:
+        with SyncProgress(console) as progress:
+            loaded = load_reports(pipeline, source, on_event=progress)
+    except SyncFailed as error:
+        if error.loaded is not None and error.loaded.cells:
+            say_loaded(console, pipeline, error.loaded)
+        raise
+    say_loaded(console, pipeline, loaded)

@@ -1,0 +1,72 @@
+"""Where a command works: the pipeline of its options, and the place in words.
+
+In: --destination, --dataset, --pipeline, --database. Out: a pipeline. dlt remembers the folder in which a pipeline was
+first run, and takes relative paths from there; a command means the folder that it is run in.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import dlt
+from dlt import Pipeline
+
+from ..errors import ConfigurationError
+from ..warehouse.locks import duckdb_file
+from .shared import options
+
+pipeline_options = options(
+    click.option(
+        "--database",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="DuckDB file.  [default: stripe_reports.duckdb, or as --pipeline says, in the present folder]",
+    ),
+    click.option("--destination", default="duckdb", show_default=True, help="Any SQL destination of dlt's."),
+    click.option("--dataset", default="stripe", show_default=True, help="Dataset (schema) of the tables."),
+    click.option("--pipeline", "pipeline_name", default="stripe_reports", show_default=True, help="Pipeline name."),
+)
+
+
+def open_pipeline(destination: str, dataset: str, pipeline_name: str, database: Path | None = None) -> Pipeline:
+    """The pipeline that a command works for.
+
+    Raises:
+        UsageError: a DuckDB file for another destination.
+        ConfigurationError: a dataset that is named like its DuckDB file, which DuckDB cannot tell from it.
+    """
+    if database is not None and destination != "duckdb":
+        raise click.UsageError("--database names a DuckDB file; leave it out for another --destination.")
+    where: Any = destination
+    if destination == "duckdb":
+        # without a file it is the one that dlt's configuration names, or one that is named after the pipeline
+        named: dict[str, Any] = {} if database is None else {"credentials": str(database.absolute())}
+        where = dlt.destinations.duckdb(local_dir=str(Path.cwd()), **named)
+    pipeline = dlt.pipeline(pipeline_name, destination=where, dataset_name=dataset)
+    file = duckdb_file(pipeline) if destination == "duckdb" else None
+    if file is not None and file.stem == dataset:
+        raise ConfigurationError(
+            f"database {str(file)!r} must not be named after the dataset {dataset!r}: DuckDB cannot tell them apart."
+        )
+    return pipeline
+
+
+def place(pipeline: Pipeline) -> str:
+    """Where a pipeline loads to, in words: the DuckDB file with its whole path, else the destination; the dataset."""
+    file = duckdb_file(pipeline)
+    name = pipeline.destination.destination_name if pipeline.destination else None
+    return f"{file or name}, dataset {pipeline.dataset_name}"
+
+
+def loaded_pipeline(destination: str, dataset: str, pipeline_name: str, database: Path | None = None) -> Pipeline:
+    """The pipeline of a command that only reads: no file is made.
+
+    Raises:
+        ConfigurationError: there is no such DuckDB file.
+    """
+    pipeline = open_pipeline(destination, dataset, pipeline_name, database)
+    file = duckdb_file(pipeline) if destination == "duckdb" else None
+    if file is not None and not file.exists():
+        raise ConfigurationError(f"there is no database {file}; begin with `stripe-reports sync`, or set --database.")
+    return pipeline

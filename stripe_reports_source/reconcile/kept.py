@@ -1,0 +1,85 @@
+"""What the table `tie_out` says, without a new look.
+
+In: a pipeline. Out: how many statements have which status, over which days; and the same for each report table.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from dlt import Pipeline
+
+from ..plan.system_tables import REPORT_CELLS, TIE_OUT
+from ..warehouse.query import select
+from .reconciliation import OPEN, open_of, verdict_of
+
+
+@dataclass(frozen=True)
+class KeptVerdict:
+    """All that is kept: numbers of statements by status, the days they are about, and the last look at them."""
+
+    counts: dict[str, int]
+    first: date | None
+    last: date | None
+    checked_at: datetime | None
+
+    @property
+    def open_counts(self) -> dict[str, int]:
+        """The numbers of those that are open."""
+        return {status: count for status, count in self.counts.items() if status in OPEN}
+
+    @property
+    def open(self) -> str:
+        """What is open, in words."""
+        return open_of(self.counts)
+
+    def sentence(self) -> str:
+        """The verdict in one line."""
+        return verdict_of(self.counts, self.first, self.last)
+
+
+def kept_verdict(pipeline: Pipeline) -> KeptVerdict | None:
+    """The verdict of the table; None where there is none."""
+    rows = select(pipeline, _KEPT)
+    if not rows:
+        return None
+    days = [day for row in rows for day in row[2:4] if day is not None]
+    return KeptVerdict(
+        {status: int(count) for status, count, *_ in rows},
+        min(days, default=None),
+        max(days, default=None),
+        max((row[4] for row in rows if row[4] is not None), default=None),
+    )
+
+
+def kept_by_table(pipeline: Pipeline) -> dict[tuple[str, str], str]:
+    """The verdict for each report table and account, in two or three words."""
+    counts: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for table, account, status, count in select(pipeline, _BY_TABLE) or ():
+        counts[table, account][status] = int(count)
+    return {key: _words(found) for key, found in counts.items()}
+
+
+def _words(counts: dict[str, int]) -> str:
+    still_open = sum(counts.get(status, 0) for status in OPEN)
+    if still_open:
+        return f"{still_open:,} open"
+    compared = sum(count for status, count in counts.items() if status != "not_comparable")
+    rest = counts.get("not_comparable", 0)
+    if not compared:
+        return "not compared"
+    return f"tied, {rest:,} not compared" if rest else "tied"
+
+
+_KEPT = (
+    "SELECT {column.status}, COUNT(*), MIN({column.interval_day}), MAX({column.interval_day}), "  # noqa: S608
+    f"MAX({{column.checked_at}}) FROM {{table.{TIE_OUT.name}}} GROUP BY {{column.status}}"
+)
+_BY_TABLE = (
+    "SELECT c.{column.table_name}, c.{column.account}, t.{column.status}, COUNT(*) "  # noqa: S608
+    f"FROM {{table.{REPORT_CELLS.name}}} c JOIN {{table.{TIE_OUT.name}}} t "
+    "ON t.{column.interval_key} = c.{column.interval_key} AND t.{column.account} = c.{column.account} "
+    "GROUP BY c.{column.table_name}, c.{column.account}, t.{column.status}"
+)

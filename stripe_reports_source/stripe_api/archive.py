@@ -1,0 +1,223 @@
+"""The archive: result files exactly as Stripe wrote them, each named by its SHA-256, with what they were loaded as.
+
+In: a folder, or any address that fsspec takes; its credentials come from the environment or fsspec's own configuration,
+as for dlt's filesystem destination. Out: files that are written once and never changed. All methods may be called from
+several threads.
+
+    files/<sha256>.csv                    a result file
+    manifests/<run id>-<digits>.json      what it was loaded as, see `plan.manifest`
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from ..errors import ArchiveError, ConfigurationError
+from ..plan.cells import Downloaded
+from ..plan.manifest import Manifest, file_path, read_manifest
+from ..plan.texts import printable
+
+MANIFESTS = "manifests"
+_CHUNK = 1 << 20
+_WHOLE_AT_ONCE = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "r2", "oss", "oci"))
+"""Object stores: an object is there whole or not at all, so that it needs no temporary name."""
+
+
+class Archive:
+    """See the module."""
+
+    def __init__(self, url: str) -> None:
+        """See the class.
+
+        Args:
+            url: the archive's root.
+
+        Raises:
+            ConfigurationError: fsspec does not know such an address, or lacks the package for it.
+        """
+        self.shown = shown_url(url)
+        try:
+            self._fs, root = fsspec.core.url_to_fs(os.path.expanduser(url))
+        except Exception as error:
+            raise ConfigurationError(f"archive_url {self.shown!r} cannot be used: {_told(error)}.") from None
+        self._root = root.rstrip("/")
+        self._local = isinstance(self._fs, LocalFileSystem)
+        protocols = (self._fs.protocol,) if isinstance(self._fs.protocol, str) else self._fs.protocol
+        self._whole_at_once = not _WHOLE_AT_ONCE.isdisjoint(protocols)
+
+    def __repr__(self) -> str:
+        return f"Archive({self.shown!r})"
+
+    def keep(self, file: Downloaded) -> str:
+        """Put a result file into the archive, unless it is there.
+
+        Returns:
+            Its path from the archive's root.
+
+        Raises:
+            ArchiveError: it cannot be written, or its name is taken by a file of another size.
+        """
+        path = file_path(file.sha256)
+        with self._says("is not written", path):
+            if not self._is_there(path, file.bytes):
+                self._write(path, lambda name: self._put(file.path, name))
+                if not self._is_there(path, file.bytes):
+                    raise ArchiveError(f"the archive's {path} is not there after it was written.")
+        return path
+
+    def note(self, manifest: Manifest, content: bytes) -> None:
+        """Put a manifest into the archive; one that is there already stays as it is.
+
+        Raises:
+            ArchiveError: it cannot be written.
+        """
+        path = f"{MANIFESTS}/{manifest.run.id}-{manifest.identity}.json"
+        with self._says("is not written", path):
+            if not self._fs.exists(self._at(path)):
+                self._write(path, lambda name: self._pipe(content, name))
+
+    def manifests(self) -> list[Manifest]:
+        """All manifests, in the order in which their runs were made.
+
+        Raises:
+            ArchiveError: the archive, or one of them, cannot be read.
+        """
+        with self._says("cannot be read", MANIFESTS):
+            folder = self._at(MANIFESTS)
+            names = sorted(self._fs.ls(folder, detail=False)) if self._fs.exists(folder) else []
+        found = []
+        for name in names:
+            short = f"{MANIFESTS}/{str(name).rpartition('/')[2]}"
+            if short.endswith(".json"):
+                with self._says("cannot be read", short):
+                    content = self._fs.cat_file(name)
+                found.append(read_manifest(content, short))
+        return sorted(found, key=lambda manifest: (manifest.run.created, manifest.archived_at, manifest.run.id))
+
+    def has(self, sha256: str) -> bool:
+        """True if a file is in the archive.
+
+        Raises:
+            ArchiveError: the archive does not answer.
+        """
+        with self._says("cannot be read", file_path(sha256)):
+            return bool(self._fs.exists(self._at(file_path(sha256))))
+
+    def fetch(self, sha256: str, target: Path) -> Downloaded:
+        """Bring a file to `target`, for its owner only. Nothing is left there after an error.
+
+        Raises:
+            ArchiveError: it is not there, or is not what its name says.
+        """
+        path = file_path(sha256)
+        digest = hashlib.sha256()
+        try:
+            with (
+                self._says("cannot be read", path),
+                self._fs.open(self._at(path), "rb") as source,
+                open(target, "xb", opener=_for_its_owner) as out,
+            ):
+                while chunk := source.read(_CHUNK):
+                    digest.update(chunk)
+                    out.write(chunk)
+            if digest.hexdigest() != sha256:
+                raise ArchiveError(f"the archive's {path} is not what it was: its SHA-256 is {digest.hexdigest()}.")
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+        return Downloaded(target, target.stat().st_size, sha256, path)
+
+    def _is_there(self, path: str, size: int) -> bool:
+        self._fs.invalidate_cache()
+        if not self._fs.exists(self._at(path)):
+            return False
+        found = self._fs.size(self._at(path))
+        if found != size:
+            raise ArchiveError(f"the archive's {path} has {found} bytes instead of {size}; it is left as it is.")
+        return True
+
+    def _write(self, path: str, write: Callable[[str], None]) -> None:
+        """Write a file under a name that no one reads, then give it its own; where a store does so itself, at once."""
+        final = self._at(path)
+        self._make_folder(final.rpartition("/")[0])
+        if self._whole_at_once:
+            write(final)
+            return
+        name = f"{final}.{uuid.uuid4().hex}.part"
+        try:
+            write(name)
+            if self._local:
+                os.replace(name, final)
+            else:
+                self._fs.mv(name, final)
+        except BaseException:
+            if self._fs.exists(name):
+                self._fs.rm_file(name)
+            raise
+
+    def _make_folder(self, folder: str) -> None:
+        if not self._local:
+            self._fs.makedirs(folder, exist_ok=True)
+            return
+        for place in (self._root, folder):
+            Path(place).parent.mkdir(parents=True, exist_ok=True)
+            Path(place).mkdir(mode=0o700, exist_ok=True)
+
+    def _put(self, source: Path, name: str) -> None:
+        if not self._local:
+            self._fs.put_file(str(source), name)
+            return
+        with source.open("rb") as file, open(name, "xb", opener=_for_its_owner) as out:
+            shutil.copyfileobj(file, out, _CHUNK)
+            _to_disk(out.fileno(), out.flush)
+
+    def _pipe(self, content: bytes, name: str) -> None:
+        if not self._local:
+            self._fs.pipe_file(name, content)
+            return
+        with open(name, "xb", opener=_for_its_owner) as out:
+            out.write(content)
+            _to_disk(out.fileno(), out.flush)
+
+    def _at(self, path: str) -> str:
+        return f"{self._root}/{path}"
+
+    @contextmanager
+    def _says(self, what: str, path: str) -> Iterator[None]:
+        try:
+            yield
+        except ArchiveError:
+            raise
+        except Exception as error:
+            raise ArchiveError(f"the archive {self.shown}: {path} {what} ({_told(error)}).") from None
+
+
+def shown_url(url: str) -> str:
+    """An archive's address for people: without a user, a password and a query, which may hold credentials."""
+    return printable(re.sub(r"//[^/@]*@", "//", url).partition("?")[0], 200)
+
+
+def _told(error: Exception) -> str:
+    """An error of fsspec's or a store's, without what it may say of addresses."""
+    text = printable(re.sub(r"//[^/@\s]*@", "//", str(error)).partition("?")[0], 200).rstrip(".")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _to_disk(number: int, flush: Callable[[], None]) -> None:
+    """The file outlives a power failure: what is loaded from it does."""
+    flush()
+    os.fsync(number)

@@ -1,0 +1,189 @@
+"""A source loaded into a pipeline, package by package: syncs until there is nothing left, or exactly some cells.
+
+In: a pipeline, a source, what bounds the load. Out: load packages, and the cells that the destination holds now. dlt
+loads a package whole or not at all, so a long history in one package would lose everything at the first failure; here
+each package commits rows and cursor together, and the next one goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from dlt import Pipeline
+from dlt.common.pipeline import LoadInfo
+from dlt.extract import DltSource
+
+from ..errors import Failure, NotStored, find_cause, own_error
+from ..plan.cells import LoadedCell
+from ..warehouse.comments import write_comments
+from ..warehouse.forks import History
+from ..warehouse.inventory import make_missing_tables, mend_tables
+from ..warehouse.leftovers import abort_begun_packages, mend_folder, remove_leftovers, set_aside
+from ..warehouse.locks import pipeline_lock
+from ..warehouse.own_jobs import own_jobs
+from ..warehouse.stored import note_altered, note_lost, stored_rows
+from .context import Load, SpoiledPackage
+from .syncs import Syncs, syncs_of
+
+SYNCS_AT_MOST = 3
+
+
+@contextmanager
+def loading(pipeline: Pipeline, source: DltSource, load: Load) -> Iterator[Loading]:
+    """Begin to load a source, under the pipeline's lock: what an earlier load has left is finished first.
+
+    Args:
+        pipeline: where to load to.
+        source: from `stripe_reports(...)`.
+        load: its bounds and listeners.
+    """
+    syncs = syncs_of(source)
+    mend = partial(mend_folder, pipeline, source.name)
+    with syncs.loading(load), pipeline_lock(pipeline, mend), own_jobs(pipeline):
+        refresh, pipeline.refresh = pipeline.refresh, None
+        try:
+            begun = Loading(pipeline, source, syncs, load, refresh)
+            begun.begin()
+            yield begun
+        finally:
+            pipeline.refresh = refresh
+
+
+class Loading:
+    """A load that is under way; see `loading`.
+
+    Args:
+        refresh: of the first package that is loaded; dlt would take the pipeline's own for every package.
+    """
+
+    def __init__(self, pipeline: Pipeline, source: DltSource, syncs: Syncs, load: Load, refresh: Any) -> None:
+        from ..warehouse.duckdb_cells import load_package  # DuckDB and Arrow, which importing us does not need
+
+        self._pipeline = pipeline
+        self._source = source
+        self._syncs = syncs
+        self._load = load
+        self._load_package = load_package
+        self._refresh = refresh
+        self._is_new_here = False
+        self.infos: list[LoadInfo] = []
+        self.stored: list[tuple[LoadedCell, int]] = []
+        """Cells that are loaded, each with the rows that the destination holds of it."""
+
+    @property
+    def stopped(self) -> bool:
+        """True when the caller wants the load to end."""
+        return self._load.stopped
+
+    @property
+    def account(self) -> str:
+        """The `_account` value of the rows that are loaded."""
+        return self._syncs.settings.label
+
+    def begin(self) -> None:
+        """Load what was left pending, and look at what there is."""
+        self._finish_pending()
+        self._pipeline.run()  # takes over the state at the destination, as before any extraction
+        # what this machine has never loaded may have lost tables that its schema does not tell of
+        self._is_new_here = self._source.name not in self._pipeline.schemas
+        mend_tables(self._pipeline, self._source, self._refresh)
+
+    def sync(self) -> None:
+        """Sync until there is nothing left."""
+        for _ in range(SYNCS_AT_MOST):
+            before = len(self.infos)
+            self._sync()
+            sync = self._syncs.sync
+            crossed = len(self.infos) > before and sync and not History(self._pipeline).forks <= sync.forks
+            if sync is None or self._load.stopped or not (crossed or sync.follow_up):
+                break
+            # the next sync mends what one without a lock has crossed, or runs reports for new payouts
+            self._syncs.end()
+        write_comments(self._pipeline, self._source.name)
+
+    def load_cells(self, cells: Mapping[str, Collection[str]]) -> set[str]:
+        """Load exactly these cells again, of those that are loaded; no cursor is read or moved.
+
+        Args:
+            cells: interval keys by table.
+
+        Returns:
+            The keys of those that are loaded again now: others have failed, or the source does not have their report.
+        """
+        before, self._refresh = len(self.stored), None
+        self._syncs.end()
+        self._load.exact = cells
+        try:
+            self._sync()
+        finally:
+            self._load.exact = None
+            self._syncs.end()
+        return {cell.request.key for cell, _ in self.stored[before:]}
+
+    def _finish_pending(self) -> None:
+        remove_leftovers(self._pipeline)
+        abort_begun_packages(self._pipeline, self._source.name)
+        if not self._pipeline.has_pending_data:
+            return
+        try:
+            self._pipeline.normalize()
+            if self._source.name in self._pipeline.schemas:
+                make_missing_tables(self._pipeline, self._source.name, only_dlts=True)
+            self.infos.append(self._load_package(self._pipeline, self._source.name))
+        except Exception as error:
+            if own_error(error) or not set_aside(self._pipeline, self._source.name, error):
+                raise
+
+    def _sync(self) -> None:
+        """The steps of `pipeline.run`, package by package; only the first one refreshes, if the pipeline is made to."""
+        fresh = self._source.schema.clone()  # without what a package that is set aside would have added
+        while True:
+            self._load.begin_package()
+            try:
+                self._pipeline.extract(self._source, refresh=self._refresh)
+                self._pipeline.normalize()
+                if self._is_new_here:
+                    make_missing_tables(self._pipeline, self._source.name, only_dlts=False)
+                info = self._load_package(self._pipeline, self._source.name)
+            except Exception as error:
+                if self._may_go_on(error):
+                    self._syncs.end()  # a new sync fails the cell before any of its rows are extracted
+                    self._source.schema = fresh.clone()
+                    continue
+                own = own_error(error)
+                if own is None:
+                    raise
+                raise own from None
+            self._refresh, self._is_new_here = None, False
+            if info is not None and info.loads_ids:
+                self.infos.append(info)
+                self._count(info)
+            if self._load.stopped or not self._load.full:
+                return
+
+    def _may_go_on(self, error: Exception) -> bool:
+        if find_cause(error, SpoiledPackage) is not None:
+            return True
+        if own_error(error) is not None:
+            return False
+        return self._load.refuse(set_aside(self._pipeline, self._source.name, error))
+
+    def _count(self, info: LoadInfo) -> None:
+        """Compare what is stored of each cell of a package with its file."""
+        sync = self._syncs.sync
+        cells = sync.outcomes.take_cells() if sync else []
+        stored = stored_rows(self._pipeline, cells, info.loads_ids) if cells else []
+        altered = [(cell, rows) for cell, rows in stored if rows != cell.rows and cell.altered]
+        lost = [(cell, rows) for cell, rows in stored if rows != cell.rows and not cell.altered]
+        self.stored += [(cell, rows) for cell, rows in stored if rows == cell.rows or cell.altered]
+        if altered:
+            note_altered(self._pipeline, altered)
+        if lost:
+            why = [(cell, NotStored(f"the file has {cell.rows} rows, and {rows} are stored.")) for cell, rows in lost]
+            note_lost(self._pipeline, self._source.name, [(cell, str(error)) for cell, error in why])
+            for cell, error in why:
+                report = cell.request.report.offered.id
+                self._load.fail(Failure(report, cell.lane, cell.request.title, cell.run_id, error, error.remedy))
