@@ -12,6 +12,9 @@ from . import picture
 from .pages import README, Block, blocks, blocks_of
 from .results import open_demo, result_of
 
+pytestmark = pytest.mark.timeout(600)
+"""The demonstration takes half a minute on an idle machine."""
+
 
 @pytest.mark.parametrize("block", [block for block in blocks("sql") if block.run], ids=str)
 def test_a_query_gives_what_stands_below_it(block: Block, demo: Path) -> None:
