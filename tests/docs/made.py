@@ -73,6 +73,8 @@ def default_of(value: Any) -> str:
         return "must be set"
     if value is None or value == ():
         return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, str):
         return f"`{value}`"
     if isinstance(value, tuple):
@@ -154,7 +156,7 @@ def _command(name: str, command: click.Command) -> str:
 
 def _options(command: click.Command, context: click.Context) -> Iterator[list[str]]:
     for parameter in command.params:
-        record = parameter.get_help_record(context)
+        record = parameter.get_help_record(context) if isinstance(parameter, click.Option) else None
         if record is not None:
             yield [f"`{record[0]}`", re.sub(r"\s+", " ", record[1]) or "-"]
 
