@@ -38,3 +38,20 @@ faults *arguments:
 # time and memory against fixed references: `just bench --rows 1000000 --cases small-load`
 bench *arguments:
     "{{ bin }}/python" -m tests.benchmarks "$@"
+
+# write constraints.txt anew: the newest releases that pyproject.toml allows, for every Python and system
+constraints *arguments:
+    "{{ bin }}/uv" pip compile --quiet --universal --python-version 3.10 --extra test --strip-extras --no-annotate \
+        --custom-compile-command "just constraints" --upgrade "$@" --output-file constraints.txt pyproject.toml
+
+# tests with the newest release of a package, also above its bound in pyproject.toml: `just newest dlt tests/unit`
+newest package *tests:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    place=$(mktemp -d)
+    trap 'rm -rf "$place"' EXIT
+    echo "$1" > "$place/overrides.txt"
+    "{{ bin }}/uv" venv -q "$place/venv"
+    "{{ bin }}/uv" pip install -q --python "$place/venv" --overrides "$place/overrides.txt" -e ".[test]"
+    "{{ bin }}/uv" pip show -q --python "$place/venv" "$1" | head -2
+    "$place/venv/bin/pytest" "${@:2}"
