@@ -18,10 +18,9 @@ from typing import Any
 import click
 from dlt import Pipeline
 from dlt.extract import DltSource
-from rich.console import Console
 
 from ..errors import SyncFailed
-from ..load import Loaded, load_reports
+from ..load import load_reports
 from ..plan.catalog import ReportType, load_catalog, split_id
 from ..source import stripe_reports
 from .console import SyncProgress, say, show_table, standard_output
@@ -29,9 +28,9 @@ from .demo import demo
 from .files import fetch, replay
 from .places import open_pipeline, pipeline_options, place
 from .reconcile import reconcile
-from .shared import loaded_summary, options, plain_errors
+from .shared import options, plain_errors
 from .sources import report_options, source_of
-from .verdict import verdict_of_load
+from .verdict import say_loaded
 
 
 def main() -> None:
@@ -255,11 +254,6 @@ def _load(source: DltSource, pipeline: Pipeline) -> None:
             loaded = load_reports(pipeline, source, on_event=progress)
     except SyncFailed as error:
         if error.loaded is not None and error.loaded.cells:
-            _show_loaded(console, pipeline, error.loaded)
+            say_loaded(console, pipeline, error.loaded)
         raise
-    _show_loaded(console, pipeline, loaded)
-
-
-def _show_loaded(console: Console, pipeline: Pipeline, loaded: Loaded) -> None:
-    say(console, loaded_summary(loaded))
-    say(console, verdict_of_load(pipeline, loaded))
+    say_loaded(console, pipeline, loaded)

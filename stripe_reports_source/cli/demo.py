@@ -22,8 +22,8 @@ from .columns import money
 from .console import SyncProgress, say, show_table, standard_output
 from .reconcile import show_lines
 from .reconciliation_view import months_lines, open_lines, roll_forward_lines, verdict_line, view
-from .shared import loaded_summary, plain_errors
-from .verdict import verdict_of_load
+from .shared import plain_errors
+from .verdict import say_loaded
 
 
 @click.command()
@@ -58,17 +58,15 @@ def demo(database: Path) -> None:
 def _sync(console: Console, shown: Demonstration) -> Loaded:
     with SyncProgress(console) as progress:
         loaded = shown.sync(progress)
-    say(console, loaded_summary(loaded))
-    say(console, verdict_of_load(shown.pipeline, loaded), "bold")
+    say_loaded(console, shown.pipeline, loaded)
     return loaded
 
 
 def _change_the_past(console: Console, shown: Demonstration) -> Loaded:
     _headline(console, "A day later, Stripe's past has changed")
-    say(
-        console, f"A charge of {LATE_CHARGE.day} {LATE_CHARGE:%B} turns up, of {money(LATE_NET, 'usd')} usd net. A sync"
-    )
-    say(console, "reads the last days again, and never looks at April by itself.\n")
+    turned_up = f"A charge of {LATE_CHARGE.day} {LATE_CHARGE:%B} turns up, {money(LATE_NET, 'usd')} usd net."
+    say(console, f"{turned_up} A sync reads the last days")
+    say(console, f"again; by itself it does not come back to {LATE_CHARGE:%B}.\n")
     shown.pass_a_day()
     return _sync(console, shown)
 

@@ -17,8 +17,8 @@ from ..plan.report import Report
 from ..source import archived_reports, settings_of, stripe_reports
 from .console import SyncProgress, say, standard_output
 from .places import open_pipeline, pipeline_options, place
-from .shared import NOT_SET_UP, exit_code, loaded_summary, plain_errors
-from .verdict import verdict_of_load
+from .shared import NOT_SET_UP, exit_code, plain_errors
+from .verdict import say_loaded
 
 STDOUT = Path("-")
 
@@ -88,8 +88,7 @@ def replay(archive: str, database: Path | None, destination: str, dataset: str, 
     say(console, f"Replaying into {place(pipeline)}.")
     with SyncProgress(console) as progress:
         loaded = load_reports(pipeline, archived_reports(archive), on_event=progress)
-    say(console, loaded_summary(loaded))
-    say(console, verdict_of_load(pipeline, loaded))
+    say_loaded(console, pipeline, loaded)
 
 
 def _columns(columns: str) -> Any:

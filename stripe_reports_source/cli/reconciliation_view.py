@@ -18,6 +18,7 @@ from .columns import money, paragraph, table, width_of
 
 ShownLine = tuple[str, str]
 """A line and its style."""
+DRIFT_ALARM = "opening_equals_closing_before"
 MOST_OPEN = 40
 MOST_ALIKE = 3
 MOST_RETURNED = 20
@@ -66,23 +67,22 @@ def roll_forward_lines(forward: RollForward, width: int) -> Iterator[ShownLine]:
 def _table(forward: RollForward, width: int) -> Iterator[ShownLine]:
     rows = [_row(line, forward.currency) for line in forward.lines]
     styles = [_HEAD, *(_style(line) for line in forward.lines)]
-    for gap in (2, 1):
-        lines = table(HEAD, rows, gap)
-        if width_of(lines) <= width:
-            yield from zip(lines, styles, strict=True)
-            return
-    if not any(line.difference for line in forward.lines):
-        yield from zip(_chosen(rows, (0, 1, 2, 3, 4, 6)), styles, strict=True)
+    whole = _columns(rows, range(len(HEAD)), width)
+    if width_of(whole) <= width:
+        yield from zip(whole, styles, strict=True)
+    elif not any(line.difference for line in forward.lines):
+        yield from zip(_columns(rows, (0, 1, 2, 3, 4, 6), width), styles, strict=True)
         yield "Stripe's own figures are the same as net; a wider terminal shows them.", _QUIET
-        return
-    # two tables, one below the other
-    for columns in ((0, 1, 2, 3, 4), (0, 4, 5, 6)):
-        yield from zip(_chosen(rows, columns), styles, strict=True)
+    else:  # two tables, one below the other
+        for columns in ((0, 1, 2, 3, 4), (0, 4, 5, 6)):
+            yield from zip(_columns(rows, columns, width), styles, strict=True)
 
 
-def _chosen(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> list[str]:
+def _columns(rows: Sequence[Sequence[str]], columns: Sequence[int], width: int) -> list[str]:
+    """A table of some columns, with one space between them where two are too many."""
     head, *rest = ([row[column] for column in columns] for row in (HEAD, *rows))
-    return table(head, rest)
+    wide = table(head, rest)
+    return wide if width_of(wide) <= width else table(head, rest, gap=1)
 
 
 def _row(line: Line, currency: str) -> list[str]:
@@ -99,15 +99,18 @@ def _style(line: Line) -> str:
 
 
 def open_lines(found: Reconciliation, width: int) -> Iterator[ShownLine]:
-    """What is open, worst first, each with its reason."""
+    """What is open, worst first, each with its reason; first of all that the past has moved, which explains others."""
+    alarms = [statement for statement in found.variances if statement.equation == DRIFT_ALARM]
+    by_cause = [*alarms, *(statement for statement in found.open if statement not in alarms)]
     lines: list[ShownLine] = []
     shown = 0
-    for _, group in groupby(found.open, key=_kind):
+    for _, group in groupby(by_cause, key=_kind):
         listed = list(group)
         if shown >= MOST_OPEN:
             break
         for statement in listed[:MOST_ALIKE]:
-            lines.append((where(statement), _STYLES.get(statement.status, _PLAIN)))
+            style = _STYLES.get(statement.status, _PLAIN)
+            lines += [(text, style) for text in paragraph(where(statement), width, "        ", "")]
             lines += [(text, _PLAIN) for text in paragraph(statement.reason, width, "    ")]
         alike = len(listed) - MOST_ALIKE
         if alike > 0:

@@ -1,15 +1,19 @@
-"""The verdict line that ends a load: what ties, and what is open.
+"""What ends a load: what was loaded, what ties, and what is open.
 
-In: what was loaded. Out: one line.
+In: what was loaded. Out: a line each.
 """
 
 from __future__ import annotations
 
 from dlt import Pipeline
+from rich.console import Console
 
 from ..load import Loaded
 from ..reconcile.kept import kept_verdict
+from .console import say
+from .shared import loaded_summary
 
+HINT = "What differs, and what to do: stripe-reports reconcile"
 NOT_YET = "not compared yet; `stripe-reports reconcile` does it."
 
 
@@ -26,9 +30,13 @@ def verdict_of_load(pipeline: Pipeline, loaded: Loaded) -> str:
             return NOT_YET
         looked = "" if kept.checked_at is None else f" (looked at {kept.checked_at:%Y-%m-%d %H:%M} UTC)"
         return f"{kept.sentence()}{looked}"
-    line = found.verdict()
-    if kept is not None and sum(kept.open_counts.values()) > len(found.open):
-        line += f"; in all: {kept.open}"
-    if not found.ok or (kept is not None and kept.open_counts.get("variance")):
-        line += "; see: stripe-reports reconcile"
-    return line
+    elsewhere = kept is not None and sum(kept.open_counts.values()) > len(found.open)
+    return f"{found.verdict()}; in all: {kept.open}" if kept and elsewhere else found.verdict()
+
+
+def say_loaded(console: Console, pipeline: Pipeline, loaded: Loaded) -> None:
+    """Print what was loaded, whether it ties and, where it does not, what to do."""
+    say(console, loaded_summary(loaded))
+    say(console, verdict_of_load(pipeline, loaded), "bold")
+    if loaded.reconciliation is not None and not loaded.reconciliation.ok:
+        say(console, HINT)

@@ -90,6 +90,8 @@ def opened(pipeline: Pipeline) -> Iterator[Dataset]:
 def _look(dataset: Dataset, now: datetime, scope: Scope) -> list[Statement]:
     reader, columns = dataset.reader, dataset.columns
     coverage = read_coverage(reader, scope.accounts)
+    if not coverage.names():
+        return []  # without a ledger there is nothing to go by
     before = open_items(reader, scope.accounts)
     scope = widened(scope, coverage, before)
     found = [*cells_join(reader, coverage, scope, now)]
@@ -98,9 +100,11 @@ def _look(dataset: Dataset, now: datetime, scope: Scope) -> list[Statement]:
     for inputs in FAMILIES:
         tables = {name: tables_of(coverage, input_, columns) for name, input_ in inputs.items()}
         if any(tables.values()):
-            of_family = with_counterparts(scope, coverage, inputs, tables, dataset.answer)
+            reaching = with_counterparts(scope, coverage, inputs, tables, dataset.answer)
             for equation in EQUATIONS:
-                looking = _Look(dataset, coverage, inputs, tables, of_family, now)
+                # what is said of rows by themselves needs no other cells
+                of_equation = reaching if equation.against else scope
+                looking = _Look(dataset, coverage, inputs, tables, of_equation, now)
                 found += looking.at(equation)
                 compared |= looking.compared
     found = with_cells_left_behind(found, before, coverage, compared)
@@ -187,9 +191,8 @@ class _Look:
         return None
 
     def _in_scope(self, equation: Equation, cell: str) -> bool:
-        if equation.per_row:
-            touched = self._scope.touched
-            return (touched is None or cell in touched) and self._since(cell)
+        if equation.per_row and self._scope.touched is not None:
+            return cell in self._scope.touched  # also what is older, whose counterparts were loaded
         return self._since(cell)
 
     def _since(self, cell: str) -> bool:

@@ -45,6 +45,7 @@ _WORDS = {
     "currency": "The two reports give the transaction different currencies: load both again",
     "category": "The two reports give the transaction different categories: load both again",
     "not filled in": "The activity does not name the payout that has settled the transaction: load the activity again",
+    "other time": "The activity says another time for the payout that has settled the transaction: load both again",
     "other payout": "The activity names another payout than the one that has settled the transaction: load both again",
 }
 
@@ -137,12 +138,12 @@ class Judge:
         placed = self._placed(found)
         if placed:
             return placed
-        if found.note in ("not filled in", "other payout") and self._is_to_be_filled_in(found, sides):
+        if found.note in _FILLED_IN and self._is_to_be_filled_in(found, sides):
             return "stale", f"{self._words(found)}, which fills it in."
         stale = _older(self._beside(found, sides))
         if stale and self._equation.name in _OWN_STALE:
             return "stale", f"{_OWN_WORDS[self._equation.name]}. {stale}"
-        if stale and found.note not in ("not filled in", "other payout"):
+        if stale and found.note not in _FILLED_IN:
             return "stale", stale
         return "variance", f"{self._words(found)}; what stays after that, ask Stripe about."
 
@@ -230,6 +231,7 @@ class Judge:
         )
 
 
+_FILLED_IN = ("not filled in", "other payout", "other time")
 _OWN_STALE = ("opening_equals_closing_before",)
 _OWN_WORDS = {
     "opening_equals_closing_before": "The opening balance is not the closing balance of the interval before: the "

@@ -25,6 +25,10 @@ MOST_ITEMS = 100
 OTHERS = "(others) "
 """What their item begins with; their note follows."""
 _LISTED_CELLS = 500
+_INLINE = " AS NOT MATERIALIZED ("
+"""An input that is named twice is read twice, with the columns and rows that each place needs; else it would be copied
+whole into memory first."""
+_INLINES = ("duckdb", "postgres")
 _NO_CELL = "SELECT cell FROM (SELECT '' AS cell) AS nothing WHERE 1 = 0"
 Spans = Mapping[str, Sequence[tuple[datetime, datetime]]]
 _COMPARED = "figure = against AND gross_difference = 0 AND fee_difference = 0 AND count_difference = 0 AND note = ''"
@@ -100,14 +104,28 @@ def equation_query(
         parts["touched"] = touched_query(inputs, tables, scope)
     if equation.counterpart is not None:
         parts["spans"] = _spans(spans)
-    common = ",\n".join(f"{name} AS (\n{query}\n)" for name, query in parts.items())
+    common = ",\n".join(f"{name}{_INLINE}\n{query}\n)" for name, query in parts.items())
     summed_up = _SUMMED_UP.format(placed=_AS_THEY_ARE if equation.counterpart is None else _PLACED)
     return f"WITH {common},\ncompared AS (\n{check}\n),{summed_up}"
 
 
 _SUMMED_UP = f"""
+marked AS (
+    SELECT account, cell, currency, figure, against, gross_difference, fee_difference, count_difference, note,
+           CASE WHEN {_COMPARED} THEN '' ELSE item END AS item,
+           CASE WHEN {_COMPARED} THEN '' ELSE against_cell END AS against_cell,
+           CASE WHEN {_COMPARED} THEN NULL ELSE moment END AS moment,
+           CASE WHEN {_COMPARED} THEN 1 ELSE 0 END AS ties
+    FROM compared
+),
+summed AS (
+    SELECT account, cell, currency, item, note, against_cell, moment, ties, SUM(figure) AS figure,
+           SUM(against) AS against, SUM(gross_difference) AS gross_difference, SUM(fee_difference) AS fee_difference,
+           SUM(count_difference) AS count_difference, COUNT(*) AS items
+    FROM marked GROUP BY account, cell, currency, item, note, against_cell, moment, ties
+),
 differing AS (
-    SELECT * FROM compared WHERE NOT ({_COMPARED})
+    SELECT * FROM summed WHERE ties = 0
 ),
 {{placed}}
 ranked AS (
@@ -115,10 +133,9 @@ ranked AS (
         PARTITION BY account, cell, currency, note ORDER BY ABS(figure - against) DESC, item
     ) AS place FROM placed
 )
-SELECT account, cell, currency, '' AS item, SUM(figure) AS figure, SUM(against) AS against, 0 AS gross_difference,
-       0 AS fee_difference, 0 AS count_difference, '' AS note, '' AS against_cell, CAST(NULL AS TIMESTAMPTZ) AS moment,
-       COUNT(*) AS items
-FROM compared WHERE {_COMPARED} GROUP BY account, cell, currency
+SELECT account, cell, currency, item, figure, against, gross_difference, fee_difference, count_difference, note,
+       against_cell, moment, items
+FROM summed WHERE ties = 1
 UNION ALL
 SELECT account, cell, currency, item, figure, against, gross_difference, fee_difference, count_difference, note,
        against_cell, moment, 1
@@ -156,6 +173,8 @@ def in_dialect(
         dialect: sqlglot's name of the destination's.
         quote_table, quote_column: the destination's way to write a name.
     """
+    if dialect not in _INLINES:
+        query = query.replace(_INLINE, " AS (")
     written = query if dialect == "duckdb" else sqlglot.parse_one(query, read="duckdb").sql(dialect=dialect)
     quote = {"table": quote_table, "column": quote_column}
     return _PLACEHOLDER.sub(lambda found: quote[found[1]](found[2]), written)

@@ -99,5 +99,6 @@ def open_of(counts: Mapping[str, int]) -> str:
 def _months(first: date | None, last: date | None) -> str:
     if first is None or last is None:
         return ""
-    one_month = (first.year, first.month) == (last.year, last.month)
-    return f", {first:%B %Y}" + ("" if one_month else f" to {last:%B %Y}")
+    if (first.year, first.month) == (last.year, last.month):
+        return f", {first:%B %Y}"
+    return f", {first:%B}{'' if first.year == last.year else f' {first.year}'} to {last:%B %Y}"

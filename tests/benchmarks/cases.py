@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import statistics
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
@@ -23,6 +23,7 @@ from .big_stripe import KEY, MONTH_END, BigStripe
 from .data import Written, write_report
 from .measure import Measured, Pairs, by_stage, measure, megabytes, worker
 from .table import COLUMNS, REPORT, reference_sql
+from .tie_out import COPY_ACTIVITY, SIX, Month, fill, months_from
 from .verify import Wrong, check_load
 
 if TYPE_CHECKING:
@@ -253,6 +254,54 @@ def many_runs(bench: Bench) -> Result:
     }
 
 
+def tie_out(bench: Bench) -> Result:
+    """The checks after a load of one month, against loading its rows; and a look at all, against copying a table."""
+    rows, months = max(1, bench.rows // 10), months_from(date(2024, 1, 1), 2)
+    folder, file = bench.ground("dataset"), bench.file(2 * rows)
+    database = folder / "warehouse.duckdb"
+    _make_dataset(folder, months, rows)
+    bench.stripe.publish(file.path)
+
+    def load() -> Measured:
+        return bench.load(bench.ground("ours"))
+
+    def copy() -> Measured:
+        return measure(worker("reference", database=database, sql=COPY_ACTIVITY), folder)
+
+    def look(**scope: Any) -> Measured:
+        measured = measure(worker("tie_out", database=database, **scope), folder)
+        statuses = measured.said["statuses"]
+        if statuses.get("variance") or statuses.get("stale") or statuses.get("tied", 0) < 20:
+            raise Wrong(f"a dataset that ties was found to have {statuses}")
+        return measured
+
+    taken = Pairs().run(bench.pairs, lambda: look(cells=[months[-1].cell]), load)
+    whole = Pairs().run(bench.pairs, look, copy)
+    bench.drop(file)
+    of_look = statistics.median(process.said["look_seconds"] for process in taken.ours)
+    of_load = statistics.median(process.said["load_reports_seconds"] for process in taken.reference)
+    return {
+        **_ratio(taken.figures()),
+        "value": round(of_look / of_load, 2),
+        "rows": 2 * rows,
+        "look_seconds": of_look,
+        "load_seconds": of_load,
+        "whole_against_copying": whole.figures()["ratio"],
+        "whole_peak_mb": megabytes(whole.ours),
+    }
+
+
+def _make_dataset(folder: Path, months: Sequence[Month], rows: int) -> None:
+    """Tables as a small load makes them, with rows of our own."""
+    from stripe_reports_source.emulator import EmulatorSettings
+
+    database = folder / "warehouse.duckdb"
+    end = datetime(2025, 1, 4, tzinfo=timezone.utc)
+    with _emulator(EmulatorSettings(scale=0.1, business_start=date(2025, 1, 1), available_end=end)) as emulator:
+        measure(_sync(emulator, database, SIX, pipelines=folder / "pipelines"), folder)
+    fill(database, months, rows)
+
+
 def _check_many(emulator: Emulator, database: Path, runs: int) -> None:
     settings = emulator.settings
     name = next(run.report_type for run in emulator.runs)
@@ -318,4 +367,5 @@ CASES = (
         None,
         many_runs,
     ),
+    Case("tie-out", "the proof after a load of one month, against that load", "times", 0.33, None, tie_out),
 )

@@ -35,6 +35,7 @@ def load(
     columns: list[str] | None = None,
     interval: str = "month",
     in_flight: int = 4,
+    pipelines: str | None = None,
 ) -> dict[str, Any]:
     """This package: `load_reports` of some reports into a DuckDB file."""
     import dlt
@@ -47,7 +48,8 @@ def load(
     def note(event: Any) -> None:
         stages.setdefault(event.kind, round(time.time() - _BEGAN, 3))
 
-    pipeline = dlt.pipeline("benchmark", destination=dlt.destinations.duckdb(database), dataset_name="stripe")
+    destination = dlt.destinations.duckdb(database)
+    pipeline = dlt.pipeline("benchmark", destination=destination, dataset_name="stripe", pipelines_dir=pipelines)
     source = stripe_reports(
         [Report(name, columns=columns) for name in reports],
         interval=interval,
@@ -82,6 +84,28 @@ def empty(database: str, rows: int = 0) -> dict[str, Any]:
     pipeline = dlt.pipeline("empty", destination=dlt.destinations.duckdb(database), dataset_name="stripe")
     pipeline.run(things())
     return {}
+
+
+def tie_out(database: str, cells: list[str] | None = None) -> dict[str, Any]:
+    """A look at a dataset: all of it, or what a load of some cells makes it look at."""
+    from datetime import datetime, timezone
+    from pathlib import Path
+
+    import dlt
+
+    from stripe_reports_source.reconcile.checks import look
+    from stripe_reports_source.reconcile.scope import Scope
+
+    destination = dlt.destinations.duckdb(database)
+    folder = str(Path(database).parent / "pipelines")
+    pipeline = dlt.pipeline("benchmark", destination=destination, dataset_name="stripe", pipelines_dir=folder)
+    began = time.time()
+    statements = look(pipeline, datetime.now(timezone.utc), Scope(None if cells is None else frozenset(cells)))
+    statuses = [statement.status for statement in statements]
+    return {
+        "look_seconds": round(time.time() - began, 3),
+        "statuses": {status: statuses.count(status) for status in sorted(set(statuses))},
+    }
 
 
 def dict_reader(csv_file: str, database: str, table: str) -> dict[str, Any]:
@@ -132,7 +156,7 @@ def pandas_sqlite(csv_file: str, database: str, table: str) -> dict[str, Any]:
 
 
 _WORKERS: dict[str, Callable[..., dict[str, Any]]] = {
-    way.__name__: way for way in (reference, load, empty, dict_reader, pandas_dlt, pandas_sql, pandas_sqlite)
+    way.__name__: way for way in (reference, load, empty, tie_out, dict_reader, pandas_dlt, pandas_sql, pandas_sqlite)
 }
 
 

@@ -72,7 +72,9 @@ def test_sync_status_backfill(run: Run, emulator: Emulator, tmp_path: Path) -> N
     emulator.advance(emulator.settings.available_end + timedelta(days=1, hours=3))
     status = run("status").output
     assert re.search(
-        r"payouts_itemized +default +2025-03-10 12:00 +2025-03-11 15:00 +1 d 3 h +\d+ +frr_\w+ succeeded", status
+        r"payouts_itemized +default +2025-03-10 12:00 +2025-03-11 15:00 +1 d 3 h +\d+ +tied, \d+ not compared"
+        r" +frr_\w+ succeeded",
+        status,
     )
     backfill = run("backfill", "balance.summary", "--start-date", "2025-01-01", "--end-date", "2025-02-01")
     assert "Loaded 1 intervals" in backfill.output
@@ -113,9 +115,9 @@ def test_bad_input_is_one_sentence_and_exit_code_1(
 ) -> None:
     result = run(*arguments)
     assert result.exit_code == 1
-    assert message in result.output
-    assert result.output.startswith("error: ")
-    assert result.output.count("\n") == 1
+    assert message in result.stderr
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
     assert list(emulator.runs) == []
 
 
@@ -140,15 +142,30 @@ def test_a_failed_report_is_named_and_the_exit_code_is_not_0(
     assert re.search(r"balance\.summary\.2 \[default\] \[2025-0[123]-01T00:00:00Z.*frr_\w+: ", result.output)
 
 
+OFF_BY = re.compile(r"^(?:opening|activity|payouts|closing|of it not yet paid|  \w+) .* (\S+)$", re.MULTILINE)
+
+
 def test_demo_twice(run: Run, tmp_path: Path) -> None:
+    """All months tie; the past changes, which is named; it is put right; a second run syncs some days more."""
     first = run("demo")
     assert first.exit_code == 0
-    differences = re.findall(r"(?:usd|eur|jpy|kwd) .* (\S+)\s*$", first.output, re.MULTILINE)
-    assert len(differences) == 20
-    assert set(differences) == {"0.00"}
+    clean, changed = first.output.split("A day later, Stripe's past has changed")
+    alarm, healed = changed.split("Put right, as stripe-reports reconcile --refresh does it")
+    for shown in (clean, healed):
+        off_by = OFF_BY.findall(shown.split("Balance, ", 1)[1])
+        assert len(off_by) > 10
+        assert set(off_by) <= {"0.00", "0.000", "0", "-"}
+    verdict = r"^tied: \d+ statements, January to {}; open: (none|\d+ pending)$"
+    assert re.search(verdict.format("June 2025"), clean, re.MULTILINE)
+    assert "opening_equals_closing_before [default] 2025-06-01 usd: 19.11" in alarm
+    assert "txn_late" in alarm
+    assert re.search(r"^\d+ report runs found the month", healed, re.MULTILINE)
+    assert re.search(verdict.format("July 2025"), healed, re.MULTILINE)
     second = run("demo")
     assert second.exit_code == 0
-    assert "data up to 2025-07-04" in second.output
+    assert "data up to 2025-07-05" in second.output
+    assert "Put right" not in second.output
+    assert re.search(verdict.format("July 2025"), second.output, re.MULTILINE)
     assert (tmp_path / "stripe_demo.duckdb").exists()
 
 

@@ -106,6 +106,7 @@ class Planned:
         *,
         replaced_since: datetime | None = None,
         payouts: Sequence[Mapping[str, str]] = (),
+        exact: Collection[str] | None = None,
     ) -> list[Lane]:
         """What a sync would do; nothing is loaded."""
         keys = list(self.lanes)
@@ -117,15 +118,20 @@ class Planned:
             replaced_since=crossed,
             payouts=lambda report, label, asked: payouts,
         )
-        return plan_lanes(self.settings.reports[0], self.settings, offered, load_catalog(), loaded, window)
+        return plan_lanes(self.settings.reports[0], self.settings, offered, load_catalog(), loaded, window, exact)
 
     def sync(
-        self, offered: OfferedTypes, window: Span | None = None, *, at_most: int | None = None
+        self,
+        offered: OfferedTypes,
+        window: Span | None = None,
+        *,
+        at_most: int | None = None,
+        exact: Collection[str] | None = None,
     ) -> list[CellRequest]:
         """Plan and load, in one package; `at_most` cells of each lane, as if the next had failed."""
         self.packages += 1
         done = []
-        for lane in self.plan(offered, window):
+        for lane in self.plan(offered, window, exact=exact):
             if lane.noted is not None:
                 self.lanes.put(lane.key, lane.noted)
             for number, request in enumerate(lane.cells[:at_most], 1):

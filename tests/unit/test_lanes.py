@@ -342,3 +342,39 @@ def test_test_data_beside_live_data_is_refused() -> None:
 def test_a_report_that_is_not_offered() -> None:
     with pytest.raises(NotOffered, match=r"report 'payouts\.itemized' is not offered"):
         paper().plan(offer(span("2025-01-01", "2025-02-11"), "balance.summary.1"))
+
+
+@given(grids, zones, ends, ends, st.data())
+def test_exactly_the_cells_that_are_named_are_loaded_again_each_as_far_as_it_was(
+    grid: Grid, zone: str, first: datetime, then: datetime, data: st.DataObject
+) -> None:
+    """Also with data that has come since; no cursor is moved, so the next sync is as if nothing had been."""
+    planned = paper(grid, zone)
+    before = {request.key: request.cell.span for request in planned.sync(up_to(first))}
+    named = data.draw(st.sets(st.sampled_from(sorted(before))))
+    kept = planned.lanes.get("default")
+    later = up_to(max(first, then))
+    again = planned.sync(later, exact={*named, "default|payouts.itemized|month|UTC|1999-01-01"})
+    assert {request.key: request.cell.span for request in again} == {key: before[key] for key in named}
+    now = planned.lanes.get("default")
+    assert kept is not None
+    assert now is not None
+    assert (now.cursor, now.loaded, now.complete_to) == (kept.cursor, kept.loaded, kept.complete_to)
+    planned.sync(later)
+    assert_covered(planned, grid, later.types[0].available)
+
+
+def test_a_cell_that_stripe_no_longer_has_whole_stays_as_it_is_loaded(caplog: pytest.LogCaptureFixture) -> None:
+    planned = paper()
+    keys = [request.key for request in planned.sync(up_to("2025-04-01"))]
+    shorter = offer(span("2025-01-15", "2025-03-20"))
+    assert [request.key for request in planned.sync(shorter, exact=keys)] == [keys[1]]
+    assert "it stays as it is loaded" in caplog.text
+
+
+def test_cells_are_only_loaded_again_where_they_were() -> None:
+    planned = paper()
+    assert planned.sync(up_to("2025-04-01"), exact=["default|payouts.itemized|month|UTC|2025-01-01"]) == []
+    offered = offer(span("2025-01-01", "2025-02-10"), "payout_reconciliation.by_id.itemized.4")
+    [lane] = paper(report=PER_PAYOUT).plan(offered, payouts=[{"payout": "po_1"}], exact=[])
+    assert lane.cells == ()

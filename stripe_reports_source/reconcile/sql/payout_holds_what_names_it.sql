@@ -7,7 +7,7 @@ SELECT activity.account, activity.cell, activity.currency, activity.transaction_
        '' AS against_cell, COALESCE(paid.moment, activity.payout_at) AS moment
 FROM activity
 LEFT JOIN (
-    SELECT DISTINCT account, payout_id, transaction_id FROM settled
+    SELECT account, payout_id, transaction_id FROM settled
     WHERE payout_id IN (SELECT payout_id FROM activity WHERE cell IN (SELECT cell FROM touched))
 ) AS held
     ON held.account = activity.account AND held.payout_id = activity.payout_id

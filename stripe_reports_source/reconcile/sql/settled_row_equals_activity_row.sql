@@ -2,6 +2,7 @@
 -- money of a payout that came back, as in the payouts.
 WITH known AS (
     SELECT account, cell, transaction_id, currency, category, gross, fee, net FROM activity
+    WHERE transaction_id IN (SELECT transaction_id FROM book WHERE cell IN (SELECT cell FROM touched))
     UNION ALL
     SELECT account, cell, transaction_id, currency, category, gross, fee, net FROM payouts
     WHERE category = 'payout_reversal'

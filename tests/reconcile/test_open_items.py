@@ -1,0 +1,109 @@
+"""An item that is open never vanishes: it keeps its key, and gets a new status."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stripe_reports_source.plan.system_tables import Statement
+from stripe_reports_source.proof import reconcile
+from stripe_reports_source.reconcile.open_items import Looked, settled_since
+from tests.conftest import query
+from tests.reconcile.statements import instant, statement
+from tests.reconcile.test_plants import PLANTED
+from tests.reconcile.worlds import Worlds, looked, spoil
+
+CELL = "shop|month|UTC|2025-02-01"
+
+
+def key(item: Statement) -> tuple[str, ...]:
+    """What tells statements apart."""
+    return item.equation, item.account, item.interval_key, item.currency, item.item
+
+
+def settled(item: Statement, looked_at: Looked, *found: Statement) -> Statement | None:
+    """What becomes of an item that was open."""
+    return settled_since([item], {key(other): other for other in found}, looked_at, instant(6)).get(key(item))
+
+
+def test_an_item_that_a_look_does_not_find_any_more_ties() -> None:
+    item = statement()
+    tied = settled(item, Looked({(item.equation, item.interval_key): True}, {CELL}, None))
+    assert tied is not None
+    assert (tied.status, tied.reason) == ("tied", "Agrees now; it was variance before.")
+    assert tied.difference == 0
+
+
+def test_an_item_that_cannot_be_compared_any_more_says_so() -> None:
+    item = statement()
+    for looked_at in (Looked({(item.equation, item.interval_key): False}, {CELL}, None), Looked({}, set(), None)):
+        now = settled(item, looked_at)
+        assert now is not None
+        assert now.status == "not_comparable"
+        assert now.difference is None
+
+
+def test_an_item_that_was_not_looked_at_stays_as_it_is() -> None:
+    assert settled(statement(), Looked({}, {CELL}, None)) is None
+    assert settled(statement(), Looked({}, set(), instant(3).date())) is None
+
+
+@given(
+    statuses=st.lists(st.sampled_from(("variance", "stale", "pending", "explained", "not_comparable")), min_size=1),
+    compared=st.sampled_from((True, False, None)),
+    found=st.integers(0, 3),
+)
+def test_no_key_is_lost(statuses: list[str], compared: bool | None, found: int) -> None:
+    before = [statement(item=f"txn_{number}", status=status) for number, status in enumerate(statuses)]
+    again = {key(item): item for item in before[:found]}
+    pairs = {} if compared is None else {(before[0].equation, before[0].interval_key): compared}
+    after = {**again, **settled_since(before, again, Looked(pairs, {CELL}, None), instant(6))}
+    expected = {key(item) for item in (before if compared is not None else before[:found])}
+    assert set(after) == expected
+
+
+def test_over_several_looks_each_item_keeps_its_key(worlds: Worlds, tmp_path: Path) -> None:
+    pipeline = worlds.copy(PLANTED, tmp_path)
+    spoil(
+        pipeline,
+        "CREATE TABLE kept AS SELECT * FROM balance_change_from_activity_itemized",
+        "UPDATE balance_change_from_activity_itemized SET net = net + 0.01 WHERE balance_transaction_id IN ("
+        "SELECT MIN(balance_transaction_id) FROM kept GROUP BY _interval_key, currency)",
+    )
+    opened = {key(item) for item in reconcile(pipeline).variances}
+    assert {item[0] for item in opened} >= {"row_adds_up", "itemized_equals_summary", "rows_stored_equal_file"}
+    again = reconcile(pipeline)
+    assert {key(item) for item in again.variances} == opened
+    spoil(
+        pipeline,
+        "DELETE FROM balance_change_from_activity_itemized",
+        "INSERT INTO balance_change_from_activity_itemized SELECT * FROM kept",
+    )
+    healed = {key(item): item.status for item in reconcile(pipeline).statements}
+    assert opened <= set(healed)
+    assert {healed[item] for item in opened} == {"tied"}
+    stored = {
+        tuple(row[:-1]): row[-1]
+        for row in query(pipeline, "SELECT equation, account, interval_key, currency, item, status FROM tie_out")
+    }
+    assert {stored[item] for item in opened} == {"tied"}
+
+
+def test_more_items_than_are_kept_one_by_one_are_one_sum(worlds: Worlds, tmp_path: Path) -> None:
+    pipeline = worlds.copy(PLANTED, tmp_path)
+    copies = (
+        "INSERT INTO {0} SELECT {0}.* REPLACE (balance_transaction_id || n AS balance_transaction_id) "
+        "FROM {0}, range(30) AS numbers(n) WHERE _interval_day = '2025-02-01'"
+    )
+    spoil(pipeline, copies.format("payout_reconciliation_itemized"))
+    found = [
+        item
+        for item in looked(pipeline)
+        if item.equation == "settled_row_equals_activity_row" and item.status == "variance" and item.currency == "usd"
+    ]
+    assert len(found) == 101
+    others = [item for item in found if item.item.startswith("(others)")]
+    assert len(others) == 1
+    assert "more transactions than are kept one by one" in others[0].reason
