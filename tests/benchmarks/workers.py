@@ -49,7 +49,8 @@ def load(
         stages.setdefault(event.kind, round(time.time() - _BEGAN, 3))
 
     destination = dlt.destinations.duckdb(database)
-    pipeline = dlt.pipeline("benchmark", destination=destination, dataset_name="stripe", pipelines_dir=pipelines)
+    where: dict[str, Any] = {} if pipelines is None else {"pipelines_dir": pipelines}
+    pipeline = dlt.pipeline("benchmark", destination=destination, dataset_name="stripe", **where)
     source = stripe_reports(
         [Report(name, columns=columns) for name in reports],
         interval=interval,

@@ -23,6 +23,8 @@ from stripe_reports_source.reconcile.scope import Scope
 from tests.reconcile.worlds import NINE, NOW, Account, World, Worlds, told
 
 DIALECTS = ("postgres", "snowflake", "bigquery", "redshift", "databricks", "tsql", "clickhouse", "mysql", "duckdb")
+OF_FILES = list({equation.file: equation for equation in EQUATIONS}.values())
+"""An equation of each SQL file."""
 CONNECTED = {name: input_.of_connected_accounts() for name, input_ in INPUTS.items()}
 SPANS = {
     "it's 100% {ours}|month|UTC": [
@@ -55,7 +57,7 @@ def _worlds_of_tables(inputs: dict[str, Input]) -> Iterator[dict[str, list[Repor
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("equation", EQUATIONS, ids=lambda equation: f"{equation.name} {equation.figure[0]}")
+@pytest.mark.parametrize("equation", OF_FILES, ids=lambda equation: equation.file)
 def test_a_query_is_read_again_in_every_dialect(equation: Equation, dialect: str) -> None:
     for scope in SCOPES[: 2 if dialect != "duckdb" else None]:
         for tables in _worlds_of_tables(dict(INPUTS)):

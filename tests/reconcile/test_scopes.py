@@ -29,10 +29,10 @@ def test_a_look_after_a_load_says_what_a_look_at_all_says_of_its_cells(worlds: W
         pipeline,
         f"DELETE FROM {TABLES['A']} WHERE _interval_day = '2025-01-08'",
         f"DELETE FROM {TABLES['S']} WHERE automatic_payout_id = (SELECT automatic_payout_id FROM {TABLES['S']} "
-        "WHERE _interval_day = '2025-01-14' GROUP BY 1 ORDER BY COUNT(*) DESC, 1 LIMIT 1)",
+        "WHERE _interval_day = '2025-01-15' GROUP BY 1 ORDER BY COUNT(*) DESC, 1 LIMIT 1)",
     )
     whole = {_key(statement): (statement.status, statement.difference) for statement in looked(pipeline)}
-    touched = Scope(touched=frozenset({"shop|day|UTC|2025-01-08", "shop|day|UTC|2025-01-14"}))
+    touched = Scope(touched=frozenset({"shop|day|UTC|2025-01-08", "shop|day|UTC|2025-01-15"}))
     part = {_key(statement): (statement.status, statement.difference) for statement in looked(pipeline, touched)}
     differing = {key: said for key, said in whole.items() if said[0] == "variance"}
     assert {key: said for key, said in part.items() if said[0] == "variance"} == differing
