@@ -39,10 +39,10 @@ faults *arguments:
 bench *arguments:
     "{{ bin }}/python" -m tests.benchmarks "$@"
 
-# write constraints.txt anew: the newest releases that pyproject.toml allows, for every Python and system
+# bring constraints.txt up to pyproject.toml; `just constraints --upgrade` takes the newest releases that it allows
 constraints *arguments:
     "{{ bin }}/uv" pip compile --quiet --universal --python-version 3.10 --extra test --strip-extras --no-annotate \
-        --custom-compile-command "just constraints" --upgrade "$@" --output-file constraints.txt pyproject.toml
+        --custom-compile-command "just constraints" "$@" --output-file constraints.txt pyproject.toml
 
 # tests with the newest release of a package, also above its bound in pyproject.toml: `just newest dlt tests/unit`
 newest package *tests:

@@ -35,7 +35,7 @@ def _imported() -> Iterator[str]:
 
 
 def imported_distributions() -> set[str]:
-    """What the package imports from outside the standard library and itself, late imports too. Their modules bear their names."""
+    """What the package imports from outside, late imports too; each is named like its module."""
     modules = {name.partition(".")[0] for name in _imported()} - set(sys.stdlib_module_names) - {PACKAGE.name}
     return {canonicalize_name(module) for module in modules}
 
