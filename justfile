@@ -53,5 +53,5 @@ newest package *tests:
     echo "$1" > "$place/overrides.txt"
     "{{ bin }}/uv" venv -q "$place/venv"
     "{{ bin }}/uv" pip install -q --python "$place/venv" --overrides "$place/overrides.txt" -e ".[test]"
-    "{{ bin }}/uv" pip show -q --python "$place/venv" "$1" | head -2
+    "{{ bin }}/uv" pip freeze --python "$place/venv" | grep "^$1=="
     "$place/venv/bin/pytest" "${@:2}"

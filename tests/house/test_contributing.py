@@ -53,7 +53,8 @@ def test_every_name_is_in_the_file_that_is_said_to_have_it(name: str, path: str)
 
 
 def test_the_verbs_are_those_of_the_task_runner() -> None:
-    runner = set(re.findall(r"^([a-z][\w-]*)(?: [+*]?\w+)*:(?!=)", (ROOT / "justfile").read_text("utf-8"), re.MULTILINE))
+    recipes = (ROOT / "justfile").read_text("utf-8")
+    runner = set(re.findall(r"^([a-z][\w-]*)(?: [+*]?\w+)*:(?!=)", recipes, re.MULTILINE))
     assert runner == set(VERBS)
     named = set(re.findall(r"\bjust ([a-z][\w-]*)", TEXT))
     assert named == set(VERBS)
