@@ -42,3 +42,20 @@ bench *arguments:
 # what is made in docs/ from the code; `just docs --demo` also the picture and the results, from the demonstration
 docs *arguments:
     "{{ bin }}/python" -m tests.docs "$@"
+
+# bring constraints.txt up to pyproject.toml; `just constraints --upgrade` takes the newest releases that it allows
+constraints *arguments:
+    "{{ bin }}/uv" pip compile --quiet --universal --python-version 3.10 --extra test --strip-extras --no-annotate \
+        --custom-compile-command "just constraints" "$@" --output-file constraints.txt pyproject.toml
+
+# tests with the newest release of a package, also above its bound in pyproject.toml: `just newest dlt tests/unit`
+newest package *tests:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    place=$(mktemp -d)
+    trap 'rm -rf "$place"' EXIT
+    echo "$1" > "$place/overrides.txt"
+    "{{ bin }}/uv" venv -q "$place/venv"
+    "{{ bin }}/uv" pip install -q --python "$place/venv" --overrides "$place/overrides.txt" -e ".[test]"
+    "{{ bin }}/uv" pip freeze --python "$place/venv" | grep "^$1=="
+    "$place/venv/bin/pytest" "${@:2}"
