@@ -53,7 +53,7 @@ def metadata(wheel: zipfile.ZipFile) -> Message:
 def package_files() -> set[str]:
     """Code and data of the package as they lie in the repository."""
     files = (path.relative_to(PACKAGE) for path in PACKAGE.rglob("*") if path.is_file())
-    return {path.as_posix() for path in files if "__pycache__" not in path.parts}
+    return {path.as_posix() for path in files if not any(part.startswith((".", "__pycache__")) for part in path.parts)}
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> None:
