@@ -103,7 +103,7 @@ def _look(dataset: Dataset, now: datetime, scope: Scope) -> list[Statement]:
             reaching = with_counterparts(scope, coverage, inputs, tables, dataset.answer)
             for equation in EQUATIONS:
                 # what is said of rows by themselves needs no other cells
-                of_equation = reaching if equation.against else scope
+                of_equation = reaching.get(equation.figure[0], scope) if equation.against else scope
                 looking = _Look(dataset, coverage, inputs, tables, of_equation, now)
                 found += looking.at(equation)
                 compared |= looking.compared

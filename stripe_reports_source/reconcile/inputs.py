@@ -143,6 +143,7 @@ def input_query(
     *,
     since: date | None = None,
     accounts: Collection[str] | None = None,
+    only: Collection[str] | None = None,
 ) -> str:
     """A query for the rows of a report.
 
@@ -151,15 +152,17 @@ def input_query(
         tables: that hold it; without any the query has no rows.
         since: only cells that begin on this day or later.
         accounts: only these, None for all.
+        only: names of the cells, None for all.
     """
-    parts = [_of_table(input_, table, since, accounts) for table in tables]
-    return "\nUNION ALL\n".join(parts) or f"{_of_table(input_, None, None, None)} WHERE 1 = 0"
+    days = _days(since, only)
+    parts = [f"{_of_table(input_, table)}{_where(input_, table, days, accounts, only)}" for table in tables]
+    return "\nUNION ALL\n".join(parts) or f"{_of_table(input_, None)} WHERE 1 = 0"
 
 
-def _of_table(input_: Input, table: ReportTable | None, since: date | None, accounts: Collection[str] | None) -> str:
+def _of_table(input_: Input, table: ReportTable | None) -> str:
     fields = {name: _value(about, table) for name, about in input_.fields.items()}
     text = "CAST(NULL AS TEXT)" if table is None else None
-    cell = text or f"REPLACE({_KEY}, '|{input_.base}|', '|')"
+    cell = text or _cell(input_)
     instant = "CAST(NULL AS TIMESTAMPTZ)"
     named = {
         "account": text or '"column:_account"',
@@ -173,16 +176,40 @@ def _of_table(input_: Input, table: ReportTable | None, since: date | None, acco
     listed = ", ".join(f"{sql} AS {name}" for name, sql in named.items())
     if table is None:
         return f"SELECT {listed} FROM (SELECT 1 AS nothing) AS nothing"  # noqa: S608
+    return f'SELECT {listed} FROM "table:{table.name}"'  # noqa: S608
+
+
+def _cell(input_: Input) -> str:
+    return f"REPLACE({_KEY}, '|{input_.base}|', '|')"
+
+
+def _days(since: date | None, only: Collection[str] | None) -> list[str]:
+    """What days the cells begin on; said beside their names, because a columnar database goes by days."""
+    bounds = [] if since is None else [(">=", since.isoformat())]
+    if only:
+        days = sorted(cell[1 - DAY_LENGTH :] for cell in only)
+        bounds += [(">=", days[0]), ("<=", days[-1])]
+    return [f"\"column:_interval_day\" {comparison} DATE '{day}'" for comparison, day in bounds]
+
+
+def _where(
+    input_: Input,
+    table: ReportTable,
+    days: Sequence[str],
+    accounts: Collection[str] | None,
+    only: Collection[str] | None,
+) -> str:
     conditions = []
-    if since is not None and "_interval_day" in table.columns:
+    if days and "_interval_day" in table.columns:
         # rows that an older version of the package has loaded have no day
-        conditions.append(f'("column:_interval_day" >= DATE \'{since.isoformat()}\' OR "column:_interval_day" IS NULL)')
+        conditions.append(f'({" AND ".join(days)} OR "column:_interval_day" IS NULL)')
     if accounts is not None:
         conditions.append(f'"column:_account" IN ({", ".join(map(text_literal, sorted(accounts)))})')
-    lane = f"SUBSTR({cell}, 1, LENGTH({cell}) - {DAY_LENGTH})"
+    if only is not None:
+        conditions.append(f"{_cell(input_)} IN ({', '.join(map(text_literal, sorted(only))) or 'NULL'})")
+    lane = f"SUBSTR({_cell(input_)}, 1, LENGTH({_cell(input_)}) - {DAY_LENGTH})"
     conditions += [f"{lane} <> {text_literal(without)}" for without in sorted(table.without)]
-    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    return f'SELECT {listed} FROM "table:{table.name}"{where}'  # noqa: S608
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
 def text_literal(text: str) -> str:

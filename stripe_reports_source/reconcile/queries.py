@@ -93,10 +93,12 @@ def equation_query(
     check = equation.sql
     parts = {}
     for called in _inputs_in(check, equation):
-        name = equation.names.get(called, called.removeprefix("all_"))
+        bare = called.removeprefix("all_").removeprefix("touched_")
+        name = equation.names.get(bare, bare)
         whole = equation.per_row or called.startswith("all_")
-        since = None if whole else first_day
-        parts[called] = input_query(inputs[name], tables[name], since=since, accounts=scope.accounts)
+        only = scope.touched if called.startswith("touched_") else None
+        since = scope.since if called.startswith("touched_") and only is None else None if whole else first_day
+        parts[called] = input_query(inputs[name], tables[name], since=since, accounts=scope.accounts, only=only)
     of_balance = [table.name for table in tables["balance"]]
     if re.search(r"\bcell_pairs\b", check):
         parts["cell_pairs"] = _cell_pairs(inputs["balance"].base, of_balance)
@@ -111,21 +113,22 @@ def equation_query(
 
 _SUMMED_UP = f"""
 marked AS (
-    SELECT account, cell, currency, figure, against, gross_difference, fee_difference, count_difference, note,
-           CASE WHEN {_COMPARED} THEN '' ELSE item END AS item,
-           CASE WHEN {_COMPARED} THEN '' ELSE against_cell END AS against_cell,
-           CASE WHEN {_COMPARED} THEN NULL ELSE moment END AS moment,
-           CASE WHEN {_COMPARED} THEN 1 ELSE 0 END AS ties
+    SELECT account, cell, currency, figure, against, gross_difference, fee_difference, count_difference,
+           CASE WHEN {_COMPARED} THEN NULL ELSE item END AS item,
+           CASE WHEN {_COMPARED} THEN NULL ELSE note END AS note,
+           CASE WHEN {_COMPARED} THEN NULL ELSE against_cell END AS against_cell,
+           CASE WHEN {_COMPARED} THEN NULL ELSE moment END AS moment
     FROM compared
 ),
 summed AS (
-    SELECT account, cell, currency, item, note, against_cell, moment, ties, SUM(figure) AS figure,
-           SUM(against) AS against, SUM(gross_difference) AS gross_difference, SUM(fee_difference) AS fee_difference,
+    SELECT MIN(account) AS account, cell, currency, item, MIN(note) AS note, MIN(against_cell) AS against_cell,
+           MIN(moment) AS moment, SUM(figure) AS figure, SUM(against) AS against,
+           SUM(gross_difference) AS gross_difference, SUM(fee_difference) AS fee_difference,
            SUM(count_difference) AS count_difference, COUNT(*) AS items
-    FROM marked GROUP BY account, cell, currency, item, note, against_cell, moment, ties
+    FROM marked GROUP BY cell, currency, item
 ),
 differing AS (
-    SELECT * FROM summed WHERE ties = 0
+    SELECT * FROM summed WHERE item IS NOT NULL
 ),
 {{placed}}
 ranked AS (
@@ -133,9 +136,9 @@ ranked AS (
         PARTITION BY account, cell, currency, note ORDER BY ABS(figure - against) DESC, item
     ) AS place FROM placed
 )
-SELECT account, cell, currency, item, figure, against, gross_difference, fee_difference, count_difference, note,
-       against_cell, moment, items
-FROM summed WHERE ties = 1
+SELECT account, cell, currency, '' AS item, figure, against, gross_difference, fee_difference, count_difference,
+       '' AS note, '' AS against_cell, moment, items
+FROM summed WHERE item IS NULL
 UNION ALL
 SELECT account, cell, currency, item, figure, against, gross_difference, fee_difference, count_difference, note,
        against_cell, moment, 1
@@ -183,7 +186,8 @@ def in_dialect(
 def _inputs_in(check: str, equation: Equation) -> list[str]:
     """The inputs that a query names, by what they are called there."""
     named = set(_SOURCE.findall(check))
-    known = {*INPUTS, *(f"all_{name}" for name in INPUTS), *equation.names}
+    names = {*INPUTS, *equation.names}
+    known = {f"{which}{name}" for which in ("", "all_", "touched_") for name in names}
     return sorted(named & known)
 
 

@@ -41,21 +41,21 @@ def with_counterparts(
     inputs: Mapping[str, Input],
     tables: Mapping[str, Sequence[ReportTable]],
     answer: Answer,
-) -> Scope:
-    """The scope with the cells whose rows are compared with rows of its own.
+) -> Mapping[str, Scope]:
+    """The scope with the cells of a report whose rows are compared with rows of its own, by the report's input.
 
     Those of the activity that a touched payout settles or that name it; and those of settled and unsettled rows which
     a touched activity holds. It goes by times, which also finds the cells of rows that are not there any more.
     """
     if scope.touched is None:
-        return scope
-    found = set(scope.touched)
-    for query, base in _days_queries(scope, inputs, tables):
+        return {}
+    found = {name: set(scope.touched) for name in ("activity", "settled", "unsettled")}
+    for query, name in _days_queries(scope, inputs, tables):
         days = {_day(row[0]) for row in answer(query) if row[0] is not None}
-        found |= {cell.cell for cell in coverage.of(base) if cell.cell not in found and _has_one_of(cell, days)}
-    for query in _cell_queries(scope, coverage, inputs, tables):
-        found |= {row[0] for row in answer(query)}
-    return replace(scope, touched=frozenset(found))
+        found[name] |= {cell.cell for cell in coverage.of(inputs[name].base) if _has_one_of(cell, days)}
+    for query, name in _cell_queries(scope, coverage, inputs, tables):
+        found[name] |= {row[0] for row in answer(query)}
+    return {name: replace(scope, touched=frozenset(cells)) for name, cells in found.items()}
 
 
 def counterpart_queries(
@@ -63,7 +63,7 @@ def counterpart_queries(
 ) -> list[str]:
     """All that is asked for counterparts: days, then cells."""
     days = [query for query, _ in _days_queries(scope, inputs, tables)]
-    return [*days, *_cell_queries(scope, coverage, inputs, tables)]
+    return [*days, *(query for query, _ in _cell_queries(scope, coverage, inputs, tables))]
 
 
 def _days_queries(
@@ -77,13 +77,13 @@ def _days_queries(
                 f"WITH touched AS ({touched_query(inputs, tables, scope)}), book AS ({rows}) "  # noqa: S608
                 "SELECT DISTINCT CAST(created AS DATE) AS day FROM book WHERE cell IN (SELECT cell FROM touched)"
             ),
-            inputs["activity"].base,
+            "activity",
         )
 
 
 def _cell_queries(
     scope: Scope, coverage: Coverage, inputs: Mapping[str, Input], tables: Mapping[str, Sequence[ReportTable]]
-) -> Iterator[str]:
+) -> Iterator[tuple[str, str]]:
     """Cells of rows whose counterparts belong into touched cells of another report."""
     for name, at, other in (
         ("settled", "created", "activity"),
@@ -96,7 +96,7 @@ def _cell_queries(
             within = " OR ".join(
                 f"({at} >= {instant_literal(start)} AND {at} < {instant_literal(end)})" for start, end in windows
             )
-            yield f"WITH book AS ({rows}) SELECT DISTINCT cell FROM book WHERE {within}"  # noqa: S608
+            yield f"WITH book AS ({rows}) SELECT DISTINCT cell FROM book WHERE {within}", name  # noqa: S608
 
 
 def _windows(cells: Iterator[CoveredCell]) -> list[tuple[datetime, datetime]]:

@@ -10,9 +10,8 @@ FROM (
            MAX(CASE WHEN settled.payout_id <> activity.payout_id OR settled.payout_at <> activity.payout_at THEN 0
                     ELSE 1 END) AS timed,
            MAX(settled.cell) AS against_cell, MAX(settled.moment) AS moment
-    FROM activity
+    FROM touched_activity AS activity
     JOIN settled ON settled.account = activity.account AND settled.transaction_id = activity.transaction_id
     WHERE activity.transaction_id <> '' AND settled.payout_id <> ''
-      AND activity.cell IN (SELECT cell FROM touched)
     GROUP BY activity.account, activity.cell, activity.currency, activity.transaction_id, activity.payout_id
 ) AS pairs

@@ -17,9 +17,9 @@ FROM (
                MIN(moment) AS moment
         FROM settled
         WHERE payout_id IN (
-            SELECT payout_id FROM settled WHERE payout_id <> '' AND cell IN (SELECT cell FROM touched)
+            SELECT payout_id FROM touched_settled WHERE payout_id <> ''
             UNION ALL
-            SELECT payout_id FROM payouts WHERE cell IN (SELECT cell FROM touched)
+            SELECT payout_id FROM touched_payouts
         )
         GROUP BY account, currency, payout_id
         UNION ALL
@@ -31,6 +31,6 @@ FROM (
 ) AS sums
 LEFT JOIN (
     SELECT DISTINCT account, payout_id FROM activity
-    WHERE payout_id IN (SELECT payout_id FROM payouts WHERE payout_id <> '' AND cell IN (SELECT cell FROM touched))
+    WHERE payout_id IN (SELECT payout_id FROM touched_payouts WHERE payout_id <> '')
 ) AS named ON named.account = sums.account AND named.payout_id = sums.payout_id
 WHERE sums.cell IN (SELECT cell FROM touched)

@@ -5,10 +5,10 @@ SELECT activity.account, activity.cell, activity.currency, activity.transaction_
        CASE WHEN held.transaction_id IS NULL THEN -1 ELSE 0 END AS count_difference,
        CASE WHEN held.transaction_id IS NULL THEN 'missing' ELSE '' END AS note,
        '' AS against_cell, COALESCE(paid.moment, activity.payout_at) AS moment
-FROM activity
+FROM touched_activity AS activity
 LEFT JOIN (
     SELECT account, payout_id, transaction_id FROM settled
-    WHERE payout_id IN (SELECT payout_id FROM activity WHERE cell IN (SELECT cell FROM touched))
+    WHERE payout_id IN (SELECT payout_id FROM touched_activity)
 ) AS held
     ON held.account = activity.account AND held.payout_id = activity.payout_id
    AND held.transaction_id = activity.transaction_id
@@ -17,4 +17,3 @@ LEFT JOIN (
     WHERE category <> 'payout_reversal' GROUP BY account, payout_id
 ) AS paid ON paid.account = activity.account AND paid.payout_id = activity.payout_id
 WHERE activity.payout_id <> '' AND activity.transaction_id <> ''
-  AND activity.cell IN (SELECT cell FROM touched)

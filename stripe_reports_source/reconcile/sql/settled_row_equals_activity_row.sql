@@ -2,7 +2,7 @@
 -- money of a payout that came back, as in the payouts.
 WITH known AS (
     SELECT account, cell, transaction_id, currency, category, gross, fee, net FROM activity
-    WHERE transaction_id IN (SELECT transaction_id FROM book WHERE cell IN (SELECT cell FROM touched))
+    WHERE transaction_id IN (SELECT transaction_id FROM touched_book)
     UNION ALL
     SELECT account, cell, transaction_id, currency, category, gross, fee, net FROM payouts
     WHERE category = 'payout_reversal'
@@ -15,6 +15,6 @@ SELECT book.account, book.cell, book.currency, book.transaction_id AS item,
             WHEN known.currency <> book.currency THEN 'currency'
             WHEN known.category <> book.category THEN 'category' ELSE '' END AS note,
        COALESCE(known.cell, '') AS against_cell, book.created AS moment
-FROM book
+FROM touched_book AS book
 LEFT JOIN known ON known.account = book.account AND known.transaction_id = book.transaction_id
-WHERE book.transaction_id <> '' AND book.cell IN (SELECT cell FROM touched)
+WHERE book.transaction_id <> ''

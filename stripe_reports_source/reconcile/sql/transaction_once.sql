@@ -3,25 +3,25 @@
 WITH copied AS (
     SELECT account, transaction_id, volume, COUNT(*) AS copies
     FROM book
-    WHERE transaction_id IN (SELECT transaction_id FROM book WHERE cell IN (SELECT cell FROM touched))
+    WHERE transaction_id IN (SELECT transaction_id FROM touched_book)
     GROUP BY account, transaction_id, volume
     HAVING COUNT(*) > 1
 )
 SELECT book.account, book.cell, book.currency, book.transaction_id AS item, 1 AS figure, 1 AS against,
        0 AS gross_difference, 0 AS fee_difference, 0 AS count_difference, '' AS note, '' AS against_cell,
        CAST(NULL AS TIMESTAMPTZ) AS moment
-FROM book
+FROM touched_book AS book
 LEFT JOIN copied ON copied.account = book.account AND copied.transaction_id = book.transaction_id
                 AND copied.volume = book.volume
-WHERE copied.copies IS NULL AND book.transaction_id <> '' AND book.cell IN (SELECT cell FROM touched)
+WHERE copied.copies IS NULL AND book.transaction_id <> ''
 UNION ALL
 SELECT book.account, book.cell, MAX(book.currency), book.transaction_id, MAX(copied.copies), 1,
        0, 0, MAX(copied.copies) - 1, '',
        MAX(CASE WHEN other.cell <> book.cell THEN other.cell ELSE '' END), NULL
-FROM book
+FROM touched_book AS book
 JOIN copied ON copied.account = book.account AND copied.transaction_id = book.transaction_id
            AND copied.volume = book.volume
 JOIN book AS other ON other.account = copied.account AND other.transaction_id = copied.transaction_id
                   AND other.volume = copied.volume
-WHERE book.transaction_id <> '' AND book.cell IN (SELECT cell FROM touched)
+WHERE book.transaction_id <> ''
 GROUP BY book.account, book.cell, book.transaction_id
