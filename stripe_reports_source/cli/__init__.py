@@ -21,16 +21,17 @@ from dlt.extract import DltSource
 
 from ..errors import SyncFailed
 from ..load import load_reports
-from ..plan.catalog import ReportType, load_catalog, split_id
-from ..source import stripe_reports
-from .console import SyncProgress, say, show_table, standard_output
+from .console import SyncProgress, say
 from .demo import demo
 from .files import fetch, replay
+from .listing import format_option, told_on
 from .places import open_pipeline, pipeline_options, place
 from .reconcile import reconcile
+from .report_types import types
 from .shared import options, plain_errors
 from .sources import report_options, source_of
-from .verdict import say_loaded
+from .status import status
+from .verdict import say_loaded, show_loaded
 
 
 def main() -> None:
@@ -64,72 +65,18 @@ _sync_options = options(
 
 
 @cli.command()
-@click.option(
-    "--all", "everything", is_flag=True, help="Every report type that the catalogue knows; asks Stripe nothing."
-)
-@plain_errors()
-def types(everything: bool) -> None:
-    """List the report types that the key can run, and how far their data reaches."""
-    catalog = load_catalog()
-    console = standard_output()
-    if everything:
-        newest = [catalog.versions(base)[-1] for base in catalog.bases()]
-        found = [
-            [known.family, known.base, known.version, _SHAPES[known.shape], known_columns(known), known.row]
-            for known in newest
-        ]
-        columns = ["family", "report", "newest", "run per", "known columns", "one row is"]
-        show_table(console, "Report types in the catalogue", columns, sorted(found))
-        return
-    offered = _offered()
-    rows = []
-    for offer in offered:
-        known = catalog.get(offer["id"])
-        versions = catalog.versions(split_id(offer["id"])[0])
-        rows.append(
-            [
-                offer["id"],
-                offer["data_available_start"],
-                offer["data_available_end"],
-                _SHAPES[known.shape] if known else "interval",
-                known_columns(known),
-                str(versions[-1].version) if versions else "-",
-                "live" if offer["livemode"] else "test",
-            ]
-        )
-    columns = ["report type", "data from", "data to (UTC)", "run per", "known columns", "newest known", "mode"]
-    show_table(console, "Report types of this key", columns, sorted(rows))
-    lacking = sorted(set(catalog.bases()) - {split_id(offer["id"])[0] for offer in offered})
-    if lacking:
-        why = "a live key or" if any(not offer["livemode"] for offer in offered) else "Connect or"
-        text = f"Not offered to this key (they may need {why} another Stripe product): {', '.join(lacking)}"
-        console.print(text, highlight=False, markup=False)
-
-
-_SHAPES = {"interval": "interval", "snapshot": "instant", "per_payout": "payout"}
-
-
-def known_columns(known: ReportType | None) -> str:
-    """How many columns the catalogue knows of a report type, in words."""
-    if known is None:
-        return "type not known"
-    if not known.columns:
-        return "none"
-    return f"{len(known.columns)}{'' if known.columns_complete else ', not all'}"
-
-
-@cli.command()
 @report_options
 @pipeline_options
 @_sync_options
+@format_option
 @plain_errors()
-def sync(destination: str, dataset: str, pipeline_name: str, database: Path | None, **options: Any) -> None:
+def sync(destination: str, dataset: str, pipeline_name: str, database: Path | None, form: str, **options: Any) -> None:
     """Load all that is new of REPORTS (default: the six that prove one another).
 
     The last line says whether the reports agree. Where they do not, all is loaded all the same, and the exit code is 0;
     that of reconcile is 5.
     """
-    _load(source_of(**options), open_pipeline(destination, dataset, pipeline_name, database))
+    _load(source_of(**options), open_pipeline(destination, dataset, pipeline_name, database), form)
 
 
 @cli.command()
@@ -137,41 +84,13 @@ def sync(destination: str, dataset: str, pipeline_name: str, database: Path | No
 @pipeline_options
 @click.option("--start-date", required=True, help="First day, YYYY-MM-DD.")
 @click.option("--end-date", required=True, help="Day after the last, YYYY-MM-DD.")
+@format_option
 @plain_errors()
-def backfill(destination: str, dataset: str, pipeline_name: str, database: Path | None, **options: Any) -> None:
+def backfill(
+    destination: str, dataset: str, pipeline_name: str, database: Path | None, form: str, **options: Any
+) -> None:
     """Load REPORTS anew from --start-date up to --end-date, without moving any cursor."""
-    _load(source_of(**options), open_pipeline(destination, dataset, pipeline_name, database))
-
-
-@cli.command()
-@pipeline_options
-@plain_errors()
-def status(destination: str, dataset: str, pipeline_name: str, database: Path | None) -> None:
-    """Show how far each report is loaded, how far Stripe's data reaches, and whether the reports agree."""
-    from ..reconcile.kept import kept_by_table
-    from ..warehouse.status import report_status
-
-    pipeline = open_pipeline(destination, dataset, pipeline_name, database)
-    found = report_status(pipeline, _offered())
-    console = standard_output()
-    say(console, f"{place(pipeline)}")
-    if not found:
-        say(console, "Nothing is loaded yet. Begin with: stripe-reports sync")
-        return
-    verdicts = kept_by_table(pipeline)
-    columns = ["report", "account", "loaded to (UTC)", "available to", "behind", "rows", "tie-out", "last run"]
-    rows = [
-        [
-            *(row.table, row.account, row.loaded_to, row.available_to, row.behind, row.rows),
-            verdicts.get((row.table, row.account.rpartition("/")[2]), "not compared"),
-            row.last_run,
-        ]
-        for row in found
-    ]
-    show_table(console, "Reports", columns, rows)
-    for report in found:
-        for failure in report.failures:
-            say(console, f"not loaded: {report.table} [{report.account}] {failure}", "red")
+    _load(source_of(**options), open_pipeline(destination, dataset, pipeline_name, database), form)
 
 
 @cli.command()
@@ -236,24 +155,23 @@ def emulator(api_port: int, files_port: int, control_port: int, seed: int, run_d
     )
 
 
-for command in (demo, fetch, replay, reconcile):
+for command in (types, status, demo, fetch, replay, reconcile):
     cli.add_command(command)
 
 
-def _offered() -> list[dict[str, Any]]:
-    [table] = list(stripe_reports(["balance.summary"]).resources["report_types"])
-    rows: list[dict[str, Any]] = table.to_pylist()
-    return rows
-
-
-def _load(source: DltSource, pipeline: Pipeline) -> None:
-    console = standard_output()
+def _load(source: DltSource, pipeline: Pipeline, form: str) -> None:
+    console = told_on(form)
     say(console, f"Loading into {place(pipeline)}.")
     try:
         with SyncProgress(console) as progress:
             loaded = load_reports(pipeline, source, on_event=progress)
     except SyncFailed as error:
-        if error.loaded is not None and error.loaded.cells:
+        if form != "table":
+            show_loaded(form, pipeline, error.loaded, error.failures)
+        elif error.loaded is not None and error.loaded.cells:
             say_loaded(console, pipeline, error.loaded)
         raise
-    say_loaded(console, pipeline, loaded)
+    if form == "table":
+        say_loaded(console, pipeline, loaded)
+    else:
+        show_loaded(form, pipeline, loaded)

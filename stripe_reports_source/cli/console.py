@@ -13,6 +13,8 @@ from types import TracebackType
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -38,6 +40,12 @@ def standard_output() -> Console:
     """The standard output."""
     console = Console()
     return console if console.is_terminal else Console(width=WIDE)
+
+
+def standard_error() -> Console:
+    """The standard error: for progress and notes where the standard output belongs to data."""
+    console = Console(stderr=True)
+    return console if console.is_terminal else Console(stderr=True, width=WIDE)
 
 
 def say(console: Console, text: str, style: str | None = None) -> None:
@@ -126,15 +134,27 @@ class SyncProgress:
 
 
 def show_table(console: Console, title: str | None, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; numbers to the right."""
+    """Print a table, numbers to the right; where the terminal is too narrow for it, a line for each value instead.
+
+    Ids, names and times are copied from it, so nothing is folded or cut.
+    """
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
     shown = [[cell(value) for value in row] for row in rows]
     numeric = [bool(shown) and all(row[index][1] for row in shown) for index in range(len(columns))]
     for name, right in zip(columns, numeric, strict=True):
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
+        table.add_column(name, justify="right" if right else "left", no_wrap=True)
     for row in shown:
-        table.add_row(*(text for text, _ in row))
-    console.print(table)
+        table.add_row(*(escape(text) for text, _ in row))
+    if Measurement.get(Console(width=WIDE), Console(width=WIDE).options, table).maximum <= console.width:
+        console.print(table)
+        return
+    if title:
+        say(console, title, "bold")
+    wide = max(map(len, columns))
+    for row in shown:
+        say(console, "")
+        for name, (text, _) in zip(columns, row, strict=True):
+            say(console, f"{name:<{wide}}  {text}")
 
 
 def cell(value: object) -> tuple[str, bool]:

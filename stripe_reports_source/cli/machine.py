@@ -10,7 +10,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -30,7 +30,7 @@ def as_json(found: Reconciliation, deep: Sequence[Mapping[str, Any]] | None = No
     }
     if deep is not None:
         whole["deep"] = list(deep)
-    return json.dumps(_data(whole), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(data(whole), indent=2, ensure_ascii=False) + "\n"
 
 
 def as_csv(found: Reconciliation) -> str:
@@ -40,7 +40,7 @@ def as_csv(found: Reconciliation) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
     for statement in found.statements:
-        writer.writerow([_data(getattr(statement, name)) for name in names])
+        writer.writerow([data(getattr(statement, name)) for name in names])
     return text.getvalue()
 
 
@@ -62,11 +62,14 @@ def _roll_forward(forward: RollForward) -> dict[str, Any]:
     }
 
 
-def _data(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _data(item) for name, item in value.items()}
+def data(value: Any) -> Any:
+    """A value as JSON and CSV have it: instants in UTC, durations in whole seconds, exact amounts as text."""
+    if isinstance(value, Mapping):
+        return {name: data(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_data(item) for item in value]
+        return [data(item) for item in value]
+    if isinstance(value, timedelta):
+        return int(value.total_seconds())
     if isinstance(value, Decimal):
         return plain(value)
     if isinstance(value, datetime):

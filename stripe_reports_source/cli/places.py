@@ -6,14 +6,19 @@ first run, and takes relative paths from there; a command means the folder that 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
 import dlt
 from dlt import Pipeline
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 from ..errors import ConfigurationError
+from ..warehouse.duckdb_patience import refuse_busy
 from ..warehouse.locks import duckdb_file
 from .shared import options
 
@@ -36,20 +41,57 @@ def open_pipeline(destination: str, dataset: str, pipeline_name: str, database: 
         UsageError: a DuckDB file for another destination.
         ConfigurationError: a dataset that is named like its DuckDB file, which DuckDB cannot tell from it.
     """
+    pipeline = dlt.pipeline(pipeline_name, destination=_where(destination, database), dataset_name=dataset)
+    _refuse_ambiguous(duckdb_file(pipeline), dataset)
+    return pipeline
+
+
+@contextmanager
+def read_only_pipeline(
+    destination: str, dataset: str, pipeline_name: str, database: Path | None = None
+) -> Iterator[Pipeline]:
+    """The pipeline of a command that only reads: its working folder is a temporary one, a DuckDB file is not written.
+
+    Raises:
+        UsageError: a DuckDB file for another destination.
+        ConfigurationError: there is no such DuckDB file, or it is named after the dataset.
+        DestinationBusy: another process is writing the file.
+    """
+    with TemporaryDirectory(prefix="stripe-reports-") as folder:
+
+        def opened(where: Any) -> Pipeline:
+            return dlt.pipeline(pipeline_name, destination=where, dataset_name=dataset, pipelines_dir=folder)
+
+        pipeline = opened(_where(destination, database))
+        file = duckdb_file(pipeline)
+        if file is not None:
+            _refuse_ambiguous(file, dataset)
+            _refuse_missing(file)
+            pipeline = opened(dlt.destinations.duckdb(DuckDbCredentials(str(file), read_only=True)))
+            refuse_busy(pipeline, file)
+        yield pipeline
+
+
+def _where(destination: str, database: Path | None) -> Any:
     if database is not None and destination != "duckdb":
         raise click.UsageError("--database names a DuckDB file; leave it out for another --destination.")
-    where: Any = destination
-    if destination == "duckdb":
-        # without a file it is the one that dlt's configuration names, or one that is named after the pipeline
-        named: dict[str, Any] = {} if database is None else {"credentials": str(database.absolute())}
-        where = dlt.destinations.duckdb(local_dir=str(Path.cwd()), **named)
-    pipeline = dlt.pipeline(pipeline_name, destination=where, dataset_name=dataset)
-    file = duckdb_file(pipeline) if destination == "duckdb" else None
+    if destination != "duckdb":
+        return destination
+    # without a file it is the one that dlt's configuration names, or one that is named after the pipeline
+    named: dict[str, Any] = {} if database is None else {"credentials": str(database.absolute())}
+    return dlt.destinations.duckdb(local_dir=str(Path.cwd()), **named)
+
+
+def _refuse_ambiguous(file: Path | None, dataset: str) -> None:
     if file is not None and file.stem == dataset:
         raise ConfigurationError(
             f"database {str(file)!r} must not be named after the dataset {dataset!r}: DuckDB cannot tell them apart."
         )
-    return pipeline
+
+
+def _refuse_missing(file: Path) -> None:
+    if not file.exists():
+        raise ConfigurationError(f"there is no database {file}; begin with `stripe-reports sync`, or set --database.")
 
 
 def place(pipeline: Pipeline) -> str:
@@ -67,6 +109,6 @@ def loaded_pipeline(destination: str, dataset: str, pipeline_name: str, database
     """
     pipeline = open_pipeline(destination, dataset, pipeline_name, database)
     file = duckdb_file(pipeline) if destination == "duckdb" else None
-    if file is not None and not file.exists():
-        raise ConfigurationError(f"there is no database {file}; begin with `stripe-reports sync`, or set --database.")
+    if file is not None:
+        _refuse_missing(file)
     return pipeline

@@ -1,16 +1,21 @@
 """What ends a load: what was loaded, what ties, and what is open.
 
-In: what was loaded. Out: a line each.
+In: what was loaded. Out: a line each, or the same as JSON or CSV.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dlt import Pipeline
 from rich.console import Console
 
+from ..errors import Failure
 from ..load import Loaded
 from ..reconcile.kept import kept_verdict
 from .console import say
+from .listing import show_rows
+from .places import place
 from .shared import loaded_summary
 
 HINT = "What differs, and what to do: stripe-reports reconcile"
@@ -40,3 +45,31 @@ def say_loaded(console: Console, pipeline: Pipeline, loaded: Loaded) -> None:
     say(console, verdict_of_load(pipeline, loaded), "bold")
     if loaded.reconciliation is not None and not loaded.reconciliation.ok:
         say(console, HINT)
+
+
+_LOADED = {name: name for name in ("report", "account", "intervals", "rows")}
+
+
+def show_loaded(form: str, pipeline: Pipeline, loaded: Loaded | None, failures: Sequence[Failure] = ()) -> None:
+    """Print what was loaded as data: a row for each table and account of which something was loaded.
+
+    Args:
+        form: json or csv; CSV has the rows alone.
+        pipeline: that was loaded.
+        loaded: what was; None where nothing could be.
+        failures: what was not.
+    """
+    rows = [
+        {"report": table.table, "account": table.account, "intervals": table.cells, "rows": table.rows}
+        for table in (loaded.tables if loaded else ())
+    ]
+    about = {
+        "place": place(pipeline),
+        "intervals_loaded": loaded.cells if loaded else 0,
+        "rows_loaded": loaded.rows if loaded else 0,
+        "load_packages": len(loaded.load_infos) if loaded else 0,
+        "verdict": verdict_of_load(pipeline, loaded) if loaded else None,
+        "ties": loaded.reconciliation.ok if loaded and loaded.reconciliation else None,
+        "failures": [str(failure) for failure in failures],
+    }
+    show_rows(form, "Loaded", _LOADED, rows, about)

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import duckdb
+from dlt import Pipeline
 from dlt.common.exceptions import TerminalException
 from dlt.destinations.exceptions import DestinationConnectionError
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
@@ -45,10 +46,10 @@ class PatientSqlClient(DuckDbSqlClient):
             try:
                 opened.append(super(PatientSqlClient, self).open_connection())
             except DestinationConnectionError as error:
-                if "Could not set lock on file" not in str(error.inner_exc):
+                holder = holder_of_lock(error)
+                if holder is None:
                     raise
-                found = _HOLDER.search(str(error.inner_exc))
-                holders.append(found[1] if found else "another process")
+                holders.append(holder)
                 return False
             return True
 
@@ -60,3 +61,27 @@ class PatientSqlClient(DuckDbSqlClient):
         if is_new and file.is_file():
             file.chmod(0o600)  # before it holds the first row
         return opened[0]
+
+
+def holder_of_lock(error: DestinationConnectionError) -> str | None:
+    """Which process has the file open, in DuckDB's words; None for an error that is about something else."""
+    if "Could not set lock on file" not in str(error.inner_exc):
+        return None
+    found = _HOLDER.search(str(error.inner_exc))
+    return found[1] if found else "another process"
+
+
+def refuse_busy(pipeline: Pipeline, file: Path) -> None:
+    """Look whether a DuckDB file can be opened now.
+
+    Raises:
+        DestinationBusy: another process is writing it.
+    """
+    try:
+        with pipeline.sql_client():
+            pass
+    except DestinationConnectionError as error:
+        holder = holder_of_lock(error)
+        if holder is None:
+            raise
+        raise DestinationBusy(f"the DuckDB file {file} is open in {holder}; close it there, or try again.") from None

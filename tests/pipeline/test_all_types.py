@@ -199,7 +199,7 @@ def test_each_type_is_loaded_as_far_as_its_own_data_reaches(emulator: Emulator, 
     emulator.service.set_availability("tax.transactions.itemized.2", end=end - timedelta(days=2))
     load_reports(pipeline, source_of(emulator, ["payouts.itemized", "tax.transactions.itemized"]))
     offered = query(pipeline, "SELECT id, data_available_end FROM report_types")
-    found = report_status(pipeline, [{"id": name, "data_available_end": until} for name, until in offered])
+    found = report_status(pipeline, dict(offered))
     assert {(report.table, report.loaded_to, report.behind) for report in found} == {
         ("payouts_itemized", end + timedelta(hours=12), timedelta(0)),
         ("tax_transactions_itemized", end - timedelta(days=2), timedelta(0)),

@@ -1,0 +1,59 @@
+"""What Stripe offers to the key that is configured, and whether it can be asked at all.
+
+In: dlt's configuration. Out: report types, or why Stripe was not asked.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from dlt.common.configuration.exceptions import ConfigFieldMissingException
+
+from ..errors import StripeUnreachable, chain
+from ..plan.settings import Settings
+from ..plan.stripe_objects import OfferedTypes
+from ..source import settings_of, stripe_reports
+from ..stripe_api.client import stripe_client
+
+FEW_ATTEMPTS = 2
+"""For a question that can be left open."""
+
+
+def configured() -> Settings:
+    """The settings of the source, without reports of one's own."""
+    return settings_of(stripe_reports(["balance.summary"]))
+
+
+def offered_types() -> OfferedTypes:
+    """The report types that the key may run.
+
+    Raises:
+        StripeReportsError: Stripe cannot be asked, or refuses.
+    """
+    settings = configured()
+    return stripe_client(settings, time.sleep).report_types(settings.acts_on)
+
+
+def offered_if_possible() -> tuple[OfferedTypes | None, str]:
+    """The report types, or None and why Stripe was not asked: there is no key, or no network.
+
+    Raises:
+        StripeReportsError: Stripe refuses the key, or a setting is wrong.
+    """
+    try:
+        settings = configured()
+    except Exception as error:
+        if lacks_key(error):
+            return None, "there is no API key"
+        raise
+    few = replace(settings.retry_policy, attempts=min(FEW_ATTEMPTS, settings.retry_policy.attempts))
+    try:
+        return stripe_client(replace(settings, retry_policy=few), time.sleep).report_types(settings.acts_on), ""
+    except StripeUnreachable:
+        return None, "Stripe cannot be reached"
+
+
+def lacks_key(error: BaseException) -> bool:
+    """True for dlt's word that no API key is set."""
+    return any(isinstance(cause, ConfigFieldMissingException) and "api_key" in str(cause) for cause in chain(error))

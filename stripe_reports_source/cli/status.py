@@ -1,0 +1,142 @@
+"""The command `status`: what is loaded, what has failed, how far it is behind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from ..reconcile.kept import kept_by_table
+from ..warehouse.status import ReportStatus, report_status
+from .console import say
+from .listing import format_option, show_rows, told_on
+from .offered import offered_if_possible
+from .places import pipeline_options, place, read_only_pipeline
+from .shared import NOT_ALL_THERE, NOT_SET_UP, exit_code, plain_errors
+
+HEADS = {
+    "report": "report",
+    "account": "account",
+    "report_type": "",
+    "loaded_to": "loaded to (UTC)",
+    "available_to": "available to",
+    "behind_seconds": "behind Stripe",
+    "behind_now_seconds": "behind now",
+    "rows": "rows",
+    "tie_out": "tie-out",
+    "failures": "failed",
+    "pending": "pending",
+    "last_sync": "last sync",
+    "last_run": "last run",
+}
+"""Columns of the data, and of the table; failures and pending runs are counted in the table, and listed below it."""
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def _duration(context: click.Context, option: click.Parameter, value: str | None) -> timedelta | None:
+    if value is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,6})([mhd])", value)
+    if found is None:
+        raise click.BadParameter(f"{value!r} must be a number of minutes, hours or days, such as 90m, 36h or 2d.")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+@click.command()
+@pipeline_options
+@format_option
+@click.option("--offline", is_flag=True, help="Do not ask Stripe; so it is anyway without a key or a network.")
+@click.option(
+    "--max-behind",
+    callback=_duration,
+    metavar="DURATION",
+    help="Exit code 3 if a report is further behind: 90m, 36h, 2d.",
+)
+@plain_errors(exit_code, no_key=NOT_SET_UP)
+def status(
+    destination: str,
+    dataset: str,
+    pipeline_name: str,
+    database: Path | None,
+    form: str,
+    offline: bool,
+    max_behind: timedelta | None,
+) -> None:
+    """Show how far each report is loaded and how far Stripe's data reaches, what has failed, and what ties.
+
+    It only reads, and makes no file. Offline, Stripe's data reaches as far as at the last sync, and a last sync that is
+    longer ago than --max-behind counts as behind.
+
+    Exit code 0: all is loaded. 3: an interval has failed or is pending, a report is further behind than --max-behind,
+    or nothing is loaded. 4: there is no such database, or a setting is wrong. 75: the database is busy.
+    """
+    told = told_on(form)
+    with read_only_pipeline(destination, dataset, pipeline_name, database) as pipeline:
+        say(told, place(pipeline))
+        offered, why = (None, "--offline") if offline else offered_if_possible()
+        if offered is None:
+            say(told, f"Stripe was not asked ({why}); what it has is as of the last sync.")
+        available = None if offered is None else {known.id: known.available.end for known in offered}
+        found = report_status(pipeline, available)
+        verdicts = kept_by_table(pipeline)
+    now = datetime.now(timezone.utc)
+    rows = [_row(report, verdicts, now, as_data=form != "table") for report in found]
+    problems = _problems(found, max_behind, now, asked=offered is not None)
+    about = {"place": place(pipeline), "asked_stripe": offered is not None, "ok": not problems, "problems": problems}
+    if found or form != "table":
+        show_rows(form, "Reports", HEADS, rows, about)
+    _explain(told, found, problems)
+    if problems:
+        raise SystemExit(NOT_ALL_THERE)
+
+
+def _row(
+    report: ReportStatus, verdicts: dict[tuple[str, str], str], now: datetime, *, as_data: bool
+) -> dict[str, object]:
+    return {
+        "report": report.table,
+        "account": report.account,
+        "report_type": report.report_type,
+        "loaded_to": report.loaded_to,
+        "available_to": report.available_to,
+        "behind_seconds": report.behind,
+        "behind_now_seconds": report.behind_now(now),
+        "rows": report.rows,
+        "tie_out": verdicts.get((report.table, report.account.partition("/")[0]), "not compared"),
+        "failures": report.failures if as_data else len(report.failures),
+        "pending": report.pending if as_data else len(report.pending),
+        "last_sync": report.checked_at,
+        "last_run": report.last_run,
+    }
+
+
+def _problems(found: Sequence[ReportStatus], most: timedelta | None, now: datetime, *, asked: bool) -> list[str]:
+    """Why not all is there, in a few words each."""
+    if not found:
+        return ["Nothing is loaded yet. Begin with: stripe-reports sync"]
+    problems = []
+    failed = sum(len(report.failures) for report in found)
+    pending = sum(len(report.pending) for report in found)
+    if failed:
+        problems.append(f"{failed:,} failed and not loaded since")
+    if pending:
+        problems.append(f"{pending:,} pending at Stripe; the next sync loads what is ready")
+    behind = [] if most is None else [report for report in found if not report.fresh(most, now, asked=asked)]
+    if behind:
+        names = ", ".join(f"{report.table} [{report.account}]" for report in behind)
+        problems.append(f"behind by more than --max-behind: {names}")
+    return problems
+
+
+def _explain(told: Console, found: Sequence[ReportStatus], problems: Sequence[str]) -> None:
+    for report in found:
+        for failure in report.failures:
+            say(told, f"not loaded: {report.table} [{report.account}] {failure}", "red")
+        for run in report.pending:
+            say(told, f"pending: {report.table} [{report.account}] {run}", "yellow")
+    for problem in problems:
+        say(told, problem, "bold")
