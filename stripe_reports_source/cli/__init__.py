@@ -23,6 +23,7 @@ from ..errors import SyncFailed
 from ..load import load_reports
 from .console import SyncProgress, say
 from .demo import demo
+from .doctor import doctor
 from .files import fetch, replay
 from .listing import format_option, told_on
 from .places import open_pipeline, pipeline_options, place
@@ -155,7 +156,7 @@ def emulator(api_port: int, files_port: int, control_port: int, seed: int, run_d
     )
 
 
-for command in (types, status, demo, fetch, replay, reconcile):
+for command in (types, status, doctor, demo, fetch, replay, reconcile):
     cli.add_command(command)
 
 

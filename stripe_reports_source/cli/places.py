@@ -54,7 +54,8 @@ def read_only_pipeline(
 
     Raises:
         UsageError: a DuckDB file for another destination.
-        ConfigurationError: there is no such DuckDB file, or it is named after the dataset.
+        NoDatabase: there is no such DuckDB file.
+        ConfigurationError: it is named after the dataset.
         DestinationBusy: another process is writing the file.
     """
     with TemporaryDirectory(prefix="stripe-reports-") as folder:
@@ -89,9 +90,17 @@ def _refuse_ambiguous(file: Path | None, dataset: str) -> None:
         )
 
 
+class NoDatabase(ConfigurationError):
+    """There is no such DuckDB file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        super().__init__(f"there is no database {file}; begin with `stripe-reports sync`, or set --database.")
+
+
 def _refuse_missing(file: Path) -> None:
     if not file.exists():
-        raise ConfigurationError(f"there is no database {file}; begin with `stripe-reports sync`, or set --database.")
+        raise NoDatabase(file)
 
 
 def place(pipeline: Pipeline) -> str:

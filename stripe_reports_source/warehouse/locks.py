@@ -125,6 +125,11 @@ class AdvisoryLock:
                 keeper.join()
                 self._release(client)
 
+    def holder(self) -> str:
+        """The session that holds it now, in words; empty where none does."""
+        with self._pipeline.sql_client() as client:
+            return self._holder(client)
+
     def _try(self, client: SqlClientBase[Any]) -> bool:
         rows = client.execute_sql("SELECT pg_try_advisory_lock(%s)", self._number)
         return bool(rows and rows[0][0])

@@ -41,7 +41,8 @@ def scripted(*answers: Answer) -> Iterator[Script]:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             answer = script.answers[min(len(script.requests), len(script.answers) - 1)]
             script.requests.append({name.lower(): value for name, value in self.headers.items()})
-            self.send_response(answer.status)
+            # which would add the present time to a Date of the answer's own
+            (self.send_response_only if "Date" in answer.headers else self.send_response)(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(answer.body) if answer.length is None else answer.length))

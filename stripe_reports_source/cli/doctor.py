@@ -1,0 +1,199 @@
+"""The command `doctor`: whether all is set up for a sync, a line for each thing, and what the sync would do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import dlt
+from dlt import Pipeline
+from dlt.common.pipeline import get_dlt_pipelines_dir
+from dlt.destinations.exceptions import DestinationConnectionError
+
+from ..errors import DestinationBusy, StripeReportsError, StripeUnreachable, own_error
+from ..plan.settings import Settings
+from ..plan.stripe_objects import OfferedTypes
+from ..source import settings_of
+from ..stripe_api.checkup import Checkup, key_kind
+from ..sync.forecast import forecast
+from ..warehouse.checkup import can_be_made, free_disk, free_of_syncs, reached
+from ..warehouse.locks import duckdb_file
+from .console import say, standard_output
+from .offered import lacks_key
+from .places import NoDatabase, pipeline_options, place, read_only_pipeline
+from .shared import NO_KEY, NOT_SET_UP, TRY_LATER, exit_code, options, plain_errors
+from .sources import report_options, source_of
+
+T = TypeVar("T")
+CLOCK = timedelta(minutes=5)
+"""How far a clock may be off: that much Stripe allows a webhook's signature to be old."""
+
+
+@dataclass
+class Findings:
+    """The lines of a checkup, printed as they come."""
+
+    console: Any = field(default_factory=standard_output)
+    later: int = 0
+    wrong: int = 0
+
+    def look(self, name: str, check: Callable[[], T], words: Callable[[T], str] = str) -> T | None:
+        """Print what a check finds; None where it fails."""
+        try:
+            found = check()
+        except Exception as error:  # whatever it is, it keeps a sync from working
+            self.failed(name, error)
+            return None
+        say(self.console, f"ok     {name}: {words(found)}")
+        return found
+
+    def left_open(self, name: str, why: str) -> None:
+        """Print that something cannot be told."""
+        say(self.console, f"-      {name}: {why}")
+
+    def failed(self, name: str, error: Exception) -> None:
+        """Print what is wrong, or is to be tried later."""
+        own = own_error(error)
+        if lacks_key(error):
+            name, text = "key", NO_KEY
+        elif isinstance(error, DestinationConnectionError):
+            text = _first_line(error.inner_exc)
+        else:
+            text = _first_line(own or error)
+        if isinstance(own, StripeUnreachable | DestinationBusy):
+            self.later += 1
+            say(self.console, f"later  {name}: {text}", "yellow")
+        else:
+            self.wrong += 1
+            say(self.console, f"wrong  {name}: {text}", "red")
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+@click.command()
+@report_options
+@options(
+    click.option("--start-date", help="First day of history, YYYY-MM-DD."),
+    click.option("--lookback-days", type=int, help="Days before the cursor to read again."),
+)
+@pipeline_options
+@plain_errors(exit_code, no_key=NOT_SET_UP)
+def doctor(destination: str, dataset: str, pipeline_name: str, database: Path | None, **given: Any) -> None:
+    """Look whether all is set up to sync REPORTS, and what the sync would do. Nothing is made, here or at Stripe.
+
+    Exit code 0: all is well. 4: something is wrong. 75: only Stripe or the database cannot be had at present.
+    """
+    findings = Findings()
+    settings = findings.look(
+        "settings", lambda: settings_of(source_of(**given)), lambda settings: f"{len(settings.reports)} reports"
+    )
+    if settings:
+        findings.look("key", lambda: key_kind(settings.api_key))
+    offered = _stripe(findings, settings) if settings else None
+    with _destination(findings, destination, dataset, pipeline_name, database) as pipeline:
+        _webhook(findings)
+        if settings and offered:
+            _next_sync(findings, settings, offered, pipeline)
+        else:
+            findings.left_open("next sync", "not known while Stripe is not asked")
+    if findings.wrong or findings.later:
+        raise SystemExit(NOT_SET_UP if findings.wrong else TRY_LATER)
+
+
+def _stripe(findings: Findings, settings: Settings) -> OfferedTypes | None:
+    checkup = Checkup(settings)
+    offered = findings.look(
+        f"report types at {settings.api_base_url}",
+        checkup.offered,
+        lambda offered: f"{len(offered.types)} are offered to the key",
+    )
+    if offered is not None:
+        findings.look(
+            "report runs",
+            checkup.may_read_runs,
+            lambda _: "the key may read them; whether it may make them, the first run tells",
+        )
+        findings.look("clock", lambda: _clock(checkup))
+    findings.look(
+        f"files at {settings.files_base_url}", checkup.may_read_files, lambda _: "the key is let in to read files"
+    )
+    return offered
+
+
+def _clock(checkup: Checkup) -> str:
+    ahead = checkup.clock_difference()
+    if abs(ahead) > CLOCK:
+        word = "ahead of" if ahead > timedelta(0) else "behind"
+        raise StripeReportsError(
+            f"this machine's clock is {abs(ahead).total_seconds():,.0f} s {word} Stripe's; set it."
+        )
+    return "it agrees with Stripe's"
+
+
+@contextmanager
+def _destination(
+    findings: Findings, destination: str, dataset: str, pipeline_name: str, database: Path | None
+) -> Iterator[Pipeline | None]:
+    """The pipeline if its destination can be reached; None if not, or if the first sync makes its database."""
+    folders = [Path(get_dlt_pipelines_dir())]
+    with ExitStack() as opened:
+        pipeline = None
+        try:
+            pipeline = opened.enter_context(read_only_pipeline(destination, dataset, pipeline_name, database))
+        except click.ClickException:
+            raise
+        except NoDatabase as error:
+            file = error.file
+            findings.look("destination", lambda: can_be_made(file))
+            folders.append(file.parent)
+        except Exception as error:  # a lacking extra, credentials, a file that is open elsewhere
+            findings.failed("destination", error)
+        if pipeline is not None:
+            known = pipeline
+            own = duckdb_file(known)
+            folders += [own.parent] if own else []
+            if findings.look("destination", lambda: reached(known), lambda text: f"{place(known)}: {text}"):
+                findings.look("locks", lambda: free_of_syncs(known, folders[0]))
+            else:
+                pipeline = None
+        findings.look("disk", lambda: free_disk(*folders))
+        yield pipeline
+
+
+def _webhook(findings: Findings) -> None:
+    try:
+        from ..webhook.endpoint_secrets import SETTINGS, configured_secrets  # an extra
+    except ImportError:
+        findings.left_open("webhook secret", "the extra webhook is not installed; sync does not need it")
+        return
+    if not any(dlt.secrets.get(setting) for setting in SETTINGS):
+        findings.left_open("webhook secret", "there is none; only the command webhook needs it")
+        return
+    findings.look("webhook secret", configured_secrets, lambda secrets: f"{len(secrets)} set")
+
+
+def _next_sync(findings: Findings, settings: Settings, offered: OfferedTypes, pipeline: Pipeline | None) -> None:
+    if pipeline is not None:
+        pipeline.sync_destination()  # the state that the destination keeps, for a working folder that is new
+    expected = forecast(settings, offered, pipeline)
+    for error in expected.problems.values():
+        findings.failed("report", error)
+    if not expected.runs:
+        findings.look("next sync", lambda: "nothing new at Stripe")
+        return
+    how_long = (
+        "how long that takes at Stripe is not known before the first run"
+        if expected.seconds is None
+        else f"about {max(1, round(expected.seconds / 60)):,} min at Stripe, as earlier runs took"
+    )
+    of_each = ", ".join(f"{table} {cells:,}" for table, cells in expected.cells.items() if cells)
+    findings.look(
+        "next sync", lambda: f"{expected.runs:,} intervals ({of_each}), a report run each at most; {how_long}"
+    )

@@ -1,0 +1,158 @@
+"""`doctor`: each line, each exit code, and that nothing is made."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from filelock import FileLock
+
+from stripe_reports_source.cli import cli
+from stripe_reports_source.emulator import Emulator
+from tests.http.scripted import Answer, scripted
+
+Run = Callable[..., Result]
+KEY = "SOURCES__STRIPE_REPORTS__API_KEY"
+API = "SOURCES__STRIPE_REPORTS__API_BASE_URL"
+FILES = "SOURCES__STRIPE_REPORTS__FILES_BASE_URL"
+SECRETS = "SOURCES__STRIPE_REPORTS__WEBHOOK_SECRETS"
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def run(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv(KEY, emulator.settings.live_keys[0])
+    monkeypatch.setenv(API, emulator.api_url)
+    monkeypatch.setenv(FILES, emulator.files_url)
+    monkeypatch.setenv("SOURCES__STRIPE_REPORTS__RETRY_POLICY", '{"first_delay": 0.001}')
+    return lambda *arguments: CliRunner().invoke(cli, arguments, catch_exceptions=False)
+
+
+def lines(result: Result) -> dict[str, str]:
+    """The lines, by what they are about: mark and sentence."""
+    found = {}
+    for line in result.stdout.splitlines():
+        mark, _, rest = line.partition(" ")
+        name, _, text = rest.strip().partition(": ")
+        found[name] = f"{mark} {text}"
+    return found
+
+
+def test_before_the_first_sync_and_after_it(run: Run, emulator: Emulator, tmp_path: Path) -> None:
+    result = run("doctor", "balance.summary", "payouts.itemized")
+    assert result.exit_code == 0, result.output
+    found = lines(result)
+    assert found["key"].startswith("ok a ")
+    assert "live data" in found["key"]
+    assert emulator.settings.live_keys[0] not in result.output
+    assert found[f"report types at {emulator.api_url}"].startswith("ok ")
+    assert found["report runs"].startswith("ok the key may read them")
+    assert found["clock"] == "ok it agrees with Stripe's"
+    assert found[f"files at {emulator.files_url}"] == "ok the key is let in to read files"
+    assert found["destination"] == (
+        f"ok {tmp_path / 'stripe_reports.duckdb'} is not there yet; the first sync makes it"
+    )
+    assert "GiB free in" in found["disk"]
+    assert found["webhook secret"].startswith("- there is none")
+    assert found["next sync"].startswith("ok 6 intervals (balance_summary 3, payouts_itemized 3), a report run each")
+    assert "not known before the first run" in found["next sync"]
+    assert list(tmp_path.rglob("*")) == []
+    assert not emulator.runs
+
+    run("sync", "balance.summary")
+    before = {str(path) for path in tmp_path.rglob("*")}
+    found = lines(run("doctor", "balance.summary"))
+    assert found["next sync"] == "ok nothing new at Stripe"
+    assert "replaces intervals in transactions" in found["destination"]
+    assert found["locks"] == "ok no sync is at work"
+    more = lines(run("doctor", "balance.summary", "payouts.itemized"))["next sync"]
+    assert more.startswith("ok 3 intervals (payouts_itemized 3)")
+    assert "about 1 min at Stripe" in more
+    assert {str(path) for path in tmp_path.rglob("*")} == before
+
+
+def test_what_is_wrong_is_exit_code_4(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run("doctor", "--timezone", "Nowhere")
+    assert (result.exit_code, lines(result)["settings"].startswith("wrong timezone 'Nowhere' is not")) == (4, True)
+    result = run("doctor", "--dataset", "stripe_reports")
+    assert (result.exit_code, "must not be named after the dataset" in lines(result)["destination"]) == (4, True)
+    result = run("doctor", "--database", "nowhere/x.duckdb")
+    assert (result.exit_code, lines(result)["destination"].startswith("wrong the folder ")) == (4, True)
+    monkeypatch.setenv(SECRETS, "sk_live_no_secret")
+    result = run("doctor")
+    assert (result.exit_code, lines(result)["webhook secret"].startswith("wrong ")) == (4, True)
+    monkeypatch.setenv(SECRETS, "whsec_" + "a" * 32)
+    assert lines(run("doctor"))["webhook secret"] == "ok 1 set"
+
+
+def test_a_report_that_is_not_offered(run: Run) -> None:
+    result = run("doctor", "payouts.itemized", "balance.summary.99")
+    assert result.exit_code == 4
+    assert "balance.summary.99" in lines(result)["report"]
+    assert lines(result)["next sync"].startswith("ok 3 intervals (payouts_itemized 3)")
+
+
+def test_keys(run: Run, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY, "rk_live_wrong")
+    result = run("doctor")
+    assert result.exit_code == 4
+    assert "Invalid API Key" in lines(result)[f"report types at {emulator.api_url}"]
+    assert lines(result)["next sync"] == "- not known while Stripe is not asked"
+    monkeypatch.setenv(KEY, emulator.settings.powerless_keys[0])
+    result = run("doctor")
+    assert (result.exit_code, "permission" in lines(result)[f"files at {emulator.files_url}"]) == (4, True)
+    monkeypatch.delenv(KEY)
+    result = run("doctor")
+    assert (result.exit_code, KEY in lines(result)["key"]) == (4, True)
+
+
+def test_the_network_is_exit_code_75(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FILES, NOWHERE)
+    result = run("doctor")
+    assert (result.exit_code, lines(result)[f"files at {NOWHERE}"].startswith("later ")) == (75, True)
+    monkeypatch.setenv(API, NOWHERE)
+    assert run("doctor").exit_code == 75
+
+
+def test_a_clock_that_is_wrong(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = b'{"object": "list", "data": [], "has_more": false, "url": "/v1/reporting/report_types"}'
+    with scripted(Answer(body, headers={"Date": "Mon, 10 Mar 2025 12:00:00 GMT"})) as script:
+        monkeypatch.setenv(API, script.url)
+        result = run("doctor", "balance.summary")
+    assert result.exit_code == 4
+    assert "s ahead of Stripe's; set it." in lines(result)["clock"]
+    assert lines(result)["report"].startswith("wrong ")
+
+
+def test_a_sync_that_is_at_work_and_a_file_that_is_open(run: Run, tmp_path: Path) -> None:
+    run("sync", "balance.summary")
+    file = tmp_path / "stripe_reports.duckdb"
+    with FileLock(file.with_name(f".{file.name}.lock")):
+        result = run("doctor", "balance.summary")
+    assert (result.exit_code, lines(result)["locks"].startswith("later another sync")) == (75, True)
+    code = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "open\n"
+        result = run("doctor", "balance.summary")
+        assert (result.exit_code, "is open in " in lines(result)["destination"]) == (75, True)
+        holder.communicate()
+
+
+def test_postgres(run: Run, postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", postgres)
+    place = ("--destination", "postgres", "--dataset", f"stripe_{uuid.uuid4().hex[:12]}")
+    result = run("doctor", "balance.summary", *place)
+    assert result.exit_code == 0, result.output
+    assert lines(result)["locks"] == "ok no sync is at work"
+    assert lines(result)["next sync"].startswith("ok 3 intervals")
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", "postgresql://nobody:secret@127.0.0.1:9/none")
+    result = run("doctor", "balance.summary", *place)
+    assert (result.exit_code, lines(result)["destination"][:5]) == (4, "wrong")
+    assert "secret" not in lines(result)["destination"]
