@@ -61,11 +61,6 @@ class ReportStatus:
         """How long ago the loaded data ends; None where nothing is loaded."""
         return None if self.loaded_to is None else max(now - self.loaded_to, timedelta(0))
 
-    @property
-    def whole(self) -> bool:
-        """Nothing has failed or is pending."""
-        return not self.failures and not self.pending
-
     def fresh(self, most: timedelta, now: datetime, *, asked: bool) -> bool:
         """Whether the report is behind Stripe by no more than `most`.
 
