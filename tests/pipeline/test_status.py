@@ -180,6 +180,18 @@ def test_a_database_that_another_process_writes(run: Run, tmp_path: Path) -> Non
         holder.communicate()
 
 
+def test_it_reads_beside_others_who_read(run: Run, tmp_path: Path) -> None:
+    """Which DuckDB allows to those alone who open the file to read."""
+    run("sync", "balance.summary")
+    code = "import duckdb, sys; c = duckdb.connect(sys.argv[1], read_only=True); print('open', flush=True)"
+    command = [sys.executable, "-c", f"{code}; sys.stdin.read()", str(tmp_path / "stripe_reports.duckdb")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "open\n"
+        assert run("status", "--offline").exit_code == 0
+        reader.communicate()
+
+
 def test_postgres(run: Run, postgres: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", postgres)
     place = ("--destination", "postgres", "--dataset", f"stripe_{uuid.uuid4().hex[:12]}")
