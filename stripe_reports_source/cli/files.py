@@ -17,7 +17,7 @@ from ..plan.report import Report
 from ..source import archived_reports, settings_of, stripe_reports
 from .console import SyncProgress, say, standard_output
 from .places import open_pipeline, pipeline_options, place
-from .shared import NOT_SET_UP, exit_code, plain_errors
+from .shared import plain_errors
 from .verdict import say_loaded
 
 STDOUT = Path("-")
@@ -40,7 +40,7 @@ STDOUT = Path("-")
 @click.option("--columns", default="all", show_default=True, help="all, default, or names with commas between them.")
 @click.option("--metadata", multiple=True, help="Custom column, such as 'payment_metadata[order_id]'; repeatable.")
 @click.option("--parameter", "parameters", multiple=True, help="Run parameter, such as currency=eur; repeatable.")
-@plain_errors(exit_code, no_key=NOT_SET_UP)
+@plain_errors()
 def fetch(
     report: str,
     output: Path,
@@ -77,7 +77,7 @@ def fetch(
 @click.command()
 @click.argument("archive")
 @pipeline_options
-@plain_errors(exit_code, no_key=NOT_SET_UP)
+@plain_errors()
 def replay(archive: str, database: Path | None, destination: str, dataset: str, pipeline_name: str) -> None:
     """Load a dataset from ARCHIVE, a folder or an address that archive_url was set to. Stripe is not asked.
 
