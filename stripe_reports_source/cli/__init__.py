@@ -29,7 +29,7 @@ from .files import fetch, replay
 from .places import open_pipeline, pipeline_options, place
 from .reconcile import reconcile
 from .shared import options, plain_errors
-from .sources import report_options, source_of
+from .sources import account_option, partial_option, refresh_option, report_options, source_of
 from .verdict import say_loaded
 
 
@@ -58,6 +58,7 @@ def cli(verbose: bool) -> None:
 
 
 _sync_options = options(
+    account_option,
     click.option("--start-date", help="First day of history, YYYY-MM-DD.  [default: where Stripe's data begins]"),
     click.option("--lookback-days", type=int, help="Days before the cursor to read again.  [default: 3]"),
 )
@@ -122,14 +123,19 @@ def known_columns(known: ReportType | None) -> str:
 @report_options
 @pipeline_options
 @_sync_options
+@refresh_option
 @plain_errors()
-def sync(destination: str, dataset: str, pipeline_name: str, database: Path | None, **options: Any) -> None:
+def sync(
+    destination: str, dataset: str, pipeline_name: str, database: Path | None, refresh: Any, **options: Any
+) -> None:
     """Load all that is new of REPORTS (default: the six that prove one another).
 
     The last line says whether the reports agree. Where they do not, all is loaded all the same, and the exit code is 0;
     that of reconcile is 5.
     """
-    _load(source_of(**options), open_pipeline(destination, dataset, pipeline_name, database))
+    source, pipeline = source_of(**options), open_pipeline(destination, dataset, pipeline_name, database)
+    pipeline.refresh = refresh
+    _load(source, pipeline)
 
 
 @cli.command()
@@ -137,6 +143,8 @@ def sync(destination: str, dataset: str, pipeline_name: str, database: Path | No
 @pipeline_options
 @click.option("--start-date", required=True, help="First day, YYYY-MM-DD.")
 @click.option("--end-date", required=True, help="Day after the last, YYYY-MM-DD.")
+@account_option
+@partial_option
 @plain_errors()
 def backfill(destination: str, dataset: str, pipeline_name: str, database: Path | None, **options: Any) -> None:
     """Load REPORTS anew from --start-date up to --end-date, without moving any cursor."""
