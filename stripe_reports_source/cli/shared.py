@@ -12,9 +12,19 @@ from rich.console import Console
 
 from ..errors import find_cause
 from ..load import Loaded
-from .failures import NOT_SET_UP, NOT_TIED, STOPPED, exit_code, outcome
+from .failures import NO_KEY, NOT_ALL_THERE, NOT_SET_UP, NOT_TIED, STOPPED, TRY_LATER, exit_code, outcome
 
-__all__ = ["NOT_SET_UP", "NOT_TIED", "exit_code", "loaded_summary", "options", "plain_errors"]
+__all__ = [
+    "NOT_ALL_THERE",
+    "NOT_SET_UP",
+    "NOT_TIED",
+    "NO_KEY",
+    "TRY_LATER",
+    "exit_code",
+    "loaded_summary",
+    "options",
+    "plain_errors",
+]
 
 
 def plain_errors() -> Callable[[Callable[..., None]], Callable[..., None]]:
