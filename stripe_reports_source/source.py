@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dlt
 from dlt.common.schema.typing import TSchemaContract
@@ -18,6 +18,7 @@ from dlt.extract import DltResource, DltSource
 from .plan.intervals import parse_zone, start_of_day
 from .plan.lanes import BEGINNING
 from .plan.report import Report
+from .plan.setting_lists import refuse_misspelt
 from .plan.settings import Settings, checked_settings
 from .plan.system_tables import (
     REPORT_CELLS,
@@ -28,6 +29,7 @@ from .plan.system_tables import (
     SYSTEM_TABLES,
     SystemTable,
 )
+from .sync.configured import configured_names
 from .sync.syncs import Syncs, syncs_of
 from .warehouse.hints import system_hints
 
@@ -40,6 +42,11 @@ DEFAULT_REPORTS = (
     "ending_balance_reconciliation.itemized",
 )
 """The reports that prove one another: every cent of the balance stands in two of them."""
+if TYPE_CHECKING:
+    Reports = str | Report | Sequence[str | Report | Mapping[str, Any]] | None
+    Accounts = str | Sequence[str] | None
+else:  # dlt does not read a setting of such a type as it is written
+    Reports = Accounts = Any
 CURSOR = "_interval_end"
 CONTRACT: TSchemaContract = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}
 """Types are pinned: a column never turns into another type or a variant column, new columns may come."""
@@ -51,7 +58,7 @@ CONTRACT: TSchemaContract = {"tables": "evolve", "columns": "evolve", "data_type
     schema_contract=CONTRACT,
 )
 def stripe_reports(
-    reports: Sequence[str | Report] = DEFAULT_REPORTS,
+    reports: Reports = None,
     start_date: str | None = None,
     end_date: str | None = None,
     interval: str = "month",
@@ -60,7 +67,7 @@ def stripe_reports(
     account: str = "default",
     stripe_account: str | None = None,
     stripe_context: str | None = None,
-    connected_accounts: Sequence[str] | None = None,
+    connected_accounts: Accounts = None,
     personal_data: bool = True,
     max_concurrent_runs: int = 4,
     run_timeout: float = 1800.0,
@@ -75,7 +82,7 @@ def stripe_reports(
     """Stripe's reports as typed tables, a resource each. Every argument can also come from `[sources.stripe_reports]`.
 
     Args:
-        reports: base ids, exact ids or `Report` values.
+        reports: base ids, exact ids, `Report`s or mappings of their arguments; or a single one.
         start_date: first day of history, YYYY-MM-DD; None is where Stripe's data begins. Then the cursor decides.
         end_date: makes the run a stateless backfill of `[start_date, end_date)`: no cursor is read or moved.
         interval: the grid of cells that are run and replaced: `day`, `week` (from Monday) or `month`.
@@ -97,7 +104,9 @@ def stripe_reports(
     Raises:
         ConfigurationError: a setting is wrong; Stripe was not asked.
     """
-    yield from _resources(Syncs(checked_settings(locals())))
+    given = {**locals(), "reports": DEFAULT_REPORTS if reports is None else reports}
+    refuse_misspelt(configured_names(), given)
+    yield from _resources(Syncs(checked_settings(given)))
 
 
 @dlt.source(

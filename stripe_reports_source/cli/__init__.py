@@ -30,7 +30,7 @@ from .places import open_pipeline, pipeline_options, place
 from .reconcile import reconcile
 from .report_types import types
 from .shared import options, plain_errors
-from .sources import report_options, source_of
+from .sources import account_option, partial_option, refresh_option, report_options, source_of
 from .status import status
 from .verdict import say_loaded, show_loaded
 
@@ -60,6 +60,7 @@ def cli(verbose: bool) -> None:
 
 
 _sync_options = options(
+    account_option,
     click.option("--start-date", help="First day of history, YYYY-MM-DD.  [default: where Stripe's data begins]"),
     click.option("--lookback-days", type=int, help="Days before the cursor to read again.  [default: 3]"),
 )
@@ -69,15 +70,26 @@ _sync_options = options(
 @report_options
 @pipeline_options
 @_sync_options
+@refresh_option
 @format_option
 @plain_errors()
-def sync(destination: str, dataset: str, pipeline_name: str, database: Path | None, form: str, **options: Any) -> None:
+def sync(
+    destination: str,
+    dataset: str,
+    pipeline_name: str,
+    database: Path | None,
+    refresh: Any,
+    form: str,
+    **options: Any,
+) -> None:
     """Load all that is new of REPORTS (default: the six that prove one another).
 
     The last line says whether the reports agree. Where they do not, all is loaded all the same, and the exit code is 0;
     that of reconcile is 5.
     """
-    _load(source_of(**options), open_pipeline(destination, dataset, pipeline_name, database), form)
+    source, pipeline = source_of(**options), open_pipeline(destination, dataset, pipeline_name, database)
+    pipeline.refresh = refresh
+    _load(source, pipeline, form)
 
 
 @cli.command()
@@ -85,6 +97,8 @@ def sync(destination: str, dataset: str, pipeline_name: str, database: Path | No
 @pipeline_options
 @click.option("--start-date", required=True, help="First day, YYYY-MM-DD.")
 @click.option("--end-date", required=True, help="Day after the last, YYYY-MM-DD.")
+@account_option
+@partial_option
 @format_option
 @plain_errors()
 def backfill(

@@ -24,9 +24,10 @@ from ..sync.forecast import forecast
 from ..warehouse.checkup import can_be_made, free_disk, free_of_syncs, reached
 from ..warehouse.locks import duckdb_file
 from .console import say, standard_output
+from .failures import NO_KEY, NOT_SET_UP, TRY_LATER
 from .offered import lacks_key
 from .places import NoDatabase, pipeline_options, place, read_only_pipeline
-from .shared import NO_KEY, NOT_SET_UP, TRY_LATER, exit_code, options, plain_errors
+from .shared import options, plain_errors
 from .sources import report_options, source_of
 
 T = TypeVar("T")
@@ -84,7 +85,7 @@ def _first_line(error: BaseException) -> str:
     click.option("--lookback-days", type=int, help="Days before the cursor to read again."),
 )
 @pipeline_options
-@plain_errors(exit_code, no_key=NOT_SET_UP)
+@plain_errors()
 def doctor(destination: str, dataset: str, pipeline_name: str, database: Path | None, **given: Any) -> None:
     """Look whether all is set up to sync REPORTS, and what the sync would do. Nothing is made, here or at Stripe.
 

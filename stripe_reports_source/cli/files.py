@@ -17,7 +17,8 @@ from ..plan.report import Report
 from ..source import archived_reports, settings_of, stripe_reports
 from .console import SyncProgress, say, standard_output
 from .places import open_pipeline, pipeline_options, place
-from .shared import NOT_SET_UP, exit_code, plain_errors
+from .shared import plain_errors
+from .sources import parameter_option, parameters_of
 from .verdict import say_loaded
 
 STDOUT = Path("-")
@@ -39,8 +40,8 @@ STDOUT = Path("-")
 @click.option("--timezone", help="IANA zone of days.  [default: UTC]")
 @click.option("--columns", default="all", show_default=True, help="all, default, or names with commas between them.")
 @click.option("--metadata", multiple=True, help="Custom column, such as 'payment_metadata[order_id]'; repeatable.")
-@click.option("--parameter", "parameters", multiple=True, help="Run parameter, such as currency=eur; repeatable.")
-@plain_errors(exit_code, no_key=NOT_SET_UP)
+@parameter_option
+@plain_errors()
 def fetch(
     report: str,
     output: Path,
@@ -54,7 +55,7 @@ def fetch(
     It goes to its place when it is whole, readable by its owner only. The run and the file's SHA-256 are told on the
     standard error.
     """
-    asked = Report(report, columns=_columns(columns), metadata=metadata, parameters=_parameters(parameters))
+    asked = Report(report, columns=_columns(columns), metadata=metadata, parameters=parameters_of(parameters))
     _check_days(asked, **days)
     source = stripe_reports([asked], **{name: value for name, value in days.items() if value is not None})
     from ..sync.result_files import ResultFiles
@@ -77,7 +78,7 @@ def fetch(
 @click.command()
 @click.argument("archive")
 @pipeline_options
-@plain_errors(exit_code, no_key=NOT_SET_UP)
+@plain_errors()
 def replay(archive: str, database: Path | None, destination: str, dataset: str, pipeline_name: str) -> None:
     """Load a dataset from ARCHIVE, a folder or an address that archive_url was set to. Stripe is not asked.
 
@@ -93,16 +94,6 @@ def replay(archive: str, database: Path | None, destination: str, dataset: str, 
 
 def _columns(columns: str) -> Any:
     return None if columns == "all" else columns if columns == "default" else columns.split(",")
-
-
-def _parameters(given: tuple[str, ...]) -> dict[str, str]:
-    parameters = {}
-    for parameter in given:
-        name, _, value = parameter.partition("=")
-        if not name or not value:
-            raise click.UsageError(f"--parameter {parameter!r} must be NAME=VALUE, such as currency=eur.")
-        parameters[name] = value
-    return parameters
 
 
 def _check_days(report: Report, start_date: str | None, end_date: str | None, timezone: str | None) -> None:

@@ -17,7 +17,7 @@ from .deep import ALARMS, deep_data, deep_findings, deep_lines
 from .machine import as_csv, as_json
 from .places import loaded_pipeline, pipeline_options, place
 from .reconciliation_view import ShownLine, view
-from .shared import NOT_SET_UP, NOT_TIED, exit_code, plain_errors
+from .shared import NOT_TIED, plain_errors
 from .sources import report_options, source_of
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ def _months(context: click.Context, option: click.Parameter, value: str | None) 
 @click.option("--deep", type=click.IntRange(min=1), help="Read the files of so many intervals again: every value.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 @pipeline_options
-@plain_errors(exit_code, no_key=NOT_SET_UP)
+@plain_errors()
 def reconcile(
     since: datetime | None,
     accounts: tuple[str, ...],

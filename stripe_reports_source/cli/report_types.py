@@ -10,7 +10,7 @@ from ..plan.catalog import ReportType, load_catalog, split_id
 from .console import say
 from .listing import format_option, show_rows, told_on
 from .offered import offered_types
-from .shared import NOT_SET_UP, exit_code, plain_errors
+from .shared import plain_errors
 
 _RUN_PER = {"interval": "interval", "snapshot": "instant", "per_payout": "payout"}
 _OFFERED = {
@@ -37,7 +37,7 @@ _CATALOG = {
     "--all", "everything", is_flag=True, help="Every report type that the catalogue knows; asks Stripe nothing."
 )
 @format_option
-@plain_errors(exit_code, no_key=NOT_SET_UP)
+@plain_errors()
 def types(everything: bool, form: str) -> None:
     """List the report types that the key can run, and how far their data reaches.
 

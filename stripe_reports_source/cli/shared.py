@@ -3,71 +3,39 @@
 from __future__ import annotations
 
 import functools
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 import click
-from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from rich.console import Console
 
-from ..errors import (
-    CellError,
-    ConfigurationError,
-    DestinationBusy,
-    DownloadError,
-    StripeError,
-    StripeReportsError,
-    StripeUnreachable,
-    SyncFailed,
-    TieOutFailed,
-    UnusableFile,
-    chain,
-    find_cause,
-    own_error,
-)
+from ..errors import find_cause
 from ..load import Loaded
+from .failures import NO_KEY, NOT_ALL_THERE, NOT_SET_UP, NOT_TIED, STOPPED, TRY_LATER, exit_code, outcome
 
-STOPPED = 130
-NO_KEY = (
-    "No Stripe API key. Set the environment variable SOURCES__STRIPE_REPORTS__API_KEY, or api_key under "
-    "[sources.stripe_reports] in .dlt/secrets.toml."
-)
-UNFORESEEN, NOT_ALL_THERE, NOT_SET_UP, NOT_TIED, TRY_LATER = 1, 3, 4, 5, 75
-
-
-def exit_code(error: StripeReportsError) -> int:
-    """The exit code of an error: what a script can do about it.
-
-    3: not all is there; 4: configuration, key or permission; 5: reports do not agree; 75: try again later; 1: else.
-    """
-    if isinstance(error, UnusableFile):
-        return NOT_ALL_THERE
-    if isinstance(error, StripeUnreachable | DestinationBusy | DownloadError):
-        return TRY_LATER
-    if isinstance(error, CellError | SyncFailed):
-        return NOT_ALL_THERE
-    if isinstance(error, TieOutFailed):
-        return NOT_TIED
-    return NOT_SET_UP if isinstance(error, ConfigurationError | StripeError) else UNFORESEEN
+__all__ = [
+    "NOT_ALL_THERE",
+    "NOT_SET_UP",
+    "NOT_TIED",
+    "NO_KEY",
+    "TRY_LATER",
+    "exit_code",
+    "loaded_summary",
+    "options",
+    "plain_errors",
+]
 
 
-def plain_errors(
-    code_of: Callable[[StripeReportsError], int] = lambda error: UNFORESEEN, no_key: int = UNFORESEEN
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Errors as one sentence and an exit code, without a traceback.
-
-    Args:
-        code_of: the exit code of an error.
-        no_key: the exit code where no API key is set.
-    """
-    return lambda command: _with_plain_errors(command, code_of, no_key)
+def plain_errors() -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Errors as one sentence and an exit code, see `failures`. The option --debug shows where they come from."""
+    return _with_plain_errors
 
 
-def _with_plain_errors(
-    command: Callable[..., None], code_of: Callable[[StripeReportsError], int], no_key: int
-) -> Callable[..., None]:
+def _with_plain_errors(command: Callable[..., None]) -> Callable[..., None]:
+    @click.option("--debug", is_flag=True, help="Show where an error comes from.")
     @functools.wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
+    def wrapped(*args: Any, debug: bool, **kwargs: Any) -> None:
         error_console = Console(stderr=True)
         try:
             command(*args, **kwargs)
@@ -76,27 +44,16 @@ def _with_plain_errors(
         except KeyboardInterrupt:
             _stopped(error_console)
         except Exception as error:
-            if _interrupted(error):
+            if find_cause(error, KeyboardInterrupt) is not None:
                 _stopped(error_console)
-            if _missing_key(error):
-                text, code = NO_KEY, no_key
-            else:
-                own = own_error(error)
-                if own is None:
-                    raise
-                text, code = str(own), code_of(own)
-            error_console.print(f"error: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
-            raise SystemExit(code) from None
+            if debug:
+                click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+            end = outcome(error)
+            text = f"error: {end.sentence}"
+            error_console.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+            raise SystemExit(end.code) from None
 
     return wrapped
-
-
-def _interrupted(error: BaseException) -> bool:
-    return find_cause(error, KeyboardInterrupt) is not None
-
-
-def _missing_key(error: BaseException) -> bool:
-    return any(isinstance(cause, ConfigFieldMissingException) and "api_key" in str(cause) for cause in chain(error))
 
 
 def _stopped(console: Console) -> None:

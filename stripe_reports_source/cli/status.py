@@ -13,10 +13,11 @@ from rich.console import Console
 from ..reconcile.kept import kept_by_table
 from ..warehouse.status import ReportStatus, report_status
 from .console import say
+from .failures import NOT_ALL_THERE
 from .listing import format_option, show_rows, told_on
 from .offered import offered_if_possible
 from .places import pipeline_options, place, read_only_pipeline
-from .shared import NOT_ALL_THERE, NOT_SET_UP, exit_code, plain_errors
+from .shared import plain_errors
 
 HEADS = {
     "report": "report",
@@ -56,7 +57,7 @@ def _duration(context: click.Context, option: click.Parameter, value: str | None
     metavar="DURATION",
     help="Exit code 3 if a report is further behind: 90m, 36h, 2d.",
 )
-@plain_errors(exit_code, no_key=NOT_SET_UP)
+@plain_errors()
 def status(
     destination: str,
     dataset: str,

@@ -6,7 +6,7 @@ In: arguments of `stripe_reports`. Out: one frozen `Settings`, or a `Configurati
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from .addresses import parse_address
 from .credentials import account_id, account_label, account_of, check_account, checked_key, context_path
 from .intervals import parse_day, parse_zone
 from .report import Defaults, Report, check_grid, check_lookback
+from .setting_lists import listed, report_of
 from .system_tables import SYSTEM_TABLES
 from .texts import printable
 
@@ -165,7 +166,8 @@ def checked_settings(given: Mapping[str, Any]) -> Settings:
         account=account_label(given["account"]),
         stripe_account=account_id(given["stripe_account"], "stripe_account"),
         connected_accounts=tuple(
-            account_id(account, "connected_accounts") or "" for account in given["connected_accounts"] or ()
+            account_id(account, "connected_accounts") or ""
+            for account in listed(given["connected_accounts"] or (), "connected_accounts")
         ),
         max_concurrent_runs=positive(given["max_concurrent_runs"], "max_concurrent_runs"),
         run_policy=changed_policy(run_policy, given["run_policy"], "run_policy"),
@@ -213,11 +215,13 @@ def checked_archive_url(url: str | None) -> str | None:
     return url
 
 
-def checked_reports(reports: Sequence[str | Report]) -> tuple[Report, ...]:
-    """The reports asked for, of which no two share a table."""
-    if isinstance(reports, (str, Report)):
-        reports = [reports]
-    result = tuple(report if isinstance(report, Report) else Report(report) for report in reports)
+def checked_reports(reports: Any) -> tuple[Report, ...]:
+    """The reports asked for, of which no two share a table.
+
+    Args:
+        reports: ids, `Report` values or mappings of the arguments of `Report`; in a list, as its JSON, or a single one.
+    """
+    result = tuple(report_of(report) for report in listed(reports, "reports"))
     if not result:
         raise ConfigurationError("reports is empty; name at least one, such as 'balance.summary'.")
     tables: set[str] = set()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import json
 import re
+import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -16,7 +18,7 @@ from typing import Any
 import requests
 import urllib3
 
-from ..errors import AuthenticationError, PermissionDenied, StripeError, StripeUnreachable
+from ..errors import AuthenticationError, PermissionDenied, StripeError, StripeUnreachable, chain
 from ..plan.addresses import Address
 from ..plan.settings import RetryPolicy
 from ..plan.stripe_objects import is_id
@@ -139,7 +141,7 @@ class Connection:
                     **options,
                 )
             except (requests.RequestException, urllib3.exceptions.HTTPError) as failure:
-                problem = type(failure).__name__
+                problem = _network_trouble(failure)
             else:
                 if not self._is_passing(response):
                     return response
@@ -218,6 +220,30 @@ class Connection:
             request_id=request_id if is_id(request_id) and request_id != self._api_key else None,
             replayed=_is_replayed(response),
         )
+
+
+_TROUBLE: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    (
+        (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError),
+        "the proxy that HTTPS_PROXY names does not answer",
+    ),
+    (
+        (requests.exceptions.SSLError, ssl.SSLError),
+        "the host's certificate is not trusted; check proxies and REQUESTS_CA_BUNDLE",
+    ),
+    ((socket.gaierror,), "the host's name was not found; check it, and the network"),
+    ((ConnectionRefusedError,), "the host refuses the connection"),
+    ((requests.exceptions.ConnectTimeout,), "the host did not answer in time"),
+    ((requests.exceptions.ReadTimeout,), "the answer did not come in time"),
+)
+"""What the network's errors mean, the first that is found in a chain."""
+
+
+def _network_trouble(failure: Exception) -> str:
+    """Why there was no answer: the name of the error, and what it means. Its own text may hold a proxy's password."""
+    causes = list(chain(failure))
+    meaning = next((text for kinds, text in _TROUBLE if any(isinstance(cause, kinds) for cause in causes)), "")
+    return f"{type(failure).__name__}{f' ({meaning})' if meaning else ''}"
 
 
 def _key_pattern(api_key: str) -> re.Pattern[bytes]:

@@ -18,6 +18,7 @@ from dlt.extract import DltSource
 
 from ..errors import Failure, NotStored, find_cause, own_error
 from ..plan.cells import LoadedCell
+from ..plan.table_texts import table_texts
 from ..warehouse.comments import write_comments
 from ..warehouse.forks import History
 from ..warehouse.inventory import make_missing_tables, mend_tables
@@ -102,7 +103,7 @@ class Loading:
                 break
             # the next sync mends what one without a lock has crossed, or runs reports for new payouts
             self._syncs.end()
-        write_comments(self._pipeline, self._source.name)
+        write_comments(self._pipeline, self._source.name, table_texts(self._syncs.settings.reports))
 
     def load_cells(self, cells: Mapping[str, Collection[str]]) -> set[str]:
         """Load exactly these cells again, of those that are loaded; no cursor is read or moved.

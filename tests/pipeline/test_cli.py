@@ -109,11 +109,11 @@ def test_metadata_and_default_columns(run: Run, tmp_path: Path) -> None:
         (["backfill", "--start-date", "2025-03-01", "--end-date", "2025-02-01"], "must lie before"),
     ],
 )
-def test_bad_input_is_one_sentence_and_exit_code_1(
+def test_bad_input_is_one_sentence_and_exit_code_4(
     run: Run, emulator: Emulator, arguments: Sequence[str], message: str
 ) -> None:
     result = run(*arguments)
-    assert result.exit_code == 1
+    assert result.exit_code == 4
     assert message in result.stderr
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1
@@ -123,7 +123,7 @@ def test_bad_input_is_one_sentence_and_exit_code_1(
 def test_no_key_and_a_wrong_key(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KEY, "rk_live_bad_one")
     result = run("sync")
-    assert (result.exit_code, "Invalid API Key" in result.output) == (1, True)
+    assert (result.exit_code, "Invalid API Key" in result.output) == (4, True)
     assert "rk_live_bad_one" not in result.output
     monkeypatch.delenv(KEY)
     result = run("types")
@@ -137,7 +137,7 @@ def test_a_failed_report_is_named_and_the_exit_code_is_not_0(
     monkeypatch.setenv("SOURCES__STRIPE_REPORTS__RETRY_POLICY", '{"first_delay": 0.001}')
     emulator.add_fault(Fault("replace", address="files", times=None, body='"nonsense"\n', skip=1))
     result = run("sync", "balance.summary", "--interval", "month")
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert re.search(r"balance\.summary\.2 \[default\] \[2025-0[123]-01T00:00:00Z.*frr_\w+: ", result.output)
 
 

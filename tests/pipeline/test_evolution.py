@@ -17,6 +17,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from stripe_reports_source import ConfigurationError, Report, SyncFailed, load_reports
 from stripe_reports_source.emulator import Emulator, Fault
 from stripe_reports_source.plan.catalog import load_catalog
+from stripe_reports_source.plan.table_texts import table_texts
 from tests.conftest import BOTH, query, source_of
 
 Make = Callable[..., Emulator]
@@ -225,6 +226,14 @@ def test_comments_in_the_database(emulator: Emulator, pipeline: Pipeline, destin
     comments = dict(query(pipeline, sql[destination], TABLE, pipeline.dataset_name))
     assert all(comments.values()), [name for name, comment in comments.items() if not comment]
     assert f"Stripe's column {odd}" in comments.values()
+    of_tables = {
+        "duckdb": "SELECT table_name, comment FROM duckdb_tables() WHERE schema_name = %s",
+        "postgres": "SELECT c.relname, obj_description(c.oid, 'pg_class') FROM pg_class c "
+        "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relkind = 'r'",
+    }
+    said = {name: text for name, text in query(pipeline, of_tables[destination], pipeline.dataset_name) if text}
+    said.pop("tie_out", None)  # which is made after the others
+    assert said == {name: text for name, text in table_texts([Report(ACTIVITY)]).items() if name != "tie_out"}
 
 
 @pytest.mark.parametrize("separator", [",", "."])

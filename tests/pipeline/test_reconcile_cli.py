@@ -229,7 +229,7 @@ def test_a_sync_that_failed_says_what_is_loaded_and_whether_it_ties(
     monkeypatch.setenv("SOURCES__STRIPE_REPORTS__MAX_CONCURRENT_RUNS", "1")  # one file after the other
     emulator.add_fault(Fault("replace", address="files", times=None, body='"nonsense"\n', skip=1))
     result = run("sync", "balance.summary")
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "\nLoaded 1 intervals" in result.stdout
     assert result.stdout.splitlines()[-1].startswith("tied: ")
 

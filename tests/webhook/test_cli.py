@@ -115,7 +115,7 @@ def get_refused(running: Running) -> bool:
 )
 def test_what_is_missing_is_said_in_a_sentence(start: Start, changes: dict[str, str], said: str) -> None:
     running = start(**changes)
-    assert running.process.wait(PATIENCE) == 1
+    assert running.process.wait(PATIENCE) == 4
     text = running._log.read_text()
     assert said in text
     assert "Traceback" not in text
