@@ -12,11 +12,11 @@ from dlt.extract import DltSource
 from ..plan.catalog import split_id
 from ..plan.report import Report
 from ..plan.settings import Settings
-from ..plan.system_tables import REPORT_COLUMNS, REPORT_RUNS, REPORT_TYPES
+from ..plan.system_tables import SYSTEM_TABLES
 from ..source import settings_of
 from .events import ReportEvent
 
-SYSTEM_RESOURCES = (REPORT_TYPES.name, REPORT_RUNS.name, REPORT_COLUMNS.name)
+SYSTEM_RESOURCES = tuple(table.name for table in SYSTEM_TABLES)
 _PAYOUTS_OF = {
     "payout_reconciliation.by_id": "payouts.itemized",
     "connected_account_payout_reconciliation.by_id": "connected_account_payouts.itemized",
