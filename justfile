@@ -25,7 +25,7 @@ test *arguments:
 
 # one test, in this process, with all it says: `just test-one tests/unit/test_intervals.py -k apia`
 test-one +arguments:
-    "{{ bin }}/pytest" -n0 -vv -s "$@"
+    "{{ bin }}/pytest" -n0 -vv -s -m 'long or not long' "$@"
 
 # the offline demonstration
 demo *arguments:

@@ -18,6 +18,8 @@ from stripe_reports_source.stripe_api.client import stripe_client
 from stripe_reports_source.sync.deep import DeepFinding, StoredCell, check_cells, some_cells, stored_cells
 from tests.conftest import BOTH, query, source_of
 
+pytestmark = pytest.mark.long
+
 TABLE = "balance_change_from_activity_itemized"
 HEADER = "payment_metadata[order_id]"
 REPORT = Report("balance_change_from_activity.itemized", metadata=[HEADER])

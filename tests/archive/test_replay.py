@@ -28,6 +28,8 @@ from tests.archive.test_archive import manifests_of
 from tests.conftest import BOTH, query, source_of
 from tests.pipeline.truth import assert_true
 
+pytestmark = pytest.mark.long
+
 Make = Callable[..., Emulator]
 Pipelines = Callable[..., Pipeline]
 REPORTS = ("balance.summary", "payouts.itemized", "ending_balance_reconciliation.itemized")

@@ -14,6 +14,7 @@ from tests.benchmarks.table import COLUMNS, TABLE, reference_sql
 from tests.benchmarks.verify import Wrong, check_load
 
 
+@pytest.mark.long
 def test_every_case_runs_and_is_verified(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = tmp_path / "lines.jsonl"
     arguments = ["--rows", "2000", "--pairs", "1", "--runs", "4", "--compare", "--compare-rows", "300", "--profile"]

@@ -19,6 +19,8 @@ from stripe_reports_source.emulator.transactions import CURRENCIES
 from stripe_reports_source.plan.intervals import Grid, Span
 from tests.emulator.equations import ACTIVITY, Statement, assert_all, statements, sums
 
+pytestmark = pytest.mark.long
+
 UTC = timezone.utc
 FIRST, END = datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
 SPRING = datetime(2025, 4, 1, tzinfo=UTC)

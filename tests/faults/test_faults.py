@@ -134,6 +134,7 @@ PLANTED: dict[str, tuple[Schedule, str]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("plant", PLANTED)
 def test_planted_faults_are_found(player_of: Any, plant: str) -> None:
     schedule, found = PLANTED[plant]

@@ -31,6 +31,7 @@ def platform(start_emulator: Make) -> Emulator:
     return start_emulator(all_types=True, available_start=START, available_end=END, business_start=date(2025, 2, 20))
 
 
+@pytest.mark.long
 def test_every_catalogued_type_loads(platform: Emulator, pipeline: Pipeline) -> None:
     payout = next(paid.id for paid in platform.ledger.payouts if START <= paid.effective < END)
     known_keys = {"payout": payout, "connected_account": "acct_emulated2"}

@@ -144,6 +144,7 @@ def test_a_failed_report_is_named_and_the_exit_code_is_not_0(
 OFF_BY = re.compile(r"^(?:opening|activity|payouts|closing|of it not yet paid|  \w+) .* (\S+)$", re.MULTILINE)
 
 
+@pytest.mark.long
 def test_demo_twice(run: Run, tmp_path: Path) -> None:
     """All months tie; the past changes, which is named; it is put right; a second run syncs some days more."""
     first = run("demo")

@@ -16,6 +16,8 @@ from tests.conftest import BOTH, query, source_of
 from tests.pipeline.truth import assert_true
 from tests.pipeline.ways import WAYS, load, posts, refusal, rows_of
 
+pytestmark = pytest.mark.long
+
 PAYOUTS = "payouts.itemized"
 TABLE = "payouts_itemized"
 CONNECTED = "connected_account_payouts.itemized"

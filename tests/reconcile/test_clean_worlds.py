@@ -10,6 +10,8 @@ import pytest
 from stripe_reports_source import Report
 from tests.reconcile.worlds import NINE, SIX, Account, World, Worlds, looked, statuses, told
 
+pytestmark = pytest.mark.long
+
 ALL_TRAITS = {
     "traits": (
         *("reserves", "minimum_balance", "failed_payouts", "negative_payouts"),

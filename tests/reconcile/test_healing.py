@@ -21,6 +21,8 @@ from stripe_reports_source.emulator.transactions import Transaction
 from tests.conftest import query, source_of
 from tests.reconcile.worlds import SIX
 
+pytestmark = pytest.mark.long
+
 UTC = timezone.utc
 TWO = ("balance.summary", "balance_change_from_activity.itemized")
 Start = Callable[..., Emulator]

@@ -8,6 +8,8 @@ import pytest
 
 from tests.webhook.rehearsal import Plan, rehearse
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.timeout(400)
 def test_a_short_rehearsal_finds_nothing_wrong(tmp_path: Path) -> None:
