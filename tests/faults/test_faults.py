@@ -77,6 +77,7 @@ DIRECTED: dict[str, Schedule] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", DIRECTED)
 def test_each_kind_of_trouble_is_withstood(player_of: Any, name: str) -> None:
     schedule = DIRECTED[name]

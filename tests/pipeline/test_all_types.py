@@ -19,6 +19,8 @@ from stripe_reports_source.plan.columns import column_name
 from stripe_reports_source.warehouse.status import report_status
 from tests.conftest import BOTH, query, source_of
 
+pytestmark = pytest.mark.long
+
 Make = Callable[..., Emulator]
 UTC = timezone.utc
 START, END = datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 3, 5, 12, tzinfo=UTC)
@@ -31,7 +33,6 @@ def platform(start_emulator: Make) -> Emulator:
     return start_emulator(all_types=True, available_start=START, available_end=END, business_start=date(2025, 2, 20))
 
 
-@pytest.mark.long
 def test_every_catalogued_type_loads(platform: Emulator, pipeline: Pipeline) -> None:
     payout = next(paid.id for paid in platform.ledger.payouts if START <= paid.effective < END)
     known_keys = {"payout": payout, "connected_account": "acct_emulated2"}

@@ -15,6 +15,8 @@ from tests.conftest import BOTH, query, source_of
 from tests.pipeline.truth import assert_true
 from tests.pipeline.ways import WAYS, load, posts, refusal
 
+pytestmark = pytest.mark.long
+
 PAYOUTS = "payouts.itemized"
 REPORTS = [PAYOUTS, "balance.summary"]
 TABLE = "payouts_itemized"

@@ -9,6 +9,8 @@ import pytest
 from tests.reconcile.plants import PLANTS, STORED, Plant
 from tests.reconcile.worlds import Account, World, Worlds, alarms, looked, spoil
 
+pytestmark = pytest.mark.long
+
 PLANTED = World("planted", (Account("shop"),), scale=0.1)
 
 
