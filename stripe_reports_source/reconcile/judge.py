@@ -173,7 +173,7 @@ class Judge:
 
     def _is_to_be_filled_in(self, found: Figure, sides: Sides) -> bool:
         """True for activity from data before the payout took effect that settled it."""
-        cell = sides.figure["activity"]
+        cell = sides.figure.get("activity")
         age = cell.data_available_end if cell else None
         return age is None or found.moment is None or age <= found.moment
 
