@@ -41,6 +41,7 @@ def test_metadata_text_comes_through_unchanged(emulator: Emulator, pipeline: Pip
     assert {header for header, _ in headers} == set(METADATA)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize("grid", ["day", "week", "month"])
 def test_seconds_at_the_edges_fall_into_their_cell(

@@ -17,6 +17,8 @@ from tests.reconcile.plants import TABLES, payout
 from tests.reconcile.test_plants import PLANTED
 from tests.reconcile.worlds import NINE, SIX, Account, World, Worlds, alarms, looked, spoil, statuses, told
 
+pytestmark = pytest.mark.long
+
 FEBRUARY = datetime(2025, 2, 12, 12, tzinfo=timezone.utc)
 KNOWN = {known.id.rpartition(".")[0] for known in load_catalog()}
 ITEMIZED = "balance_change_from_activity.itemized"
