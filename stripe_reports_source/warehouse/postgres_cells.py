@@ -325,6 +325,7 @@ def _rows(file: pq.ParquetFile, keys: Sequence[str], table: Any) -> Iterator[pa.
             yield batch.filter(pc.invert(pc.fill_null(batch.column(TOMBSTONE), False)))
         return
     rows = file.read()
+    keys = [name for name, column in table["columns"].items() if column.get("primary_key")] or keys
     last = {key: place for place, key in enumerate(zip(*(rows.column(key).to_pylist() for key in keys), strict=True))}
     yield from rows.take(pa.array(sorted(last.values()), pa.int64())).to_batches()
 

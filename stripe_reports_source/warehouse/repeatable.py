@@ -18,7 +18,7 @@ from dlt.common.storages.load_package import LoadJobInfo, ParsedLoadJobFileName,
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from ..plan.columns import TOMBSTONE
-from ..plan.system_tables import SYSTEM_TABLES
+from ..plan.system_tables import SYSTEM_TABLES, TIE_OUT
 
 _SYSTEM_NAMES = frozenset(table.name for table in SYSTEM_TABLES)
 
@@ -99,7 +99,8 @@ def is_cell_table(table: Any) -> bool:
 
 def key_columns(table: Any) -> list[str]:
     """The columns whose values say which rows a file replaces; empty for tables that are not of ours."""
-    hint = "merge_key" if is_cell_table(table) else "primary_key" if table.get("name") in _SYSTEM_NAMES else None
+    in_groups = is_cell_table(table) or table.get("name") == TIE_OUT.name
+    hint = "merge_key" if in_groups else "primary_key" if table.get("name") in _SYSTEM_NAMES else None
     return [name for name, column in table["columns"].items() if hint and column.get(hint)]
 
 
