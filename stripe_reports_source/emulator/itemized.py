@@ -31,20 +31,23 @@ class KnownPayout:
     def reversed_at(self) -> datetime | None:
         """When it was sent back."""
         back = self.payout.reversed_at
-        return back if back is not None and back < self.known_until else None
+        return back if back is not None and self._is_told(back < self.known_until) else None
 
     @property
     def status(self) -> str:
         """What is said of it: the bank's word that it has arrived comes a day later."""
         if self.reversed_at is not None:
             return "failed"
-        return "paid" if self.effective + CONFIRMED_AFTER <= self.known_until else "in_transit"
+        return "paid" if self._is_told(self.effective + CONFIRMED_AFTER <= self.known_until) else "in_transit"
 
     @property
     def trace_id(self) -> str | None:
         """The bank's reference, once the day has come on which it was first expected."""
         expected = self.payout.first_expected or self.payout.effective
-        return f"0042{self.payout.id[-8:]}" if expected < self.known_until else None
+        return f"0042{self.payout.id[-8:]}" if self._is_told(expected < self.known_until) else None
+
+    def _is_told(self, has_come_to_pass: bool) -> bool:
+        return has_come_to_pass or not self.payout.late_word
 
 
 @dataclass(frozen=True)

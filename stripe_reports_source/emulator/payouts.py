@@ -33,6 +33,7 @@ class Payout:
         settles: its transactions.
         automatic: False for one that was made by hand: no report names it beside what it settles.
         first_expected, moved_at: when it was expected before that moved, and from when on the move is known.
+        late_word: what becomes of it is told when it has come to pass, not with the payout.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Payout:
     automatic: bool = True
     first_expected: datetime | None = None
     moved_at: datetime | None = None
+    late_word: bool = True
 
     def arrives(self, known_until: datetime) -> datetime:
         """When it leaves the balance, to whoever has data up to an instant."""
@@ -162,6 +164,7 @@ def _automatic(rules: PayoutRules, currency: str, day: date, amount: int, settle
         settles=settles,
         first_expected=first if moves else None,
         moved_at=initiated + MOVE_KNOWN_AFTER if moves else None,
+        late_word=rules.has("late_word"),
     )
     return _changed(payout, rules.changes.get(payout.id))
 
@@ -198,6 +201,7 @@ def _by_hand(rules: PayoutRules, currency: str, day: date, settles: tuple[Transa
         reversed_at=None,
         settles=settles,
         automatic=False,
+        late_word=rules.has("late_word"),
     )
     return _changed(payout, rules.changes.get(payout.id))
 

@@ -11,6 +11,7 @@ DEFAULT_TRAITS = (
     "negative_payouts",
     "transit",
     "moving_arrivals",
+    "late_word",
 )
 """Traits of every business that is not told otherwise.
 
@@ -24,6 +25,7 @@ TRAITS: Mapping[str, str] = {
     "negative_payouts": "funds that stay negative for days are debited from the bank",
     "transit": "a payout arrives, and leaves the balance, up to a day after it was made",
     "moving_arrivals": "the expected arrival date of a payout moves, a day and a half after it was made",
+    "late_word": "what becomes of a payout, and the trace of its money, are told when they have come to pass",
     "slow_transit": "a payout arrives up to six days after it was made: columns of old rows fill in late",
     "instant_payouts": "payouts made by hand, which no report reconciles",
 }

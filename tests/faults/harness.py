@@ -24,7 +24,7 @@ from tests.faults.arms import PATIENCE
 from tests.faults.leftovers import nothing_is_left_behind
 from tests.faults.oracle import Findings, Oracle
 from tests.faults.proxy import CommitProxy, commit_proxy
-from tests.faults.schedule import WHOLE, Member, Schedule, Step
+from tests.faults.schedule import TRAITS, WHOLE, Member, Schedule, Step
 from tests.faults.store import Store
 from tests.faults.trouble import DROPS, REFUSALS
 from tests.faults.worker import CLEAN, NOT_ALL_LOADED, OTHER_ERROR, REFUSED, STOPPED, Work, run_worker
@@ -86,7 +86,7 @@ class Player:
             live_keys=tuple(keys),
             test_keys=(f"rk_test_{uuid.uuid4().hex}",),
             accounts={keys[1]: OTHER_ACCOUNT},
-            traits=(),  # what Stripe changes later than a schedule looks back is not the loader's loss
+            traits=TRAITS,
         )
         with ExitStack() as stack:
             store = Store(str(folder / "warehouse.duckdb"), DATASET)

@@ -23,6 +23,8 @@ from tests.faults.trouble import (
 
 Destination = Literal["duckdb", "postgres"]
 
+TRAITS = ("reserves", "minimum_balance", "failed_payouts", "negative_payouts")
+"""Of the business: those under which what is said of `SETTLED` stays as it was said first."""
 # these never change after the fact, so they may be read with a short lookback
 SETTLED = (
     "balance.summary",

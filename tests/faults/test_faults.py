@@ -30,7 +30,6 @@ def plays(*names: Play) -> Iterator[Step]:
         yield Step(hours=DAY, play=name, nth=number)
 
 
-@pytest.mark.long  # the emulator tells of some payouts' columns later than these schedules look back
 @pytest.mark.parametrize(("destination", "seed"), [("duckdb", 3), ("duckdb", 22), ("postgres", 18)])
 @pytest.mark.parametrize("plain", [False, True])
 def test_nothing_is_lost_doubled_or_half_done(player_of: Any, destination: Destination, seed: int, plain: bool) -> None:
