@@ -14,12 +14,12 @@ from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.destinations.impl.postgres.postgres import PostgresClient
 from dlt.destinations.job_client_impl import SqlLoadJob
 
-from stripe_reports_source import load
 from stripe_reports_source.plan import lanes
 from stripe_reports_source.plan.state import LaneState
 from stripe_reports_source.rows import cell_tables as tables
 from stripe_reports_source.stripe_api.connection import Connection
 from stripe_reports_source.stripe_api.runs import RunBook, RunRequest
+from stripe_reports_source.sync import loading
 from stripe_reports_source.sync.reports import ArrivedCell
 from stripe_reports_source.sync.whose_data import WhoseData
 from stripe_reports_source.warehouse import duckdb_cells, own_jobs, postgres_cells
@@ -27,21 +27,23 @@ from stripe_reports_source.warehouse.forks import History
 from stripe_reports_source.warehouse.postgres_cells import BinaryCellJob
 
 
-def _set(owner: Any, name: str, other: Any) -> None:
+def plant(owner: Any, name: str, other: Any) -> None:
+    """Put something in the place of a part of the loader, which has to be there."""
+    getattr(owner, name)
     setattr(owner, name, other)
 
 
 def _drop_tombstone() -> None:
     real = tables._tombstone
-    _set(tables, "_tombstone", lambda schema, constants: real(schema, constants).slice(0, 0))
+    plant(tables, "_tombstone", lambda schema, constants: real(schema, constants).slice(0, 0))
 
 
 def _random_key() -> None:
-    _set(RunRequest, "idempotency_key", lambda self, attempt: f"random-{random.random()}")
+    plant(RunRequest, "idempotency_key", lambda self, attempt: f"random-{random.random()}")
 
 
 def _no_adoption() -> None:
-    _set(RunBook, "matching", lambda self, request: [])
+    plant(RunBook, "matching", lambda self, request: [])
 
 
 def _early_cursor() -> None:
@@ -52,23 +54,23 @@ def _early_cursor() -> None:
         lane, states = self._active.lane, self._report.states
         states.put(lane.key, replace(states.get(lane.key), cursor=lane.cells[-1].cell.span.end))
 
-    _set(ArrivedCell, "loaded", loaded_all)
+    plant(ArrivedCell, "loaded", loaded_all)
 
 
 def _no_transaction() -> None:
-    _set(SqlLoadJob, "maybe_transaction", lambda self, sql: contextlib.nullcontext())
-    _set(DuckDbSqlClient, "begin_transaction", lambda self: contextlib.nullcontext())
+    plant(SqlLoadJob, "maybe_transaction", lambda self, sql: contextlib.nullcontext())
+    plant(DuckDbSqlClient, "begin_transaction", lambda self: contextlib.nullcontext())
     real = BinaryCellJob._statements
-    _set(BinaryCellJob, "_statements", lambda *args: [*real(*args), "COMMIT", "BEGIN"])
+    plant(BinaryCellJob, "_statements", lambda *args: [*real(*args), "COMMIT", "BEGIN"])
 
 
 def _no_history() -> None:
-    _set(History, "forks", property(lambda self: frozenset()))
-    _set(History, "replaced_since", lambda self, *args: None)
+    plant(History, "forks", property(lambda self: frozenset()))
+    plant(History, "replaced_since", lambda self, *args: None)
 
 
 def _resume_begun() -> None:
-    _set(load, "abort_begun_packages", lambda pipeline, source_name: None)
+    plant(loading, "abort_begun_packages", lambda pipeline, source_name: None)
 
 
 def _leaky_log() -> None:
@@ -78,22 +80,22 @@ def _leaky_log() -> None:
         logging.info("asking with %s", self._api_key)
         return real(self)
 
-    _set(Connection, "_session", told)
+    plant(Connection, "_session", told)
 
 
 def _takes_all_files() -> None:
     """Every file is said to have been loaded by a job of our own, so that none of dlt's is merged from staging."""
-    _set(duckdb_cells, "loaded_whole", lambda jobs: True)
-    _set(postgres_cells, "loaded_whole", lambda jobs: True)
+    plant(duckdb_cells, "loaded_whole", lambda jobs: True)
+    plant(postgres_cells, "loaded_whole", lambda jobs: True)
 
 
 def _no_account_proof() -> None:
-    _set(WhoseData, "_prove_account", lambda self, *args: None)
+    plant(WhoseData, "_prove_account", lambda self, *args: None)
 
 
 def _cursor_stays_ahead() -> None:
     """What was taken back is not noted, so that it is not loaded again when it returns."""
-    _set(LaneState, "without_data_from", lambda self, end: self)
+    plant(LaneState, "without_data_from", lambda self, end: self)
 
 
 def _clamped_window() -> None:
@@ -101,7 +103,7 @@ def _clamped_window() -> None:
         available = resolved.offered.available
         return (self._window or available).clamp(available)
 
-    _set(lanes._LanePlanner, "_backfill_window", clamped)
+    plant(lanes._LanePlanner, "_backfill_window", clamped)
 
 
 def _dlts_own_jobs() -> None:
@@ -112,13 +114,13 @@ def _dlts_own_jobs() -> None:
             "create_table_chain_completed_followup_jobs",
             "should_load_data_to_staging_dataset",
         ):
-            _set(own, name, getattr(usual, name))
+            plant(own, name, getattr(usual, name))
 
 
 def _shared_staging() -> None:
     """As `dlts_own_jobs`, in a staging dataset that all pipelines share, and no look at what is stored."""
     _dlts_own_jobs()
-    _set(own_jobs, "_own_staging", lambda pipeline: {})
+    plant(own_jobs, "_own_staging", lambda pipeline: {})
 
 
 PLANTS: dict[str, Callable[[], None]] = {

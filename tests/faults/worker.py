@@ -17,12 +17,13 @@ import dlt
 from dlt import Pipeline
 from dlt.extract import DltSource
 
-from stripe_reports_source import SyncFailed, load, load_reports, stripe_reports
+from stripe_reports_source import SyncFailed, load_reports, stripe_reports
 from stripe_reports_source.errors import CellError, ConfigurationError, StripeReportsError, find_cause, own_error
 from stripe_reports_source.plan.cells import LoadedCell
+from stripe_reports_source.sync import loading
 from stripe_reports_source.warehouse.stored import note_lost
 from tests.faults.arms import arm, hold
-from tests.faults.plants import PLANTS
+from tests.faults.plants import PLANTS, plant
 from tests.faults.schedule import WHOLE, Kill, Schedule
 from tests.faults.store import Store
 from tests.faults.trouble import Form
@@ -154,17 +155,17 @@ def _write_down_losses(losses: Path) -> None:
             out.writelines(f"{pipeline.pipeline_name}, {cell.request.key}: {why}\n" for cell, why in lost)
         note_lost(pipeline, source_name, lost)
 
-    setattr(load, "note_lost", noted)  # noqa: B010  # not typed so
+    plant(loading, "note_lost", noted)
 
 
 def _ending(work: Work) -> int:
     _write_down_losses(work.losses)
-    for plant in work.plants:
-        PLANTS[plant]()
+    for name in work.plants:
+        PLANTS[name]()
     if work.kill:
         arm(work.schedule.destination, work.kill)
     if not work.locks:
-        setattr(load, "pipeline_lock", lambda *args: contextlib.nullcontext())  # noqa: B010  # not typed so
+        plant(loading, "pipeline_lock", lambda *args: contextlib.nullcontext())
     if work.hold_for:
         hold(work.hold_for)
     try:
