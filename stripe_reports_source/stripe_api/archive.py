@@ -202,14 +202,17 @@ class Archive:
             raise ArchiveError(f"the archive {self.shown}: {path} {what} ({_told(error)}).") from None
 
 
-def shown_url(url: str) -> str:
-    """An archive's address for people: without a user, a password and a query, which may hold credentials."""
-    return printable(re.sub(r"//[^/@]*@", "//", url).partition("?")[0], 200)
+def shown_url(text: str) -> str:
+    """An archive's address for people, or what is said of it: without users, passwords and queries, which may be secret.
+
+    A password may have an @ of its own: the host begins after the last one.
+    """
+    return printable(re.sub("//[^/]*@", "//", text).partition("?")[0], 200)
 
 
 def _told(error: Exception) -> str:
     """An error of fsspec's or a store's, without what it may say of addresses."""
-    text = printable(re.sub(r"//[^/@\s]*@", "//", str(error)).partition("?")[0], 200).rstrip(".")
+    text = shown_url(str(error)).rstrip(".")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

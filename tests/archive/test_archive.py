@@ -167,7 +167,15 @@ def test_an_archive_that_cannot_be_one_is_refused(emulator: Emulator, url: str) 
         source_of(emulator, REPORTS, archive_url=url)
 
 
-@pytest.mark.parametrize("url", ["nonsense://bucket/kept", "nonsense://me:secret@host/kept?token=secret"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nonsense://bucket/kept",
+        "nonsense://me:secret@host/kept?token=secret",
+        "nonsense://me:p@secret@host/kept",
+        "nonsense://me:a secret@host/kept",
+    ],
+)
 def test_an_address_that_fsspec_does_not_know_is_refused_before_any_run(
     emulator: Emulator, pipeline: Pipeline, url: str
 ) -> None:
