@@ -124,7 +124,12 @@ class ResolvedReport:
     @property
     def decimal_separator(self) -> str:
         """The character that the file writes before decimal places, as the user's parameter says."""
-        return "," if self.parameters.get("decimal_separator") in (",", "comma") else "."
+        return self.decimal_separator_in(self.parameters)
+
+    @staticmethod
+    def decimal_separator_in(parameters: Mapping[str, Any]) -> str:
+        """The same of a run's parameters."""
+        return "," if parameters.get("decimal_separator") in (",", "comma") else "."
 
     @property
     def filters(self) -> str:

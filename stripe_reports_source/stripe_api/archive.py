@@ -203,7 +203,7 @@ class Archive:
 
 
 def shown_url(text: str) -> str:
-    """An archive's address for people, or what is said of it: without users, passwords and queries, which may be secret.
+    """An archive's address for people, or what is said of it: without a user, a password and a query.
 
     A password may have an @ of its own: the host begins after the last one.
     """

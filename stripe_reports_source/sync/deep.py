@@ -25,6 +25,7 @@ from ..plan.catalog import load_catalog
 from ..plan.cells import Downloaded
 from ..plan.column_types import ColumnType
 from ..plan.columns import TableColumn
+from ..plan.resolve import ResolvedReport
 from ..plan.system_tables import REPORT_CELLS, REPORT_COLUMNS, REPORT_RUNS
 from ..rows.csv_file import typed_batches
 from ..rows.places import read_header
@@ -170,7 +171,7 @@ def _compared(
     }
     types = {column.name: column.type for column in (*columns, *others)}
     types |= {name: ColumnType.parse(type_) for name, (_, type_) in constants.items()}
-    separator = "," if json.loads(cell.parameters).get("decimal_separator") in (",", "comma") else "."
+    separator = ResolvedReport.decimal_separator_in(json.loads(cell.parameters))
     with closing(duckdb.connect(str(folder / "compare.duckdb"))) as connection:
         connection.execute("SET memory_limit = '512MB'")
         connection.execute("SET TimeZone = 'UTC'")

@@ -10,11 +10,10 @@ import shutil
 from pathlib import Path
 
 from dlt import Pipeline
-from filelock import FileLock, Timeout
 
 from ..errors import ConfigurationError, DestinationBusy, WorkingFolderError
 from .destinations import check_destination, destination_type
-from .locks import AdvisoryLock, duckdb_file
+from .locks import AdvisoryLock, database_file, duckdb_file, is_held, pipeline_file, sync_of
 
 LEAST_FREE = 2 << 30
 """Bytes: a load package of `MAX_BYTES`, and the database that takes it."""
@@ -45,15 +44,12 @@ def free_of_syncs(pipeline: Pipeline, folder: Path) -> str:
         DestinationBusy: one is.
     """
     database = duckdb_file(pipeline)
-    files = [folder / f"{pipeline.pipeline_name}.lock"]
-    if database is not None:
-        files.append(database.with_name(f".{database.name}.lock"))
-    for file in files:
-        if file.exists() and _is_held(file):
-            raise DestinationBusy(f"another sync of the pipeline {pipeline.pipeline_name!r} is at work ({file}).")
-    holder = AdvisoryLock(pipeline).holder() if destination_type(pipeline) == "postgres" else ""
+    files = [pipeline_file(pipeline, folder), *([database_file(database)] if database else [])]
+    holder = next((str(file) for file in files if is_held(file)), "")
+    if not holder and destination_type(pipeline) == "postgres":
+        holder = AdvisoryLock(pipeline).holder()
     if holder:
-        raise DestinationBusy(f"another sync of the pipeline {pipeline.pipeline_name!r} is at work ({holder}).")
+        raise DestinationBusy(f"{sync_of(pipeline)} ({holder}).")
     return "no sync is at work"
 
 
@@ -80,13 +76,3 @@ def free_disk(*folders: Path) -> str:
         if free < LEAST_FREE:
             raise WorkingFolderError(f"{folder} has {free / 2**30:.1f} GiB free, {LEAST_FREE >> 30} GiB are needed.")
     return ", ".join(f"{free / 2**30:.1f} GiB free in {folder}" for folder, free in sizes.items())
-
-
-def _is_held(file: Path) -> bool:
-    lock = FileLock(file)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    lock.release()
-    return False

@@ -48,11 +48,11 @@ def pipeline_lock(pipeline: Pipeline, mend: Callable[[], None] = lambda: None) -
         WorkingFolderError: a lock file cannot be made.
     """
     with ExitStack() as held:
-        _hold(held, Path(pipeline.pipelines_dir).resolve() / f"{pipeline.pipeline_name}.lock", pipeline)
+        _hold(held, pipeline_file(pipeline, Path(pipeline.pipelines_dir).resolve()), pipeline)
         mend()
         database = duckdb_file(pipeline)
         if database is not None:
-            _hold(held, database.with_name(f".{database.name}.lock"), pipeline)
+            _hold(held, database_file(database), pipeline)
         if destination_type(pipeline) == "postgres":
             held.enter_context(AdvisoryLock(pipeline).held())
         yield
@@ -112,7 +112,7 @@ class AdvisoryLock:
     def held(self) -> Iterator[None]:
         """Hold it, or go on without it once patience has ended. How the work in between ends is not changed."""
         with self._pipeline.sql_client() as client:
-            what = _sync_of(self._pipeline)
+            what = sync_of(self._pipeline)
             self._held = wait_for(lambda: self._try(client), what, lambda: self._holder(client), self._patience)
             if not self._held:
                 logger.warning("going on without the lock of the pipeline %r", self._pipeline.pipeline_name)
@@ -177,7 +177,29 @@ class AdvisoryLock:
             )
 
 
-def _sync_of(pipeline: Pipeline) -> str:
+def pipeline_file(pipeline: Pipeline, folder: Path) -> Path:
+    """The file whose lock a load of a pipeline holds, in the folder where pipelines are."""
+    return folder / f"{pipeline.pipeline_name}.lock"
+
+
+def database_file(database: Path) -> Path:
+    """The file whose lock a load into a DuckDB file holds."""
+    return database.with_name(f".{database.name}.lock")
+
+
+def is_held(file: Path) -> bool:
+    """True if someone holds the lock of a file now."""
+    if not file.exists():
+        return False
+    lock = FileLock(file)
+    if not _try_file(lock):
+        return True
+    lock.release()
+    return False
+
+
+def sync_of(pipeline: Pipeline) -> str:
+    """Who holds the locks of a pipeline, in words."""
     return f"another sync of the pipeline {pipeline.pipeline_name!r} is at work"
 
 
@@ -191,7 +213,7 @@ def _hold(held: ExitStack, path: Path, pipeline: Pipeline) -> None:
             f"the lock file {path} cannot be made ({error.strerror}), and without it two syncs may work at once."
         ) from None
     lock = FileLock(path)
-    wait_for(lambda: _try_file(lock), _sync_of(pipeline))
+    wait_for(lambda: _try_file(lock), sync_of(pipeline))
     held.callback(lock.release)
 
 

@@ -14,7 +14,8 @@ from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException
 
 from ..plan.state import lanes_in
-from ..plan.system_tables import REPORT_CELLS, REPORT_FRESHNESS, REPORT_RUNS, FreshnessRow
+from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS, FreshnessRow
+from .freshness import freshness_table
 from .query import select
 
 LaneKey = tuple[str, str]
@@ -94,7 +95,9 @@ def report_status(pipeline: Pipeline, available: Mapping[str, datetime] | None =
         pipeline: where the reports were loaded to.
         available: up to when Stripe has data now, by report type; None where Stripe was not asked.
     """
-    cursors, fresh, runs = loaded_cursors(pipeline), _freshness(pipeline), _runs(pipeline)
+    cursors, runs = loaded_cursors(pipeline), _runs(pipeline)
+    with freshness_table(pipeline) as freshness:
+        fresh = freshness.rows
     lanes = {**dict.fromkeys(cursors), **dict.fromkeys(fresh)}
     of_lane: dict[LaneKey, list[_Run]] = {lane: [run for run in runs if run.is_of(lane)] for lane in lanes}
     for run in runs:  # of an older version's ledger, or of a table that was never loaded
@@ -196,14 +199,6 @@ def _runs(pipeline: Pipeline) -> list[_Run]:
         "ORDER BY {column.created} DESC, {column.run_id} DESC"
     )
     return [_Run(*row) for row in select(pipeline, query) or ()]
-
-
-def _freshness(pipeline: Pipeline) -> dict[LaneKey, FreshnessRow]:
-    names = [column.name for column in fields(FreshnessRow)]
-    listed = ", ".join(f"{{column.{name}}}" for name in names)
-    found = select(pipeline, f"SELECT {listed} FROM {{table.{REPORT_FRESHNESS.name}}}") or ()  # noqa: S608
-    rows = [FreshnessRow(**dict(zip(names, values, strict=True))) for values in found]
-    return {row.lane: row for row in rows}
 
 
 def _covered(pipeline: Pipeline) -> dict[LaneKey, str]:
