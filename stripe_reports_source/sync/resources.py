@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 import dlt
-from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 
 from ..plan.report import Report
 from ..plan.system_tables import (
@@ -26,9 +25,10 @@ from ..rows.system_rows import column_rows, fingerprint, system_table, type_rows
 from ..warehouse.dispositions import refuse_other_dispositions
 from ..warehouse.freshness import freshness_table
 from .ledger import covered_cells, freshness
+from .package import current_load_id, emptied_tables
 from .reports import ReportInPackage
 from .running import Sync
-from .syncs import Syncs, current_load_id
+from .syncs import Syncs
 
 
 def report_items(report: Report, syncs: Syncs, cursor: dlt.sources.incremental[datetime]) -> Iterator[Any]:
@@ -74,7 +74,7 @@ def cell_items(syncs: Syncs) -> Iterator[Any]:
     yield from _until_reports_end(sync)
     rows = sync.outcomes.take_cell_rows()
     if sync.pipeline is not None:
-        rows = covered_cells(sync.outcomes.book, rows, sync.pipeline, _emptied_tables())
+        rows = covered_cells(sync.outcomes.book, rows, sync.pipeline, emptied_tables())
     if rows:
         yield system_table(REPORT_CELLS, rows, current_load_id())
 
@@ -94,7 +94,7 @@ def _not_stamped(sync: Sync) -> list[FreshnessRow]:
     with freshness_table(pipeline) as table:
         rows = freshness(book, table.open_failures(), table.rows)
         waits = any(entry.now and entry.now.package == load_id for entry in book)
-        if pipeline is None or waits or pipeline.has_pending_data or REPORT_FRESHNESS.name in _emptied_tables():
+        if pipeline is None or waits or pipeline.has_pending_data or REPORT_FRESHNESS.name in emptied_tables():
             return rows
         return [] if table.stamp(rows) else rows
 
@@ -120,16 +120,6 @@ def _lacks_columns(table: SystemTable) -> bool:
         return False
     known = dlt.current.source_schema().tables.get(table.name, {}).get("columns", {})
     return bool(known) and not table.columns.keys() <= known.keys()
-
-
-def _emptied_tables() -> frozenset[str]:
-    """The tables that the present load package drops or empties before it loads, because of `refresh`."""
-    try:
-        state = dlt.current.load_package_state()["state"]
-    except CurrentLoadPackageStateNotAvailable:
-        return frozenset()
-    tables = [*state.get("dropped_tables", ()), *state.get("truncated_tables", ())]
-    return frozenset(str(table["name"]) for table in tables)
 
 
 def _until_reports_end(sync: Sync) -> Iterator[None]:

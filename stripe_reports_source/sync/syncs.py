@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import dlt
-from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.extract import DltSource
 
 from ..errors import ConfigurationError
 from ..plan.settings import Settings
 from .context import Load
+from .package import current_load_id
 
 if TYPE_CHECKING:
     from .replaying import Archived
@@ -89,11 +89,3 @@ def syncs_of(source: DltSource) -> Syncs:
         if isinstance(syncs, Syncs):
             return syncs
     raise ConfigurationError(f"source {source.name!r} is not a stripe_reports source.")
-
-
-def current_load_id() -> str | None:
-    """The load package being extracted; None when the source is iterated outside a pipeline."""
-    try:
-        return dlt.current.load_package_state()["load_id"]
-    except CurrentLoadPackageStateNotAvailable:
-        return None

@@ -16,7 +16,7 @@ from dlt.common.pipeline import LoadInfo
 from ..plan.system_tables import TIE_OUT, Statement
 from ..rows.system_rows import system_table
 from ..warehouse.hints import system_hints
-from .syncs import current_load_id
+from .package import current_load_id
 
 REPLACED_BY = ("equation", "interval_key")
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import dlt
 from dlt import Pipeline
-from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 
 from ..errors import ConfigurationError
 from ..plan.lanes import Lane
 from ..plan.whose_data import Holding, refuse_other_data
 from ..stripe_api.api import StripeApi
 from ..warehouse.ledger import newest_run, noted_holdings, real_holdings
+from .package import dropped_tables
 
 
 class WhoseData:
@@ -34,7 +33,7 @@ class WhoseData:
             ConfigurationError: names the table, what it holds and what to do.
         """
         asked = [lane for lane in lanes if lane.cells]
-        if self._pipeline is None or not asked or asked[0].resolved.report.table in _dropped_tables():
+        if self._pipeline is None or not asked or asked[0].resolved.report.table in dropped_tables():
             return
         table, label = asked[0].resolved.report.table, asked[0].cells[0].label
         holdings = noted_holdings(self._pipeline, table)
@@ -80,12 +79,3 @@ class WhoseData:
         if run not in self._known:
             self._known[run] = self._api.knows_run(run)
         return self._known[run]
-
-
-def _dropped_tables() -> frozenset[str]:
-    """The tables that the present load package drops before it loads, because of `refresh`."""
-    try:
-        state = dlt.current.load_package_state()["state"]
-    except CurrentLoadPackageStateNotAvailable:
-        return frozenset()
-    return frozenset(str(table["name"]) for table in state.get("dropped_tables", ()))
