@@ -23,7 +23,7 @@ from .inputs import INPUTS, Input, ReportTable, first_day_of, lacking
 from .judge import Judge, Sides
 from .ledger_checks import LEDGER_CHECKS, cells_join, in_window, rows_stored_equal_file
 from .left_behind import with_cells_left_behind
-from .open_items import Looked, open_items, settled_since
+from .open_items import Looked, said_before, settled_since
 from .queries import Figure, Spans, equation_query, figure_of, in_dialect
 from .reach import widened, with_counterparts
 from .roll_forward import RollForward, roll_forwards
@@ -92,7 +92,7 @@ def _look(dataset: Dataset, now: datetime, scope: Scope) -> list[Statement]:
     coverage = read_coverage(reader, scope.accounts)
     if not coverage.names():
         return []  # without a ledger there is nothing to go by
-    before = open_items(reader, scope.accounts)
+    before = said_before(reader, scope)
     scope = widened(scope, coverage, before)
     found = [*cells_join(reader, coverage, scope, now)]
     found += rows_stored_equal_file(reader, coverage, scope, columns, now)
@@ -109,7 +109,8 @@ def _look(dataset: Dataset, now: datetime, scope: Scope) -> list[Statement]:
             compared |= looking.compared
     found = with_cells_left_behind(found, before, coverage, compared)
     unique = {_key(statement): statement for statement in reversed(found)}
-    unique |= settled_since(before, unique, Looked(compared, coverage.names(), scope.since), now)
+    looked = Looked(compared, coverage.names(), scope.since, whole=scope.touched is None)
+    unique |= settled_since(before, unique, looked, now)
     return sorted(
         unique.values(), key=lambda statement: (str(statement.interval_day), statement.equation, _key(statement))
     )
