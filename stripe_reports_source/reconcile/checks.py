@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from dlt import Pipeline
@@ -19,11 +19,11 @@ from ..warehouse.hints import stored_types
 from ..warehouse.query import Reader, reading
 from .coverage import Coverage, read_coverage
 from .equations import BEFORE, EQUATIONS, Equation
-from .inputs import INPUTS, Input, ReportTable, lacking
+from .inputs import INPUTS, Input, ReportTable, first_day_of, lacking
 from .judge import Judge, Sides
 from .ledger_checks import LEDGER_CHECKS, cells_join, in_window, rows_stored_equal_file
 from .left_behind import with_cells_left_behind
-from .open_items import Looked, open_items, settled_since
+from .open_items import Looked, said_before, settled_since
 from .queries import Figure, Spans, equation_query, figure_of, in_dialect
 from .reach import widened, with_counterparts
 from .roll_forward import RollForward, roll_forwards
@@ -92,7 +92,7 @@ def _look(dataset: Dataset, now: datetime, scope: Scope) -> list[Statement]:
     coverage = read_coverage(reader, scope.accounts)
     if not coverage.names():
         return []  # without a ledger there is nothing to go by
-    before = open_items(reader, scope.accounts)
+    before = said_before(reader, scope)
     scope = widened(scope, coverage, before)
     found = [*cells_join(reader, coverage, scope, now)]
     found += rows_stored_equal_file(reader, coverage, scope, columns, now)
@@ -101,15 +101,16 @@ def _look(dataset: Dataset, now: datetime, scope: Scope) -> list[Statement]:
         tables = {name: tables_of(coverage, input_, columns) for name, input_ in inputs.items()}
         if any(tables.values()):
             reaching = with_counterparts(scope, coverage, inputs, tables, dataset.answer)
+            looking = _Look(dataset, coverage, inputs, tables, scope.since, now)
             for equation in EQUATIONS:
                 # what is said of rows by themselves needs no other cells
                 of_equation = reaching.get(equation.figure[0], scope) if equation.against else scope
-                looking = _Look(dataset, coverage, inputs, tables, of_equation, now)
-                found += looking.at(equation)
-                compared |= looking.compared
+                found += looking.at(equation, of_equation)
+            compared |= looking.compared
     found = with_cells_left_behind(found, before, coverage, compared)
     unique = {_key(statement): statement for statement in reversed(found)}
-    unique |= settled_since(before, unique, Looked(compared, coverage.names(), scope.since), now)
+    looked = Looked(compared, coverage.names(), scope.since, whole=scope.touched is None)
+    unique |= settled_since(before, unique, looked, now)
     return sorted(
         unique.values(), key=lambda statement: (str(statement.interval_day), statement.equation, _key(statement))
     )
@@ -124,25 +125,26 @@ class _Look:
         coverage: Coverage,
         inputs: Mapping[str, Input],
         tables: Mapping[str, Sequence[ReportTable]],
-        scope: Scope,
+        since: date | None,
         now: datetime,
     ) -> None:
         self._dataset = dataset
         self._coverage = coverage
         self._inputs = inputs
         self._tables = tables
-        self._scope = scope
+        # a cell more, for what is compared with the one before
+        self._first_day = None if since is None else coverage.day_before(since)
         self._now = now
         self.compared: dict[tuple[str, str], bool] = {}
         """Equations and interval keys of the cells that were looked at; False where they cannot be compared."""
 
-    def at(self, equation: Equation) -> Iterator[Statement]:
-        """The statements of an equation."""
+    def at(self, equation: Equation, scope: Scope) -> Iterator[Statement]:
+        """The statements of an equation about what a scope has."""
         judge = Judge(equation, self._inputs, self._coverage, self._now)
         if "settled_by_id" in equation.inputs and not self._tables["settled_by_id"]:
             return
         bases = [self._inputs[name].base for name in equation.inputs]
-        cells = {cell: judge.sides(cell) for cell in self._coverage.cells(bases) if self._in_scope(equation, cell)}
+        cells = {cell: judge.sides(cell) for cell in self._coverage.cells(bases) if _in_scope(equation, cell, scope)}
         if not cells:
             return
         comparable = set()
@@ -156,7 +158,7 @@ class _Look:
             elif reason:
                 yield judge.not_comparable(cell, sides, reason)
         if comparable:
-            yield from (judge.judge(figure) for figure in self._figures(equation) if figure.cell in comparable)
+            yield from (judge.judge(figure) for figure in self._figures(equation, scope) if figure.cell in comparable)
 
     def _not_comparable(self, equation: Equation, judge: Judge, cell: str, sides: Sides) -> str | None:
         """Why a cell cannot be compared: None if it can be, "" if there is nothing to say of it."""
@@ -190,26 +192,19 @@ class _Look:
                 return f"{base} is loaded without the column {column}: load it with all columns to compare."
         return None
 
-    def _in_scope(self, equation: Equation, cell: str) -> bool:
-        if equation.per_row and self._scope.touched is not None:
-            return cell in self._scope.touched  # also what is older, whose counterparts were loaded
-        return self._since(cell)
-
-    def _since(self, cell: str) -> bool:
-        return self._scope.since is None or cell[-len("2025-01-31") :] >= self._scope.since.isoformat()
-
-    def _figures(self, equation: Equation) -> Iterator[Figure]:
-        first_day = self._scope.since
-        if first_day is not None:
-            # a cell more, for what is compared with the one before
-            days = [cell.day for cell in self._coverage if cell.day < first_day]
-            first_day = max(days, default=first_day)
+    def _figures(self, equation: Equation, scope: Scope) -> Iterator[Figure]:
         spans: Spans = {}
         if equation.counterpart is not None:
             spans = self._coverage.spans(self._inputs[equation.counterpart].base, self._inputs[equation.figure[0]].base)
-        query = equation_query(equation, self._inputs, self._tables, self._scope, first_day, spans)
+        query = equation_query(equation, self._inputs, self._tables, scope, self._first_day, spans)
         for row in self._dataset.answer(query):
             yield figure_of(row)
+
+
+def _in_scope(equation: Equation, cell: str, scope: Scope) -> bool:
+    if equation.per_row and scope.touched is not None:
+        return cell in scope.touched  # also what is older, whose counterparts were loaded
+    return scope.since is None or first_day_of(cell) >= scope.since
 
 
 def tables_of(coverage: Coverage, input_: Input, columns: Mapping[str, Mapping[str, ColumnType]]) -> list[ReportTable]:

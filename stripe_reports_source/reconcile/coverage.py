@@ -6,10 +6,12 @@ first day are: their interval keys differ by the report's name alone, and a cell
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from ..plan.catalog import split_id
@@ -108,23 +110,17 @@ class Coverage:
 
     def before(self, base: str, cell: str) -> CoveredCell | None:
         """The cell of a report that ends where this one begins; None if it is not loaded."""
-        found = self.get(base, cell)
-        if found is None:
-            return None
-        lane = self._lanes[base, found.lane]
-        at = lane.index(found)
-        if not at:
-            return None
-        return lane[at - 1] if lane[at - 1].end == found.begins else None
+        found, beside = self.get(base, cell), self._beside(base, cell, -1)
+        return beside if found and beside and beside.end == found.begins else None
 
     def after(self, base: str, cell: str) -> CoveredCell | None:
         """The next cell of a report."""
-        found = self.get(base, cell)
-        if found is None:
-            return None
-        lane = self._lanes[base, found.lane]
-        at = lane.index(found) + 1
-        return lane[at] if at < len(lane) else None
+        return self._beside(base, cell, 1)
+
+    def day_before(self, first: date) -> date:
+        """The first day of what has to be read, so that each cell from a day on has the one before it, in any lane."""
+        pairs = (pair for lane in self._lanes.values() for pair in pairwise(lane))
+        return min((cell.day for cell, following in pairs if cell.day < first <= following.day), default=first)
 
     def holding(self, base: str, like: CoveredCell, instant: datetime) -> CoveredCell | None:
         """The cell of a report that an instant lies in, in any lane with the same rows as another cell's."""
@@ -155,6 +151,14 @@ class Coverage:
     def names(self) -> set[str]:
         """The names of all cells that are loaded."""
         return {cell.cell for cell in (*self, *self.per_payout)}
+
+    def _beside(self, base: str, cell: str, step: int) -> CoveredCell | None:
+        found = self.get(base, cell)
+        if found is None:
+            return None
+        lane = self._lanes[base, found.lane]
+        at = bisect_left(lane, found.day, key=lambda other: other.day) + step
+        return lane[at] if 0 <= at < len(lane) else None
 
     def _alike(self, base: str, rows_chosen: tuple[str, str]) -> Iterator[CoveredCell]:
         for (name, _), cells in self._lanes.items():

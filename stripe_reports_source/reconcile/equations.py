@@ -77,12 +77,12 @@ def _pair(rows: str) -> Equation:
     )
 
 
-def _of_rows(name: str, rows: str, *fields: str, **more: Mapping[str, str]) -> Equation:
+def _of_rows(name: str, rows: str, *fields: str) -> Equation:
     return Equation(
         name,
         name,
         (rows,),
-        names={"book": rows, **more.get("names", {})},
+        names={"book": rows},
         needs={rows: fields},
         per_row=True,
         counts="rows",

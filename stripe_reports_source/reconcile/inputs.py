@@ -15,7 +15,6 @@ from datetime import date
 
 from ..plan.column_types import AMOUNT, BIGINT, TEXT, TIMESTAMPTZ, ColumnType
 
-_KEY = '"column:_interval_key"'
 DAY_LENGTH = len("|2025-01-31")
 """What follows a lane in the name of a cell."""
 
@@ -128,6 +127,21 @@ def cell_name(key: str, base: str) -> str:
     return key.replace(f"|{base}|", "|", 1)
 
 
+def first_day_of(cell: str) -> date:
+    """The day that a cell begins on, from its name or its interval key."""
+    return date.fromisoformat(cell[1 - DAY_LENGTH :])
+
+
+def cell_sql(column: str, base: str) -> str:
+    """The name of a cell of a report, from a column with interval keys."""
+    return f"REPLACE(\"column:{column}\", {text_literal(f'|{base}|')}, '|')"
+
+
+def lane_sql(cell: str) -> str:
+    """The lane of a cell, from what its name is in SQL."""
+    return f"SUBSTR({cell}, 1, LENGTH({cell}) - {DAY_LENGTH})"
+
+
 def lacking(input_: Input, tables: Sequence[ReportTable], names: Collection[str]) -> list[str]:
     """The fields of these that a table of the report does not have."""
     return [
@@ -162,7 +176,7 @@ def input_query(
 def _of_table(input_: Input, table: ReportTable | None) -> str:
     fields = {name: _value(about, table) for name, about in input_.fields.items()}
     text = "CAST(NULL AS TEXT)" if table is None else None
-    cell = text or _cell(input_)
+    cell = text or cell_sql("_interval_key", input_.base)
     instant = "CAST(NULL AS TIMESTAMPTZ)"
     named = {
         "account": text or '"column:_account"',
@@ -179,16 +193,12 @@ def _of_table(input_: Input, table: ReportTable | None) -> str:
     return f'SELECT {listed} FROM "table:{table.name}"'  # noqa: S608
 
 
-def _cell(input_: Input) -> str:
-    return f"REPLACE({_KEY}, '|{input_.base}|', '|')"
-
-
 def _days(since: date | None, only: Collection[str] | None) -> list[str]:
     """What days the cells begin on; said beside their names, because a columnar database goes by days."""
     bounds = [] if since is None else [(">=", since.isoformat())]
     if only:
-        days = sorted(cell[1 - DAY_LENGTH :] for cell in only)
-        bounds += [(">=", days[0]), ("<=", days[-1])]
+        days = [first_day_of(cell) for cell in only]
+        bounds += [(">=", min(days).isoformat()), ("<=", max(days).isoformat())]
     return [f"\"column:_interval_day\" {comparison} DATE '{day}'" for comparison, day in bounds]
 
 
@@ -199,16 +209,15 @@ def _where(
     accounts: Collection[str] | None,
     only: Collection[str] | None,
 ) -> str:
-    conditions = []
+    conditions, cell = [], cell_sql("_interval_key", input_.base)
     if days and "_interval_day" in table.columns:
         # rows that an older version of the package has loaded have no day
         conditions.append(f'({" AND ".join(days)} OR "column:_interval_day" IS NULL)')
     if accounts is not None:
         conditions.append(f'"column:_account" IN ({", ".join(map(text_literal, sorted(accounts)))})')
     if only is not None:
-        conditions.append(f"{_cell(input_)} IN ({', '.join(map(text_literal, sorted(only))) or 'NULL'})")
-    lane = f"SUBSTR({_cell(input_)}, 1, LENGTH({_cell(input_)}) - {DAY_LENGTH})"
-    conditions += [f"{lane} <> {text_literal(without)}" for without in sorted(table.without)]
+        conditions.append(f"{cell} IN ({', '.join(map(text_literal, sorted(only))) or 'NULL'})")
+    conditions += [f"{lane_sql(cell)} <> {text_literal(without)}" for without in sorted(table.without)]
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 

@@ -9,7 +9,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -122,8 +122,9 @@ def _runs(reader: Reader, scope: Scope) -> dict[str, list[dict[str, Any]]]:
     )
     values: list[Any] = []
     if scope.since is not None:
-        query += " AND {column.interval_end} >= %s"
-        values.append(datetime.combine(scope.since, datetime.min.time()))
+        # days begin at other instants in other zones; runs per payout have no interval
+        query += " AND ({column.interval_end} >= %s OR {column.interval_end} IS NULL)"
+        values.append(datetime.combine(scope.since - timedelta(days=2), datetime.min.time()))
     return {run: json.loads(totals) for run, totals in reader.select(query, *values) or ()}
 
 

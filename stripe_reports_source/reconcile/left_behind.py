@@ -1,6 +1,6 @@
 """Statements that differ because cells were loaded before the past has moved, and by nothing else: they are explained.
 
-In: statements of a look, those that were open before, what is loaded. Out: the statements, some with another verdict.
+In: statements of a look, what was said before, what is loaded. Out: the statements, some with another verdict.
 
 When a row of an earlier interval has been loaded late, all later balances are off by its amount until they are loaded
 again. That is exact where a stretch of cells is older than the cells on either side, joins neither, and the two
@@ -29,7 +29,7 @@ def with_cells_left_behind(
 
     Args:
         found: statements of a look.
-        before: that were open before it.
+        before: that were said before it.
         coverage: what is loaded.
         compared: equations and interval keys of the cells that it has covered.
     """

@@ -1,4 +1,4 @@
-"""Items that were open in `tie_out`: none of them vanishes, each gets a new status.
+"""What `tie_out` says already: no open item vanishes, each gets a new status; and nothing ties that is not loaded.
 
 In: the table, and the statements of a new look. Out: what was open; and a statement for each item that is not any more.
 """
@@ -12,17 +12,22 @@ from decimal import Decimal
 
 from ..plan.system_tables import TIE_OUT, Statement
 from ..warehouse.query import Reader
+from .scope import Scope
 
 Key = tuple[str, ...]
 
 
-def open_items(reader: Reader, accounts: Collection[str] | None = None) -> list[Statement]:
-    """The statements of `tie_out` that do not tie."""
+def said_before(reader: Reader, scope: Scope) -> list[Statement]:
+    """The statements of `tie_out` that do not tie; for a look at all cells, those that tie too."""
     names = [column.name for column in fields(Statement)]
     columns = ", ".join(f"{{column.{name}}}" for name in names)
-    chosen = "" if accounts is None else f" AND {{column.account}} IN ({', '.join(['%s'] * len(accounts))})"
-    query = f"SELECT {columns} FROM {{table.{TIE_OUT.name}}} WHERE {{column.status}} <> 'tied'{chosen}"  # noqa: S608
-    return [Statement(**dict(zip(names, row, strict=True))) for row in reader.select(query, *(accounts or ())) or ()]
+    conditions = [] if scope.touched is None else ["{column.status} <> 'tied'"]
+    if scope.accounts is not None:
+        conditions.append(f"{{column.account}} IN ({', '.join(['%s'] * len(scope.accounts))})")
+    chosen = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    query = f"SELECT {columns} FROM {{table.{TIE_OUT.name}}}{chosen}"  # noqa: S608
+    rows = reader.select(query, *(scope.accounts or ())) or ()
+    return [Statement(**dict(zip(names, row, strict=True))) for row in rows]
 
 
 @dataclass(frozen=True)
@@ -34,30 +39,33 @@ class Looked:
             False where they cannot be compared.
         loaded: the names of all cells that are loaded.
         since: first day of the cells that were looked at; None for all.
+        whole: all cells from then on were looked at.
     """
 
     compared: Mapping[tuple[str, str], bool]
     loaded: Collection[str]
     since: date | None
+    whole: bool = False
 
 
 def settled_since(
     before: Collection[Statement], found: Mapping[Key, Statement], looked: Looked, now: datetime
 ) -> dict[Key, Statement]:
-    """What was open, and is not among what a new look has found: it ties now, or cannot be compared any more.
+    """What was said, and is not among what a new look has found: it ties now, or cannot be compared any more.
 
     Args:
-        before: open items.
+        before: statements.
         found: the statements of the look, by key.
         looked: what it has covered.
         now: the present.
     """
     settled: dict[Key, Statement] = {}
+    replaced = {(statement.equation, statement.interval_key) for statement in found.values()}
     for item in before:
         key = item.equation, item.account, item.interval_key, item.currency, item.item
-        if key in found:
-            continue
         compared = looked.compared.get((item.equation, item.interval_key))
+        if key in found or (item.status == "tied" and (compared or (item.equation, item.interval_key) in replaced)):
+            continue
         if compared:
             settled[key] = _now("tied", f"Agrees now; it was {item.status.replace('_', ' ')} before.", item, now)
         elif compared is False or _is_gone(item, looked):
@@ -67,10 +75,10 @@ def settled_since(
 
 
 def _is_gone(item: Statement, looked: Looked) -> bool:
-    """True if nothing that the item was about is loaded any more."""
+    """True if nothing is loaded any more that the item was about or, after a look at all, that it could be said of."""
     later = looked.since is None or (item.interval_day is not None and item.interval_day >= looked.since)
     _, _, rest = item.interval_key.removeprefix(f"{item.account}|").partition("|")
-    return later and f"{item.account}|{rest}" not in looked.loaded
+    return later and (looked.whole or f"{item.account}|{rest}" not in looked.loaded)
 
 
 def _now(status: str, reason: str, item: Statement, now: datetime) -> Statement:

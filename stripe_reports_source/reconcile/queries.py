@@ -17,7 +17,7 @@ import sqlglot
 
 from ..plan.system_tables import REPORT_CELLS
 from .equations import PLACED, Equation
-from .inputs import DAY_LENGTH, INPUTS, Input, ReportTable, input_query, text_literal
+from .inputs import INPUTS, Input, ReportTable, cell_sql, first_day_of, input_query, lane_sql, text_literal
 from .scope import Scope
 
 MOST_ITEMS = 100
@@ -158,10 +158,10 @@ _PLACED = f"""placed AS (
                 WHEN moment >= bounds.until THEN 'later'
                 ELSE 'gap' END AS note
     FROM differing
-    LEFT JOIN spans ON spans.lane = SUBSTR(differing.cell, 1, LENGTH(differing.cell) - {DAY_LENGTH})
+    LEFT JOIN spans ON spans.lane = {lane_sql("differing.cell")}
                    AND differing.moment >= spans.since AND differing.moment < spans.until
     LEFT JOIN (SELECT lane, MIN(since) AS since, MAX(until) AS until FROM spans GROUP BY lane) AS bounds
-        ON bounds.lane = SUBSTR(differing.cell, 1, LENGTH(differing.cell) - {DAY_LENGTH})
+        ON bounds.lane = {lane_sql("differing.cell")}
 ),"""  # noqa: S608
 _AS_THEY_ARE = "placed AS (\n    SELECT * FROM differing\n),"
 
@@ -185,10 +185,14 @@ def in_dialect(
 
 def _inputs_in(check: str, equation: Equation) -> list[str]:
     """The inputs that a query names, by what they are called there."""
-    named = set(_SOURCE.findall(check))
     names = {*INPUTS, *equation.names}
     known = {f"{which}{name}" for which in ("", "all_", "touched_") for name in names}
-    return sorted(named & known)
+    return sorted(sources(check) & known)
+
+
+def sources(sql: str) -> set[str]:
+    """What a query of ours reads from."""
+    return set(_SOURCE.findall(sql))
 
 
 def _spans(spans: Spans) -> str:
@@ -206,15 +210,10 @@ def instant_literal(instant: datetime) -> str:
     return f"CAST('{instant.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S}+00:00' AS TIMESTAMPTZ)"
 
 
-def _cell_of(base: str) -> str:
-    return f"REPLACE(\"column:interval_key\", {text_literal(f'|{base}|')}, '|')"
-
-
 def _cell_pairs(base: str, tables: Collection[str]) -> str:
     """Each cell of the balance summary with the one before, where they meet."""
-    cell = _cell_of(base)
-    lane = f"SUBSTR({cell}, 1, LENGTH({cell}) - {DAY_LENGTH})"
-    order = f'OVER (PARTITION BY "column:table_name", {lane} ORDER BY "column:interval_day")'
+    cell = cell_sql("interval_key", base)
+    order = f'OVER (PARTITION BY "column:table_name", {lane_sql(cell)} ORDER BY "column:interval_day")'
     return (
         f"SELECT cell, cell_before FROM (SELECT {cell} AS cell, LAG({cell}) {order} AS cell_before, "  # noqa: S608
         f'LAG("column:interval_end") {order} AS end_before, "column:interval_start" AS cell_start '
@@ -229,15 +228,29 @@ def touched_query(inputs: Mapping[str, Input], tables: Mapping[str, Sequence[Rep
             return _NO_CELL
         listed = ", ".join(f"({text_literal(cell)})" for cell in sorted(scope.touched))
         return f"SELECT cell FROM (VALUES {listed}) AS listed(cell)"  # noqa: S608
-    by_base = {inputs[name].base: [table.name for table in tables[name]] for name in INPUTS}
     since = scope.since
     if scope.touched:
-        since = min(date.fromisoformat(cell[-len("2025-01-31") :]) for cell in scope.touched)
-    later = "" if since is None else f" AND \"column:interval_day\" >= DATE '{since.isoformat()}'"
+        since = min(map(first_day_of, scope.touched))
+    return ledger_cells(inputs, tables, since)
+
+
+def ledger_cells(
+    inputs: Mapping[str, Input],
+    tables: Mapping[str, Sequence[ReportTable]],
+    since: date | None,
+    until: date | None = None,
+) -> str:
+    """The cells that the ledger has of any of the reports, and that begin between two days, both included."""
+    bounds = "".join(
+        f" AND \"column:interval_day\" {comparison} DATE '{day.isoformat()}'"
+        for comparison, day in ((">=", since), ("<=", until))
+        if day is not None
+    )
     parts = [
-        f'SELECT {_cell_of(base)} AS cell FROM "table:{REPORT_CELLS.name}" WHERE {_in_tables(names)}{later}'  # noqa: S608
-        for base, names in by_base.items()
-        if names
+        f'SELECT {cell_sql("interval_key", input_.base)} AS cell FROM "table:{REPORT_CELLS.name}" '  # noqa: S608
+        f"WHERE {_in_tables([table.name for table in tables[name]])}{bounds}"
+        for name, input_ in inputs.items()
+        if tables[name]
     ]
     return f"SELECT DISTINCT cell FROM ({' UNION ALL '.join(parts)}) AS loaded" if parts else _NO_CELL  # noqa: S608
 

@@ -30,7 +30,8 @@ def widened(scope: Scope, coverage: Coverage, before: Collection[Statement]) -> 
     following = {after.cell for cell in touched if (after := coverage.after(cell.base, cell.cell))}
     keys = {item.interval_key for item in before if item.item and item.status in OPEN}
     waiting = {cell.cell for cell in coverage if cell.key in keys}
-    looked_at = scope.touched | following | waiting
+    # what is run per payout lies on no grid, and is looked at with its payouts
+    looked_at = {cell.cell for cell in touched} | following | waiting
     first = min((cell.day for cell in coverage if cell.cell in looked_at), default=scope.since)
     return replace(scope, touched=frozenset(looked_at), since=first)
 

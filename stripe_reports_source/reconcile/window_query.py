@@ -5,14 +5,11 @@ In: SQL of the folder `sql`, the tables that hold reports, a window. Out: one qu
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
-from ..plan.system_tables import REPORT_CELLS
-from .inputs import DAY_LENGTH, INPUTS, Input, ReportTable, input_query, text_literal
+from .inputs import DAY_LENGTH, INPUTS, Input, ReportTable, first_day_of, input_query, lane_sql, text_literal
+from .queries import ledger_cells, sources
 from .windows import Window
-
-_SOURCE = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)")
 
 
 def window_query(
@@ -28,7 +25,7 @@ def window_query(
         window: the cells.
     """
     parts = {}
-    for called in sorted(set(_SOURCE.findall(sql)) & {*INPUTS, *(f"all_{name}" for name in INPUTS)}):
+    for called in sorted(sources(sql) & {*INPUTS, *(f"all_{name}" for name in INPUTS)}):
         name = called.removeprefix("all_")
         since = None if called.startswith("all_") else window.first_read
         parts[called] = input_query(inputs[name], tables[name], since=since, accounts=[window.account])
@@ -46,16 +43,6 @@ def _cell(name: str | None) -> str:
 def _cells(inputs: Mapping[str, Input], tables: Mapping[str, Sequence[ReportTable]], window: Window) -> str:
     """The cells of the window, as any report has them: by their days, for there may be thousands."""
     first, last = window.cells[0], window.cells[-1]
+    listed = ledger_cells(inputs, tables, first_day_of(first), first_day_of(last))
     lane = text_literal(first[:-DAY_LENGTH])
-    start, end = (f"DATE '{cell[1 - DAY_LENGTH :]}'" for cell in (first, last))
-    parts = []
-    for name, input_ in inputs.items():
-        cell = f"REPLACE(\"column:interval_key\", {text_literal(f'|{input_.base}|')}, '|')"
-        names = ", ".join(text_literal(table.name) for table in tables[name])
-        if names:
-            parts.append(
-                f'SELECT {cell} AS cell FROM "table:{REPORT_CELLS.name}" WHERE "column:table_name" IN ({names}) '  # noqa: S608
-                f'AND "column:interval_day" >= {start} AND "column:interval_day" <= {end} '
-                f"AND SUBSTR({cell}, 1, LENGTH({cell}) - {DAY_LENGTH}) = {lane}"
-            )
-    return f"SELECT DISTINCT cell FROM ({' UNION ALL '.join(parts)}) AS loaded"  # noqa: S608
+    return f"SELECT cell FROM ({listed}) AS listed WHERE {lane_sql('cell')} = {lane}"  # noqa: S608

@@ -50,6 +50,28 @@ def test_an_item_that_was_not_looked_at_stays_as_it_is() -> None:
     assert settled(statement(), Looked({}, set(), instant(3).date())) is None
 
 
+def test_what_was_tied_is_not_said_of_what_is_not_loaded_any_more() -> None:
+    item = statement(item="", status="tied")
+    pair = item.equation, item.interval_key
+    gone = settled(item, Looked({}, {CELL}, None, whole=True))
+    assert gone is not None
+    assert gone.status == "not_comparable"
+    assert settled(item, Looked({pair: False}, {CELL}, None, whole=True)) is not None
+    assert settled(item, Looked({pair: True}, {CELL}, None, whole=True)) is None
+    assert settled(item, Looked({}, {CELL}, instant(3).date(), whole=True)) is None
+    assert settled(item, Looked({}, {CELL}, None, whole=True), statement(currency="eur")) is None
+
+
+def test_an_interval_lost_from_the_ledger_does_not_tie_in_the_table(worlds: Worlds, tmp_path: Path) -> None:
+    pipeline = worlds.copy(PLANTED, tmp_path)
+    lost = "interval_key = 'shop|balance_change_from_activity.itemized|month|UTC|2025-02-01'"
+    said = f"SELECT DISTINCT status FROM tie_out WHERE {lost} AND equation <> 'rows_stored_equal_file'"
+    assert ("tied",) in query(pipeline, said)
+    spoil(pipeline, f"DELETE FROM report_cells WHERE {lost}")
+    reconcile(pipeline)
+    assert query(pipeline, said) == [("not_comparable",)]
+
+
 @given(
     statuses=st.lists(st.sampled_from(("variance", "stale", "pending", "explained", "not_comparable")), min_size=1),
     compared=st.sampled_from((True, False, None)),

@@ -12,7 +12,7 @@ from stripe_reports_source.emulator import Emulator, EmulatorSettings
 from stripe_reports_source.plan.catalog import load_catalog
 from stripe_reports_source.proof import reconcile
 from stripe_reports_source.reconcile.scope import Scope
-from tests.conftest import source_of
+from tests.conftest import query, source_of
 from tests.reconcile.plants import TABLES, payout
 from tests.reconcile.test_plants import PLANTED
 from tests.reconcile.worlds import NINE, SIX, Account, World, Worlds, alarms, looked, spoil, statuses, told
@@ -59,6 +59,18 @@ def test_reports_by_grids_of_their_own_are_compared_row_by_row(worlds: Worlds, t
     assert "settled_row_equals_activity_row" in alarms(looked(pipeline))
 
 
+def test_where_grids_differ_each_interval_is_compared_with_the_one_before_it(worlds: Worlds, tmp_path: Path) -> None:
+    accounts = (Account("shop", SIX), Account("stall", SIX, {"interval": "day"}))
+    pipeline = worlds.copy(World("two_grids", accounts, FEBRUARY), tmp_path)
+    february = FEBRUARY.date().replace(day=1)
+    for scope in (Scope(since=february), Scope(touched=frozenset({f"shop|month|UTC|{february}"}))):
+        statements = looked(pipeline, scope)
+        assert told(statements, "variance", "stale", "pending") == []
+        assert {"opening_equals_closing_before", "clearing_rolls_forward"} <= {
+            item.equation for item in statements if item.status == "tied" and item.account == "shop"
+        }
+
+
 def test_tables_with_names_of_the_users_own_are_compared(worlds: Worlds, tmp_path: Path) -> None:
     renamed = [Report(name, table_name=f"fin_{number}") for number, name in enumerate(NINE)]
     pipeline = worlds.copy(World("renamed", (Account("shop", renamed),), FEBRUARY), tmp_path)
@@ -90,6 +102,12 @@ def test_payouts_that_were_run_one_by_one_equal_their_rows(worlds: Worlds, tmp_p
     assert told(statements, "variance", "stale", "pending") == []
     assert any(item.equation == "payout_equals_its_rows" and item.status == "tied" for item in statements)
     table = by_id.replace(".", "_")
+    names = {
+        key.replace(f"|{by_id}|", "|") for (key,) in query(pipeline, f"SELECT DISTINCT _interval_key FROM {table}")
+    }
+    touched = Scope(touched=frozenset({"shop|month|UTC|2025-01-01", *names}))
+    part = {_key(item): item.status for item in looked(pipeline, touched)}
+    assert part == {_key(item): item.status for item in statements}
     chosen = f"(SELECT MIN(balance_transaction_id) FROM {table})"
     spoil(pipeline, f"UPDATE {table} SET net = net + 0.01 WHERE balance_transaction_id = {chosen}")
     assert alarms(looked(pipeline)) >= {"payout_equals_its_rows", "rows_stored_equal_file"}
