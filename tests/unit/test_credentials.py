@@ -9,7 +9,7 @@ from stripe_reports_source.plan.credentials import account_label, account_of, ch
 
 
 @pytest.mark.parametrize(
-    "key", ["rk_live_51Abc", "sk_test_abc", "sk_org_live_abc", " rk_live_51Abc\n", "proxy-token.1"]
+    "key", ["rk_live_abc", "sk_test_abc", "sk_org_live_abc", " rk_live_abc\n", "proxy-token.1"]
 )
 def test_keys(key: str) -> None:
     assert checked_key(key) == key.strip()
