@@ -85,7 +85,7 @@ def _first_line(error: BaseException) -> str:
     click.option("--lookback-days", type=int, help="Days before the cursor to read again."),
 )
 @pipeline_options
-@plain_errors()
+@plain_errors
 def doctor(destination: str, dataset: str, pipeline_name: str, database: Path | None, **given: Any) -> None:
     """Look whether all is set up to sync REPORTS, and what the sync would do. Nothing is made, here or at Stripe.
 

@@ -111,13 +111,15 @@ def place(pipeline: Pipeline) -> str:
 
 
 def loaded_pipeline(destination: str, dataset: str, pipeline_name: str, database: Path | None = None) -> Pipeline:
-    """The pipeline of a command that only reads: no file is made.
+    """The pipeline of a command that works on what is loaded: it makes no DuckDB file.
 
     Raises:
-        ConfigurationError: there is no such DuckDB file.
+        UsageError: a DuckDB file for another destination.
+        NoDatabase: there is no such DuckDB file.
+        ConfigurationError: it is named after the dataset.
     """
     pipeline = open_pipeline(destination, dataset, pipeline_name, database)
-    file = duckdb_file(pipeline) if destination == "duckdb" else None
+    file = duckdb_file(pipeline)
     if file is not None:
         _refuse_missing(file)
     return pipeline
