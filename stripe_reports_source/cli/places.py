@@ -15,10 +15,8 @@ from typing import Any
 import click
 import dlt
 from dlt import Pipeline
-from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 from ..errors import ConfigurationError
-from ..warehouse.duckdb_patience import refuse_busy
 from ..warehouse.locks import duckdb_file
 from .shared import options
 
@@ -58,6 +56,10 @@ def read_only_pipeline(
         ConfigurationError: it is named after the dataset.
         DestinationBusy: another process is writing the file.
     """
+    from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials  # DuckDB, which --help does not need
+
+    from ..warehouse.duckdb_patience import refuse_busy
+
     with TemporaryDirectory(prefix="stripe-reports-") as folder:
 
         def opened(where: Any) -> Pipeline:
