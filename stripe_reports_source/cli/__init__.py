@@ -72,7 +72,7 @@ _sync_options = options(
 @_sync_options
 @refresh_option
 @format_option
-@plain_errors()
+@plain_errors
 def sync(
     destination: str,
     dataset: str,
@@ -100,7 +100,7 @@ def sync(
 @account_option
 @partial_option
 @format_option
-@plain_errors()
+@plain_errors
 def backfill(
     destination: str, dataset: str, pipeline_name: str, database: Path | None, form: str, **options: Any
 ) -> None:
@@ -118,7 +118,7 @@ def backfill(
 @click.option("--sync-every", type=float, default=6.0, show_default=True, help="Hours between syncs without an event.")
 @click.option("--gather", type=float, default=2.0, show_default=True, help="Seconds that an event waits for others.")
 @click.pass_context
-@plain_errors()
+@plain_errors
 def webhook(
     context: click.Context,
     destination: str,
@@ -158,7 +158,7 @@ def webhook(
 @click.option("--control-port", type=int, default=12113, show_default=True)
 @click.option("--seed", type=int, default=7, show_default=True, help="Another seed is another business.")
 @click.option("--run-delay", type=float, default=2.0, show_default=True, help="Seconds that a report run takes.")
-@plain_errors()
+@plain_errors
 def emulator(api_port: int, files_port: int, control_port: int, seed: int, run_delay: float) -> None:
     """Run an offline Stripe Reporting API on this machine until Ctrl-C."""
     from ..emulator import EmulatorSettings, run_forever

@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from types import TracebackType
 
 from rich import box
@@ -165,19 +164,11 @@ def cell(value: object) -> tuple[str, bool]:
         return ("yes" if value else "no"), False
     if isinstance(value, int):
         return f"{value:,}", True
-    if isinstance(value, Decimal):
-        return f"{amount(value):,}", True
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M"), False
     if isinstance(value, timedelta):
         return span(value), False
     return str(value), False
-
-
-def amount(value: Decimal) -> Decimal:
-    """An amount without the zeros that its column's scale adds, but with two decimal places at least."""
-    places = max(2, -int(value.normalize().as_tuple().exponent))
-    return value.quantize(Decimal(1).scaleb(-places))
 
 
 def span(value: timedelta) -> str:

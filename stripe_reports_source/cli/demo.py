@@ -34,7 +34,7 @@ from .verdict import say_loaded
     show_default=True,
     help="DuckDB file to load into.",
 )
-@plain_errors()
+@plain_errors
 def demo(database: Path) -> None:
     """Load six months of a synthetic business, offline, and let the books prove themselves.
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import dlt
@@ -19,7 +19,6 @@ from ..errors import DestinationBusy, StripeReportsError, StripeUnreachable, own
 from ..plan.settings import Settings
 from ..plan.stripe_objects import OfferedTypes
 from ..source import settings_of
-from ..stripe_api.checkup import Checkup, key_kind
 from ..sync.forecast import forecast
 from ..warehouse.checkup import can_be_made, free_disk, free_of_syncs, reached
 from ..warehouse.locks import duckdb_file
@@ -29,6 +28,9 @@ from .offered import lacks_key
 from .places import NoDatabase, pipeline_options, place, read_only_pipeline
 from .shared import options, plain_errors
 from .sources import report_options, source_of
+
+if TYPE_CHECKING:
+    from ..stripe_api.checkup import Checkup
 
 T = TypeVar("T")
 CLOCK = timedelta(minutes=5)
@@ -85,12 +87,14 @@ def _first_line(error: BaseException) -> str:
     click.option("--lookback-days", type=int, help="Days before the cursor to read again."),
 )
 @pipeline_options
-@plain_errors()
+@plain_errors
 def doctor(destination: str, dataset: str, pipeline_name: str, database: Path | None, **given: Any) -> None:
     """Look whether all is set up to sync REPORTS, and what the sync would do. Nothing is made, here or at Stripe.
 
     Exit code 0: all is well. 4: something is wrong. 75: only Stripe or the database cannot be had at present.
     """
+    from ..stripe_api.checkup import key_kind  # HTTP, which --help does not need
+
     findings = Findings()
     settings = findings.look(
         "settings", lambda: settings_of(source_of(**given)), lambda settings: f"{len(settings.reports)} reports"
@@ -109,6 +113,8 @@ def doctor(destination: str, dataset: str, pipeline_name: str, database: Path | 
 
 
 def _stripe(findings: Findings, settings: Settings) -> OfferedTypes | None:
+    from ..stripe_api.checkup import Checkup
+
     checkup = Checkup(settings)
     offered = findings.look(
         f"report types at {settings.api_base_url}",

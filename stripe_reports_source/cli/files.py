@@ -41,7 +41,7 @@ STDOUT = Path("-")
 @click.option("--columns", default="all", show_default=True, help="all, default, or names with commas between them.")
 @click.option("--metadata", multiple=True, help="Custom column, such as 'payment_metadata[order_id]'; repeatable.")
 @parameter_option
-@plain_errors()
+@plain_errors
 def fetch(
     report: str,
     output: Path,
@@ -78,7 +78,7 @@ def fetch(
 @click.command()
 @click.argument("archive")
 @pipeline_options
-@plain_errors()
+@plain_errors
 def replay(archive: str, database: Path | None, destination: str, dataset: str, pipeline_name: str) -> None:
     """Load a dataset from ARCHIVE, a folder or an address that archive_url was set to. Stripe is not asked.
 
@@ -98,8 +98,7 @@ def _columns(columns: str) -> Any:
 
 def _check_days(report: Report, start_date: str | None, end_date: str | None, timezone: str | None) -> None:
     """Which days a report takes depends on its kind; of one that the catalogue does not know, it is an interval."""
-    catalog = load_catalog()
-    known = catalog.get(report.report) or next(iter(catalog.versions(report.base)[-1:]), None)
+    known = load_catalog().nearest(report.report)
     shape = known.shape if known else "interval"
     given = {"--start-date": start_date, "--end-date": end_date}
     takes = {"interval": ("--start-date", "--end-date"), "snapshot": ("--end-date",), "per_payout": ()}[shape]

@@ -6,9 +6,6 @@ are in UTC as ISO 8601 writes them, durations are whole seconds, and the standar
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +13,7 @@ import click
 from rich.console import Console
 
 from .console import show_table, standard_error, standard_output
-from .machine import data
+from .machine import csv_text, json_text
 
 format_option = click.option(
     "--format",
@@ -46,26 +43,12 @@ def show_rows(
         about: what the JSON document says beside `rows`.
     """
     if form == "json":
-        show_json({**about, "rows": [{name: row[name] for name in heads} for row in rows]})
+        document = {**about, "rows": [{name: row[name] for name in heads} for row in rows]}
+        click.echo(json_text(document), nl=False)
     elif form == "csv":
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(heads)
-        writer.writerows([_field(row[name]) for name in heads] for row in rows)
-        click.echo(text.getvalue(), nl=False)
+        click.echo(csv_text(heads, ([row[name] for name in heads] for row in rows)), nl=False)
     else:
         shown = [name for name, head in heads.items() if head]
         show_table(
             standard_output(), title, [heads[name] for name in shown], [[row[name] for name in shown] for row in rows]
         )
-
-
-def show_json(document: Mapping[str, Any]) -> None:
-    """Print a JSON document."""
-    click.echo(json.dumps(data(document), indent=2, ensure_ascii=False))
-
-
-def _field(value: Any) -> Any:
-    """A field of CSV: lists have a line for each item."""
-    plain = data(value)
-    return "\n".join(map(str, plain)) if isinstance(plain, list) else plain

@@ -1,6 +1,6 @@
-"""A reconciliation as data: JSON, or CSV with a header. Pure.
+"""What a command found, as data: JSON, or CSV with a header. Pure.
 
-In: a `Reconciliation`. Out: text. Amounts are exact decimals, as text in JSON; times are UTC.
+In: a document, rows, a `Reconciliation`. Out: text. Amounts are exact decimals, as text in JSON; times are UTC.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -30,18 +30,33 @@ def as_json(found: Reconciliation, deep: Sequence[Mapping[str, Any]] | None = No
     }
     if deep is not None:
         whole["deep"] = list(deep)
-    return json.dumps(data(whole), indent=2, ensure_ascii=False) + "\n"
+    return json_text(whole)
 
 
 def as_csv(found: Reconciliation) -> str:
     """The statements, with the columns of `tie_out`."""
-    text = io.StringIO()
     names = [column.name for column in fields(Statement)]
+    return csv_text(names, ([getattr(statement, name) for name in names] for statement in found.statements))
+
+
+def json_text(document: Mapping[str, Any]) -> str:
+    """A JSON document."""
+    return json.dumps(data(document), indent=2, ensure_ascii=False) + "\n"
+
+
+def csv_text(names: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """CSV with a header."""
+    text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
-    for statement in found.statements:
-        writer.writerow([data(getattr(statement, name)) for name in names])
+    writer.writerows(map(_field, row) for row in rows)
     return text.getvalue()
+
+
+def _field(value: Any) -> Any:
+    """A field of CSV: lists have a line for each item."""
+    plain_value = data(value)
+    return "\n".join(map(str, plain_value)) if isinstance(plain_value, list) else plain_value
 
 
 def _roll_forward(forward: RollForward) -> dict[str, Any]:

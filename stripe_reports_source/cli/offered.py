@@ -14,7 +14,6 @@ from ..errors import StripeUnreachable, chain
 from ..plan.settings import Settings
 from ..plan.stripe_objects import OfferedTypes
 from ..source import settings_of, stripe_reports
-from ..stripe_api.client import stripe_client
 
 FEW_ATTEMPTS = 2
 """For a question that can be left open."""
@@ -31,8 +30,7 @@ def offered_types() -> OfferedTypes:
     Raises:
         StripeReportsError: Stripe cannot be asked, or refuses.
     """
-    settings = configured()
-    return stripe_client(settings, time.sleep).report_types(settings.acts_on)
+    return _asked(configured())
 
 
 def offered_if_possible() -> tuple[OfferedTypes | None, str]:
@@ -49,9 +47,15 @@ def offered_if_possible() -> tuple[OfferedTypes | None, str]:
         raise
     few = replace(settings.retry_policy, attempts=min(FEW_ATTEMPTS, settings.retry_policy.attempts))
     try:
-        return stripe_client(replace(settings, retry_policy=few), time.sleep).report_types(settings.acts_on), ""
+        return _asked(replace(settings, retry_policy=few)), ""
     except StripeUnreachable:
         return None, "Stripe cannot be reached"
+
+
+def _asked(settings: Settings) -> OfferedTypes:
+    from ..stripe_api.client import stripe_client  # HTTP, which --help does not need
+
+    return stripe_client(settings, time.sleep).report_types(settings.acts_on)
 
 
 def lacks_key(error: BaseException) -> bool:

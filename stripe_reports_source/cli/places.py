@@ -15,10 +15,8 @@ from typing import Any
 import click
 import dlt
 from dlt import Pipeline
-from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 from ..errors import ConfigurationError
-from ..warehouse.duckdb_patience import refuse_busy
 from ..warehouse.locks import duckdb_file
 from .shared import options
 
@@ -58,6 +56,10 @@ def read_only_pipeline(
         ConfigurationError: it is named after the dataset.
         DestinationBusy: another process is writing the file.
     """
+    from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials  # DuckDB, which --help does not need
+
+    from ..warehouse.duckdb_patience import refuse_busy
+
     with TemporaryDirectory(prefix="stripe-reports-") as folder:
 
         def opened(where: Any) -> Pipeline:
@@ -111,13 +113,15 @@ def place(pipeline: Pipeline) -> str:
 
 
 def loaded_pipeline(destination: str, dataset: str, pipeline_name: str, database: Path | None = None) -> Pipeline:
-    """The pipeline of a command that only reads: no file is made.
+    """The pipeline of a command that works on what is loaded: it makes no DuckDB file.
 
     Raises:
-        ConfigurationError: there is no such DuckDB file.
+        UsageError: a DuckDB file for another destination.
+        NoDatabase: there is no such DuckDB file.
+        ConfigurationError: it is named after the dataset.
     """
     pipeline = open_pipeline(destination, dataset, pipeline_name, database)
-    file = duckdb_file(pipeline) if destination == "duckdb" else None
+    file = duckdb_file(pipeline)
     if file is not None:
         _refuse_missing(file)
     return pipeline

@@ -14,10 +14,12 @@ from ..proof import reconcile as look
 from ..reconcile.reconciliation import Reconciliation
 from .console import SyncProgress, say, standard_output
 from .deep import ALARMS, deep_data, deep_findings, deep_lines
+from .failures import NOT_TIED
+from .listing import format_option, told_on
 from .machine import as_csv, as_json
 from .places import loaded_pipeline, pipeline_options, place
 from .reconciliation_view import ShownLine, view
-from .shared import NOT_TIED, plain_errors
+from .shared import plain_errors
 from .sources import report_options, source_of
 
 T = TypeVar("T")
@@ -40,9 +42,9 @@ def _months(context: click.Context, option: click.Parameter, value: str | None) 
 @click.option("--refresh", is_flag=True, help="Load again what has changed at Stripe, and look again.")
 @click.option("--months", callback=_months, help="With --refresh, run the summaries of so many last months, or all.")
 @click.option("--deep", type=click.IntRange(min=1), help="Read the files of so many intervals again: every value.")
-@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+@format_option
 @pipeline_options
-@plain_errors()
+@plain_errors
 def reconcile(
     since: datetime | None,
     accounts: tuple[str, ...],
@@ -70,7 +72,7 @@ def reconcile(
         raise click.UsageError("--months goes with --refresh.")
     pipeline = loaded_pipeline(destination, dataset, pipeline_name, database)
     console = standard_output()
-    told = console if form == "table" else Console(stderr=True)
+    told = told_on(form)
     say(told, f"Reconciling {place(pipeline)}.")
     day = since.date() if since else None
     with SyncProgress(told, only_loaded=True) as progress:

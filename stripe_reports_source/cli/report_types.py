@@ -37,7 +37,7 @@ _CATALOG = {
     "--all", "everything", is_flag=True, help="Every report type that the catalogue knows; asks Stripe nothing."
 )
 @format_option
-@plain_errors()
+@plain_errors
 def types(everything: bool, form: str) -> None:
     """List the report types that the key can run, and how far their data reaches.
 

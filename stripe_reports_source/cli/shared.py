@@ -12,27 +12,12 @@ from rich.console import Console
 
 from ..errors import find_cause
 from ..load import Loaded
-from .failures import NO_KEY, NOT_ALL_THERE, NOT_SET_UP, NOT_TIED, STOPPED, TRY_LATER, exit_code, outcome
-
-__all__ = [
-    "NOT_ALL_THERE",
-    "NOT_SET_UP",
-    "NOT_TIED",
-    "NO_KEY",
-    "TRY_LATER",
-    "exit_code",
-    "loaded_summary",
-    "options",
-    "plain_errors",
-]
+from .failures import STOPPED, outcome
 
 
-def plain_errors() -> Callable[[Callable[..., None]], Callable[..., None]]:
+def plain_errors(command: Callable[..., None]) -> Callable[..., None]:
     """Errors as one sentence and an exit code, see `failures`. The option --debug shows where they come from."""
-    return _with_plain_errors
 
-
-def _with_plain_errors(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--debug", is_flag=True, help="Show where an error comes from.")
     @functools.wraps(command)
     def wrapped(*args: Any, debug: bool, **kwargs: Any) -> None:

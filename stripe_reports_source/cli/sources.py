@@ -123,7 +123,6 @@ def _with_metadata(reports: Sequence[Report], metadata: tuple[str, ...]) -> list
 
 
 def _takes(report: Report, header: str) -> bool:
-    catalog = load_catalog()
-    known = catalog.get(report.report) or next(iter(catalog.versions(report.base)[-1:]), None)
+    known = load_catalog().nearest(report.report)
     split = split_metadata(header)
     return known is None or split is None or split[0] in known.metadata_prefixes

@@ -57,7 +57,7 @@ def _duration(context: click.Context, option: click.Parameter, value: str | None
     metavar="DURATION",
     help="Exit code 3 if a report is further behind: 90m, 36h, 2d.",
 )
-@plain_errors()
+@plain_errors
 def status(
     destination: str,
     dataset: str,

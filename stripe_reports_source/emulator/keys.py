@@ -57,3 +57,9 @@ def account_of(key: str | None, headers: Mapping[str, str]) -> str | None:
 def business_of(live: bool, owner: str) -> str:
     """The name of an account's business in a mode. `owner`: the account, "" for the keys that share one."""
     return (LIVE if live else "test") + (f"@{owner}" if owner else "")
+
+
+def business_seen(scope: str) -> str:
+    """Whose business a scope sees: that of the account that was asked for, or of the key's own."""
+    business, _, account = scope.partition(":")
+    return f"{business}/{account}" if account else business

@@ -71,3 +71,19 @@ class Run:
             "type": "csv",
             "url": f"{files_url}/v1/files/{self.file_id}/contents",
         }
+
+
+def run_of_an_earlier_start(run_id: str, now: datetime) -> dict[str, Any]:
+    """What is left of a run that an emulator of the same business made before: that this account has made it."""
+    return {
+        "id": run_id,
+        "object": "reporting.report_run",
+        "created": int(now.timestamp()),
+        "error": "The run was made by an earlier start of the emulator, which has kept no file.",
+        "livemode": True,
+        "parameters": {},
+        "report_type": "",
+        "result": None,
+        "status": "failed",
+        "succeeded_at": None,
+    }

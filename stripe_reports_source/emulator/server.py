@@ -92,22 +92,9 @@ class Emulator:
         """Take a transaction out again."""
         self.service.withdraw_transaction(transaction_id)
 
-    def restate_transaction(
-        self,
-        transaction_id: str,
-        *,
-        gross: int | None = None,
-        fee: int | None = None,
-        category: str | None = None,
-        created: datetime | None = None,
-        payout_stays: bool = False,
-    ) -> None:
-        """Change a transaction, also one that is paid out already; see `Ledger.restate`."""
-        self.service.change(
-            lambda ledger: ledger.restate(
-                transaction_id, gross=gross, fee=fee, category=category, created=created, payout_stays=payout_stays
-            )
-        )
+    def restate_transaction(self, transaction_id: str, **changes: Any) -> None:
+        """Change a transaction, also one that is paid out already; `changes` are the arguments of `Ledger.restate`."""
+        self.service.change(lambda ledger: ledger.restate(transaction_id, **changes))
 
     def move_payout(self, payout_id: str, effective: datetime, known_from: datetime | None = None) -> None:
         """Change when a payout is expected to arrive, and so leaves the balance; see `Ledger.move_payout`."""

@@ -24,11 +24,11 @@ from .csv_format import write_csv
 from .faults import Fault
 from .itemized import Value
 from .kept import Answer, KeptAnswers
-from .keys import LIVE
+from .keys import LIVE, business_seen
 from .ledger import Ledger
 from .query import Query
 from .reports import CONNECTED, computable, rows
-from .runs import Run
+from .runs import Run, run_of_an_earlier_start
 from .settings import EmulatorSettings
 from .transactions import Transaction
 from .validation import ApiError, Parameters, checked_query, default_columns
@@ -220,7 +220,7 @@ class StripeService:
         """The present state of a run; counts as a poll."""
         with self._lock:
             if run_id.startswith(f"frr_{self._account_mark(scope)}") and run_id not in self._by_id:
-                return _run_of_an_earlier_start(run_id, self.now)
+                return run_of_an_earlier_start(run_id, self.now)
             run = self._find(run_id, scope)
             self._progress(run, polled=True)
             return self._run_object(run)
@@ -273,7 +273,7 @@ class StripeService:
         payout, end = parameters.get("payout"), self._availability[known.id][1]
         if payout is None or known.base.startswith("connected_account_"):
             return
-        payouts = self.ledger_of(_business(scope)).payouts
+        payouts = self.ledger_of(business_seen(scope)).payouts
         if not any(paid.id == payout and paid.automatic and paid.arrives(end) < end for paid in payouts):
             raise ApiError(  # unverified text; that such payouts have no report is known
                 400, f"The payout {payout} cannot be reconciled (yet).", param="parameters[payout]"
@@ -295,12 +295,7 @@ class StripeService:
         with file.open("wb") as out:
             # the values that Stripe takes for decimal_separator are not documented; the characters themselves are taken
             separator = str(parameters.get("decimal_separator", "."))
-            write_csv(
-                out,
-                query.columns,
-                self.rows(_business(scope), query),
-                separator,
-            )
+            write_csv(out, query.columns, self.rows(business_seen(scope), query), separator)
         failed = fault is not None and fault.action == "run_failed"
         run = Run(
             id=f"frr_{self._account_mark(scope)}{_digest(self.identity, number)[:16]}",
@@ -372,12 +367,6 @@ class StripeService:
         return int(self.now.timestamp())
 
 
-def _business(scope: str) -> str:
-    """Whose business a scope sees: that of the account that was asked for, or of the key's own."""
-    business, _, account = scope.partition(":")
-    return f"{business}/{account}" if account else business
-
-
 def _of_every_account(known: ReportType) -> bool:
     """True for what an account is offered that is not a platform and names no payout."""
     return known.shape != "per_payout" and not known.base.startswith(CONNECTED) and computable(known)
@@ -395,19 +384,3 @@ def _within(created: int, bounds: Mapping[str, int]) -> bool:
 
 def _digest(*parts: object) -> str:
     return hashlib.sha256("|".join(map(str, parts)).encode()).hexdigest()
-
-
-def _run_of_an_earlier_start(run_id: str, now: datetime) -> dict[str, Any]:
-    """What is left of a run that an emulator of the same business made before: that this account has made it."""
-    return {
-        "id": run_id,
-        "object": "reporting.report_run",
-        "created": int(now.timestamp()),
-        "error": "The run was made by an earlier start of the emulator, which has kept no file.",
-        "livemode": True,
-        "parameters": {},
-        "report_type": "",
-        "result": None,
-        "status": "failed",
-        "succeeded_at": None,
-    }

@@ -67,8 +67,7 @@ def table_texts(reports: Iterable[Report]) -> dict[str, str]:
 
 def report_text(report: Report) -> str:
     """What a table of a report holds, in a few sentences."""
-    catalog = load_catalog()
-    known = catalog.get(report.report) or next(iter(catalog.versions(report.base)[-1:]), None)
+    known = load_catalog().nearest(report.report)
     if known is None:
         return f"Stripe's report {report.base}. {JOINS}"
     own = BY_REPORT.get(report.base.removeprefix(CONNECTED), ())

@@ -41,8 +41,9 @@ def test_the_version_is_one() -> None:
     assert str(Version(stripe_reports_source.__version__)) == stripe_reports_source.__version__
 
 
-def test_the_front_door_is_light() -> None:
+@pytest.mark.parametrize("door", [PACKAGE, f"{PACKAGE}.cli"])
+def test_the_front_doors_are_light(door: str) -> None:
     """dlt cannot be avoided; what dlt does not load by itself waits until it is used."""
-    script = f"import sys, {PACKAGE}\nprint(*sorted(set({HEAVY!r}) & sys.modules.keys()))"
+    script = f"import sys, {door}\nprint(*sorted(set({HEAVY!r}) & sys.modules.keys()))"
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert told.stdout.split() == []

