@@ -16,11 +16,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import dlt
 from dlt import Pipeline
 from dlt.extract import DltSource
 
-from .errors import ConfigurationError
 from .load import Loaded, load_reports
 from .plan.report import Report
 from .proof import reconcile
@@ -56,13 +54,9 @@ def demo_reports() -> list[Report | str]:
     ]
 
 
-def demo_pipeline(database: Path) -> Pipeline:
-    """The pipeline of the demonstration; its name goes with the file, so that two files do not share a state."""
-    if database.stem == DATASET:
-        # DuckDB cannot tell a schema from a database of the same name
-        raise ConfigurationError(f"database {str(database)!r} must not be named after the dataset {DATASET!r}.")
-    name = re.sub(r"\W+", "_", database.stem)
-    return dlt.pipeline(name, destination=dlt.destinations.duckdb(str(database.absolute())), dataset_name=DATASET)
+def pipeline_name(database: Path) -> str:
+    """The name of the pipeline for a file, so that two files do not share a state."""
+    return re.sub(r"\W+", "_", database.stem)
 
 
 @dataclass(frozen=True)
@@ -106,7 +100,7 @@ class Demonstration:
 
 @contextmanager
 def demonstration(pipeline: Pipeline) -> Iterator[Demonstration]:
-    """Start an emulator for a pipeline of `demo_pipeline`, and stop it at the end."""
+    """Start an emulator for a pipeline into the dataset `DATASET`, and stop it at the end."""
     from .emulator import Emulator, EmulatorSettings  # an extra, so only here
 
     cursors = loaded_cursors(pipeline)

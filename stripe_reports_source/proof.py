@@ -175,9 +175,10 @@ def heal(
     load = _Reload(begun)
     if months is not None:
         load(data().summaries(months))
-    if data().moved:
-        while load(data().probes(load.fresh, load.asked)):
-            pass
+    stored = data()
+    if stored.moved:
+        while load(stored.probes(load.fresh, load.asked)):
+            stored = data()
     found = found.followed_by(prove(pipeline, source_name))
     while load(data().differing(found.statements, load.fresh)):
         found = found.followed_by(prove(pipeline, source_name))

@@ -7,19 +7,13 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from ..demo import (
-    LATE_CHARGE,
-    LATE_NET,
-    Demonstration,
-    demo_pipeline,
-    demonstration,
-    row_counts,
-)
+from ..demo import DATASET, LATE_CHARGE, LATE_NET, Demonstration, demonstration, pipeline_name, row_counts
 from ..load import Loaded
 from ..proof import reconcile
 from ..reconcile.reconciliation import Reconciliation
 from .columns import money
 from .console import SyncProgress, say, show_table, standard_output
+from .places import open_pipeline
 from .reconcile import show_lines
 from .reconciliation_view import months_lines, open_lines, roll_forward_lines, verdict_line, view
 from .shared import plain_errors
@@ -42,7 +36,7 @@ def demo(database: Path) -> None:
     few new days.
     """
     console = standard_output()
-    pipeline = demo_pipeline(database)
+    pipeline = open_pipeline("duckdb", DATASET, pipeline_name(database), database)
     say(console, "stripe-reports demo: an offline emulator of Stripe's Reporting API", "bold")
     say(console, f"loaded into {database.absolute()}\n")
     with demonstration(pipeline) as shown:

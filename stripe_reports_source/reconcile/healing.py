@@ -21,7 +21,7 @@ from ..warehouse.query import reading
 from .checks import FAMILIES, Dataset, opened, tables_of
 from .coverage import Coverage, CoveredCell, read_coverage
 from .drift import Balances, Chain, has_moved, is_older, jump, next_probes
-from .inputs import input_query
+from .inputs import Input, input_query
 from .reconciliation import BAD
 
 Months = int | Literal["all"]
@@ -154,7 +154,7 @@ def _older_keys(chain: Chain) -> list[str]:
 def _chains(dataset: Dataset, coverage: Coverage) -> Iterable[Chain]:
     for inputs in FAMILIES:
         balance = inputs["balance"]
-        stored = _stored_balances(dataset, coverage, balance.base)
+        stored = _stored_balances(dataset, coverage, balance)
         for lane in coverage.lanes():
             if lane[0].base != balance.base:
                 continue
@@ -171,10 +171,9 @@ def _chains(dataset: Dataset, coverage: Coverage) -> Iterable[Chain]:
 
 
 def _stored_balances(
-    dataset: Dataset, coverage: Coverage, base: str
+    dataset: Dataset, coverage: Coverage, balance: Input
 ) -> dict[str, tuple[dict[str, Decimal], dict[str, Decimal]]]:
     """The opening and closing balances of each cell, by currency."""
-    balance = next(inputs["balance"] for inputs in FAMILIES if inputs["balance"].base == base)
     found: dict[str, tuple[dict[str, Decimal], dict[str, Decimal]]] = defaultdict(lambda: ({}, {}))
     tables = tables_of(coverage, balance, dataset.columns)
     if not tables:

@@ -153,8 +153,8 @@ def test_what_the_users_own_steps_leave_is_what_is_counted(
     source = source_of(emulator, [PAYOUTS])
     alter(source)
     loaded = load_reports(pipeline, source)
-    there = query(pipeline, "SELECT count(*) FROM information_schema.tables WHERE table_name = %s", TABLE)[0][0]
-    stored = count(pipeline) if there else 0
+    tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = %s AND table_name = %s"
+    stored = count(pipeline) if query(pipeline, tables, pipeline.dataset_name, TABLE) == [(1,)] else 0
     assert loaded.rows == stored < len(emulator.truth("payouts.itemized.3", START, emulator.settings.available_end))
     if alter is not contracted:
         assert stored > 0
