@@ -36,7 +36,8 @@ def demo(database: Path) -> None:
     few new days.
     """
     console = standard_output()
-    pipeline = open_pipeline("duckdb", DATASET, pipeline_name(database), database)
+    folder = database.absolute().with_name(f".{database.stem}.dlt")  # two files of one name share nothing
+    pipeline = open_pipeline("duckdb", DATASET, pipeline_name(database), database, folder)
     say(console, "stripe-reports demo: an offline emulator of Stripe's Reporting API", "bold")
     say(console, f"loaded into {database.absolute()}\n")
     with demonstration(pipeline) as shown:
@@ -52,7 +53,7 @@ def demo(database: Path) -> None:
             loaded = _change_the_past(console, shown)
         if loaded.reconciliation is not None and not loaded.reconciliation.ok:
             _alarm_and_heal(console, shown, loaded.reconciliation)
-    _next_steps(console, database)
+    _next_steps(console)
 
 
 def _sync(console: Console, shown: Demonstration) -> Loaded:
@@ -88,7 +89,7 @@ def _headline(console: Console, text: str) -> None:
     say(console, f"\n{text}", "bold cyan")
 
 
-def _next_steps(console: Console, database: Path) -> None:
+def _next_steps(console: Console) -> None:
     say(console, "\nNext: stripe-reports demo again syncs a few new days. With your own key:")
     say(console, "  export SOURCES__STRIPE_REPORTS__API_KEY=rk_live_...")
     say(console, "  stripe-reports types && stripe-reports sync && stripe-reports reconcile")

@@ -126,7 +126,8 @@ def _listening(host: str, port: int, backlog: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=backlog)
     except OSError as error:
-        raise ConfigurationError(f"cannot listen on {host}:{port} ({error.strerror}); set another address.") from None
+        why = (error.strerror or str(error)).partition(" (while")[0]  # Python repeats the address
+        raise ConfigurationError(f"cannot listen on {host}:{port} ({why}); set another address.") from None
     taken = listener.getsockname()
     shown = f"[{taken[0]}]" if family == socket.AF_INET6 else taken[0]
     logger.info("listening", extra={"url": f"http://{shown}:{taken[1]}/webhook"})
