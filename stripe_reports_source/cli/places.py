@@ -43,7 +43,9 @@ def open_pipeline(
         ConfigurationError: a dataset that is named like its DuckDB file, which DuckDB cannot tell from it.
     """
     own: dict[str, Any] = {} if folder is None else {"pipelines_dir": str(folder)}
-    pipeline = dlt.pipeline(pipeline_name, destination=_where(destination, database), dataset_name=dataset, **own)
+    pipeline: Pipeline = dlt.pipeline(
+        pipeline_name, destination=_where(destination, database), dataset_name=dataset, **own
+    )
     _refuse_ambiguous(duckdb_file(pipeline), dataset)
     return pipeline
 
