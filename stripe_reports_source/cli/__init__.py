@@ -82,10 +82,10 @@ def sync(
     form: str,
     **options: Any,
 ) -> None:
-    """Load all that is new of REPORTS (default: the six that prove one another).
+    """Load all that is new of REPORTS.
 
-    The last line says whether the reports agree. Where they do not, all is loaded all the same, and the exit code is 0;
-    that of reconcile is 5.
+    REPORTS are by default the six that prove one another. The last line says whether the reports agree. Where they do
+    not, all is loaded all the same, and the exit code is 0; that of reconcile is 5.
     """
     source, pipeline = source_of(**options), open_pipeline(destination, dataset, pipeline_name, database)
     pipeline.refresh = refresh
@@ -104,7 +104,10 @@ def sync(
 def backfill(
     destination: str, dataset: str, pipeline_name: str, database: Path | None, form: str, **options: Any
 ) -> None:
-    """Load REPORTS anew from --start-date up to --end-date, without moving any cursor."""
+    """Load REPORTS anew for a window of days.
+
+    It goes from --start-date up to --end-date and moves no cursor.
+    """
     _load(source_of(**options), open_pipeline(destination, dataset, pipeline_name, database), form)
 
 
@@ -132,8 +135,9 @@ def webhook(
     gather: float,
     **options: Any,
 ) -> None:
-    """Receive Stripe's events and load what they tell of REPORTS (default: the six that prove one another),
-    until SIGTERM.
+    """Receive Stripe's events and load what they tell of.
+
+    It serves until SIGTERM, and loads REPORTS, by default the six that prove one another.
 
     The endpoint's signing secret comes from dlt config, as SOURCES__STRIPE_REPORTS__WEBHOOK_SECRETS in the environment
     or webhook_secrets in .dlt/secrets.toml; two of them, with a comma between, while one replaces the other.
@@ -160,7 +164,10 @@ def webhook(
 @click.option("--run-delay", type=float, default=2.0, show_default=True, help="Seconds that a report run takes.")
 @plain_errors
 def emulator(api_port: int, files_port: int, control_port: int, seed: int, run_delay: float) -> None:
-    """Run an offline Stripe Reporting API on this machine until Ctrl-C."""
+    """Run an offline Stripe Reporting API on this machine.
+
+    It serves until Ctrl-C.
+    """
     from ..emulator import EmulatorSettings, run_forever
 
     run_forever(

@@ -30,10 +30,10 @@ from .verdict import say_loaded
 )
 @plain_errors
 def demo(database: Path) -> None:
-    """Load six months of a synthetic business, offline, and let the books prove themselves.
+    """Load six months of a synthetic business, offline.
 
-    Then Stripe's past changes: the proof says so, and it is put right. Run it again on the same file for a sync of a
-    few new days.
+    The books prove themselves. Then Stripe's past changes: the proof says so, and it is put right. Run it again on the
+    same file for a sync of a few new days.
     """
     console = standard_output()
     folder = database.absolute().with_name(f".{database.stem}.dlt")  # two files of one name share nothing

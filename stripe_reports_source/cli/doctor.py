@@ -83,7 +83,9 @@ class Findings:
 @pipeline_options
 @plain_errors
 def doctor(destination: str, dataset: str, pipeline_name: str, database: Path | None, **given: Any) -> None:
-    """Look whether all is set up to sync REPORTS, and what the sync would do. Nothing is made, here or at Stripe.
+    """Look whether all is set up for a sync, and what it would do.
+
+    The sync is one of REPORTS. Nothing is made, here or at Stripe.
 
     Exit code 0: all is well. 4: something is wrong. 75: only Stripe or the database cannot be had at present.
     """

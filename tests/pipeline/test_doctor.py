@@ -152,11 +152,11 @@ def test_postgres(run: Run, postgres: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert result.exit_code == 0, result.output
     assert lines(result)["locks"] == "ok no sync is at work"
     assert lines(result)["next sync"].startswith("ok 3 intervals")
-    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", "postgresql://nobody:secret@127.0.0.1:9/none")
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", "postgresql://nobody:hushhush@127.0.0.1:9/none")
     result = run("doctor", "balance.summary", *place)
     assert (result.exit_code, lines(result)["destination"][:5]) == (75, "later")
     assert lines(result)["next sync"] == "- not known while the destination cannot be used"
-    assert "secret" not in result.output
+    assert "hushhush" not in result.output
 
 
 def test_nothing_is_said_to_be_up_to_date_where_nothing_can_be_planned(run: Run, emulator: Emulator) -> None:
