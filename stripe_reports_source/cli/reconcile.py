@@ -61,10 +61,9 @@ def reconcile(
 ) -> None:
     """Look whether the loaded reports agree.
 
-    They are compared with one another and with their files. It shows the balance of the last complete month (or since a
-    day) rolled forward from rows beside Stripe's own figures, what is open with reason and remedy, and the payouts in
-    words. All statements go to the table tie_out. No report is run without --refresh, whose REPORTS and options are
-    those of sync.
+    They are compared with one another and with their files. It shows the last complete month's balance (or since a
+    day), rolled forward from rows, beside Stripe's figures, what is open and why, and the payouts in words. All
+    statements go to the table tie_out. No report is run without --refresh, whose REPORTS and options are those of sync.
 
     Exit code 0: all ties. 5: something differs or is stale. 4: nothing is loaded, or a setting is wrong. 75: the
     database is busy. With --refresh also those of a load.
