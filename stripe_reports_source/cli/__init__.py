@@ -144,9 +144,11 @@ def webhook(
     """
     from ..webhook.serve import serve_webhook  # an extra
 
+    pipeline = open_pipeline(destination, dataset, pipeline_name, database)
     serve_webhook(
-        open_pipeline(destination, dataset, pipeline_name, database),
+        pipeline,
         lambda: source_of(**options),
+        into=place(pipeline),
         host=host,
         port=port,
         inbox=inbox,

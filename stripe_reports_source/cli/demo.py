@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -18,6 +20,8 @@ from .reconcile import show_lines
 from .reconciliation_view import months_lines, open_lines, roll_forward_lines, verdict_line, view
 from .shared import plain_errors
 from .verdict import say_loaded
+
+COMMAND = "stripe-reports"
 
 
 @click.command()
@@ -90,6 +94,8 @@ def _headline(console: Console, text: str) -> None:
 
 
 def _next_steps(console: Console) -> None:
-    say(console, "\nNext: stripe-reports demo again syncs a few new days. With your own key:")
+    typed = sys.argv[0]  # such as .venv/bin/stripe-reports, where the environment is not active
+    command = typed if Path(typed).name == COMMAND and shutil.which(COMMAND) is None else COMMAND
+    say(console, f"\nNext: {command} demo again syncs a few new days. With your own key:")
     say(console, "  export SOURCES__STRIPE_REPORTS__API_KEY=rk_live_...")
-    say(console, "  stripe-reports types && stripe-reports sync && stripe-reports reconcile")
+    say(console, f"  {command} types && {command} sync && {command} reconcile")
