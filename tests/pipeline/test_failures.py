@@ -166,6 +166,8 @@ def test_each_command_and_failure(
     changed: dict[str, str | None] = {**settings_for(stripe)}
     for name, value in failure.settings.items():
         changed[name if name in (POSTGRES, "HTTPS_PROXY") else PREFIX + name] = filled(value) or None
+    if failure.runs:  # waits, in which a connection may end that is asked again
+        changed[f"{PREFIX}RETRY_POLICY"] = '{"attempts": 3, "first_delay": 0.001}'
     for fault in failure.faults:
         stripe.add_fault(fault)
     runs = len(stripe.runs)
