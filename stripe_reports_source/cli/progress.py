@@ -6,6 +6,7 @@ In: events of a load, and what dlt says of its own steps. Out: text that moves o
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from types import TracebackType
@@ -72,8 +73,7 @@ class SyncProgress:
         self._rows: dict[tuple[str, str], int] = {}
         self._not_stored = 0
         self._in_step = False
-        self._bars = _Bars(console)
-        self._bars.doing = begins
+        self._bars = _Bars(console, begins)
 
     def __enter__(self) -> SyncProgress:
         if self._console.is_terminal:
@@ -85,7 +85,7 @@ class SyncProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pipeline.collector = self._collector
-        self._bars.doing = None
+        self._bars.say(None)
         if self._console.is_terminal:
             self._bars.stop()  # which, before rich 15, leaves an empty line in a log
             return
@@ -99,7 +99,7 @@ class SyncProgress:
         with self._lock:
             self._show(event)
             if not self._in_step:
-                self._bars.doing = READING
+                self._bars.say(READING)
 
     def begin_step(self, name: str) -> None:
         """Show a step of dlt's, if it is one after the last file."""
@@ -108,7 +108,7 @@ class SyncProgress:
             with self._lock:
                 self._in_step = True
                 rows = f"{self._not_stored:,} rows" if self._not_stored else "what was found"
-                self._bars.doing = f"{verb} {rows} {'into' if verb == 'writing' else 'for'} the database"
+                self._bars.say(f"{verb} {rows} {'into' if verb == 'writing' else 'for'} the database")
 
     def end_step(self, name: str) -> None:
         """A step of dlt's is over."""
@@ -116,7 +116,7 @@ class SyncProgress:
             self._in_step = False
             if name.startswith("Load"):
                 self._not_stored = 0
-                self._bars.doing = COMPARING if self._bars.all_read else READING
+                self._bars.say(COMPARING if self._bars.all_read else READING)
 
     def _show(self, event: Event) -> None:
         key = (event.table, event.account)
@@ -156,8 +156,9 @@ class SyncProgress:
 class _Bars(Progress):
     """The bars, and above them a line for what is being done; none for None."""
 
-    def __init__(self, console: Console) -> None:
-        self.doing: str | None = None
+    def __init__(self, console: Console, begins: str) -> None:
+        self._doing: str | None = None
+        self._began = time.monotonic()
         self._moving = Spinner("dots" if _has_marks(console) else "line", style="progress.spinner")
         wide, narrow = console.width >= ROOMY, console.width < NARROW
         rows = "{task.fields[rows]:>9,} rows" if wide else "{task.fields[rows]:>7,} rows"
@@ -172,7 +173,13 @@ class _Bars(Progress):
             console=console,
             disable=not console.is_terminal,
         )
-        self._began = self.get_time()
+        self._doing = begins  # not before: rich looks at what is to be shown while it is made
+
+    def say(self, doing: str | None) -> None:
+        """What is being done from now on; it is shown at once, however short it is."""
+        if doing != self._doing:
+            self._doing = doing
+            self.refresh()
 
     @property
     def all_read(self) -> bool:
@@ -181,10 +188,10 @@ class _Bars(Progress):
 
     def get_renderables(self) -> Iterator[RenderableType]:
         """What is shown now."""
-        if self.doing is not None:
+        if self._doing is not None:
             line = Table.grid(Column(no_wrap=True), Column(), Column(no_wrap=True), padding=(0, 1))
-            clock = timedelta(seconds=int(self.get_time() - self._began))
-            line.add_row(self._moving, _cut(Text(self.doing), self.console), Text(str(clock), "progress.elapsed"))
+            clock = timedelta(seconds=int(time.monotonic() - self._began))
+            line.add_row(self._moving, _cut(Text(self._doing), self.console), Text(str(clock), "progress.elapsed"))
             yield line
         yield self.make_tasks_table(self.tasks)
 
