@@ -22,7 +22,7 @@ from .screen import Screen
 
 LINES = 50
 COMMAND = (sys.executable, "-m", "stripe_reports_source.cli")
-_REDRAWN = re.compile(r"(?=\r\x1b\[2K)")
+REDRAWN = re.compile(r"(?=\r\x1b\[2K)")
 """Where what moves is written anew."""
 
 
@@ -64,7 +64,7 @@ def on_terminal(arguments: Sequence[str], folder: Path, settings: Mapping[str, s
             written.append(piece)
     os.close(terminal)
     screen, frames = Screen(columns), []
-    for part in _REDRAWN.split(b"".join(written).decode()):
+    for part in REDRAWN.split(b"".join(written).decode()):
         screen.write(part)
         frames.append(screen.text)
     return Ran(screen, tuple(frames), process.returncode, first)
