@@ -103,15 +103,26 @@ def test_what_comes_after_the_last_file_is_said_from_the_steps_of_the_pipeline(p
     assert pipeline.collector is usual
 
 
-def test_a_sentence_is_broken_between_words_on_a_terminal_alone() -> None:
-    text = "not loaded: payouts_itemized frr_1a2b3c4d5e6f708192a3b4c5 is from data up to 2025-07-02 00:00 UTC, and more"
-    for terminal, lines in ((True, 4), (False, 1)):
-        file = io.StringIO()
-        say(Console(file=file, force_terminal=terminal, width=40, _environ={}), text, indent="  ")
-        told = file.getvalue().splitlines()
-        assert len(told) == lines
-        assert " ".join(line.strip() for line in told) == text
-        assert any("2025-07-02 00:00 UTC" in line for line in told)
+SENTENCE = "not loaded: payouts_itemized frr_1a2b3c4d5e6f708192a3b4c5 is from data up to 2025-07-02 00:00 UTC, and more"
+
+
+def said(columns: int, *, terminal: bool) -> list[str]:
+    file = io.StringIO()
+    say(Console(file=file, force_terminal=terminal, width=columns, _environ={}), SENTENCE, indent="  ")
+    return file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("columns", [30, 40, 45, 50, 55, 60, 80])
+def test_on_a_terminal_a_sentence_is_broken_between_words_and_not_in_a_time(columns: int) -> None:
+    lines = said(columns, terminal=True)
+    assert max(map(len, lines)) <= columns
+    assert " ".join(line.strip() for line in lines) == SENTENCE
+    assert all(line.startswith("  ") for line in lines[1:])
+    assert any("2025-07-02 00:00 UTC" in line for line in lines)
+
+
+def test_elsewhere_a_sentence_is_a_line() -> None:
+    assert said(40, terminal=False) == [SENTENCE]
 
 
 INTERRUPTED = """
