@@ -112,13 +112,13 @@ def said(columns: int, *, terminal: bool) -> list[str]:
     return file.getvalue().splitlines()
 
 
-@pytest.mark.parametrize("columns", [30, 40, 45, 50, 55, 60, 80])
-def test_on_a_terminal_a_sentence_is_broken_between_words_and_not_in_a_time(columns: int) -> None:
-    lines = said(columns, terminal=True)
-    assert max(map(len, lines)) <= columns
-    assert " ".join(line.strip() for line in lines) == SENTENCE
-    assert all(line.startswith("  ") for line in lines[1:])
-    assert any("2025-07-02 00:00 UTC" in line for line in lines)
+def test_on_a_terminal_a_sentence_is_broken_between_words_and_not_in_a_time() -> None:
+    for columns in range(30, 100):
+        lines = said(columns, terminal=True)
+        assert max(map(len, lines)) <= columns
+        assert " ".join(line.strip() for line in lines) == SENTENCE
+        assert all(line.startswith("  ") for line in lines[1:])
+        assert any("2025-07-02 00:00 UTC" in line for line in lines)
 
 
 def test_elsewhere_a_sentence_is_a_line() -> None:
