@@ -14,8 +14,9 @@ from ..load import Loaded
 from ..proof import reconcile
 from ..reconcile.reconciliation import Reconciliation
 from .columns import money
-from .console import SyncProgress, say, show_table, standard_output
+from .console import say, show_table, standard_output
 from .places import open_pipeline
+from .progress import SyncProgress
 from .reconcile import show_lines
 from .reconciliation_view import months_lines, open_lines, roll_forward_lines, verdict_line, view
 from .shared import plain_errors
@@ -61,7 +62,7 @@ def demo(database: Path) -> None:
 
 
 def _sync(console: Console, shown: Demonstration) -> Loaded:
-    with SyncProgress(console) as progress:
+    with SyncProgress(console, shown.pipeline) as progress:
         loaded = shown.sync(progress)
     say_loaded(console, shown.pipeline, loaded)
     return loaded
@@ -70,8 +71,8 @@ def _sync(console: Console, shown: Demonstration) -> Loaded:
 def _change_the_past(console: Console, shown: Demonstration) -> Loaded:
     _headline(console, "A day later, Stripe's past has changed")
     turned_up = f"A charge of {LATE_CHARGE.day} {LATE_CHARGE:%B} turns up, {money(LATE_NET, 'usd')} usd net."
-    say(console, f"{turned_up} A sync reads the last days")
-    say(console, f"again; by itself it does not come back to {LATE_CHARGE:%B}.\n")
+    again = f"A sync reads the last days again; by itself it does not come back to {LATE_CHARGE:%B}."
+    say(console, f"{turned_up} {again}\n")
     shown.pass_a_day()
     return _sync(console, shown)
 
@@ -79,7 +80,7 @@ def _change_the_past(console: Console, shown: Demonstration) -> Loaded:
 def _alarm_and_heal(console: Console, shown: Demonstration, alarm: Reconciliation) -> None:
     show_lines(console, open_lines, Reconciliation(alarm.variances))
     _headline(console, "Put right, as stripe-reports reconcile --refresh does it")
-    with SyncProgress(console, only_loaded=True) as progress:
+    with SyncProgress(console, shown.pipeline, only_loaded=True) as progress:
         healed, runs = shown.heal(progress)
     say(console, f"{runs} report runs found the month and loaded what differed, and nothing else.")
     in_usd = [forward for forward in healed.roll_forward if forward.currency == "usd"]
@@ -98,4 +99,5 @@ def _next_steps(console: Console) -> None:
     command = typed if Path(typed).name == COMMAND and shutil.which(COMMAND) is None else COMMAND
     say(console, f"\nNext: {command} demo again syncs a few new days. With your own key:")
     say(console, "  export SOURCES__STRIPE_REPORTS__API_KEY=rk_live_...")
-    say(console, f"  {command} types && {command} sync && {command} reconcile")
+    for name in ("types", "sync", "reconcile"):
+        say(console, f"  {command} {name}")

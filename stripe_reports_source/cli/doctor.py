@@ -52,12 +52,12 @@ class Findings:
         except Exception as error:  # whatever it is, it keeps a sync from working
             self.failed(name, error)
             return None
-        say(self.console, f"ok     {name}: {words(found)}")
+        self._say("ok", name, words(found))
         return found
 
     def left_open(self, name: str, why: str) -> None:
         """Print that something cannot be told."""
-        say(self.console, f"-      {name}: {why}")
+        self._say("-", name, why)
 
     def failed(self, name: str, error: Exception) -> None:
         """Print what is wrong, or is to be tried later; as the other commands say it."""
@@ -68,10 +68,13 @@ class Findings:
         text = next(iter(end.sentence.splitlines()), type(error).__name__)
         if end.code == TRY_LATER:
             self.later += 1
-            say(self.console, f"later  {name}: {text}", "yellow")
+            self._say("later", name, text, "yellow")
         else:
             self.wrong += 1
-            say(self.console, f"wrong  {name}: {text}", "red")
+            self._say("wrong", name, text, "red")
+
+    def _say(self, mark: str, name: str, text: str, style: str | None = None) -> None:
+        say(self.console, f"{mark:<7}{name}: {text}", style, indent=" " * 7)
 
 
 @click.command()

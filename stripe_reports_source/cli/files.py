@@ -15,8 +15,9 @@ from ..load import load_reports
 from ..plan.catalog import load_catalog
 from ..plan.report import Report
 from ..source import archived_reports, settings_of, stripe_reports
-from .console import SyncProgress, say, standard_output
+from .console import say, standard_output
 from .places import open_pipeline, pipeline_options, place
+from .progress import SyncProgress
 from .shared import plain_errors
 from .sources import parameter_option, parameters_of
 from .verdict import say_loaded
@@ -88,7 +89,7 @@ def replay(archive: str, database: Path | None, destination: str, dataset: str, 
     pipeline = open_pipeline(destination, dataset, pipeline_name, database)
     console = standard_output()
     say(console, f"Replaying into {place(pipeline)}.")
-    with SyncProgress(console) as progress:
+    with SyncProgress(console, pipeline) as progress:
         loaded = load_reports(pipeline, archived_reports(archive), on_event=progress)
     say_loaded(console, pipeline, loaded)
 

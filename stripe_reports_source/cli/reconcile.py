@@ -12,12 +12,13 @@ from rich.console import Console
 
 from ..proof import reconcile as look
 from ..reconcile.reconciliation import Reconciliation
-from .console import SyncProgress, say, standard_output
+from .console import say, standard_output
 from .deep import ALARMS, deep_data, deep_findings, deep_lines
 from .failures import NOT_TIED
 from .listing import format_option, told_on
 from .machine import as_csv, as_json
 from .places import loaded_pipeline, pipeline_options, place
+from .progress import COMPARING, SyncProgress
 from .reconciliation_view import ShownLine, view
 from .shared import plain_errors
 from .sources import report_options, source_of
@@ -75,7 +76,7 @@ def reconcile(
     told = told_on(form)
     say(told, f"Reconciling {place(pipeline)}.")
     day = since.date() if since else None
-    with SyncProgress(told, only_loaded=True) as progress:
+    with SyncProgress(told, pipeline, begins=COMPARING, only_loaded=True) as progress:
         found = look(
             pipeline,
             since=day,
