@@ -82,6 +82,8 @@ def equation_query(
     scope: Scope,
     first_day: date | None,
     spans: Spans,
+    *,
+    hashed: bool = False,
 ) -> str:
     """An equation as one query, in DuckDB's dialect.
 
@@ -92,6 +94,7 @@ def equation_query(
         scope: what to look at.
         first_day: of one cell more than the scope has.
         spans: from when to when the counterpart is loaded, by lane; used where the equation has one.
+        hashed: see `input_query`.
     """
     check = equation.sql
     parts = {}
@@ -102,7 +105,9 @@ def equation_query(
         only = scope.touched if which == "touched_" else None
         whole = only is not None or which == "all_" or (equation.per_row and not which)
         since = None if whole else first_day if which == "before_" else scope.since
-        parts[called] = input_query(inputs[name], tables[name], since=since, accounts=scope.accounts, only=only)
+        parts[called] = input_query(
+            inputs[name], tables[name], since=since, accounts=scope.accounts, only=only, hashed=hashed
+        )
     of_balance = [table.name for table in tables["balance"]]
     if re.search(r"\bcell_pairs\b", check):
         parts["cell_pairs"] = _cell_pairs(inputs["balance"].base, of_balance)
