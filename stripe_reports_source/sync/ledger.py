@@ -51,16 +51,26 @@ def covered_cells(
     return list(rows.values())
 
 
-def freshness(book: LaneBook, failures: Sequence[LedgerRun], stored: Stored) -> list[FreshnessRow]:
+def freshness(
+    book: LaneBook, failures: Sequence[LedgerRun], stored: Stored, replayed: Mapping[str, datetime]
+) -> list[FreshnessRow]:
     """The rows of `report_freshness` for the lanes of a sync.
 
     Args:
         book: the lanes.
         failures: runs that had failed before the sync, and are not made good for.
         stored: the rows that there are.
+        replayed: when Stripe was asked for what an archive has, by table; nothing where Stripe is asked now.
     """
     now = datetime.now(timezone.utc)
-    return [_freshness_row(entry, now, failures, stored.get((entry.table, entry.key))) for entry in book]
+    rows = []
+    for entry in book:
+        before = stored.get((entry.table, entry.key))
+        asked = [replayed.get(entry.table, now)]
+        if entry.table in replayed and before is not None:
+            asked.append(before.checked_at)
+        rows.append(_freshness_row(entry, max(asked), failures, before))
+    return rows
 
 
 def _package(state: LaneState | None) -> str:
@@ -85,7 +95,7 @@ def _missing(entry: LaneEntry, pipeline: Pipeline, dropped: Collection[str]) -> 
 
 
 def _freshness_row(
-    entry: LaneEntry, now: datetime, failures: Sequence[LedgerRun], stored: FreshnessRow | None
+    entry: LaneEntry, asked: datetime, failures: Sequence[LedgerRun], stored: FreshnessRow | None
 ) -> FreshnessRow:
     loaded = entry.now.loaded if entry.now else None
     loaded_from = loaded.start if loaded else None
@@ -101,7 +111,7 @@ def _freshness_row(
         loaded_from=loaded_from,
         loaded_to=loaded_to,
         available_to=entry.resolved.offered.available.end if entry.resolved else None,
-        checked_at=now,
+        checked_at=asked,
         open_failures=len(_open(entry, failures)),
     )
 

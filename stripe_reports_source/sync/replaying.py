@@ -7,6 +7,7 @@ loaded with before.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 
 from dlt import Pipeline
@@ -67,6 +68,11 @@ class Archived:
     def offered(self) -> dict[str, OfferedTypes]:
         """The report types, as they were last offered, by the account's label."""
         return archived_types(self._manifests)
+
+    @property
+    def asked(self) -> dict[str, datetime]:
+        """When Stripe was asked last for what is loaded into each table."""
+        return {manifest.table: manifest.run.created for manifest in self._manifests}
 
     def lanes(self, table: str, states: LaneStates, pipeline: Pipeline | None) -> list[Lane]:
         """The lanes of a table.

@@ -92,7 +92,7 @@ def _not_stamped(sync: Sync) -> list[FreshnessRow]:
     """The rows that have to go with the load package; those that speak of nothing in one are written in place."""
     pipeline, load_id, book = sync.pipeline, current_load_id(), sync.outcomes.book
     with freshness_table(pipeline) as table:
-        rows = freshness(book, table.open_failures(), table.rows)
+        rows = freshness(book, table.open_failures(), table.rows, sync.replayed)
         waits = any(entry.now and entry.now.package == load_id for entry in book)
         if pipeline is None or waits or pipeline.has_pending_data or REPORT_FRESHNESS.name in emptied_tables():
             return rows

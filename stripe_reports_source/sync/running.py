@@ -114,6 +114,11 @@ class Sync:
         return {self.settings.label: self.fetching.offered}
 
     @property
+    def replayed(self) -> dict[str, datetime]:
+        """When Stripe was asked for what an archive has of each table; nothing where Stripe itself is asked."""
+        return {} if self._archived is None else self._archived.asked
+
+    @property
     def forks(self) -> frozenset[Fork]:
         """The forks in the pipeline's history that this sync knows of."""
         return self._history.forks if self._history else frozenset()

@@ -95,11 +95,14 @@ class FreshnessTable:
         if self._client is None or any(row.lane not in self.rows for row in rows):
             return False
         changed = [row for row in rows if replace(self.rows[row.lane], checked_at=row.checked_at) != row]
-        same = [row for row in rows if row not in changed]
+        same: dict[datetime, list[FreshnessRow]] = {}
+        for row in rows:
+            if row not in changed:
+                same.setdefault(row.checked_at, []).append(row)
         try:
             with self._transaction(self._client):
-                if same:
-                    _update(self._client, {_CHECKED: same[0].checked_at}, same)
+                for checked_at, checked in same.items():
+                    _update(self._client, {_CHECKED: checked_at}, checked)
                 for row in changed:
                     _update(self._client, {name: getattr(row, name) for name in _COLUMNS if name not in _KEY}, [row])
         except DatabaseException as error:

@@ -207,6 +207,17 @@ def test_a_sync_goes_on_where_a_replay_ended(emulator: Emulator, make_pipeline: 
     assert_true(emulator, second, REPORTS, end=end)
 
 
+def test_a_replay_does_not_say_that_stripe_was_asked(
+    emulator: Emulator, make_pipeline: Pipelines, tmp_path: Path
+) -> None:
+    sync(make_pipeline(), emulator, tmp_path / "kept", REPORTS)
+    for _ in range(2):
+        second, _ = replay(make_pipeline, tmp_path / "kept")
+        asked = "(SELECT max(r.created) FROM report_runs r WHERE r.table_name = f.table_name)"
+        found = query(second, f"SELECT f.table_name, f.checked_at = {asked} FROM report_freshness f ORDER BY 1")
+        assert found == [(report.replace(".", "_"), True) for report in sorted(REPORTS)]
+
+
 def test_a_replay_that_is_done_twice_or_was_stopped(
     emulator: Emulator, make_pipeline: Pipelines, tmp_path: Path
 ) -> None:
