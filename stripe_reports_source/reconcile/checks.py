@@ -16,7 +16,7 @@ from dlt import Pipeline
 from ..plan.column_types import ColumnType
 from ..plan.system_tables import Statement
 from ..warehouse.hints import stored_types
-from ..warehouse.query import Reader, reading
+from ..warehouse.query import Reader, reading_frugally
 from .coverage import Coverage, read_coverage
 from .equations import BEFORE, EQUATIONS, Equation
 from .inputs import INPUTS, Input, ReportTable, first_day_of, lacking
@@ -48,7 +48,7 @@ class Dataset:
         """The rows of a query of ours."""
         client = self.reader.client
         sql = in_dialect(query, self.dialect, client.make_qualified_table_name, client.escape_column_name)
-        return [tuple(row) for row in client.execute_sql(sql) or ()]
+        return self.reader.execute(sql)
 
 
 def look(pipeline: Pipeline, now: datetime, scope: Scope | None = None) -> list[Statement]:
@@ -83,7 +83,7 @@ def opened(pipeline: Pipeline) -> Iterator[Dataset]:
     """A pipeline's dataset, open for several queries."""
     columns = _stored_columns(pipeline)
     dialect = pipeline.destination_client().capabilities.sqlglot_dialect
-    with reading(pipeline) as reader:
+    with reading_frugally(pipeline) as reader:
         yield Dataset(reader, columns, dialect)
 
 
