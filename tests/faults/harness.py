@@ -27,7 +27,7 @@ from tests.faults.proxy import CommitProxy, commit_proxy
 from tests.faults.schedule import TRAITS, WHOLE, Member, Schedule, Step
 from tests.faults.store import Store
 from tests.faults.trouble import DROPS, REFUSALS
-from tests.faults.worker import CLEAN, NOT_ALL_LOADED, OTHER_ERROR, REFUSED, STOPPED, Work, run_worker
+from tests.faults.worker import CLEAN, NOT_ALL_LOADED, OTHER_ERROR, PENDING_ALONE, REFUSED, STOPPED, Work, run_worker
 
 DATASET = "stripe"
 OTHER_ACCOUNT = "acct_other"
@@ -203,7 +203,7 @@ class Game:
             return  # what is loaded is more than there is
         if code == CLEAN or gone:
             self.oracle.tables_hold_the_truth(moment, gone)
-        if not self.schedule.restated:
+        if not self.schedule.restated and code != PENDING_ALONE:
             self.oracle.cursors_hide_no_hole(moment)
 
     def _trouble(self, number: int, step: Step) -> str:
