@@ -10,6 +10,7 @@ from .errors import (
     Failure,
     LoadInterrupted,
     NotAvailable,
+    NotFetched,
     NotOffered,
     NotStored,
     PermissionDenied,
@@ -25,7 +26,9 @@ from .errors import (
     UnusableFile,
     WorkingFolderError,
 )
-from .load import Loaded, TableLoaded, load_reports
+from .jobs import fetch_cell, plan_cells
+from .load import Loaded, TableLoaded, load_cells, load_reports
+from .plan.planned import FetchedFile, PlannedCell
 from .plan.report import Report
 from .plan.system_tables import Statement
 from .proof import reconcile
@@ -44,12 +47,15 @@ __all__ = [
     "DownloadError",
     "Event",
     "Failure",
+    "FetchedFile",
     "LoadInterrupted",
     "Loaded",
     "NotAvailable",
+    "NotFetched",
     "NotOffered",
     "NotStored",
     "PermissionDenied",
+    "PlannedCell",
     "Reconciliation",
     "Report",
     "RowError",
@@ -67,7 +73,10 @@ __all__ = [
     "WorkingFolderError",
     "__version__",
     "archived_reports",
+    "fetch_cell",
+    "load_cells",
     "load_reports",
+    "plan_cells",
     "reconcile",
     "stripe_reports",
 ]

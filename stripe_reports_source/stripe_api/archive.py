@@ -58,8 +58,17 @@ class Archive:
     def __repr__(self) -> str:
         return f"Archive({self.shown!r})"
 
-    def keep(self, file: Downloaded) -> str:
+    @property
+    def folder(self) -> Path | None:
+        """The archive's root where it is a folder of this machine."""
+        return Path(self._root) if self._local else None
+
+    def keep(self, file: Downloaded, *, again: bool = False) -> str:
         """Put a result file into the archive, unless it is there.
+
+        Args:
+            file: on this disk.
+            again: write it also where it is there: one that was spoiled is mended by that.
 
         Returns:
             Its path from the archive's root.
@@ -69,7 +78,7 @@ class Archive:
         """
         path = file_path(file.sha256)
         with self._says("is not written", path):
-            if not self._is_there(path, file.bytes):
+            if again or not self._is_there(path, file.bytes):
                 self._write(path, lambda name: self._put(file.path, name))
                 if not self._is_there(path, file.bytes):
                     raise ArchiveError(f"the archive's {path} is not there after it was written.")
