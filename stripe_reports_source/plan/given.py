@@ -33,6 +33,10 @@ class StoredRun:
     created: datetime | None
     interval_end: datetime | None
 
+    def is_newer(self, file: FetchedFile) -> bool:
+        """True if it was made after the run of a file."""
+        return self.created is not None and self.created >= file.obtained.run.created
+
 
 def fits_report(file: FetchedFile, report: Report) -> bool:
     """True for a file of the table and report type that a report asks for."""

@@ -58,10 +58,17 @@ class Archive:
     def __repr__(self) -> str:
         return f"Archive({self.shown!r})"
 
-    @property
     def folder(self) -> Path | None:
-        """The archive's root where it is a folder of this machine."""
-        return Path(self._root) if self._local else None
+        """The archive's root where it is a folder of this machine, which is there then.
+
+        Raises:
+            ArchiveError: it cannot be made.
+        """
+        if not self._local:
+            return None
+        with self._says("is not written", self._root):
+            self._make_folder(self._root)
+        return Path(self._root)
 
     def keep(self, file: Downloaded, *, again: bool = False) -> str:
         """Put a result file into the archive, unless it is there.

@@ -174,23 +174,20 @@ class GivenFiles:
         for file in self._others:
             logger.warning("%s: not loaded, the source is of account %r", file.cell.title, self._settings.label)
         for file in self._files:
-            cell = file.cell
-            chosen = self._chosen.get((cell.table, cell.interval_key))
-            if chosen is file or (chosen is not None and chosen.run_id == file.run_id):
-                continue
-            run = self._stored.get(cell.table, {}).get(cell.interval_key)
+            place = file.cell.table, file.cell.interval_key
             if file.refused is not None:
-                logger.warning("%s: no report (yet): %s", cell.title, file.refused)
-            elif run is not None and run.run_id == file.run_id:
-                logger.info("%s: run %s is loaded already", cell.title, file.run_id)
-            elif run is not None and run.created is not None and run.created >= file.obtained.run.created:
-                logger.warning("%s: run %s is not loaded, newer data is (%s)", cell.title, file.run_id, run.run_id)
-            else:
-                logger.warning(
-                    "%s: run %s is not loaded, it is not what the source asks for, as of the newest data given",
-                    cell.title,
-                    file.run_id,
-                )
+                logger.warning("%s: no report (yet): %s", file.cell.title, file.refused)
+                continue
+            chosen, stored = self._chosen.get(place), self._stored.get(place[0], {}).get(place[1])
+            if file.run_id == (chosen.run_id if chosen else stored.run_id if stored else None):
+                continue
+            newer = chosen.run_id if chosen else stored.run_id if stored and stored.is_newer(file) else None
+            logger.warning(
+                "%s: the run %s is not loaded, %s",
+                file.cell.title,
+                file.run_id,
+                f"the newer {newer} is" if newer else "it is not what the source asks for now",
+            )
 
     def _with_files(self, lane: Lane, files: Sequence[FetchedFile], *, only_given: bool) -> Lane:
         """The lane without the payouts that Stripe has no report of, and with a file for each cell, where there is one.

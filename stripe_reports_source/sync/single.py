@@ -63,7 +63,7 @@ def fetch_planned(settings: Settings, cell: PlannedCell, url: str) -> FetchedFil
     """
     request = request_of(cell, settings)
     place = Archive(url)
-    with closing(ResultFiles(place.folder)) as files:
+    with closing(ResultFiles(place.folder())) as files:
         try:
             fetched = _fetch(stripe_client(settings, time.sleep), request, settings, files.path)
         except StripeError as error:
