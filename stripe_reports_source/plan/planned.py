@@ -252,7 +252,7 @@ def fetched_file(cell: PlannedCell, url: str, fetched: FetchedCell) -> FetchedFi
 def _resolved(cell: PlannedCell, report: Report, settings: Settings) -> ResolvedReport:
     connected = cell.lane.removeprefix(cell.account).removeprefix("/") or None
     resolved = resolve(
-        replace(report, table_name=cell.table),
+        report if report.table == cell.table else replace(report, table_name=cell.table),
         OfferedTypes((cell.offered,)),
         load_catalog(),
         settings.defaults,

@@ -36,11 +36,12 @@ _WHOLE_AT_ONCE = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "ad
 class Archive:
     """See the module."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, setting: str = "archive_url") -> None:
         """See the class.
 
         Args:
             url: the archive's root.
+            setting: what the user knows it by.
 
         Raises:
             ConfigurationError: fsspec does not know such an address, or lacks the package for it.
@@ -49,7 +50,7 @@ class Archive:
         try:
             self._fs, root = fsspec.core.url_to_fs(os.path.expanduser(url))
         except Exception as error:
-            raise ConfigurationError(f"archive_url {self.shown!r} cannot be used: {_told(error)}.") from None
+            raise ConfigurationError(f"{setting} {self.shown!r} cannot be used: {_told(error)}.") from None
         self._root = root.rstrip("/")
         self._local = isinstance(self._fs, LocalFileSystem)
         protocols = (self._fs.protocol,) if isinstance(self._fs.protocol, str) else self._fs.protocol

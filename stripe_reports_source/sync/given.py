@@ -18,19 +18,10 @@ from typing import Any
 from dlt import Pipeline
 
 from ..errors import ArchiveError, ConfigurationError, NotFetched
-from ..plan.catalog import load_catalog
 from ..plan.cells import CellFailure, CellRequest, FetchedCell
-from ..plan.given import (
-    StoredRun,
-    fits_report,
-    for_request,
-    is_outdated,
-    newest,
-    with_types_of,
-    without_current,
-)
+from ..plan.given import StoredRun, given_lanes
 from ..plan.intervals import Span
-from ..plan.lanes import Lane, LoadedBefore, plan_lanes
+from ..plan.lanes import Lane, LoadedBefore
 from ..plan.planned import FetchedFile
 from ..plan.report import Report
 from ..plan.settings import Settings
@@ -118,28 +109,11 @@ class GivenFiles:
         Raises:
             ConfigurationError: the report cannot be loaded as asked.
         """
-        files = newest([file for file in self._files if fits_report(file, report)])
-        offered = self.offered if not files else with_types_of(self.offered, files[0].cell)
-        now = {each.id: each for each in self.offered}
-        outdated = {
-            key
-            for key in loaded.lanes
-            if files and is_outdated(loaded.lanes.get(key), files[0].cell.offered, now.get(files[0].cell.report_type))
-        }
-        if outdated == set(loaded.lanes) and outdated:
-            offered = self.offered
-        stored = self._stored_runs(pipeline, report.table)
-        planned = plan_lanes(report, self._settings, offered, load_catalog(), loaded, window, exact)
-        lanes = []
-        for lane in planned:
-            known = loaded.lanes.get(lane.key)
-            if lane.key in outdated:
-                lanes.append(replace(lane, cells=(), noted=None))
-                continue
-            if known is not None and loaded.replaced_since(lane.key, known.forks) is None:
-                lane = without_current(lane, known, stored)
-            lanes.append(self._with_files(lane, files, only_given=exact is not None))
-        return lanes
+        stored = self._stored[report.table] = stored_runs(pipeline, report.table, self._settings.label)
+        found = given_lanes(report, self._settings, self.offered, loaded, window, exact, self._files, stored)
+        for _, files in found:
+            self._chosen |= {(report.table, key): file for key, file in files.items()}
+        return [lane for lane, _ in found]
 
     def fetcher(
         self,
@@ -189,25 +163,10 @@ class GivenFiles:
                 f"the newer {newer} is" if newer else "it is not what the source asks for now",
             )
 
-    def _with_files(self, lane: Lane, files: Sequence[FetchedFile], *, only_given: bool) -> Lane:
-        """The lane without the payouts that Stripe has no report of, and with a file for each cell, where there is one.
-
-        With `only_given`, cells without a file are left out.
-        """
-        kept = []
-        for request in lane.cells:
-            file = for_request(files, request)
-            if file is None and only_given:
-                continue
-            if file is not None and file.refused is not None:
-                continue
-            if file is not None:
-                self._chosen[request.report.report.table, request.key] = file
-            kept.append(request)
-        return replace(lane, cells=tuple(kept))
-
     def _bring(self, request: CellRequest, file: FetchedFile, folder: Path) -> FetchedCell:
-        archive = self._archives.setdefault(file.url, Archive(file.url))
+        archive = self._archives.get(file.url)
+        if archive is None:
+            archive = self._archives[file.url] = Archive(file.url, "url")
         brought = archive.fetch(file.sha256, folder / f"{file.run_id}-{id(request):x}.csv")
         try:
             path = None if self._kept is None else self._kept.keep(brought)
@@ -216,10 +175,6 @@ class GivenFiles:
             brought.path.unlink(missing_ok=True)
             raise
         return FetchedCell(request, file.span, file.obtained, replace(brought, archive_path=path), columns)
-
-    def _stored_runs(self, pipeline: Pipeline | None, table: str) -> Mapping[str, StoredRun]:
-        self._stored[table] = stored_runs(pipeline, table, self._settings.label)
-        return self._stored[table]
 
 
 def given_files(settings: Settings, files: Iterable[FetchedFile | Mapping[str, Any]]) -> GivenFiles:

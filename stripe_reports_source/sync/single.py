@@ -62,7 +62,7 @@ def fetch_planned(settings: Settings, cell: PlannedCell, url: str) -> FetchedFil
         StripeReportsError: the run or its file cannot be had, or is not taken.
     """
     request = request_of(cell, settings)
-    place = Archive(url)
+    place = Archive(url, "url")
     with closing(ResultFiles(place.folder())) as files:
         try:
             fetched = _fetch(stripe_client(settings, time.sleep), request, settings, files.path)

@@ -392,6 +392,19 @@ def test_some_reports_of_a_source(jobs: Jobs) -> None:
     assert load_cells(jobs.pipeline, narrowed(), files).cells == 3
 
 
+def test_a_table_that_was_renamed_by_a_hint(jobs: Jobs) -> None:
+    def renamed() -> DltSource:
+        source = replace(jobs, reports=["payouts.itemized"]).source
+        source.payouts_itemized.apply_hints(table_name="paid")
+        return source
+
+    files = [fetch_cell(jobs.source, cell, jobs.url) for cell in plan_cells(jobs.pipeline, renamed())]
+    assert {file.cell.table for file in files} == {"paid"}
+    assert load_cells(jobs.pipeline, renamed(), files).cells == 3
+    assert query(jobs.pipeline, "SELECT count(*) > 0 FROM paid") == [(True,)]
+    assert plan_cells(jobs.pipeline, renamed()) == []
+
+
 def test_columns_that_stripe_refuses_are_left_out(start_emulator: Make, jobs: Jobs, second: Pipeline) -> None:
     jobs = replace(jobs, emulator=start_emulator(refused_columns=("trace_id",)))
     jobs.round()
