@@ -22,8 +22,9 @@ SIGKILL = -9
 
 
 @pytest.fixture
-def job(emulator: Emulator, tmp_path: Path) -> Job:
+def job(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     """A job that plans; the others are like it."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))  # the server that forks has to find this package
     settings = {
         "reports": REPORTS,
         "api_key": emulator.settings.live_keys[0],
