@@ -1,4 +1,10 @@
-"""Stripe's financial reports in a warehouse, exact to the cent and complete to the second: a dlt source."""
+"""Stripe's financial reports in a warehouse, exact to the cent and complete to the second: a dlt source.
+
+What needs dlt, whose import takes a second or more, is imported when it is asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from .errors import (
     ArchiveError,
@@ -26,15 +32,17 @@ from .errors import (
     UnusableFile,
     WorkingFolderError,
 )
-from .jobs import fetch_cell, plan_cells
-from .load import Loaded, TableLoaded, load_cells, load_reports
 from .plan.planned import FetchedFile, PlannedCell
 from .plan.report import Report
 from .plan.system_tables import Statement
-from .proof import reconcile
-from .reconcile.reconciliation import Reconciliation
-from .source import archived_reports, stripe_reports
 from .sync.progress import Event
+
+if TYPE_CHECKING:
+    from .jobs import fetch_cell, plan_cells
+    from .load import Loaded, TableLoaded, load_cells, load_reports
+    from .proof import reconcile
+    from .reconcile.reconciliation import Reconciliation
+    from .source import archived_reports, stripe_reports
 
 __version__ = "0.1.0"
 
@@ -80,3 +88,30 @@ __all__ = [
     "reconcile",
     "stripe_reports",
 ]
+
+_WITH_DLT = {
+    "Loaded": "load",
+    "Reconciliation": "reconcile.reconciliation",
+    "TableLoaded": "load",
+    "archived_reports": "source",
+    "fetch_cell": "jobs",
+    "load_cells": "load",
+    "load_reports": "load",
+    "plan_cells": "jobs",
+    "reconcile": "proof",
+    "stripe_reports": "source",
+}
+"""The module of each name that is imported when it is asked for."""
+import_module(f"{__name__}.reconcile")  # a folder takes its name here when it is first imported; the function needs it
+del globals()["reconcile"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WITH_DLT:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f".{_WITH_DLT[name]}", __name__), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -5,6 +5,7 @@ In: rows of texts and a width. Out: lines.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from decimal import Decimal
@@ -14,6 +15,10 @@ NO_DECIMALS = frozenset(
 )
 THREE_DECIMALS = frozenset(("bhd", "iqd", "jod", "kwd", "lyd", "omr", "tnd"))
 """ISO 4217's minor units; all other currencies have two decimal places."""
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(?: UTC)?")
+_KEPT = "\x1f"
+"""Stands for a space at which no line is broken."""
 
 
 def money(amount: Decimal | None, currency: str) -> str:
@@ -54,7 +59,7 @@ def width_of(lines: Sequence[str]) -> int:
 
 
 def paragraph(text: str, width: int, indent: str = "", first: str | None = None) -> list[str]:
-    """A text in lines, broken between words only.
+    """A text in lines, broken between words only, and not within a time.
 
     Args:
         text: in one line.
@@ -62,11 +67,12 @@ def paragraph(text: str, width: int, indent: str = "", first: str | None = None)
         indent: before each line.
         first: before the first line, instead.
     """
-    return textwrap.wrap(
-        text,
+    lines = textwrap.wrap(
+        _TIME.sub(lambda time: time[0].replace(" ", _KEPT), text),
         width,
         initial_indent=indent if first is None else first,
         subsequent_indent=indent,
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return [line.replace(_KEPT, " ") for line in lines]

@@ -1,36 +1,21 @@
-"""What the command line shows: progress of a sync, tables, one-sentence errors.
+"""What the command line shows: sentences and tables.
 
-In: events, rows, errors. Out: text on a terminal or in a log. No logic of its own.
+In: texts and rows. Out: text on a terminal or in a log. No logic of its own.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from types import TracebackType
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.measure import Measurement
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ..sync.progress import Event
+from .columns import paragraph
 
-_DOING = {
-    "running": "Stripe works on",
-    "adopted": "found at Stripe:",
-    "downloading": "downloading",
-    "parsing": "reading",
-    "fetched": "ready:",
-}
-
-
-NOTHING_NEW = "nothing new"
-ROOMY = 120
-"""Columns from which on there is room for clocks and words beside the bars."""
 WIDE = 4096
 """Columns of what is not a terminal: nothing is folded there."""
 
@@ -47,89 +32,25 @@ def standard_error() -> Console:
     return console if console.is_terminal else Console(stderr=True, width=WIDE)
 
 
-def say(console: Console, text: str, style: str | None = None) -> None:
-    """Print a text as it is, however long its lines are."""
-    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
-
-
-class SyncProgress:
-    """A bar per table, on a terminal; a line per table in a log.
+def say(console: Console, text: str, style: str | None = None, indent: str = "") -> None:
+    """Print a text as it is; on a terminal its lines are broken between words.
 
     Args:
         console: where to.
-        only_loaded: in a log, no line for a table of which nothing is loaded.
+        text: of one line or more.
+        style: rich's.
+        indent: on a terminal, before what goes on in another line.
     """
+    if console.is_terminal:
+        text = "\n".join(_fitted(line, console.width, indent) for line in text.split("\n"))
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
-    def __init__(self, console: Console, *, only_loaded: bool = False) -> None:
-        self._console = console
-        self._only_loaded = only_loaded
-        self._lock = threading.Lock()
-        self._tasks: dict[tuple[str, str], TaskID] = {}
-        self._rows: dict[tuple[str, str], int] = {}
-        wide = console.width >= ROOMY
-        self._progress = Progress(
-            SpinnerColumn("dots" if console.encoding.startswith("utf") else "line", finished_text="[green]✓"),
-            TextColumn("{task.fields[table]:<38}"),
-            BarColumn(bar_width=24 if wide else 8),
-            MofNCompleteColumn(),
-            TextColumn("intervals, {task.fields[rows]:>9,} rows" if wide else "{task.fields[rows]:>7,} rows"),
-            *((TimeElapsedColumn(), TextColumn("[dim]{task.description}")) if wide else ()),
-            console=console,
-            disable=not console.is_terminal,
-        )
 
-    def __enter__(self) -> SyncProgress:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._console.is_terminal:
-            self._progress.stop()  # which, before rich 15, leaves an empty line in a log
-            return
-        for (table, account), rows in self._rows.items():
-            if self._only_loaded and not rows:
-                continue
-            self._console.print(f"{table} [{account}]: {rows} rows", markup=False, highlight=False)
-
-    def __call__(self, event: Event) -> None:
-        """Show an event; called from several threads."""
-        with self._lock:
-            self._show(event)
-
-    def _show(self, event: Event) -> None:
-        key = (event.table, event.account)
-        if event.kind in ("planned", "up_to_date"):
-            if key in self._tasks:  # another pass over the same reports
-                self._go_on(self._tasks[key], event)
-                return
-            self._rows[key] = 0
-            name = event.table if event.account == "default" else f"{event.table} [{event.account}]"
-            task = self._progress.add_task("", table=name, rows=0, total=event.count)
-            self._tasks[key] = task
-            if event.kind == "up_to_date":
-                self._progress.update(task, total=1, completed=1, description=NOTHING_NEW)
-            return
-        task_id = self._tasks.get(key)
-        if task_id is None:
-            return
-        interval = _days(event)
-        if event.kind in ("loaded", "skipped"):
-            self._rows[key] += event.count
-            self._progress.update(task_id, advance=1, rows=self._rows[key], description="")
-        elif event.kind == "failed":
-            self._progress.update(task_id, description=f"[red]failed at {interval}")
-            self._progress.stop_task(task_id)
-        else:
-            self._progress.update(task_id, description=f"{_DOING[event.kind]} {interval}")
-
-    def _go_on(self, task_id: TaskID, event: Event) -> None:
-        if event.kind == "planned":
-            done = self._progress.tasks[task_id]
-            idle = done.description == NOTHING_NEW
-            total = event.count + (0 if idle else int(done.total or 0))
-            self._progress.update(task_id, total=total, completed=0 if idle else done.completed, description="")
+def _fitted(line: str, width: int, indent: str) -> str:
+    if len(line) <= width:
+        return line
+    begin = line[: len(line) - len(line.lstrip())]
+    return "\n".join(paragraph(line.lstrip(), width, begin + indent, begin))
 
 
 def show_table(console: Console, title: str | None, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -153,7 +74,7 @@ def show_table(console: Console, title: str | None, columns: Sequence[str], rows
     for row in shown:
         say(console, "")
         for name, (text, _) in zip(columns, row, strict=True):
-            say(console, f"{name:<{wide}}  {text}")
+            say(console, f"{name:<{wide}}  {text}", indent=" " * (wide + 2))
 
 
 def cell(value: object) -> tuple[str, bool]:
@@ -177,7 +98,3 @@ def span(value: timedelta) -> str:
     if hours == 0:
         return "up to date"
     return f"{hours // 24} d {hours % 24} h" if hours >= 24 else f"{hours} h"
-
-
-def _days(event: Event) -> str:
-    return "" if event.interval is None else f"{event.interval.start:%Y-%m-%d}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -12,12 +14,15 @@ from ..load import Loaded
 from ..proof import reconcile
 from ..reconcile.reconciliation import Reconciliation
 from .columns import money
-from .console import SyncProgress, say, show_table, standard_output
+from .console import say, show_table, standard_output
 from .places import open_pipeline
+from .progress import SyncProgress
 from .reconcile import show_lines
 from .reconciliation_view import months_lines, open_lines, roll_forward_lines, verdict_line, view
 from .shared import plain_errors
 from .verdict import say_loaded
+
+COMMAND = "stripe-reports"
 
 
 @click.command()
@@ -30,13 +35,14 @@ from .verdict import say_loaded
 )
 @plain_errors
 def demo(database: Path) -> None:
-    """Load six months of a synthetic business, offline, and let the books prove themselves.
+    """Load six months of a synthetic business, offline.
 
-    Then Stripe's past changes: the proof says so, and it is put right. Run it again on the same file for a sync of a
-    few new days.
+    The books prove themselves. Then Stripe's past changes: the proof says so, and it is put right. Run it again on the
+    same file for a sync of a few new days.
     """
     console = standard_output()
-    pipeline = open_pipeline("duckdb", DATASET, pipeline_name(database), database)
+    folder = database.absolute().with_name(f".{database.stem}.dlt")  # two files of one name share nothing
+    pipeline = open_pipeline("duckdb", DATASET, pipeline_name(database), database, folder)
     say(console, "stripe-reports demo: an offline emulator of Stripe's Reporting API", "bold")
     say(console, f"loaded into {database.absolute()}\n")
     with demonstration(pipeline) as shown:
@@ -52,11 +58,11 @@ def demo(database: Path) -> None:
             loaded = _change_the_past(console, shown)
         if loaded.reconciliation is not None and not loaded.reconciliation.ok:
             _alarm_and_heal(console, shown, loaded.reconciliation)
-    _next_steps(console, database)
+    _next_steps(console)
 
 
 def _sync(console: Console, shown: Demonstration) -> Loaded:
-    with SyncProgress(console) as progress:
+    with SyncProgress(console, shown.pipeline) as progress:
         loaded = shown.sync(progress)
     say_loaded(console, shown.pipeline, loaded)
     return loaded
@@ -65,8 +71,8 @@ def _sync(console: Console, shown: Demonstration) -> Loaded:
 def _change_the_past(console: Console, shown: Demonstration) -> Loaded:
     _headline(console, "A day later, Stripe's past has changed")
     turned_up = f"A charge of {LATE_CHARGE.day} {LATE_CHARGE:%B} turns up, {money(LATE_NET, 'usd')} usd net."
-    say(console, f"{turned_up} A sync reads the last days")
-    say(console, f"again; by itself it does not come back to {LATE_CHARGE:%B}.\n")
+    again = f"A sync reads the last days again; by itself it does not come back to {LATE_CHARGE:%B}."
+    say(console, f"{turned_up} {again}\n")
     shown.pass_a_day()
     return _sync(console, shown)
 
@@ -74,7 +80,7 @@ def _change_the_past(console: Console, shown: Demonstration) -> Loaded:
 def _alarm_and_heal(console: Console, shown: Demonstration, alarm: Reconciliation) -> None:
     show_lines(console, open_lines, Reconciliation(alarm.variances))
     _headline(console, "Put right, as stripe-reports reconcile --refresh does it")
-    with SyncProgress(console, only_loaded=True) as progress:
+    with SyncProgress(console, shown.pipeline, only_loaded=True) as progress:
         healed, runs = shown.heal(progress)
     say(console, f"{runs} report runs found the month and loaded what differed, and nothing else.")
     in_usd = [forward for forward in healed.roll_forward if forward.currency == "usd"]
@@ -88,7 +94,10 @@ def _headline(console: Console, text: str) -> None:
     say(console, f"\n{text}", "bold cyan")
 
 
-def _next_steps(console: Console, database: Path) -> None:
-    say(console, "\nNext: stripe-reports demo again syncs a few new days. With your own key:")
+def _next_steps(console: Console) -> None:
+    typed = sys.argv[0]  # such as .venv/bin/stripe-reports, where the environment is not active
+    command = typed if Path(typed).name == COMMAND and shutil.which(COMMAND) is None else COMMAND
+    say(console, f"\nNext: {command} demo again syncs a few new days. With your own key:")
     say(console, "  export SOURCES__STRIPE_REPORTS__API_KEY=rk_live_...")
-    say(console, "  stripe-reports types && stripe-reports sync && stripe-reports reconcile")
+    for name in ("types", "sync", "reconcile"):
+        say(console, f"  {command} {name}")

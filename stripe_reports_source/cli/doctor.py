@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -13,17 +14,16 @@ import click
 import dlt
 from dlt import Pipeline
 from dlt.common.pipeline import get_dlt_pipelines_dir
-from dlt.destinations.exceptions import DestinationConnectionError
 
-from ..errors import DestinationBusy, StripeReportsError, StripeUnreachable, own_error
+from ..errors import StripeReportsError
 from ..plan.settings import Settings
 from ..plan.stripe_objects import OfferedTypes
 from ..source import settings_of
 from ..sync.forecast import forecast
-from ..warehouse.checkup import can_be_made, free_disk, free_of_syncs, reached
+from ..warehouse.checkup import can_be_made, free_disk, free_of_syncs, reached, working_folder
 from ..warehouse.locks import duckdb_file
 from .console import say, standard_output
-from .failures import NO_KEY, NOT_SET_UP, TRY_LATER
+from .failures import NOT_SET_UP, TRY_LATER, outcome
 from .offered import lacks_key
 from .places import NoDatabase, pipeline_options, place, read_only_pipeline
 from .shared import options, plain_errors
@@ -52,32 +52,29 @@ class Findings:
         except Exception as error:  # whatever it is, it keeps a sync from working
             self.failed(name, error)
             return None
-        say(self.console, f"ok     {name}: {words(found)}")
+        self._say("ok", name, words(found))
         return found
 
     def left_open(self, name: str, why: str) -> None:
         """Print that something cannot be told."""
-        say(self.console, f"-      {name}: {why}")
+        self._say("-", name, why)
 
     def failed(self, name: str, error: Exception) -> None:
-        """Print what is wrong, or is to be tried later."""
-        own = own_error(error)
-        if lacks_key(error):
-            name, text = "key", NO_KEY
-        elif isinstance(error, DestinationConnectionError):
-            text = _first_line(error.inner_exc)
-        else:
-            text = _first_line(own or error)
-        if isinstance(own, StripeUnreachable | DestinationBusy):
+        """Print what is wrong, or is to be tried later; as the other commands say it."""
+        if click.get_current_context().params.get("debug"):
+            click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+        end = outcome(error)
+        name = "key" if lacks_key(error) else name
+        text = next(iter(end.sentence.splitlines()), type(error).__name__)
+        if end.code == TRY_LATER:
             self.later += 1
-            say(self.console, f"later  {name}: {text}", "yellow")
+            self._say("later", name, text, "yellow")
         else:
             self.wrong += 1
-            say(self.console, f"wrong  {name}: {text}", "red")
+            self._say("wrong", name, text, "red")
 
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    def _say(self, mark: str, name: str, text: str, style: str | None = None) -> None:
+        say(self.console, f"{mark:<7}{name}: {text}", style, indent=" " * 7)
 
 
 @click.command()
@@ -89,7 +86,9 @@ def _first_line(error: BaseException) -> str:
 @pipeline_options
 @plain_errors
 def doctor(destination: str, dataset: str, pipeline_name: str, database: Path | None, **given: Any) -> None:
-    """Look whether all is set up to sync REPORTS, and what the sync would do. Nothing is made, here or at Stripe.
+    """Look whether all is set up for a sync, and what it would do.
+
+    The sync is one of REPORTS. Nothing is made, here or at Stripe.
 
     Exit code 0: all is well. 4: something is wrong. 75: only Stripe or the database cannot be had at present.
     """
@@ -102,12 +101,16 @@ def doctor(destination: str, dataset: str, pipeline_name: str, database: Path | 
     if settings:
         findings.look("key", lambda: key_kind(settings.api_key))
     offered = _stripe(findings, settings) if settings else None
-    with _destination(findings, destination, dataset, pipeline_name, database) as pipeline:
+    if settings and settings.archive_url is not None:
+        _archive(findings, settings.archive_url)
+    with _destination(findings, destination, dataset, pipeline_name, database) as found:
         _webhook(findings)
-        if settings and offered:
-            _next_sync(findings, settings, offered, pipeline)
-        else:
+        if settings is None or offered is None:
             findings.left_open("next sync", "not known while Stripe is not asked")
+        elif not found.known:
+            findings.left_open("next sync", "not known while the destination cannot be used")
+        else:
+            _next_sync(findings, settings, offered, found.pipeline)
     if findings.wrong or findings.later:
         raise SystemExit(NOT_SET_UP if findings.wrong else TRY_LATER)
 
@@ -144,21 +147,40 @@ def _clock(checkup: Checkup) -> str:
     return "it agrees with Stripe's"
 
 
+def _archive(findings: Findings, url: str) -> None:
+    from ..stripe_api.archive import Archive
+
+    findings.look("archive", lambda: Archive(url).shown)
+
+
+@dataclass(frozen=True)
+class Destination:
+    """What is known of a destination.
+
+    Args:
+        known: what is loaded is known, be it nothing.
+        pipeline: None where it cannot be used, or the first sync makes its database.
+    """
+
+    known: bool
+    pipeline: Pipeline | None = None
+
+
 @contextmanager
 def _destination(
     findings: Findings, destination: str, dataset: str, pipeline_name: str, database: Path | None
-) -> Iterator[Pipeline | None]:
-    """The pipeline if its destination can be reached; None if not, or if the first sync makes its database."""
-    folders = [Path(get_dlt_pipelines_dir())]
+) -> Iterator[Destination]:
+    working = Path(get_dlt_pipelines_dir())
+    folders = [working]
     with ExitStack() as opened:
-        pipeline = None
+        pipeline, found = None, Destination(known=False)
         try:
             pipeline = opened.enter_context(read_only_pipeline(destination, dataset, pipeline_name, database))
         except click.ClickException:
             raise
         except NoDatabase as error:
             file = error.file
-            findings.look("destination", lambda: can_be_made(file))
+            found = Destination(known=findings.look("destination", lambda: can_be_made(file)) is not None)
             folders.append(file.parent)
         except Exception as error:  # a lacking extra, credentials, a file that is open elsewhere
             findings.failed("destination", error)
@@ -167,11 +189,11 @@ def _destination(
             own = duckdb_file(known)
             folders += [own.parent] if own else []
             if findings.look("destination", lambda: reached(known), lambda text: f"{place(known)}: {text}"):
-                findings.look("locks", lambda: free_of_syncs(known, folders[0]))
-            else:
-                pipeline = None
+                findings.look("locks", lambda: free_of_syncs(known, working))
+                found = Destination(known=True, pipeline=known)
+        findings.look("working folder", lambda: working_folder(working))
         findings.look("disk", lambda: free_disk(*folders))
-        yield pipeline
+        yield found
 
 
 def _webhook(findings: Findings) -> None:
@@ -192,6 +214,9 @@ def _next_sync(findings: Findings, settings: Settings, offered: OfferedTypes, pi
     expected = forecast(settings, offered, pipeline)
     for error in expected.problems.values():
         findings.failed("report", error)
+    if expected.problems and not expected.runs:
+        findings.left_open("next sync", "not known, see above")
+        return
     if not expected.runs:
         findings.look("next sync", lambda: "nothing new at Stripe")
         return

@@ -197,7 +197,10 @@ def _missing_dependency(error: Any) -> str:
 
 def _file_error(error: Any) -> str:
     """`error` is an OSError."""
-    return f"{error.filename or 'a file'} cannot be written or read: {error.strerror}."
+    return (
+        f"{error.filename or 'a file'} cannot be written or read: {error.strerror}; "
+        "give permission there, or choose another place (DLT_DATA_DIR for dlt's own files)."
+    )
 
 
 FORESEEN: tuple[Foreseen, ...] = (

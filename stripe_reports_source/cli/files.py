@@ -15,8 +15,9 @@ from ..load import load_reports
 from ..plan.catalog import load_catalog
 from ..plan.report import Report
 from ..source import archived_reports, settings_of, stripe_reports
-from .console import SyncProgress, say, standard_output
+from .console import say, standard_output
 from .places import open_pipeline, pipeline_options, place
+from .progress import SyncProgress
 from .shared import plain_errors
 from .sources import parameter_option, parameters_of
 from .verdict import say_loaded
@@ -50,10 +51,10 @@ def fetch(
     parameters: tuple[str, ...],
     **days: Any,
 ) -> None:
-    """Write the CSV file of REPORT just as Stripe wrote it, whole, without a database.
+    """Write the CSV file of REPORT just as Stripe wrote it.
 
-    It goes to its place when it is whole, readable by its owner only. The run and the file's SHA-256 are told on the
-    standard error.
+    No database is needed. The file goes to its place when it is whole, readable by its owner only. The run and the
+    file's SHA-256 are told on the standard error.
     """
     asked = Report(report, columns=_columns(columns), metadata=metadata, parameters=parameters_of(parameters))
     _check_days(asked, **days)
@@ -80,14 +81,15 @@ def fetch(
 @pipeline_options
 @plain_errors
 def replay(archive: str, database: Path | None, destination: str, dataset: str, pipeline_name: str) -> None:
-    """Load a dataset from ARCHIVE, a folder or an address that archive_url was set to. Stripe is not asked.
+    """Load a dataset from an archive, without Stripe.
 
-    The dataset is equal to the one that the archive was written for, but for when it was loaded.
+    ARCHIVE is a folder, or an address, that archive_url was set to. The dataset is equal to the one that the archive
+    was written for, but for when it was loaded.
     """
     pipeline = open_pipeline(destination, dataset, pipeline_name, database)
     console = standard_output()
     say(console, f"Replaying into {place(pipeline)}.")
-    with SyncProgress(console) as progress:
+    with SyncProgress(console, pipeline) as progress:
         loaded = load_reports(pipeline, archived_reports(archive), on_event=progress)
     say_loaded(console, pipeline, loaded)
 

@@ -15,6 +15,7 @@ from typing import Any
 import click
 import dlt
 from dlt import Pipeline
+from dlt.common.pipeline import get_dlt_pipelines_dir
 
 from ..errors import ConfigurationError
 from ..warehouse.locks import duckdb_file
@@ -32,14 +33,19 @@ pipeline_options = options(
 )
 
 
-def open_pipeline(destination: str, dataset: str, pipeline_name: str, database: Path | None = None) -> Pipeline:
-    """The pipeline that a command works for.
+def open_pipeline(
+    destination: str, dataset: str, pipeline_name: str, database: Path | None = None, folder: Path | None = None
+) -> Pipeline:
+    """The pipeline that a command works for; `folder` is for dlt's working files, None for dlt's own choice.
 
     Raises:
         UsageError: a DuckDB file for another destination.
         ConfigurationError: a dataset that is named like its DuckDB file, which DuckDB cannot tell from it.
     """
-    pipeline = dlt.pipeline(pipeline_name, destination=_where(destination, database), dataset_name=dataset)
+    own: dict[str, Any] = {} if folder is None else {"pipelines_dir": str(folder)}
+    pipeline: Pipeline = dlt.pipeline(
+        pipeline_name, destination=_where(destination, database), dataset_name=dataset, **own
+    )
     _refuse_ambiguous(duckdb_file(pipeline), dataset)
     return pipeline
 
@@ -68,6 +74,7 @@ def read_only_pipeline(
         pipeline = opened(_where(destination, database))
         file = duckdb_file(pipeline)
         if file is not None:
+            file = _in_working_folder(file, Path(folder).resolve())
             _refuse_ambiguous(file, dataset)
             _refuse_missing(file)
             pipeline = opened(dlt.destinations.duckdb(DuckDbCredentials(str(file), read_only=True)))
@@ -83,6 +90,11 @@ def _where(destination: str, database: Path | None) -> Any:
     # without a file it is the one that dlt's configuration names, or one that is named after the pipeline
     named: dict[str, Any] = {} if database is None else {"credentials": str(database.absolute())}
     return dlt.destinations.duckdb(local_dir=str(Path.cwd()), **named)
+
+
+def _in_working_folder(file: Path, temporary: Path) -> Path:
+    """The DuckDB file; that of the address :pipeline: is in dlt's working folder, and not in a temporary one."""
+    return Path(get_dlt_pipelines_dir()) / file.relative_to(temporary) if temporary in file.parents else file
 
 
 def _refuse_ambiguous(file: Path | None, dataset: str) -> None:

@@ -12,12 +12,13 @@ from rich.console import Console
 
 from ..proof import reconcile as look
 from ..reconcile.reconciliation import Reconciliation
-from .console import SyncProgress, say, standard_output
+from .console import say, standard_output
 from .deep import ALARMS, deep_data, deep_findings, deep_lines
 from .failures import NOT_TIED
 from .listing import format_option, told_on
 from .machine import as_csv, as_json
 from .places import loaded_pipeline, pipeline_options, place
+from .progress import COMPARING, SyncProgress
 from .reconciliation_view import ShownLine, view
 from .shared import plain_errors
 from .sources import report_options, source_of
@@ -59,11 +60,11 @@ def reconcile(
     database: Path | None,
     **reports: Any,
 ) -> None:
-    """Look whether the loaded reports agree with one another and with their files.
+    """Look whether the loaded reports agree.
 
-    It shows the balance of the last complete month (or since a day) rolled forward from rows beside Stripe's own
-    figures, what is open with reason and remedy, and the payouts in words. All statements go to the table tie_out. No
-    report is run without --refresh, whose REPORTS and options are those of sync.
+    They are compared with one another and with their files. It shows the last complete month's balance (or since a
+    day), rolled forward from rows, beside Stripe's figures, what is open and why, and the payouts in words. All
+    statements go to the table tie_out. No report is run without --refresh, whose REPORTS and options are those of sync.
 
     Exit code 0: all ties. 5: something differs or is stale. 4: nothing is loaded, or a setting is wrong. 75: the
     database is busy. With --refresh also those of a load.
@@ -75,7 +76,7 @@ def reconcile(
     told = told_on(form)
     say(told, f"Reconciling {place(pipeline)}.")
     day = since.date() if since else None
-    with SyncProgress(told, only_loaded=True) as progress:
+    with SyncProgress(told, pipeline, begins=COMPARING, only_loaded=True) as progress:
         found = look(
             pipeline,
             since=day,

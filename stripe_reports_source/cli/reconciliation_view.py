@@ -23,6 +23,10 @@ MOST_OPEN = 40
 MOST_ALIKE = 3
 MOST_RETURNED = 20
 HEAD = ("", "rows", "gross", "fee", "net", "Stripe", "off by")
+WHOLE = (0, 1, 2, 3, 4, 5, 6)
+WITHOUT_DIFFERENCES = (((0, 1, 2, 3, 4, 6),), ((0, 1, 2, 3), (0, 4, 6)))
+WITH_DIFFERENCES = (((0, 1, 2, 3, 4), (0, 4, 5, 6)), ((0, 1, 2, 3), (0, 4, 5, 6)), ((0, 1, 2), (0, 3, 4), (0, 5, 6)))
+"""Columns by their places in `HEAD`, of the tables one below the other that a terminal may have room for."""
 _PLAIN, _HEAD, _TOTAL, _WRONG, _QUIET = "", "bold", "bold", "bold red", "dim"
 _NAMES = {
     "opening": "opening",
@@ -67,15 +71,17 @@ def roll_forward_lines(forward: RollForward, width: int) -> Iterator[ShownLine]:
 def _table(forward: RollForward, width: int) -> Iterator[ShownLine]:
     rows = [_row(line, forward.currency) for line in forward.lines]
     styles = [_HEAD, *(_style(line) for line in forward.lines)]
-    whole = _columns(rows, range(len(HEAD)), width)
-    if width_of(whole) <= width:
-        yield from zip(whole, styles, strict=True)
-    elif not any(line.difference for line in forward.lines):
-        yield from zip(_columns(rows, (0, 1, 2, 3, 4, 6), width), styles, strict=True)
-        yield "Stripe's own figures are the same as net; a wider terminal shows them.", _QUIET
-    else:  # two tables, one below the other
-        for columns in ((0, 1, 2, 3, 4), (0, 4, 5, 6)):
-            yield from zip(_columns(rows, columns, width), styles, strict=True)
+    differ = any(line.difference for line in forward.lines)
+    layouts = ((WHOLE,), *(WITH_DIFFERENCES if differ else WITHOUT_DIFFERENCES))
+    for layout in layouts:
+        tables = [_columns(rows, columns, width) for columns in layout]
+        if layout is layouts[-1] or max(map(width_of, tables)) <= width:
+            break
+    for table_ in tables:
+        yield from zip(table_, styles, strict=True)
+    if not differ and layout != (WHOLE,):
+        for text in paragraph("Stripe's own figures are the same as net; a wider terminal shows them.", width):
+            yield text, _QUIET
 
 
 def _columns(rows: Sequence[Sequence[str]], columns: Sequence[int], width: int) -> list[str]:

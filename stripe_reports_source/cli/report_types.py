@@ -39,7 +39,9 @@ _CATALOG = {
 @format_option
 @plain_errors
 def types(everything: bool, form: str) -> None:
-    """List the report types that the key can run, and how far their data reaches.
+    """List the report types that the key can run.
+
+    Beside each stands how far its data reaches.
 
     Exit code 4: there is no key, or Stripe refuses it. 75: Stripe cannot be reached.
     """

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from ..errors import find_cause
 from ..load import Loaded
+from .console import say, standard_error
 from .failures import STOPPED, outcome
 
 
@@ -21,7 +22,7 @@ def plain_errors(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--debug", is_flag=True, help="Show where an error comes from.")
     @functools.wraps(command)
     def wrapped(*args: Any, debug: bool, **kwargs: Any) -> None:
-        error_console = Console(stderr=True)
+        error_console = standard_error()
         try:
             command(*args, **kwargs)
         except (click.ClickException, click.exceptions.Exit):
@@ -34,17 +35,14 @@ def plain_errors(command: Callable[..., None]) -> Callable[..., None]:
             if debug:
                 click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
             end = outcome(error)
-            text = f"error: {end.sentence}"
-            error_console.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+            say(error_console, f"error: {end.sentence}", "red")
             raise SystemExit(end.code) from None
 
     return wrapped
 
 
 def _stopped(console: Console) -> None:
-    console.print(
-        "Stopped. What was loaded stays; Stripe keeps the runs, and the next sync goes on from there.", soft_wrap=True
-    )
+    say(console, "Stopped. What was loaded stays; Stripe keeps the runs, and the next sync goes on from there.")
     raise SystemExit(STOPPED) from None
 
 

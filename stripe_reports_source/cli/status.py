@@ -67,10 +67,10 @@ def status(
     offline: bool,
     max_behind: timedelta | None,
 ) -> None:
-    """Show how far each report is loaded and how far Stripe's data reaches, what has failed, and what ties.
+    """Show how far each report is loaded, what failed, what ties.
 
-    It only reads, and makes no file. Offline, Stripe's data reaches as far as at the last sync, and a last sync that is
-    longer ago than --max-behind counts as behind.
+    Beside it stands how far Stripe's data reaches. It only reads, and makes no file. Offline, Stripe's data reaches as
+    far as at the last sync, and a last sync that is longer ago than --max-behind counts as behind.
 
     Exit code 0: all is loaded. 3: an interval has failed or is pending, a report is further behind than --max-behind,
     or nothing is loaded. 4: there is no such database, or a setting is wrong. 75: the database is busy.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import socket
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -17,6 +18,7 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 
+from ..errors import ConfigurationError
 from .api import EmulatorApi, LoggedRequest
 from .control import control_app
 from .events import Delivery, Endpoint, EventSender
@@ -34,7 +36,7 @@ class Emulator:
     """An offline Stripe Reporting API.
 
     As a context manager it serves in a background thread. The attributes `api_url`, `files_url` and `control_url`
-    are set once it serves.
+    are set once it serves; an address that cannot be had is a `ConfigurationError`.
     """
 
     def __init__(self, settings: EmulatorSettings | None = None) -> None:
@@ -49,12 +51,19 @@ class Emulator:
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Emulator:
+        settings = self.settings
+        with contextlib.ExitStack() as opened:
+            listeners = [
+                opened.enter_context(_listening(settings.host, port))
+                for port in (settings.api_port, settings.files_port, settings.control_port)
+            ]
+            opened.pop_all()  # the servers close them
         started = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self.serve(started)), daemon=True, name="emulator")
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self.serve(listeners, started)), daemon=True, name="emulator"
+        )
         self._thread.start()
         started.wait()
-        if not self.api_url:
-            raise OSError(f"the emulator could not listen on {self.settings.host}")
         return self
 
     def __exit__(
@@ -173,32 +182,27 @@ class Emulator:
         business = business_of(*owner_of(key, self.settings))
         return list(self.service.rows(business + (f"/{stripe_account}" if stripe_account else ""), query))
 
-    async def serve(self, started: threading.Event) -> None:
-        """Serve until `stop`; sets `started` when the addresses are known, or could not be had."""
-        settings = self.settings
-        apps: list[tuple[Starlette, int]] = [
-            (self._api.api_app(), settings.api_port),
-            (self._api.files_app(), settings.files_port),
-            (control_app(self.service, self.faults, self._api, self.events), settings.control_port),
+    async def serve(self, listeners: Sequence[socket.socket], started: threading.Event) -> None:
+        """Serve on three sockets until `stop`; sets `started` when that has begun."""
+        apps: list[Starlette] = [
+            self._api.api_app(),
+            self._api.files_app(),
+            control_app(self.service, self.faults, self._api, self.events),
         ]
         # "critical": a fault that cuts a connection is an exception by design, and needs no line in the log
         self._servers = [
-            _Server(
-                uvicorn.Config(
-                    app, settings.host, port, log_level="critical", lifespan="off", timeout_graceful_shutdown=1
-                )
-            )
-            for app, port in apps
+            _Server(uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1))
+            for app in apps
         ]
+        self.api_url, self.files_url, self.control_url = map(_url, listeners)
+        self.service.files_url = self.files_url
         try:
-            tasks = [asyncio.ensure_future(server.serve()) for server in self._servers]
+            tasks = [
+                asyncio.ensure_future(server.serve(sockets=[listener]))
+                for server, listener in zip(self._servers, listeners, strict=True)
+            ]
             while not all(server.started for server in self._servers) and not any(task.done() for task in tasks):
                 await asyncio.sleep(0.005)
-            if all(server.started for server in self._servers):
-                self.api_url, self.files_url, self.control_url = (_url(server) for server in self._servers)
-                self.service.files_url = self.files_url
-            else:
-                self.stop()
             started.set()
             await asyncio.gather(*tasks, return_exceptions=True)
         finally:
@@ -219,8 +223,18 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _url(server: uvicorn.Server) -> str:
-    host, port = server.servers[0].sockets[0].getsockname()[:2]
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), backlog=2048)
+    except OSError as error:
+        why = (error.strerror or str(error)).partition(" (while")[0]  # Python repeats the address
+        raise ConfigurationError(
+            f"the emulator cannot listen on {host}:{port} ({why}); set another port, or 0 for a free one."
+        ) from None
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
     return f"http://{host}:{port}"
 
 
@@ -228,7 +242,7 @@ def run_forever(settings: EmulatorSettings) -> None:
     """Serve in the foreground until SIGINT or SIGTERM.
 
     Raises:
-        OSError: an address is taken.
+        ConfigurationError: an address cannot be had.
     """
     done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

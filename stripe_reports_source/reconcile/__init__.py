@@ -3,7 +3,3 @@
 In: a pipeline's dataset. Out: statements, one for each equation, cell, currency and item. Reads only; who writes them
 into the table `tie_out` is `proof`, beside this folder.
 """
-
-from .reconciliation import Reconciliation
-
-__all__ = ["Reconciliation"]

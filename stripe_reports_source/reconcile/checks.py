@@ -196,7 +196,8 @@ class _Look:
         spans: Spans = {}
         if equation.counterpart is not None:
             spans = self._coverage.spans(self._inputs[equation.counterpart].base, self._inputs[equation.figure[0]].base)
-        query = equation_query(equation, self._inputs, self._tables, scope, self._first_day, spans)
+        hashed = self._dataset.dialect == "duckdb"  # whose memory is this process's
+        query = equation_query(equation, self._inputs, self._tables, scope, self._first_day, spans, hashed=hashed)
         for row in self._dataset.answer(query):
             yield figure_of(row)
 

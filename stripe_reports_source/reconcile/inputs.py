@@ -158,8 +158,12 @@ def input_query(
     since: date | None = None,
     accounts: Collection[str] | None = None,
     only: Collection[str] | None = None,
+    hashed: bool = False,
 ) -> str:
     """A query for the rows of a report.
+
+    Beside its fields it has `transaction_key`, `payout_key` and `owner`, by which many rows are joined instead of by
+    ids and account, and `figures_key`, which is equal where currency, category and amounts are.
 
     Args:
         input_: the report.
@@ -167,30 +171,47 @@ def input_query(
         since: only cells that begin on this day or later.
         accounts: only these, None for all.
         only: names of the cells, None for all.
+        hashed: DuckDB's hashes, of 64 bits, are the keys, which takes a third of the memory. Two texts may have one
+            hash, so that equal keys say nothing of what differs; unequal keys are of unequal texts.
     """
     days = _days(since, only)
-    parts = [f"{_of_table(input_, table)}{_where(input_, table, days, accounts, only)}" for table in tables]
-    return "\nUNION ALL\n".join(parts) or f"{_of_table(input_, None)} WHERE 1 = 0"
+    parts = [f"{_of_table(input_, table, hashed)}{_where(input_, table, days, accounts, only)}" for table in tables]
+    return "\nUNION ALL\n".join(parts) or f"{_of_table(input_, None, hashed)} WHERE 1 = 0"
 
 
-def _of_table(input_: Input, table: ReportTable | None) -> str:
+def _of_table(input_: Input, table: ReportTable | None, hashed: bool) -> str:
     fields = {name: _value(about, table) for name, about in input_.fields.items()}
     text = "CAST(NULL AS TEXT)" if table is None else None
     cell = text or cell_sql("_interval_key", input_.base)
     instant = "CAST(NULL AS TIMESTAMPTZ)"
+    account = text or '"column:_account"'
     named = {
-        "account": text or '"column:_account"',
+        "account": account,
         "cell": cell,
         "cell_start": instant if table is None else '"column:_interval_start"',
         "cell_end": instant if table is None else '"column:_interval_end"',
         **fields,
         "item": fields[input_.row_id],
         "volume": cell if input_.volume == "cell" else fields.get(input_.volume or "", "''"),
+        **_keys(account, fields, hashed),
     }
     listed = ", ".join(f"{sql} AS {name}" for name, sql in named.items())
     if table is None:
         return f"SELECT {listed} FROM (SELECT 1 AS nothing) AS nothing"  # noqa: S608
     return f'SELECT {listed} FROM "table:{table.name}"'  # noqa: S608
+
+
+def _keys(account: str, fields: Mapping[str, str], hashed: bool) -> dict[str, str]:
+    """See `input_query`. An empty id has no key."""
+    keys = {"owner": "0" if hashed else account}
+    for name in {"transaction_id", "payout_id"} & set(fields):
+        id_ = fields[name]
+        key = f"CASE WHEN {id_} <> '' THEN HASH({account}, {id_}) END" if hashed else f"NULLIF({id_}, '')"
+        keys[name.replace("_id", "_key")] = key
+    figures = [fields[name] for name in ("currency", "category", "gross", "fee", "net") if name in fields]
+    texts = ", '|', ".join(f"CAST({figure} AS TEXT)" for figure in figures)
+    keys["figures_key"] = f"HASH({', '.join(figures)})" if hashed else f"CONCAT({texts}, '')"
+    return keys
 
 
 def _days(since: date | None, only: Collection[str] | None) -> list[str]:

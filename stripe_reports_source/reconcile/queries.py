@@ -24,6 +24,9 @@ MOST_ITEMS = 100
 """Items that differ which are kept one by one, of each cell and currency; what is beyond them is one sum."""
 OTHERS = "(others) "
 """What their item begins with; their note follows."""
+_WHICH = ("all_", "before_", "touched_")
+"""What the name of an input may begin with in SQL: all its cells, one more than the scope has, or those whose rows are
+looked at. Else it has the scope's cells; an equation of rows, whose counterparts may be anywhere, reads all."""
 _LISTED_CELLS = 500
 _INLINE = " AS NOT MATERIALIZED ("
 """An input that is named twice is read twice, with the columns and rows that each place needs; else it would be copied
@@ -79,6 +82,8 @@ def equation_query(
     scope: Scope,
     first_day: date | None,
     spans: Spans,
+    *,
+    hashed: bool = False,
 ) -> str:
     """An equation as one query, in DuckDB's dialect.
 
@@ -87,18 +92,22 @@ def equation_query(
         inputs: what an input's name stands for.
         tables: that hold the report of an input.
         scope: what to look at.
-        first_day: of the cells that sums are read of: one cell more than the scope has.
+        first_day: of one cell more than the scope has.
         spans: from when to when the counterpart is loaded, by lane; used where the equation has one.
+        hashed: see `input_query`.
     """
     check = equation.sql
     parts = {}
     for called in _inputs_in(check, equation):
-        bare = called.removeprefix("all_").removeprefix("touched_")
+        which = next((prefix for prefix in _WHICH if called.startswith(prefix)), "")
+        bare = called.removeprefix(which)
         name = equation.names.get(bare, bare)
-        whole = equation.per_row or called.startswith("all_")
-        only = scope.touched if called.startswith("touched_") else None
-        since = scope.since if called.startswith("touched_") and only is None else None if whole else first_day
-        parts[called] = input_query(inputs[name], tables[name], since=since, accounts=scope.accounts, only=only)
+        only = scope.touched if which == "touched_" else None
+        whole = only is not None or which == "all_" or (equation.per_row and not which)
+        since = None if whole else first_day if which == "before_" else scope.since
+        parts[called] = input_query(
+            inputs[name], tables[name], since=since, accounts=scope.accounts, only=only, hashed=hashed
+        )
     of_balance = [table.name for table in tables["balance"]]
     if re.search(r"\bcell_pairs\b", check):
         parts["cell_pairs"] = _cell_pairs(inputs["balance"].base, of_balance)
@@ -107,13 +116,15 @@ def equation_query(
     if equation.counterpart is not None:
         parts["spans"] = _spans(spans)
     common = ",\n".join(f"{name}{_INLINE}\n{query}\n)" for name, query in parts.items())
-    summed_up = _SUMMED_UP.format(placed=_AS_THEY_ARE if equation.counterpart is None else _PLACED)
+    items = "items" if re.search(r"\bAS items\b", check) else "1"
+    summed_up = _SUMMED_UP.format(items=items, placed=_AS_THEY_ARE if equation.counterpart is None else _PLACED)
     return f"WITH {common},\ncompared AS (\n{check}\n),{summed_up}"
 
 
 _SUMMED_UP = f"""
 marked AS (
     SELECT account, cell, currency, figure, against, gross_difference, fee_difference, count_difference,
+           {{items}} AS items,
            CASE WHEN {_COMPARED} THEN NULL ELSE item END AS item,
            CASE WHEN {_COMPARED} THEN NULL ELSE note END AS note,
            CASE WHEN {_COMPARED} THEN NULL ELSE against_cell END AS against_cell,
@@ -124,11 +135,11 @@ summed AS (
     SELECT MIN(account) AS account, cell, currency, item, MIN(note) AS note, MIN(against_cell) AS against_cell,
            MIN(moment) AS moment, SUM(figure) AS figure, SUM(against) AS against,
            SUM(gross_difference) AS gross_difference, SUM(fee_difference) AS fee_difference,
-           SUM(count_difference) AS count_difference, COUNT(*) AS items
+           SUM(count_difference) AS count_difference, SUM(items) AS items, COUNT(item) AS differ
     FROM marked GROUP BY cell, currency, item
 ),
 differing AS (
-    SELECT * FROM summed WHERE item IS NOT NULL
+    SELECT * FROM summed WHERE differ > 0
 ),
 {{placed}}
 ranked AS (
@@ -138,7 +149,7 @@ ranked AS (
 )
 SELECT account, cell, currency, '' AS item, figure, against, gross_difference, fee_difference, count_difference,
        '' AS note, '' AS against_cell, moment, items
-FROM summed WHERE item IS NULL
+FROM summed WHERE differ = 0
 UNION ALL
 SELECT account, cell, currency, item, figure, against, gross_difference, fee_difference, count_difference, note,
        against_cell, moment, 1
@@ -186,7 +197,7 @@ def in_dialect(
 def _inputs_in(check: str, equation: Equation) -> list[str]:
     """The inputs that a query names, by what they are called there."""
     names = {*INPUTS, *equation.names}
-    known = {f"{which}{name}" for which in ("", "all_", "touched_") for name in names}
+    known = {f"{which}{name}" for which in ("", *_WHICH) for name in names}
     return sorted(sources(check) & known)
 
 

@@ -227,9 +227,10 @@ _TROUBLE: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
         (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError),
         "the proxy that HTTPS_PROXY names does not answer",
     ),
+    ((ssl.SSLCertVerificationError,), "the host's certificate is not trusted; check proxies and REQUESTS_CA_BUNDLE"),
     (
         (requests.exceptions.SSLError, ssl.SSLError),
-        "the host's certificate is not trusted; check proxies and REQUESTS_CA_BUNDLE",
+        "the host does not answer with TLS as https needs it; check the address and proxies",
     ),
     ((socket.gaierror,), "the host's name was not found; check it, and the network"),
     ((ConnectionRefusedError,), "the host refuses the connection"),

@@ -14,7 +14,9 @@ from dlt import Pipeline
 from dlt.common.pipeline import LoadInfo
 
 from ..plan.system_tables import TIE_OUT, Statement
+from ..plan.table_texts import SYSTEM_TEXTS
 from ..rows.system_rows import system_table
+from ..warehouse.comments import write_comments
 from ..warehouse.hints import system_hints
 from .package import current_load_id
 
@@ -43,6 +45,10 @@ def write_statements(pipeline: Pipeline, source_name: str, statements: Sequence[
         write_disposition={"disposition": "merge", "strategy": "delete-insert"},
         columns=hints,
     )
+    is_new = TIE_OUT.name not in pipeline.schemas[source_name].tables
     pipeline.extract(resource, schema=pipeline.schemas[source_name])
     pipeline.normalize()
-    return pipeline.load()
+    info = pipeline.load()
+    if is_new:  # what is loaded before has its comments; the next sync would be the first to write these
+        write_comments(pipeline, source_name, {TIE_OUT.name: SYSTEM_TEXTS[TIE_OUT.name]})
+    return info

@@ -8,13 +8,20 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from dlt import Pipeline
+from dlt.destinations.sql_client import SqlClientBase
 
 from ..errors import ConfigurationError, DestinationBusy, WorkingFolderError
 from .destinations import check_destination, destination_type
 from .locks import AdvisoryLock, database_file, duckdb_file, is_held, pipeline_file, sync_of
 
+_MAY = (
+    "SELECT current_user, current_database(), COALESCE("
+    "(SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = %s), "
+    "has_database_privilege(current_database(), 'CREATE'))"
+)
 LEAST_FREE = 2 << 30
 """Bytes: a load package of `MAX_BYTES`, and the database that takes it."""
 
@@ -23,14 +30,46 @@ def reached(pipeline: Pipeline) -> str:
     """Open a connection, and say how intervals are replaced.
 
     Raises:
-        ConfigurationError: the destination cannot replace rows.
+        ConfigurationError: the destination cannot replace rows, or may not be written.
     """
     check_destination(pipeline)
+    file = duckdb_file(pipeline)
+    if file is not None and not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
+        raise ConfigurationError(
+            f"{file} or its folder may be read, but not written; give permission to write there, or set --database."
+        )
     with pipeline.sql_client() as client:
         client.execute_sql("SELECT 1")
+        if destination_type(pipeline) == "postgres":
+            _refuse_no_rights(client)
         if client.capabilities.supports_ddl_transactions:
             return "it can be reached, and replaces intervals in transactions"
     return "it can be reached, and replaces an interval's rows in two steps, see the warning"
+
+
+def _refuse_no_rights(client: SqlClientBase[Any]) -> None:
+    """The role must be allowed to make the dataset and the one beside it, or to make tables in them."""
+    for name in (client.dataset_name, client.staging_dataset_name):
+        [(user, database, allowed)] = client.execute_sql(_MAY, name) or ()
+        if not allowed:
+            raise ConfigurationError(
+                f"PostgreSQL's role {user!r} may not create the schema {name!r} or tables in it; "
+                f"grant it CREATE on the database {database!r}."
+            )
+
+
+def working_folder(folder: Path) -> str:
+    """Look whether dlt's working folder can be written, or made.
+
+    Raises:
+        WorkingFolderError: it cannot.
+    """
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise WorkingFolderError(
+            f"dlt's working folder {folder} cannot be written; give permission to write there, or set DLT_DATA_DIR."
+        )
+    return f"{folder} can be written"
 
 
 def free_of_syncs(pipeline: Pipeline, folder: Path) -> str:

@@ -210,7 +210,8 @@ def _hold(held: ExitStack, path: Path, pipeline: Pipeline) -> None:
         path.open("a").close()
     except OSError as error:
         raise WorkingFolderError(
-            f"the lock file {path} cannot be made ({error.strerror}), and without it two syncs may work at once."
+            f"the lock file {path} cannot be made ({error.strerror}), and without it two syncs may work at once; "
+            "give permission to write there, or choose another place."
         ) from None
     lock = FileLock(path)
     wait_for(lambda: _try_file(lock), sync_of(pipeline))

@@ -25,6 +25,7 @@ def serve_webhook(
     pipeline: Pipeline,
     build_source: Callable[[], DltSource],
     *,
+    into: str,
     host: str,
     port: int,
     inbox: Path | None,
@@ -32,7 +33,7 @@ def serve_webhook(
     gather_seconds: float,
     verbose: bool,
 ) -> None:
-    """Receive events and sync, until SIGTERM or SIGINT.
+    """Receive events and sync, until SIGTERM or SIGINT; `into` is where it loads to, in words.
 
     Raises:
         ConfigurationError: the extra, a secret or the API key is missing, or the address cannot be had.
@@ -51,4 +52,4 @@ def serve_webhook(
         sync_every_hours=sync_every_hours,
         gather_seconds=gather_seconds,
     )
-    serve(receiver, host, port)
+    serve(receiver, host, port, into)

@@ -82,8 +82,8 @@ def server_config(receiver: WebhookReceiver, connections: Connections | None = N
     return config
 
 
-def serve(receiver: WebhookReceiver, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT.
+def serve(receiver: WebhookReceiver, host: str, port: int, into: str) -> None:
+    """Serve until SIGTERM or SIGINT; `into` is where it loads to, in words.
 
     Raises:
         ConfigurationError: the address cannot be had.
@@ -99,7 +99,7 @@ def serve(receiver: WebhookReceiver, host: str, port: int) -> None:
         receiver.ask_to_stop()
 
     with _signals_go_to(stop):
-        with _listening(host, port, config.backlog) as listener:
+        with _listening(host, port, config.backlog, into) as listener:
             receiver.start()
             server.run(sockets=[listener])
         stopped = receiver.stop()
@@ -121,13 +121,14 @@ def _signals_go_to(handler: Callable[[int, FrameType | None], None]) -> Iterator
             signal.signal(number, handler_before)
 
 
-def _listening(host: str, port: int, backlog: int) -> socket.socket:
+def _listening(host: str, port: int, backlog: int, into: str) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=backlog)
     except OSError as error:
-        raise ConfigurationError(f"cannot listen on {host}:{port} ({error.strerror}); set another address.") from None
+        why = (error.strerror or str(error)).partition(" (while")[0]  # Python repeats the address
+        raise ConfigurationError(f"cannot listen on {host}:{port} ({why}); set another address.") from None
     taken = listener.getsockname()
     shown = f"[{taken[0]}]" if family == socket.AF_INET6 else taken[0]
-    logger.info("listening", extra={"url": f"http://{shown}:{taken[1]}/webhook"})
+    logger.info("listening", extra={"url": f"http://{shown}:{taken[1]}/webhook", "into": into})
     return listener

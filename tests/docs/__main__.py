@@ -1,7 +1,8 @@
 """`python -m tests.docs`: make what is made in the documentation, from the code and from the demonstration.
 
-Without arguments, the pages' parts that are made from the code. With `--demo`, also the picture of the terminal and
-the results of the queries: the demonstration is run for them, which takes half a minute.
+Without arguments, the pages' parts that are made from the code. With `--demo`, also what the commands print on
+terminals, the picture of one of them, and the results of the queries: all commands are run for them, the demonstration
+among them, which takes some minutes.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
+
+from tests.terminal import captures
 
 from . import made, picture, results
 
@@ -18,8 +21,9 @@ def main() -> None:
     made.write()
     if "--demo" in sys.argv[1:]:
         with tempfile.TemporaryDirectory() as folder:
-            picture.make(Path(folder))
-            results.fill(Path(folder) / "stripe_demo.duckdb")
+            captures.write(Path(folder))
+            picture.make()
+            results.fill(Path(folder) / captures.DATABASE)
 
 
 if __name__ == "__main__":

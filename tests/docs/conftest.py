@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from . import picture
+from tests.terminal import captures
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +20,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     with FileLock(f"{folder}.lock"):
         printed = folder / "demo.ansi"
         if not printed.exists():
-            printed.write_text(picture.run_demo(folder), encoding="utf-8")
+            captured = captures.demonstration("80", keep=folder)
+            printed.write_text(captured.coloured, encoding="utf-8")
     return folder
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.terminal.captures import plain
+
 from . import picture
 from .pages import README, Block, blocks, blocks_of
 from .results import open_demo, result_of
@@ -34,7 +36,7 @@ def test_the_alerts_are_silent_where_all_is_well(demo: Path) -> None:
 def test_the_demonstration_prints_what_is_kept_of_it(demo: Path) -> None:
     printed = (demo / "demo.ansi").read_text(encoding="utf-8")
     kept = picture.CAPTURE.read_text(encoding="utf-8")
-    assert picture.plain(printed) == picture.plain(kept), "the demonstration has changed: just docs --demo"
+    assert plain(printed) == plain(kept), "the demonstration has changed: just docs --demo"
 
 
 def test_the_picture_shows_what_is_kept() -> None:
@@ -44,7 +46,7 @@ def test_the_picture_shows_what_is_kept() -> None:
 
 def test_readme_quotes_the_demonstration() -> None:
     [quoted] = [block.text for block in blocks_of(README) if block.language == "text"]
-    printed = iter(picture.plain(picture.CAPTURE.read_text(encoding="utf-8")).splitlines())
+    printed = iter(plain(picture.CAPTURE.read_text(encoding="utf-8")).splitlines())
     for line in quoted.splitlines():
         if line != picture.LEFT_OUT:
             assert line in printed, f"not printed, or not in this order: {line}"

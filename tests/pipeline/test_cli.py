@@ -53,6 +53,12 @@ def count(tmp_path: Path, table: str) -> int:
     return int(found)
 
 
+def test_the_list_of_commands_fits_80_columns() -> None:
+    told = CliRunner().invoke(cli, ["--help"], terminal_width=80).stdout
+    assert all(f"\n  {name} " in told for name in cli.commands)
+    assert "..." not in told.partition("Commands:")[2]
+
+
 def test_types(run: Run) -> None:
     result = run("types")
     assert result.exit_code == 0

@@ -152,7 +152,36 @@ def test_postgres(run: Run, postgres: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert result.exit_code == 0, result.output
     assert lines(result)["locks"] == "ok no sync is at work"
     assert lines(result)["next sync"].startswith("ok 3 intervals")
-    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", "postgresql://nobody:secret@127.0.0.1:9/none")
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", "postgresql://nobody:hushhush@127.0.0.1:9/none")
     result = run("doctor", "balance.summary", *place)
-    assert (result.exit_code, lines(result)["destination"][:5]) == (4, "wrong")
-    assert "secret" not in lines(result)["destination"]
+    assert (result.exit_code, lines(result)["destination"][:5]) == (75, "later")
+    assert lines(result)["next sync"] == "- not known while the destination cannot be used"
+    assert "hushhush" not in result.output
+
+
+def test_nothing_is_said_to_be_up_to_date_where_nothing_can_be_planned(run: Run, emulator: Emulator) -> None:
+    emulator.alter("payouts.itemized.3", hidden=True)
+    result = run("doctor", "payouts.itemized.3")
+    assert (result.exit_code, lines(result)["report"][:5]) == (4, "wrong")
+    assert lines(result)["next sync"] == "- not known, see above"
+
+
+def test_a_database_in_the_working_folder(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """dlt's address :pipeline: is the same file for the commands that only read, whose working folder is another."""
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", ":pipeline:")
+    file = tmp_path / "dlt" / "pipelines" / "stripe_reports" / "stripe_reports.duckdb"
+    missing = run("status", "--offline")
+    assert (missing.exit_code, f"there is no database {file};" in missing.stderr) == (4, True)
+    assert run("sync", "balance.summary").exit_code == 0
+    status = run("status", "--offline")
+    assert (status.exit_code, status.stdout.splitlines()[0]) == (0, f"{file}, dataset stripe")
+    result = run("doctor", "balance.summary")
+    assert (result.exit_code, lines(result)["next sync"]) == (0, "ok nothing new at Stripe")
+
+
+def test_debug_shows_where_what_is_wrong_comes_from(run: Run) -> None:
+    arguments = ("doctor", "balance.summary", "--destination", "postgress")
+    shown = run(*arguments, "--debug")
+    assert "Traceback (most recent call last)" in shown.stderr
+    assert run(*arguments).stderr == ""
+    assert lines(shown)["destination"].startswith("wrong destination 'postgress' is not known")

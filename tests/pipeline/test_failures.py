@@ -2,101 +2,43 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import re
+import shutil
 import socket
+import ssl
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
+import psycopg2
 import pytest
 from click.testing import CliRunner
 
 from stripe_reports_source.cli import cli
-from stripe_reports_source.emulator import Emulator, EmulatorSettings, Fault
+from stripe_reports_source.emulator import Emulator, EmulatorSettings
+from stripe_reports_source.warehouse.duckdb_patience import PatientSqlClient
 from tests.conftest import SMALL
+from tests.pipeline.failing import COMMANDS, POSTGRES, REFRESH, TABLE, Failure
 
 PREFIX = "SOURCES__STRIPE_REPORTS__"
-POSTGRES = "DESTINATION__POSTGRES__CREDENTIALS"
-LIVE_KEY = "rk_live_" + "hushhush"  # put together, so that nobody takes it for a real one
-COMMANDS: Mapping[str, tuple[str, ...]] = {
-    "types": ("types",),
-    "sync": ("sync", "balance.summary"),
-    "backfill": ("backfill", "balance.summary", "--start-date", "2025-01-01", "--end-date", "2025-02-01"),
-    "status": ("status",),
-    "fetch": ("fetch", "balance.summary", "--start-date", "2025-01-01", "--end-date", "2025-02-01", "-o", "a.csv"),
-    "replay": ("replay", "{folder}/archive"),
-    "reconcile": ("reconcile",),
-    "webhook": ("webhook",),
-    "emulator": ("emulator", "--api-port", "0", "--files-port", "0", "--control-port", "0"),
-    "demo": ("demo",),
-}
-ASK_STRIPE = ("types", "sync", "backfill", "fetch")
-LOAD = ("sync", "backfill")
-OPEN = (*LOAD, "status", "reconcile", "replay")
+SECRET = "whsec_" + "hushhush" * 4
+PLACES = re.compile(r"\{(folder|refused|untrusted|plain|server|port|held)\}")
+SAYS = re.compile(r"error: |wrong  |later  ")
 
 
-@dataclass(frozen=True)
-class Failure:
-    """What goes wrong for some commands; `{folder}` and `{refused}` (an address without a server) are filled in."""
-
-    name: str
-    commands: tuple[str, ...]
-    code: int
-    sentence: str
-    options: tuple[str, ...] = ()
-    settings: Mapping[str, str] = field(default_factory=dict)
-
-
-FAILURES = (
-    Failure("no key", ASK_STRIPE, 4, "No Stripe API key. Set the environment variable", settings={"API_KEY": ""}),
-    Failure("wrong key", ASK_STRIPE, 4, "Invalid API Key", settings={"API_KEY": "rk_live_other"}),
-    Failure("publishable key", ASK_STRIPE, 4, "a publishable key", settings={"API_KEY": "pk_live_hushhush"}),
-    Failure("webhook secret", ASK_STRIPE, 4, "a webhook's signing secret", settings={"API_KEY": "whsec_hushhush"}),
-    Failure("quotes", ASK_STRIPE, 4, "has quotes around it", settings={"API_KEY": f'"{LIVE_KEY}"'}),
-    Failure("placeholder", ASK_STRIPE, 4, "is a placeholder", settings={"API_KEY": "rk_live_..."}),
-    Failure("no permission", ASK_STRIPE, 4, "needs the permissions", settings={"fault": "403"}),
-    Failure("Stripe is down", ASK_STRIPE, 75, "failed 1 times, the last with HTTP 503", settings={"fault": "503"}),
-    Failure("name not found", ASK_STRIPE, 75, "the host's name was not found",
-            settings={"API_BASE_URL": "https://stripe.invalid"}),
-    Failure("refused", ASK_STRIPE, 75, "the host refuses the connection",
-            settings={"API_BASE_URL": "http://{refused}"}),
-    Failure("proxy", ASK_STRIPE, 75, "the proxy that HTTPS_PROXY names does not answer",
-            settings={"API_BASE_URL": "https://stripe.invalid", "FILES_BASE_URL": "https://files.invalid",
-                      "HTTPS_PROXY": "http://user:hushhush@{refused}"}),
-    Failure("whole number", ASK_STRIPE, 4, "setting max_concurrent_runs has a value of the wrong type: "
-            "it must be a whole number", settings={"MAX_CONCURRENT_RUNS": "hushhush"}),
-    Failure("true or false", ASK_STRIPE, 4, "setting allow_partial .* it must be true or false",
-            settings={"ALLOW_PARTIAL": "hushhush"}),
-    Failure("out of bounds", ASK_STRIPE, 4, "max_concurrent_runs 0 must be a number above 0",
-            settings={"MAX_CONCURRENT_RUNS": "0"}),
-    Failure("report", LOAD, 4, "did you mean 'payouts.itemized'", options=("payouts.itemised",)),
-    Failure("window", ("backfill",), 3, "2035", options=("--start-date", "2035-01-01", "--end-date", "2035-02-01")),
-    Failure("nothing there", ("reconcile",), 4, "there is no database {folder}/stripe_reports.duckdb"),
-    Failure("no archive", ("replay",), 4, "archive"),
-    Failure("destination", OPEN, 4, "destination 'postgress' is not known; did you mean 'postgres'?",
-            options=("--destination", "postgress")),
-    Failure("unconfigured", (*LOAD, "status", "reconcile"), 4,
-            "destination 'postgres' is not configured; it lacks: database, password, username, host. "
-            "Set DESTINATION__POSTGRES__CREDENTIALS", options=("--destination", "postgres")),
-    Failure("credentials", (*LOAD, "status", "reconcile"), 4, "have a form that Postgres does not take",
-            options=("--destination", "postgres"), settings={POSTGRES: "nonsense, hushhush"}),
-    Failure("PostgreSQL refuses", (*LOAD, "status", "reconcile"), 75,
-            r"PostgreSQL at .127\.0\.0\.1.*cannot be reached: Connection refused",
-            options=("--destination", "postgres"), settings={POSTGRES: "postgresql://user:hushhush@{refused}/db"}),
-    Failure("not DuckDB", (*LOAD, "status", "reconcile"), 4, "{folder}/text.duckdb is not a DuckDB database",
-            options=("--database", "text.duckdb")),
-    Failure("named alike", OPEN, 4, "'{folder}/stripe.duckdb' must not be named after the dataset 'stripe'",
-            options=("--database", "stripe.duckdb")),
-    Failure("no folder", LOAD, 4, "lock file .* cannot be made", options=("--database", "text.duckdb/a.duckdb")),
-    Failure("usage", tuple(COMMANDS), 2, "No such option", options=("--nonsense",)),
-    Failure("database of another", OPEN, 2, "--database names a DuckDB file",
-            options=("--database", "a.duckdb", "--destination", "postgres")),
-)  # fmt: skip
-TABLE = [(command, failure) for failure in FAILURES for command in failure.commands]
+def settings_for(stripe: Emulator) -> dict[str, str]:
+    return {
+        f"{PREFIX}API_KEY": stripe.settings.live_keys[0],
+        f"{PREFIX}API_BASE_URL": stripe.api_url,
+        f"{PREFIX}FILES_BASE_URL": stripe.files_url,
+        f"{PREFIX}RETRY_POLICY": '{"attempts": 1}',
+        f"{PREFIX}WEBHOOK_SECRETS": SECRET,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -106,14 +48,27 @@ def stripe() -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def settings(stripe: Emulator) -> Iterator[dict[str, str]]:
-    yield {
-        f"{PREFIX}API_KEY": stripe.settings.live_keys[0],
-        f"{PREFIX}API_BASE_URL": stripe.api_url,
-        f"{PREFIX}FILES_BASE_URL": stripe.files_url,
-        f"{PREFIX}RETRY_POLICY": '{"attempts": 1}',
-    }
+def settings(stripe: Emulator) -> dict[str, str]:
+    return settings_for(stripe)
+
+
+@pytest.fixture(autouse=True)
+def no_faults(stripe: Emulator) -> Iterator[None]:
+    """Faults end with the test."""
+    yield
     stripe.clear_faults()
+
+
+@pytest.fixture(scope="module")
+def loaded(stripe: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a database and an archive, with one report."""
+    folder = tmp_path_factory.mktemp("loaded")
+    own = {"DLT_DATA_DIR": str(folder / "dlt"), **settings_for(stripe)}
+    arguments = (*COMMANDS["sync"], "--database", str(folder / "stripe_reports.duckdb"))
+    code, said = in_a_process((*arguments, "--archive-url", str(folder / "archive")), own)
+    assert code == 0, said
+    shutil.rmtree(folder / "dlt")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -124,55 +79,200 @@ def refused() -> Iterator[str]:
         yield f"127.0.0.1:{taken.getsockname()[1]}"
 
 
+@pytest.fixture(scope="module")
+def port() -> Iterator[str]:
+    """A port of this machine at which someone listens."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        yield str(taken.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def plain(stripe: Emulator) -> str:
+    """A server that speaks no TLS."""
+    return stripe.api_url.removeprefix("http://")
+
+
+class _Quiet(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of those who hang up."""
+
+
+@pytest.fixture(scope="module")
+def untrusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server with a certificate that nobody has signed but itself."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl, which makes a certificate, is not on this machine")
+    folder = tmp_path_factory.mktemp("certificate")
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")]
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *files, "-days", "2", "-subj", "/CN=127.0.0.1"]
+    subprocess.run(made, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
+    with _Quiet(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"https://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def server(postgres: str) -> str:
+    """Host and port of a PostgreSQL with the role `stranger`, who has a password and no rights."""
+    connection = psycopg2.connect(postgres)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE stranger LOGIN PASSWORD 'hushhush'")
+        cursor.execute("SHOW hba_file")
+        [rules] = cursor.fetchone() or ("",)
+        Path(rules).write_text("local all stranger scram-sha-256\n" + Path(rules).read_text())
+        cursor.execute("SELECT pg_reload_conf()")
+    connection.close()
+    return postgres.partition("@")[2].rpartition("/")[0]
+
+
+@pytest.fixture
+def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A DuckDB file that another process is writing; no command waits for it."""
+    monkeypatch.setattr(PatientSqlClient, "patience", 0.0)
+    file = tmp_path / "stripe_reports.duckdb"
+    script = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", script, str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "open\n"
+        yield str(file)
+        holder.communicate()
+
+
 @pytest.mark.parametrize(("command", "failure"), TABLE, ids=[f"{name}: {failure.name}" for name, failure in TABLE])
 def test_each_command_and_failure(
-    command: str, failure: Failure, stripe: Emulator, settings: dict[str, str], refused: str, tmp_path: Path
+    command: str,
+    failure: Failure,
+    stripe: Emulator,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
     def filled(text: str) -> str:
-        return text.replace("{folder}", str(tmp_path)).replace("{refused}", refused)
+        return PLACES.sub(
+            lambda place: str(tmp_path) if place[1] == "folder" else str(request.getfixturevalue(place[1])), text
+        )
 
-    changed: dict[str, str | None] = {**settings}
-    for name, value in failure.settings.items():
-        if name == "fault":
-            stripe.add_fault(Fault("status", times=None, status=int(value), body=f'{{"error": {{"message": "{"x"}"}}}}'
-                                   if value == "403" else "down"))  # fmt: skip
-        else:
-            changed[name if name in (POSTGRES, "HTTPS_PROXY") else PREFIX + name] = filled(value) or None
     (tmp_path / "text.duckdb").write_text("This is a text, and not a database. " * 400)
+    if failure.loaded or command == REFRESH:
+        shutil.copytree(request.getfixturevalue("loaded"), tmp_path, dirs_exist_ok=True)
+    if failure.runs:  # an account that has none yet
+        stripe = request.getfixturevalue("emulator")
+    changed: dict[str, str | None] = {**settings_for(stripe)}
+    for name, value in failure.settings.items():
+        changed[name if name in (POSTGRES, "HTTPS_PROXY") else PREFIX + name] = filled(value) or None
+    if failure.runs:  # waits, in which a connection may end that is asked again
+        changed[f"{PREFIX}RETRY_POLICY"] = '{"attempts": 3, "first_delay": 0.001}'
+    for fault in failure.faults:
+        stripe.add_fault(fault)
     runs = len(stripe.runs)
-    arguments = [*map(filled, COMMANDS[command]), *map(filled, failure.options)]
-    done = CliRunner().invoke(cli, arguments, env=changed)
+    begun = (command, *failure.instead) if failure.instead else COMMANDS[command]
+    done = CliRunner().invoke(cli, [*map(filled, begun), *map(filled, failure.options)], env=changed)
     assert done.exit_code == failure.code, done.output
-    assert re.search(filled(failure.sentence), done.stderr)
     assert "Traceback" not in done.output
     assert "hushhush" not in done.output
-    if failure.code != 2:
-        [error] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-        assert len(error) < 600
-    assert len(stripe.runs) == runs
+    told = done.stdout if command == "doctor" and failure.code != 2 else done.stderr
+    assert re.search(filled(failure.sentence), told)
+    if failure.code == 2:
+        return
+    said = [line for line in told.splitlines() if SAYS.match(line)]
+    assert len(said) == 1 or command == "doctor"
+    assert all(len(line) < 600 for line in said)
+    assert failure.runs or len(stripe.runs) == runs
+
+
+DENIED = (
+    ("sync", (), "stripe_reports.duckdb cannot be opened .Permission denied.; set --database, or give permission"),
+    ("backfill", (), "stripe_reports.duckdb cannot be opened .Permission denied.; set --database, or give permission"),
+    ("status", (), "stripe_reports.duckdb cannot be opened .Permission denied.; set --database, or give permission"),
+    ("reconcile", (), "stripe_reports.duckdb cannot be opened .Permission denied.; set --database, or give permission"),
+    ("doctor", (), "stripe_reports.duckdb cannot be opened .Permission denied.; set --database, or give permission"),
+    ("replay", (), "stripe_reports.duckdb cannot be opened .Permission denied.; set --database, or give permission"),
+    ("demo", ("--database", "closed/a.duckdb"), "closed/a.duckdb|closed/.a.dlt"),
+    ("sync", ("--database", "closed/a.duckdb"), "lock file .* cannot be made .Permission denied.*; give permission"),
+    ("doctor", ("--database", "closed/a.duckdb"), "the folder .*/closed is not there or cannot be written"),
+    ("fetch", ("-o", "closed/a.csv"), "closed/.* cannot be written or read: Permission denied; give permission there"),
+    ("webhook", ("--inbox", "closed/inbox.sqlite"), "inbox 'closed/inbox.sqlite' cannot be used"),
+)
+
+
+@pytest.fixture
+def bound() -> Sequence[str]:
+    """What goes before a command so that permissions count for it, also where the tests run as root."""
+    if os.getuid() != 0:
+        return ()
+    if shutil.which("setpriv") is None:
+        pytest.skip("the tests run as root, and setpriv, which takes root's power over files away, is not here")
+    return ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+
+
+@pytest.mark.parametrize(("command", "options", "sentence"), DENIED)
+def test_what_may_not_be_opened_or_written(
+    command: str,
+    options: tuple[str, ...],
+    sentence: str,
+    settings: dict[str, str],
+    tmp_path: Path,
+    loaded: Path,
+    bound: Sequence[str],
+) -> None:
+    shutil.copytree(loaded, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "stripe_reports.duckdb").chmod(0)
+    (tmp_path / "closed").mkdir(mode=0o500)
+    arguments = [argument.replace("{folder}", str(tmp_path)) for argument in (*COMMANDS[command], *options)]
+    code, said = in_a_process(arguments, settings, before=bound)
+    assert (code, "Traceback" in said) == (4, False), said
+    assert re.search(sentence, said)
+
+
+@pytest.mark.parametrize("closed", ["database", "working folder"])
+def test_doctor_says_what_a_sync_could_not_write(
+    closed: str, settings: dict[str, str], tmp_path: Path, loaded: Path, bound: Sequence[str]
+) -> None:
+    shutil.copytree(loaded, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "dlt").mkdir(mode=0o500)
+    if closed == "database":
+        (tmp_path / "dlt").chmod(0o700)
+        (tmp_path / "stripe_reports.duckdb").chmod(0o400)
+    code, said = in_a_process(COMMANDS["doctor"], settings, before=bound)
+    assert code == 4, said
+    [line] = [line for line in said.splitlines() if line.startswith("wrong ")]
+    assert line.startswith({"database": "wrong  destination: ", "working folder": "wrong  working folder: "}[closed])
+    assert "give permission to write there" in line
+    assert "Permission denied" in in_a_process(COMMANDS["sync"], settings, before=bound)[1]
 
 
 MISSING = (
     ("starlette", ("emulator",), r"the package starlette .*'stripe-reports-source\[emulator\]'"),
     ("starlette", ("demo",), r"the package starlette .*'stripe-reports-source\[(?:emulator|demo)\]'"),
     ("stripe", ("webhook",), r"'stripe-reports-source\[webhook\]'"),
-    ("psycopg2", ("sync", "--destination", "postgres"), r"'stripe-reports-source\[postgres\]'"),
+    *(
+        ("psycopg2", (*COMMANDS[command], "--destination", "postgres"), r"'stripe-reports-source\[postgres\]'")
+        for command in ("sync", "backfill", "status", "reconcile", "doctor")
+    ),
     ("snowflake", ("sync", "--destination", "snowflake"), r"pip install 'dlt\[snowflake\]"),
 )
 
 
-def in_a_process(arguments: tuple[str, ...], env: Mapping[str, str], without: str = "") -> tuple[int, str]:
+def in_a_process(
+    arguments: Sequence[str], env: Mapping[str, str], without: str = "", before: Sequence[str] = ()
+) -> tuple[int, str]:
     """A command in a process of its own, where a package cannot be imported: its exit code and what it says."""
     hidden = f"import sys; sys.modules.update({dict.fromkeys(without.split())!r})"
     script = f"{hidden}; from stripe_reports_source.cli import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", script, *arguments],
+        [*before, sys.executable, "-c", script, *arguments],
         capture_output=True,
         text=True,
         env={**os.environ, **env},
         check=False,
     )
-    return done.returncode, done.stderr
+    return done.returncode, done.stderr + done.stdout
 
 
 @pytest.mark.parametrize(("package", "arguments", "sentence"), MISSING)

@@ -300,6 +300,7 @@ def test_a_load_without_the_ledger_is_made_up_for(emulator: Emulator, pipeline: 
     assert listed(pipeline, TABLE, "complete") == [(True,), (True,), (True,), (False,)]
 
 
+@pytest.mark.long
 @BOTH
 @WAYS
 @pytest.mark.parametrize("refresh", ["drop_resources", "drop_data", "drop_sources"])

@@ -19,6 +19,8 @@ from stripe_reports_source.emulator import Emulator, Fault
 from stripe_reports_source.sync.result_files import FOLDER
 from tests.pipeline.test_cli import MINDS_CTRL_C, environment, kill_at_the_end
 
+pytestmark = pytest.mark.long
+
 REPORT = "payouts.itemized"
 GIVE_UP_SECONDS = 120.0
 STOPPED = {signal.SIGTERM: 130, signal.SIGINT: 130, signal.SIGKILL: -signal.SIGKILL}

@@ -163,6 +163,7 @@ CUTS: dict[str, Cut] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", CUTS)
 def test_a_working_folder_that_is_cut_is_begun_anew(emulator: Emulator, pipeline: Pipeline, what: str) -> None:
     load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))

@@ -200,6 +200,7 @@ def test_json_holds_all_and_csv_reads_back(run: Run) -> None:
         assert datetime.fromisoformat(row["interval_end"]) == there["interval_end"]
 
 
+@pytest.mark.long
 def test_the_last_line_of_a_sync_is_the_verdict(run: Run, emulator: Emulator, tmp_path: Path) -> None:
     first = synced(run, *BOOKS).stdout.splitlines()
     assert first[0] == f"Loading into {tmp_path / 'stripe_reports.duckdb'}, dataset stripe."

@@ -94,6 +94,7 @@ def test_the_last_complete_month_and_all_since_a_day(emulator: Emulator, pipelin
     assert reconcile(pipeline, since=date(2025, 4, 1)).roll_forward == ()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("interval", "zone"), [("day", "Europe/Berlin"), ("week", "UTC"), ("day", "Australia/Lord_Howe")]
 )

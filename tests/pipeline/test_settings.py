@@ -64,6 +64,40 @@ def test_metadata_goes_to_the_reports_that_have_it(run: Run) -> None:
     assert "none of the reports has such a column (balance.summary)" in none.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "header", "account"),
+    [
+        (("--stripe-account", "acct_emulated2"), ("stripe-account", "acct_emulated2"), "acct_emulated2"),
+        (("--stripe-context", "acct_emulated1/acct_emulated2"),
+         ("stripe-context", "acct_emulated1/acct_emulated2"), "acct_emulated2"),
+    ],
+)  # fmt: skip
+def test_accounts_that_are_acted_for(
+    run: Run, emulator: Emulator, options: tuple[str, ...], header: tuple[str, str], account: str
+) -> None:
+    done = run("backfill", "balance.summary", *DAYS, *options)
+    assert done.exit_code == 0, done.output
+    assert rows("SELECT DISTINCT _account FROM stripe.balance_summary") == [(account,)]
+    name, value = header
+    assert {request.headers.get(name) for request in emulator.requests} == {value}
+    assert f"balance_summary [{account}]: " in done.stdout
+
+
+def test_connected_accounts(start_emulator: Callable[..., Emulator], run: Run, settings: dict[str, str]) -> None:
+    platform = start_emulator(all_types=True)
+    settings["SOURCES__STRIPE_REPORTS__API_BASE_URL"] = platform.api_url
+    settings["SOURCES__STRIPE_REPORTS__FILES_BASE_URL"] = platform.files_url
+    accounts = ["acct_emulated1", "acct_emulated3"]
+    asked = ("backfill", "connected_account_payouts.itemized", *DAYS)
+    done = run(*asked, "--connected-accounts", ",".join(accounts))
+    assert done.exit_code == 0, done.output
+    assert sorted(str(run.parameters.get("connected_account")) for run in platform.runs) == accounts
+    found = rows("SELECT DISTINCT connected_account FROM stripe.connected_account_payouts_itemized ORDER BY 1")
+    assert [account for (account,) in found] == accounts
+    wrong = run(*asked, "--connected-accounts", "acct_emulated1,me")
+    assert (wrong.exit_code, "connected_accounts 'me' must be a Stripe account id" in wrong.stderr) == (4, True)
+
+
 def test_refresh_loads_anew(run: Run, emulator: Emulator) -> None:
     assert run("sync", "balance.summary").exit_code == 0
     [(before,)] = rows("SELECT count(*) FROM stripe.balance_summary")

@@ -84,6 +84,7 @@ def test_a_new_day_runs_only_the_cells_from_the_cursor_less_the_lookback(
     assert_true(emulator, pipeline, [report], end=end, grid="day")
 
 
+@pytest.mark.long
 def test_months_grow_and_late_transactions_arrive(emulator: Emulator, pipeline: Pipeline) -> None:
     reports = list(NEWEST)
     end = emulator.settings.available_end

@@ -64,7 +64,7 @@ def start(emulator: Emulator, tmp_path: Path) -> Iterator[Start]:
         process.wait()
 
 
-def test_it_loads_logs_and_stops_cleanly(start: Start, emulator: Emulator) -> None:
+def test_it_loads_logs_and_stops_cleanly(start: Start, emulator: Emulator, tmp_path: Path) -> None:
     running = start("balance.summary", "--gather", "0.1")
     emulator.send_events(Endpoint(running.url, SECRET))
     until(lambda: any(line["message"] == "sync" for line in running.lines if "message" in line))
@@ -72,6 +72,7 @@ def test_it_loads_logs_and_stops_cleanly(start: Start, emulator: Emulator) -> No
     running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(PATIENCE) == 0
     assert running.lines[-1]["message"] == "stopped"
+    assert running.lines[0]["into"] == f"{tmp_path / 'w.duckdb'}, dataset stripe"
     [sync] = [line for line in running.lines if line.get("message") == "sync"]
     assert (sync["outcome"], sync["tables"]) == ("ok", ["balance_summary"])
     told = json.dumps(running.lines)

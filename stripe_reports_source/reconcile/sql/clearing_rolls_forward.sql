@@ -1,8 +1,8 @@
 -- Unsettled before + activity + reversals - settled - payouts without rows = unsettled now. The first cell that is
 -- loaded opens with the opening of the balance summary.
 WITH moved AS (
-    SELECT unsettled.account, cell_pairs.cell, unsettled.currency, unsettled.net AS figure, 0 AS against
-    FROM unsettled JOIN cell_pairs ON cell_pairs.cell_before = unsettled.cell
+    SELECT opened.account, cell_pairs.cell, opened.currency, opened.net AS figure, 0 AS against
+    FROM before_unsettled AS opened JOIN cell_pairs ON cell_pairs.cell_before = opened.cell
     UNION ALL
     SELECT account, cell, currency, net, 0 FROM balance
     WHERE category = 'starting_balance' AND cell NOT IN (SELECT cell FROM cell_pairs)

@@ -6,8 +6,8 @@ FROM (
     SELECT account, cell, currency, net AS figure, 0 AS against
     FROM balance WHERE category = 'starting_balance' AND cell IN (SELECT cell FROM cell_pairs)
     UNION ALL
-    SELECT balance.account, cell_pairs.cell, balance.currency, 0, balance.net
-    FROM balance JOIN cell_pairs ON cell_pairs.cell_before = balance.cell
-    WHERE balance.category = 'ending_balance'
+    SELECT closed.account, cell_pairs.cell, closed.currency, 0, closed.net
+    FROM before_balance AS closed JOIN cell_pairs ON cell_pairs.cell_before = closed.cell
+    WHERE closed.category = 'ending_balance'
 ) AS both_sides
 GROUP BY account, cell, currency

@@ -1,9 +1,16 @@
 -- One row for each transaction and book: per payout in payout reconciliation, per cell in a snapshot. Each cell that has
 -- a row of a transaction tells of it.
-WITH copied AS (
+WITH several AS (
+    SELECT transaction_key
+    FROM book
+    WHERE transaction_key IN (SELECT transaction_key FROM touched_book)
+    GROUP BY owner, transaction_key
+    HAVING COUNT(*) > 1
+),
+copied AS (
     SELECT account, transaction_id, volume, COUNT(*) AS copies
     FROM book
-    WHERE transaction_id IN (SELECT transaction_id FROM touched_book)
+    WHERE transaction_key IN (SELECT transaction_key FROM several)
     GROUP BY account, transaction_id, volume
     HAVING COUNT(*) > 1
 )

@@ -1,9 +1,20 @@
 -- What no payout has paid at the end of a cell, and the closing balance. A payout without rows (manual, instant) takes
 -- money out and leaves its charges unsettled: such an account cannot be compared so. Where payouts are not the sum of
--- their rows, which is said of each of them, the two differ by just that from then on.
-WITH without_rows AS (
+-- their rows, which is said of each of them, the two differ by just that from then on. Payouts are read only for accounts
+-- of which a sum differs.
+WITH sums AS (
+    SELECT account, cell, currency, MAX(cell_end) AS cell_end, SUM(figure) AS figure, SUM(against) AS against
+    FROM (
+        SELECT account, cell, currency, cell_end, net AS figure, 0 AS against FROM unsettled
+        UNION ALL
+        SELECT account, cell, currency, cell_end, 0, net FROM balance WHERE category = 'ending_balance'
+    ) AS both_sides
+    GROUP BY account, cell, currency
+),
+unlike AS (SELECT DISTINCT account FROM sums WHERE figure <> against),
+without_rows AS (
     SELECT DISTINCT paid.account, paid.currency FROM all_payouts AS paid
-    WHERE paid.category <> 'payout_reversal'
+    WHERE paid.category <> 'payout_reversal' AND paid.account IN (SELECT account FROM unlike)
       AND NOT EXISTS (
           SELECT 1 FROM all_settled AS held WHERE held.account = paid.account AND held.payout_id = paid.payout_id
       )
@@ -15,22 +26,13 @@ differing AS (
     SELECT account, currency, payout_id, SUM(net) AS amount, MAX(moment) AS moment
     FROM (
         SELECT account, currency, payout_id, net, CAST(NULL AS TIMESTAMPTZ) AS moment, 1 AS batch_rows
-        FROM all_settled WHERE payout_id <> ''
+        FROM all_settled WHERE payout_id <> '' AND account IN (SELECT account FROM unlike)
         UNION ALL
         SELECT account, currency, payout_id, net, moment, 0
-        FROM all_payouts WHERE category <> 'payout_reversal'
+        FROM all_payouts WHERE category <> 'payout_reversal' AND account IN (SELECT account FROM unlike)
     ) AS both_reports
     GROUP BY account, currency, payout_id
     HAVING SUM(net) <> 0 AND SUM(batch_rows) BETWEEN 1 AND COUNT(*) - 1
-),
-sums AS (
-    SELECT account, cell, currency, MAX(cell_end) AS cell_end, SUM(figure) AS figure, SUM(against) AS against
-    FROM (
-        SELECT account, cell, currency, cell_end, net AS figure, 0 AS against FROM unsettled
-        UNION ALL
-        SELECT account, cell, currency, cell_end, 0, net FROM balance WHERE category = 'ending_balance'
-    ) AS both_sides
-    GROUP BY account, cell, currency
 ),
 known AS (
     SELECT sums.account, sums.cell, sums.currency, SUM(differing.amount) AS amount
