@@ -14,7 +14,7 @@ from .catalog import load_catalog, split_id
 from .cells import CellRequest
 from .intervals import ONE_SECOND, Span
 from .lanes import Lane, LoadedBefore, plan_lanes
-from .planned import FetchedFile, PlannedCell, parameters_text
+from .planned import FetchedFile, PlannedCell, parameters_digest
 from .report import Report
 from .settings import Settings
 from .state import LaneState
@@ -169,9 +169,9 @@ def _with_files(lane: Lane, files: Sequence[FetchedFile], *, only_given: bool) -
 def _file_of(files: Sequence[FetchedFile], request: CellRequest) -> FetchedFile | None:
     """Of the files of a cell the one that was fetched as the cell is asked for now."""
     report, offered = request.report, request.report.offered
-    asked = (request.cell.span, offered.available, offered.livemode, parameters_text(report))
+    asked = (request.cell.span, offered.available, offered.livemode, parameters_digest(report))
     for file in files:
         cell = file.cell
-        if asked == (cell.span, cell.offered.available, cell.livemode, cell.parameters):
+        if asked == (cell.span, cell.offered.available, cell.livemode, cell.parameters_digest):
             return file
     return None

@@ -6,6 +6,7 @@ neither a key nor a password; and the way back to what they were made from.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -40,9 +41,10 @@ class PlannedCell:
         interval_key: the `_interval_key` of its rows.
         interval_day: first calendar day of the cell, in the report's zone.
         interval_start, interval_end: what is asked for; of a report of an instant only the end counts.
-        parameters: all others of the run, as JSON.
+        keys: the parameters that a report per payout is run for, as JSON.
+        parameters_digest: of all parameters, which tells whether a source would ask for the same.
         data_available_start, data_available_end, data_updated: what Stripe has, and when it was last refreshed.
-        default_columns: Stripe's own set, as JSON; None where it does not say.
+        default_columns: Stripe's own set, as JSON, where the catalogue does not know it.
         livemode: whether it is live or test data.
         again: the cell is loaded, and is to be loaded again without moving a cursor.
     """
@@ -55,7 +57,8 @@ class PlannedCell:
     interval_day: str
     interval_start: str
     interval_end: str
-    parameters: str
+    keys: str
+    parameters_digest: str
     data_available_start: str
     data_available_end: str
     data_updated: str
@@ -176,8 +179,8 @@ class FetchedFile:
 
 def planned_cell(request: CellRequest, lane: Lane, *, again: bool) -> PlannedCell:
     """A cell of a lane as a job; `again` for one that is loaded already."""
-    report, cell = request.report, request.cell
-    offered = report.offered
+    report, cell, offered = request.report, request.cell, request.report.offered
+    known = report.known is not None and report.known.default_columns
     return PlannedCell(
         table=report.report.table,
         report_type=offered.id,
@@ -187,19 +190,20 @@ def planned_cell(request: CellRequest, lane: Lane, *, again: bool) -> PlannedCel
         interval_day=cell.first_day.isoformat(),
         interval_start=text_of(cell.span.start),
         interval_end=text_of(cell.span.end),
-        parameters=parameters_text(report),
+        keys=json.dumps({name: report.parameters[name] for name in report.keys}, sort_keys=True),
+        parameters_digest=parameters_digest(report),
         data_available_start=text_of(offered.available.start),
         data_available_end=text_of(offered.available.end),
         data_updated=text_of(offered.updated),
-        default_columns=None if offered.default_columns is None else json.dumps(offered.default_columns),
+        default_columns=None if known or offered.default_columns is None else json.dumps(offered.default_columns),
         livemode=offered.livemode,
         again=again,
     )
 
 
-def parameters_text(report: ResolvedReport) -> str:
-    """The parameters of a report's runs, but for the interval, as stable text."""
-    return json.dumps(report.parameters, sort_keys=True, default=str)
+def parameters_digest(report: ResolvedReport) -> str:
+    """What tells the parameters of a report's runs, but for the interval, from others; they can be long."""
+    return hashlib.sha256(json.dumps(report.parameters, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def request_of(cell: PlannedCell, settings: Settings) -> CellRequest:
@@ -219,7 +223,7 @@ def request_of(cell: PlannedCell, settings: Settings) -> CellRequest:
         )
     resolved = _resolved(cell, reports[0], settings)
     request = CellRequest(resolved, settings.label, settings.acts_on, _cell(cell, resolved))
-    if request.key != cell.interval_key or parameters_text(resolved) != cell.parameters:
+    if request.key != cell.interval_key or parameters_digest(resolved) != cell.parameters_digest:
         raise ConfigurationError(
             f"{cell.title} was planned with another grid, zone, columns or parameters than this source has. Build the "
             "source of every job with the same settings and the same version of this package, or plan again."
@@ -261,8 +265,7 @@ def _resolved(cell: PlannedCell, report: Report, settings: Settings) -> Resolved
     )
     if not resolved.keys:
         return resolved
-    given = json.loads(cell.parameters)
-    return resolved.for_key({name: str(given[name]) for name in resolved.keys if name in given})
+    return resolved.for_key({name: str(value) for name, value in json.loads(cell.keys).items()})
 
 
 def _cell(cell: PlannedCell, resolved: ResolvedReport) -> Cell:
@@ -294,7 +297,7 @@ def _checked(kind: type[V], data: Mapping[str, Any]) -> V:
             if type(getattr(value, field.name)) not in types[str(field.type)]:
                 raise TypeError(field.name)
         if isinstance(value, PlannedCell):
-            _ = value.span, value.offered, date.fromisoformat(value.interval_day), json.loads(value.parameters).keys()
+            _ = value.span, value.offered, date.fromisoformat(value.interval_day), json.loads(value.keys).items()
         elif value.refused is None:
             _ = value.span, value.path, value.obtained.run.parameters.keys()
             if not is_id(value.run_id):
