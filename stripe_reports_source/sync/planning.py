@@ -21,6 +21,7 @@ from dlt.extract import DltSource
 from ..errors import SyncFailed, own_error
 from ..plan.lanes import Lane
 from ..plan.system_tables import SYSTEM_TABLES
+from ..warehouse.inventory import mend_tables
 from ..warehouse.locks import duckdb_file
 from ..warehouse.own_jobs import own_jobs
 from .context import Load
@@ -38,6 +39,7 @@ def planning(pipeline: Pipeline, source: DltSource) -> Iterator[Planning]:
         with own_jobs(shadow):
             shadow.sync_destination()
             shadow.refresh = pipeline.refresh
+            mend_tables(shadow, source, pipeline.refresh, make=False)
             yield Planning(shadow, source.with_resources(*names), syncs, load)
 
 

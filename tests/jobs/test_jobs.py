@@ -392,6 +392,21 @@ def test_some_reports_of_a_source(jobs: Jobs) -> None:
     assert load_cells(jobs.pipeline, narrowed(), files).cells == 3
 
 
+@BOTH
+def test_a_table_that_was_dropped_is_planned_anew(jobs: Jobs) -> None:
+    jobs = replace(jobs, reports=["payouts.itemized"])
+    jobs.round()
+    with jobs.pipeline.sql_client() as client:
+        client.execute_sql("DROP TABLE payouts_itemized")
+    cells = jobs.plan()
+    assert len(cells) == 3
+    there = "SELECT count(*) FROM information_schema.tables WHERE table_name = %s AND table_schema = %s"
+    assert query(jobs.pipeline, there, "payouts_itemized", jobs.pipeline.dataset_name) == [(0,)]
+    assert jobs.load(jobs.fetch(cells)) == 3
+    assert jobs.plan() == []
+    assert_true(jobs.emulator, jobs.pipeline, ["payouts.itemized"], end=jobs.emulator.settings.available_end)
+
+
 def test_a_table_that_was_renamed_by_a_hint(jobs: Jobs) -> None:
     def renamed() -> DltSource:
         source = replace(jobs, reports=["payouts.itemized"]).source
