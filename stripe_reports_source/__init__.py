@@ -16,6 +16,7 @@ from .errors import (
     Failure,
     LoadInterrupted,
     NotAvailable,
+    NotFetched,
     NotOffered,
     NotStored,
     PermissionDenied,
@@ -31,12 +32,14 @@ from .errors import (
     UnusableFile,
     WorkingFolderError,
 )
+from .plan.planned import FetchedFile, PlannedCell
 from .plan.report import Report
 from .plan.system_tables import Statement
 from .sync.progress import Event
 
 if TYPE_CHECKING:
-    from .load import Loaded, TableLoaded, load_reports
+    from .jobs import fetch_cell, plan_cells
+    from .load import Loaded, TableLoaded, load_cells, load_reports
     from .proof import reconcile
     from .reconcile.reconciliation import Reconciliation
     from .source import archived_reports, stripe_reports
@@ -52,12 +55,15 @@ __all__ = [
     "DownloadError",
     "Event",
     "Failure",
+    "FetchedFile",
     "LoadInterrupted",
     "Loaded",
     "NotAvailable",
+    "NotFetched",
     "NotOffered",
     "NotStored",
     "PermissionDenied",
+    "PlannedCell",
     "Reconciliation",
     "Report",
     "RowError",
@@ -75,7 +81,10 @@ __all__ = [
     "WorkingFolderError",
     "__version__",
     "archived_reports",
+    "fetch_cell",
+    "load_cells",
     "load_reports",
+    "plan_cells",
     "reconcile",
     "stripe_reports",
 ]
@@ -85,7 +94,10 @@ _WITH_DLT = {
     "Reconciliation": "reconcile.reconciliation",
     "TableLoaded": "load",
     "archived_reports": "source",
+    "fetch_cell": "jobs",
+    "load_cells": "load",
     "load_reports": "load",
+    "plan_cells": "jobs",
     "reconcile": "proof",
     "stripe_reports": "source",
 }

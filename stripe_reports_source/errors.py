@@ -12,6 +12,7 @@ StripeReportsError
 ├── WorkingFolderError        dlt's working folder cannot be written or read
 ├── CellError                 one interval of one report was not loaded; the others go on
 │   ├── NotAvailable          Stripe does not have (all of) the window that was asked for
+│   ├── NotFetched            a cell's file was not given to `load_cells`, or is not what it was
 │   ├── NotStored             the destination does not hold the rows that were loaded into it
 │   ├── RunFailed             Stripe ended the report run as failed, every attempt
 │   ├── RunTimedOut           the run is still pending; the next sync picks up the same run
@@ -140,6 +141,12 @@ class NotStored(CellError):
     """After a load, the destination does not hold as many rows of an interval as its file has."""
 
     remedy = "Look for triggers, policies or others that take rows away; the next sync loads the interval again."
+
+
+class NotFetched(CellError):
+    """The file of an interval that is to be loaded was not given to `load_cells`, or is not what was fetched."""
+
+    remedy = "Fetch the interval with fetch_cell, and load what was fetched; where Stripe has new data, plan anew."
 
 
 class RunFailed(CellError):

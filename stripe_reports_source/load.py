@@ -1,6 +1,7 @@
 """`load_reports`: a source in bounded load packages, with failures collected and raised once, at the end.
 
-In: a dlt pipeline and a `stripe_reports` source. Out: what was loaded, and what was then found of it.
+In: a dlt pipeline and a `stripe_reports` source; for `load_cells` files that were fetched before, too. Out: what was
+loaded, and what was then found of it.
 """
 
 from __future__ import annotations
@@ -8,21 +9,23 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from dlt import Pipeline
 from dlt.common.pipeline import LoadInfo
 from dlt.extract import DltSource
 
 from .errors import SyncFailed, TieOutFailed
-from .proof import prove_load
+from .plan.planned import FetchedFile
+from .proof import prove, prove_load
 from .reconcile.reconciliation import Reconciliation
 from .stripe_api.run_events import RunEvents
 from .sync.context import Load
 from .sync.loading import Loading, loading
 from .sync.progress import Event, Listener
+from .sync.syncs import settings_for_jobs
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +100,57 @@ def load_reports(
         begun.sync()
         found = prove_load(pipeline, source.name, begun, refresh=reconcile == "refresh")
         loaded = _loaded(begun, found)
+    return _ended(load, loaded, reconcile)
+
+
+def load_cells(
+    pipeline: Pipeline,
+    source: DltSource,
+    files: Iterable[FetchedFile | Mapping[str, Any]],
+    *,
+    on_event: Callable[[Event], None] | None = None,
+    reconcile: Literal["warn", "fail"] | None = None,
+) -> Loaded:
+    """Load what `fetch_cell` has fetched: tables, system tables, cursor and `tie_out`, as `load_reports` does.
+
+    What is to be loaded follows from what is loaded already, as of the data that the files are from. An interval that
+    has no file, or a spoiled one, ends its report for this call: no cursor passes it. Intervals that are loaded already
+    are not loaded again, so that a repeated call changes nothing, and one with the files that were missing goes on.
+    Files of intervals that are not to be loaded, or are older than what is, are left alone, and the log says so.
+    No report is run; Stripe is asked which report types it offers, before the lock is taken.
+
+    Args:
+        pipeline: where to load to. Loads of it, or of its dataset, wait for one another.
+        source: built with the settings that the cells were planned and fetched with.
+        files: what `fetch_cell` returned, or its `as_json()`, in any order.
+        on_event: called with each `Event`, from several threads.
+        reconcile: where the loaded reports do not agree: "warn" in the log, or "fail" at the end.
+
+    Returns:
+        What was loaded: the rows that the destination holds.
+
+    Raises:
+        SyncFailed: lists every report interval that is not loaded, also those of which no file was given.
+        ConfigurationError: the files are of another account, or not what `fetch_cell` returned.
+        TieOutFailed, DestinationBusy, PipelineStepFailed and others: as of `load_reports`.
+    """
+    from .sync.given import given_files  # Arrow and HTTP, which importing us does not need
+
+    given = given_files(settings_for_jobs(source), files)
+    load = Load(True, MAX_CELLS, MAX_BYTES, Listener(on_event))
+    with loading(pipeline, source, load, given) as begun:
+        begun.sync()
+        again = given.again
+        if again:
+            begun.load_cells(again)
+        given.say_left_over()
+        loaded = _loaded(begun, prove(pipeline, source.name))
+    return _ended(load, loaded, reconcile)
+
+
+def _ended(load: Load, loaded: Loaded, reconcile: Literal["warn", "fail", "refresh"] | None) -> Loaded:
+    """What was loaded, unless something was not, or does not agree."""
+    found = loaded.reconciliation
     if load.failures:
         raise SyncFailed(load.last_failures(), loaded)
     if reconcile is not None and found is not None and not found.ok:

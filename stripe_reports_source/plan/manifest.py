@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
-from typing import Any
+from typing import Any, overload
 
 from ..errors import ArchiveError
 from .catalog import load_catalog
@@ -79,24 +79,24 @@ class Manifest:
         return {
             "format": FORMAT,
             "package_version": self.package_version,
-            "archived_at": _text(self.archived_at),
+            "archived_at": text_of(self.archived_at),
             "run_id": run.id,
             "report_type": run.report_type,
             "account": request.label,
             "stripe_account": request.account,
             "livemode": report.offered.livemode,
             "parameters": run.parameters,
-            "interval_start": _text(self.span.start),
-            "interval_end": _text(self.span.end),
+            "interval_start": text_of(self.span.start),
+            "interval_end": text_of(self.span.end),
             "status": run.status,
-            "created": _text(run.created),
-            "succeeded_at": _text(run.succeeded_at),
+            "created": text_of(run.created),
+            "succeeded_at": text_of(run.succeeded_at),
             "attempt": self.obtained.attempt,
             "adopted": self.obtained.adopted,
-            "data_available_end": _text(report.offered.available.end),
+            "data_available_end": text_of(report.offered.available.end),
             "file": {
                 "id": run.result.id if run.result else None,
-                "created": _text(run.result.created) if run.result else None,
+                "created": text_of(run.result.created) if run.result else None,
                 "path": self.path,
                 "bytes": self.bytes,
                 "sha256": self.sha256,
@@ -109,8 +109,8 @@ class Manifest:
                 "grid": report.grid,
                 "timezone": report.zone.key,
                 "first_day": cell.first_day.isoformat(),
-                "whole_start": _text(cell.whole.start),
-                "whole_end": _text(cell.whole.end),
+                "whole_start": text_of(cell.whole.start),
+                "whole_end": text_of(cell.whole.end),
                 "parameters": report.parameters,
                 "backfill": self.backfill,
                 "columns": [
@@ -160,20 +160,20 @@ def file_path(sha256: str) -> str:
 
 def _manifest(data: Mapping[str, Any]) -> Manifest:
     file, cell = data["file"], data["cell"]
-    span = Span(_instant(data["interval_start"]), _instant(data["interval_end"]))
+    span = Span(instant_of(data["interval_start"]), instant_of(data["interval_end"]))
     result = ResultFile(file["id"], "", file["bytes"], _maybe(file["created"]))
     run = ReportRun(
         id=data["run_id"],
         report_type=data["report_type"],
         status=data["status"],
         parameters=data["parameters"],
-        created=_instant(data["created"]),
+        created=instant_of(data["created"]),
         succeeded_at=_maybe(data["succeeded_at"]),
         error=None,
         result=result,
         livemode=data["livemode"],
     )
-    whole = Span(_instant(cell["whole_start"]), _instant(cell["whole_end"]))
+    whole = Span(instant_of(cell["whole_start"]), instant_of(cell["whole_end"]))
     request = CellRequest(
         report=_report(cell, _offered(data["offered"])),
         label=data["account"],
@@ -194,7 +194,7 @@ def _manifest(data: Mapping[str, Any]) -> Manifest:
         path=file["path"],
         bytes=file["bytes"],
         sha256=file["sha256"],
-        archived_at=_instant(data["archived_at"]),
+        archived_at=instant_of(data["archived_at"]),
         package_version=data["package_version"],
     )
 
@@ -217,10 +217,10 @@ def _offered_json(offered: OfferedType) -> dict[str, Any]:
         "id": offered.id,
         "name": offered.name,
         "version": offered.version,
-        "data_available_start": _text(offered.available.start),
-        "data_available_end": _text(offered.available.end),
+        "data_available_start": text_of(offered.available.start),
+        "data_available_end": text_of(offered.available.end),
         "default_columns": None if offered.default_columns is None else list(offered.default_columns),
-        "updated": _text(offered.updated),
+        "updated": text_of(offered.updated),
         "livemode": offered.livemode,
     }
 
@@ -231,20 +231,26 @@ def _offered(data: Mapping[str, Any]) -> OfferedType:
         id=data["id"],
         name=data["name"],
         version=data["version"],
-        available=Span(_instant(data["data_available_start"]), _instant(data["data_available_end"])),
+        available=Span(instant_of(data["data_available_start"]), instant_of(data["data_available_end"])),
         default_columns=None if columns is None else tuple(columns),
-        updated=_instant(data["updated"]),
+        updated=instant_of(data["updated"]),
         livemode=data["livemode"],
     )
 
 
-def _text(instant: datetime | None) -> str | None:
+@overload
+def text_of(instant: datetime) -> str: ...
+@overload
+def text_of(instant: datetime | None) -> str | None: ...
+def text_of(instant: datetime | None) -> str | None:
+    """An instant as JSON has it, in UTC."""
     return None if instant is None else instant.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
 
 
-def _instant(text: str) -> datetime:
+def instant_of(text: str) -> datetime:
+    """The instant of such a text."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 def _maybe(text: str | None) -> datetime | None:
-    return None if text is None else _instant(text)
+    return None if text is None else instant_of(text)

@@ -199,7 +199,7 @@ def checked_base_url(url: str, setting: str) -> str:
     return address.url.rstrip("/")
 
 
-def checked_archive_url(url: str | None) -> str | None:
+def checked_archive_url(url: str | None, setting: str = "archive_url") -> str | None:
     """The root of an archive: a folder, or an address that can be written to. Credentials in it are not shown.
 
     Raises:
@@ -210,7 +210,7 @@ def checked_archive_url(url: str | None) -> str | None:
     text = isinstance(url, str) and url.strip() == url and url.isprintable()
     if not text or not url or url.startswith(("http://", "https://")):
         raise ConfigurationError(
-            "archive_url must be a folder, or an address that files can be written to, such as 's3://bucket/stripe'."
+            f"{setting} must be a folder, or an address that files can be written to, such as 's3://bucket/stripe'."
         )
     return url
 

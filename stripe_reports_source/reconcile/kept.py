@@ -62,6 +62,14 @@ def kept_by_table(pipeline: Pipeline) -> dict[tuple[str, str], str]:
     return {key: _words(found) for key, found in counts.items()}
 
 
+def not_filled_in(pipeline: Pipeline, account: str) -> dict[str, set[str]]:
+    """The interval keys, by table, of activity of an account that does not name yet which payouts have settled it."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for table, key in select(pipeline, _NOT_FILLED_IN, account) or ():
+        found[table].add(key)
+    return dict(found)
+
+
 def _words(counts: dict[str, int]) -> str:
     still_open = sum(counts.get(status, 0) for status in OPEN)
     if still_open:
@@ -82,4 +90,11 @@ _BY_TABLE = (
     f"FROM {{table.{REPORT_CELLS.name}}} c JOIN {{table.{TIE_OUT.name}}} t "
     "ON t.{column.interval_key} = c.{column.interval_key} AND t.{column.account} = c.{column.account} "
     "GROUP BY c.{column.table_name}, c.{column.account}, t.{column.status}"
+)
+_NOT_FILLED_IN = (
+    "SELECT DISTINCT c.{column.table_name}, c.{column.interval_key} "  # noqa: S608
+    f"FROM {{table.{REPORT_CELLS.name}}} c JOIN {{table.{TIE_OUT.name}}} t "
+    "ON t.{column.interval_key} = c.{column.interval_key} AND t.{column.account} = c.{column.account} "
+    "WHERE t.{column.equation} = 'activity_names_its_payout' AND t.{column.status} = 'stale' "
+    "AND c.{column.account} = %s"
 )

@@ -36,11 +36,12 @@ _WHOLE_AT_ONCE = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "ad
 class Archive:
     """See the module."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, setting: str = "archive_url") -> None:
         """See the class.
 
         Args:
             url: the archive's root.
+            setting: what the user knows it by.
 
         Raises:
             ConfigurationError: fsspec does not know such an address, or lacks the package for it.
@@ -49,7 +50,7 @@ class Archive:
         try:
             self._fs, root = fsspec.core.url_to_fs(os.path.expanduser(url))
         except Exception as error:
-            raise ConfigurationError(f"archive_url {self.shown!r} cannot be used: {_told(error)}.") from None
+            raise ConfigurationError(f"{setting} {self.shown!r} cannot be used: {_told(error)}.") from None
         self._root = root.rstrip("/")
         self._local = isinstance(self._fs, LocalFileSystem)
         protocols = (self._fs.protocol,) if isinstance(self._fs.protocol, str) else self._fs.protocol
@@ -58,8 +59,24 @@ class Archive:
     def __repr__(self) -> str:
         return f"Archive({self.shown!r})"
 
-    def keep(self, file: Downloaded) -> str:
+    def folder(self) -> Path | None:
+        """The archive's root where it is a folder of this machine, which is there then.
+
+        Raises:
+            ArchiveError: it cannot be made.
+        """
+        if not self._local:
+            return None
+        with self._says("is not written", self._root):
+            self._make_folder(self._root)
+        return Path(self._root)
+
+    def keep(self, file: Downloaded, *, again: bool = False) -> str:
         """Put a result file into the archive, unless it is there.
+
+        Args:
+            file: on this disk.
+            again: write it also where it is there: one that was spoiled is mended by that.
 
         Returns:
             Its path from the archive's root.
@@ -69,7 +86,7 @@ class Archive:
         """
         path = file_path(file.sha256)
         with self._says("is not written", path):
-            if not self._is_there(path, file.bytes):
+            if again or not self._is_there(path, file.bytes):
                 self._write(path, lambda name: self._put(file.path, name))
                 if not self._is_there(path, file.bytes):
                     raise ArchiveError(f"the archive's {path} is not there after it was written.")

@@ -33,6 +33,7 @@ class Load:
         on_event: called with each event, from several threads.
         stop: once set, the load ends after the present package.
         run_events: tells the workers that a run has ended.
+        plans_only: nothing is fetched or loaded: the sync ends when all its reports are planned.
         exact: interval keys by table: those cells alone are loaded again, and no cursor is moved; None for a sync.
     """
 
@@ -42,6 +43,7 @@ class Load:
     on_event: Callable[[Event], None] = lambda event: None
     stop: threading.Event | None = None
     run_events: RunEvents | None = None
+    plans_only: bool = False
     exact: Mapping[str, Collection[str]] | None = None
     failures: list[Failure] = field(default_factory=list)
     spoiled: dict[tuple[str, str], CellFailure] = field(default_factory=dict)

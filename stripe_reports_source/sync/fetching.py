@@ -22,6 +22,7 @@ from ..stripe_api.client import stripe_client
 from ..stripe_api.runs import RunBook, Runner
 from .context import Load
 from .fetch import CellFetcher, Stage
+from .given import GivenFiles
 from .pool import FetchPool, JobQueue, Stopped
 from .replaying import Archived
 from .result_files import ResultFiles
@@ -50,7 +51,7 @@ class Fetching:
         load: Load,
         working_dir: Path | None,
         on_stage: Callable[[CellRequest, Stage, str | None], None],
-        archived: Archived | None = None,
+        archived: Archived | GivenFiles | None = None,
     ) -> None:
         self._working_dir = working_dir
         self._settings = settings

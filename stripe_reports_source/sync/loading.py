@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dlt import Pipeline
 from dlt.common.pipeline import LoadInfo
@@ -29,21 +29,25 @@ from ..warehouse.stored import note_altered, note_lost, stored_rows
 from .context import Load, SpoiledPackage
 from .syncs import Syncs, syncs_of
 
+if TYPE_CHECKING:
+    from .given import GivenFiles
+
 SYNCS_AT_MOST = 3
 
 
 @contextmanager
-def loading(pipeline: Pipeline, source: DltSource, load: Load) -> Iterator[Loading]:
+def loading(pipeline: Pipeline, source: DltSource, load: Load, given: GivenFiles | None = None) -> Iterator[Loading]:
     """Begin to load a source, under the pipeline's lock: what an earlier load has left is finished first.
 
     Args:
         pipeline: where to load to.
         source: from `stripe_reports(...)`.
         load: its bounds and listeners.
+        given: files that are loaded instead of running reports.
     """
     syncs = syncs_of(source)
     mend = partial(mend_folder, pipeline, source.name)
-    with syncs.loading(load), pipeline_lock(pipeline, mend), own_jobs(pipeline):
+    with syncs.loading(load, given), pipeline_lock(pipeline, mend), own_jobs(pipeline):
         refresh, pipeline.refresh = pipeline.refresh, None
         try:
             begun = Loading(pipeline, source, syncs, load, refresh)

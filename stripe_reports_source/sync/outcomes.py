@@ -106,8 +106,7 @@ class Outcomes:
             StripeReportsError: outside a load.
             SpoiledPackage: in a load, when the cell was begun.
         """
-        if request.report.keys and isinstance(failure.error, StripeError) and failure.error.http_status in (400, 404):
-            # manual and instant payouts never have such a report, automatic ones only some time after they are made
+        if no_report_yet(request, failure.error):
             logger.warning("%s %s: no report (yet): %s", request.report.offered.id, request.title, failure.error)
             self._notify("skipped", lane.resolved, lane.key, message=str(failure.error))
             return
@@ -145,6 +144,11 @@ class Outcomes:
     ) -> None:
         table = resolved.report.table
         self._load.on_event(Event(kind, table, resolved.offered.id, account, interval, run_id, count, message))
+
+
+def no_report_yet(request: CellRequest, error: Exception) -> bool:
+    """True where Stripe has no report of a payout: of manual and instant ones it never has, of others after a time."""
+    return bool(request.report.keys) and isinstance(error, StripeError) and error.http_status in (400, 404)
 
 
 def _following(lane: Lane, request: CellRequest) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ from ..warehouse.own_jobs import keep_own_jobs
 from ..warehouse.payouts import keys_to_run, payouts_table
 from .context import Load
 from .fetching import Fetching, Queue
+from .given import GivenFiles
 from .outcomes import Outcomes
 from .replaying import Archived
 from .whose_data import WhoseData
@@ -83,7 +84,12 @@ class Sync:
     """See the module. Made lazily; `close` may be called at any time."""
 
     def __init__(
-        self, settings: Settings, load: Load, pipeline: Pipeline | None, archived: Archived | None = None
+        self,
+        settings: Settings,
+        load: Load,
+        pipeline: Pipeline | None,
+        archived: Archived | None = None,
+        given: GivenFiles | None = None,
     ) -> None:
         if pipeline is not None:
             check_destination(pipeline)
@@ -97,12 +103,13 @@ class Sync:
         self.load = load
         self.outcomes = Outcomes(load, settings.label)
         working_dir = None if pipeline is None else Path(pipeline.working_dir)
-        self.fetching = Fetching(settings, load, working_dir, self.outcomes.stage, archived)
+        self.fetching = Fetching(settings, load, working_dir, self.outcomes.stage, archived or given)
         self.file_format = None if pipeline is None else exact_file_format(pipeline)
         self.open_reports = 0
         self.pipeline = pipeline
         self._history = None if pipeline is None else History(pipeline)
         self._archived = archived
+        self._given = given
         self._whose_data: WhoseData | None = None
         self._lanes: dict[str, list[ActiveLane]] = {}
 
@@ -111,12 +118,14 @@ class Sync:
         """The report types that are offered, by the account's label: the source's, or those of an archive."""
         if self._archived is not None:
             return self._archived.offered
-        return {self.settings.label: self.fetching.offered}
+        offered = self.fetching.offered if self._given is None else self._given.offered
+        return {self.settings.label: offered}
 
     @property
     def replayed(self) -> dict[str, datetime]:
-        """When Stripe was asked for what an archive has of each table; nothing where Stripe itself is asked."""
-        return {} if self._archived is None else self._archived.asked
+        """When Stripe was asked for what an archive or given files have, by table; nothing where it is asked now."""
+        stored = self._archived or self._given
+        return {} if stored is None else stored.asked
 
     @property
     def forks(self) -> frozenset[Fork]:
@@ -125,7 +134,12 @@ class Sync:
 
     @property
     def follow_up(self) -> bool:
-        """True when payouts were loaded for which another report of this sync is to be run now."""
+        """True when payouts were loaded for which another report of this sync is to be run now.
+
+        Of given files that is for the next plan.
+        """
+        if self._given is not None:
+            return False
         resolved = [active.lane.resolved for lanes in self._lanes.values() for active in lanes]
         return any(payouts_table(report) in self.outcomes.columns for report in resolved if report.keys)
 
@@ -176,10 +190,13 @@ class Sync:
     def _plan(self, report: Report, loaded: LoadedBefore, window: Span | None) -> list[Lane]:
         if self._archived is not None:
             return self._archived.lanes(report.table, loaded.lanes, self.pipeline)
-        offered = self.fetching.offered
+        exact = None if self.load.exact is None else self.load.exact.get(report.table, ())
+        offered = None if self._given is not None else self.fetching.offered
         try:
-            exact = None if self.load.exact is None else self.load.exact.get(report.table, ())
-            planned = plan_lanes(report, self.settings, offered, load_catalog(), loaded, window, exact)
+            if self._given is not None:
+                planned = self._given.lanes(report, loaded, window, exact, self.pipeline)
+            elif offered is not None:
+                planned = plan_lanes(report, self.settings, offered, load_catalog(), loaded, window, exact)
         except (NotAvailable, NotOffered, StripeUnreachable) as error:
             if isinstance(error, NotOffered) and not list(loaded.lanes):
                 raise  # asked for and never loaded: a wrong setting, and nothing is begun
@@ -189,6 +206,11 @@ class Sync:
             self._whose_data = WhoseData(self.pipeline, self.fetching.api)
         self._whose_data.check(planned)
         return planned
+
+    @property
+    def planned(self) -> list[Lane]:
+        """The lanes of all reports that are planned so far."""
+        return [active.lane for lanes in self._lanes.values() for active in lanes]
 
     def abandon(self, table: str) -> None:
         """Drop what is under way for a table: its generator was closed before its end."""

@@ -1,23 +1,31 @@
 """One result file, just as Stripe wrote it: no pipeline, no database, nothing parsed but its header.
 
-In: the settings of a source with one report, and its days. Out: a whole file in a folder, and the run that made it: the
-run that another machine may have made for these days is adopted.
+In: the settings of a source, and days of its one report or a planned cell. Out: a whole file in a folder or at an
+address, and the run that made it: the run that another machine may have made for it is adopted.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import time
+from contextlib import closing
 from pathlib import Path
 
-from ..errors import ConfigurationError, NotAvailable, StripeReportsError
+from ..errors import ConfigurationError, NotAvailable, StripeError, StripeReportsError
 from ..plan.catalog import load_catalog
 from ..plan.cells import CellFailure, CellRequest, FetchedCell
 from ..plan.intervals import Cell, Span, day_of, start_of_day
+from ..plan.planned import FetchedFile, PlannedCell, fetched_file, request_of
 from ..plan.resolve import ResolvedReport, resolve
-from ..plan.settings import Settings
+from ..plan.settings import Settings, checked_archive_url
+from ..stripe_api.api import StripeApi
+from ..stripe_api.archive import Archive
 from ..stripe_api.client import stripe_client
 from ..stripe_api.runs import RunBook, Runner
 from .fetch import CellFetcher
+from .outcomes import no_report_yet
+from .result_files import ResultFiles
 
 
 def fetch_file(settings: Settings, folder: Path) -> FetchedCell:
@@ -37,10 +45,56 @@ def fetch_file(settings: Settings, folder: Path) -> FetchedCell:
     [report] = settings.reports
     offered = api.report_types(settings.acts_on)
     resolved = resolve(report, offered, load_catalog(), settings.defaults, personal_data=settings.personal_data)
+    request = CellRequest(resolved, settings.label, settings.acts_on, _cell(resolved, settings))
+    return _fetch(api, request, settings, folder)
+
+
+def fetch_planned(settings: Settings, cell: PlannedCell, url: str) -> FetchedFile:
+    """Run a planned cell, and bring its file to an address. Safe to repeat, to kill, and to do twice at once.
+
+    Args:
+        settings: of a source like the one that the cell was planned with.
+        cell: the cell.
+        url: where the file goes, see `checked_place`.
+
+    Raises:
+        ConfigurationError: the cell was planned with other settings.
+        StripeReportsError: the run or its file cannot be had, or is not taken.
+    """
+    request = request_of(cell, settings)
+    place = Archive(url, "url")
+    with closing(ResultFiles(place.folder())) as files:
+        try:
+            fetched = _fetch(stripe_client(settings, time.sleep), request, settings, files.path)
+        except StripeError as error:
+            if not no_report_yet(request, error):
+                raise
+            return FetchedFile(cell, url, str(error))
+        place.keep(fetched.file, again=True)
+    return fetched_file(cell, url, fetched)
+
+
+def checked_place(url: str | os.PathLike[str]) -> str:
+    """Where fetched files go: an absolute folder, or an address that fsspec takes.
+
+    Raises:
+        ConfigurationError: it cannot be written to, or holds what must not go about with each file's values.
+    """
+    place = checked_archive_url(os.fspath(url), "url") or ""
+    if "://" not in place:
+        return str(Path(place).expanduser().absolute())
+    if "?" in place or re.search(r"://[^/]*:[^/]*@", place):
+        raise ConfigurationError(
+            "url holds a password or a query, which would go about with every file; set credentials in the environment "
+            "or in fsspec's configuration."
+        )
+    return place
+
+
+def _fetch(api: StripeApi, request: CellRequest, settings: Settings, folder: Path) -> FetchedCell:
     runner = Runner(api, RunBook(api), settings.run_policy, clock=time.monotonic, sleep=time.sleep)
-    fetcher = CellFetcher(api, runner, folder, lambda request, stage, run_id: None, {})
     try:
-        return fetcher.fetch(CellRequest(resolved, settings.label, settings.acts_on, _cell(resolved, settings)))
+        return CellFetcher(api, runner, folder, lambda request, stage, run_id: None, {}).fetch(request)
     except CellFailure as failure:
         if isinstance(failure.error, StripeReportsError):
             raise failure.error from failure

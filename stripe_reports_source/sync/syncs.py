@@ -19,6 +19,7 @@ from .context import Load
 from .package import current_load_id
 
 if TYPE_CHECKING:
+    from .given import GivenFiles
     from .replaying import Archived
     from .running import Sync
 
@@ -32,13 +33,19 @@ class Syncs:
         self._archived = archived
         self._taken = threading.Lock()
         self._load: Load | None = None
+        self._given: GivenFiles | None = None
         self._load_id: str | None = None
         self.sync: Sync | None = None
         """The one that is under way, or was last."""
 
+    @property
+    def replays(self) -> bool:
+        """True where the cells come from an archive."""
+        return self._archived is not None
+
     @contextmanager
-    def loading(self, load: Load) -> Iterator[None]:
-        """Run the source in a load.
+    def loading(self, load: Load, given: GivenFiles | None = None) -> Iterator[None]:
+        """Run the source in a load; with files that are `given` instead of runs.
 
         Raises:
             ConfigurationError: it runs in another one already.
@@ -46,11 +53,11 @@ class Syncs:
         if not self._taken.acquire(blocking=False):
             raise ConfigurationError("This source object is being loaded already; build another one for a second load.")
         self.end()
-        self._load = load
+        self._load, self._given = load, given
         try:
             yield
         finally:
-            self._load = None
+            self._load = self._given = None
             self.end()
             self._taken.release()
 
@@ -63,7 +70,7 @@ class Syncs:
             self.end()
         if self.sync is None:
             pipeline = None if load_id is None else dlt.current.pipeline()
-            self.sync = Sync(self.settings, self._load or Load(), pipeline, self._archived)
+            self.sync = Sync(self.settings, self._load or Load(), pipeline, self._archived, self._given)
         self._load_id = load_id
         return self.sync
 
@@ -89,3 +96,15 @@ def syncs_of(source: DltSource) -> Syncs:
         if isinstance(syncs, Syncs):
             return syncs
     raise ConfigurationError(f"source {source.name!r} is not a stripe_reports source.")
+
+
+def settings_for_jobs(source: DltSource) -> Settings:
+    """The settings of a source whose cells are run at Stripe.
+
+    Raises:
+        ConfigurationError: it reads an archive, or is not a `stripe_reports` source.
+    """
+    syncs = syncs_of(source)
+    if syncs.replays:
+        raise ConfigurationError("the cells of archived_reports are fetched already: load it with load_reports.")
+    return syncs.settings

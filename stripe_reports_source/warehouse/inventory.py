@@ -39,13 +39,14 @@ class Changes:
     types: tuple[tuple[str, str], ...]
 
 
-def mend_tables(pipeline: Pipeline, source: DltSource, refresh: str | None) -> None:
+def mend_tables(pipeline: Pipeline, source: DltSource, refresh: str | None, *, make: bool = True) -> None:
     """Make good for what was dropped by hand: a table is loaded anew, from its beginning.
 
     Args:
         pipeline: before a load; its state is taken over from the destination already.
         source: what is to be loaded.
         refresh: dlt's mode, if the load begins with dropping the source's tables anyway.
+        make: make the tables that are gone; False changes the pipeline's state alone, for a plan.
 
     Raises:
         ConfigurationError: a column is gone or has another type, so that its values cannot be had back or kept.
@@ -66,9 +67,10 @@ def mend_tables(pipeline: Pipeline, source: DltSource, refresh: str | None) -> N
         _refuse(schema, found)
         if not found.tables and not found.columns:
             return
-        for table in found.tables:
-            logger.warning("the table %r is gone; it is made and loaded anew", table)
-        client.update_stored_schema(force=True)
+        if make:
+            for table in found.tables:
+                logger.warning("the table %r is gone; it is made and loaded anew", table)
+            client.update_stored_schema(force=True)
     _forget(pipeline, source.name, {schema.tables[table].get("resource") or table for table in found.tables})
 
 

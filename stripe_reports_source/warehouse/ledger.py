@@ -12,7 +12,8 @@ from typing import Any
 from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException
 
-from ..plan.system_tables import REPORT_RUNS, REPORT_TYPES
+from ..plan.given import StoredRun
+from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS, REPORT_TYPES
 from ..plan.whose_data import Holding
 from .query import select
 
@@ -59,6 +60,17 @@ def loaded_runs(pipeline: Pipeline | None, table: str) -> set[str]:
         "WHERE {column.table_name} = %s AND {column.error} IS NULL"
     )
     return {str(run) for (run,) in select(pipeline, query, table) or ()}
+
+
+def stored_runs(pipeline: Pipeline | None, table: str, account: str) -> dict[str, StoredRun]:
+    """The run of each stored cell of a table and account, by interval key; nothing where no ledger lists cells yet."""
+    query = (
+        "SELECT c.{column.interval_key}, c.{column.run_id}, r.{column.created}, c.{column.interval_end} "  # noqa: S608
+        f"FROM {{table.{REPORT_CELLS.name}}} c JOIN {{table.{REPORT_RUNS.name}}} r "
+        "ON r.{column.run_id} = c.{column.run_id} "
+        "WHERE c.{column.table_name} = %s AND c.{column.account} = %s"
+    )
+    return {str(key): StoredRun(str(run), *at) for key, run, *at in select(pipeline, query, table, account) or ()}
 
 
 def _mode(pipeline: Pipeline | None, table: str, account: str) -> bool | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -47,7 +47,9 @@ def tables_of(pipeline: Pipeline) -> list[str]:
     return [table for (table,) in found if not table.startswith("_dlt") and table not in other]
 
 
-def rows_of(pipeline: Pipeline, table: str) -> tuple[list[str], Counter[tuple[Any, ...]]]:
+def rows_of(
+    pipeline: Pipeline, table: str, without: Collection[str] = WHEN
+) -> tuple[list[str], Counter[tuple[Any, ...]]]:
     described = query(
         pipeline,
         "SELECT column_name FROM information_schema.columns WHERE table_schema = %s AND table_name = %s "
@@ -55,16 +57,18 @@ def rows_of(pipeline: Pipeline, table: str) -> tuple[list[str], Counter[tuple[An
         pipeline.dataset_name,
         table,
     )
-    columns = [name for (name,) in described if name not in WHEN]
+    columns = [name for (name,) in described if name not in without]
     listed = ", ".join(f'"{name}"' for name in columns)
     return columns, Counter(query(pipeline, f"SELECT {listed} FROM {table}"))
 
 
-def assert_equal(first: Pipeline, second: Pipeline) -> None:
+def assert_equal(
+    first: Pipeline, second: Pipeline, more_tables: Iterable[str] = (), without: Collection[str] = WHEN
+) -> None:
     """Every table of both holds the same rows, but for what says when they were loaded."""
     assert tables_of(first) == tables_of(second)
-    for table in tables_of(first):
-        (columns, wanted), (others, found) = rows_of(first, table), rows_of(second, table)
+    for table in (*tables_of(first), *more_tables):
+        (columns, wanted), (others, found) = rows_of(first, table, without), rows_of(second, table, without)
         assert columns == others, table
         assert wanted, f"{table} is empty, so this says nothing"
         assert found == wanted, f"{table}: {next(iter((wanted - found) or (found - wanted)))}"

@@ -27,10 +27,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Path:
-    """The folder that a reader works in, with the package's command in `.venv/bin`."""
+    """The folder that a reader works in, with Python and the package's command in `.venv/bin`."""
     commands = tmp_path / ".venv" / "bin"
     commands.mkdir(parents=True)
-    command = commands / "stripe-reports"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m stripe_reports_source.cli "$@"\n')
-    command.chmod(0o700)
+    for name, module in (("stripe-reports", "-m stripe_reports_source.cli"), ("python", "")):
+        command = commands / name
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" {module} "$@"\n')
+        command.chmod(0o700)
     return tmp_path

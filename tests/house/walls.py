@@ -22,6 +22,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "sync": ("sync",),
     "reconcile": ("reconcile",),
     "source": ("source",),
+    "jobs": ("jobs",),
     "load": ("load",),
     "proof": ("proof",),
     "webhook": ("webhook",),
@@ -41,10 +42,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "reconcile": ("warehouse", "plan", "errors"),
     "proof": ("reconcile", "sync", "warehouse", "plan", "errors"),
     "source": ("sync", "warehouse", "plan", "reconcile", "errors"),
+    "jobs": ("sync", "warehouse", "plan", "reconcile", "errors"),
     "load": ("proof", "sync", "warehouse", "plan", "reconcile", "stripe_api.run_events", "errors"),
     "webhook": (*("source", "load", "plan", "warehouse.query", "stripe_api.run_events", "sync.progress", "errors"),),
     "orchestration": ("door", "plan.intervals", "errors"),
-    "door": ("source", "load", "proof", "sync.progress", "plan.report", "plan.system_tables", "reconcile", "errors"),
+    "door": (
+        *("source", "jobs", "load", "proof", "sync.progress", "plan.report", "plan.planned", "plan.system_tables"),
+        *("reconcile", "errors"),
+    ),
     "faces": tuple(room for room in ROOMS if room != "faces"),
 }
 NEVER: dict[str, tuple[str, ...]] = {

@@ -1,0 +1,85 @@
+"""Cells as jobs, for engines that place work: what is to be loaded, and the fetching of one cell on any machine.
+
+In: a pipeline and a source; a planned cell and a source. Out: planned cells, fetched files: values that go through
+JSON. `load_cells` loads them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from dlt import Pipeline
+from dlt.extract import DltSource
+
+from .plan.planned import FetchedFile, PlannedCell, planned_cell
+from .reconcile.kept import not_filled_in
+from .sync.syncs import settings_for_jobs
+
+logger = logging.getLogger(__name__)
+
+
+def plan_cells(pipeline: Pipeline, source: DltSource) -> list[PlannedCell]:
+    """The cells that `load_reports` would load now, in the order of each report; none when Stripe has nothing new.
+
+    Reads the state and tables at the destination, and asks Stripe what it offers: no report is run, nothing is loaded
+    or moved, no lock is held. Loads of the pipeline may be under way; what they have not loaded yet is planned.
+
+    Some cells only follow from what is loaded: reports that are run per payout, once the payouts are loaded, and
+    activity to be loaded again, once the payouts are loaded that have settled it. After `load_cells`, plan a second
+    time; one round more changes nothing.
+
+    Args:
+        pipeline: where the cells will be loaded to.
+        source: from `stripe_reports(...)`, possibly narrowed by `with_resources`. With an `end_date`, the cells are
+            those of its window, whatever is loaded.
+
+    Raises:
+        ConfigurationError: a report cannot be run as asked, or its rows would stand beside other data than its own.
+        SyncFailed: no report can be planned. Where only some cannot, the log says so, and `load_cells` will.
+        AuthenticationError, PermissionDenied, StripeUnreachable: Stripe does not answer.
+    """
+    from .sync.planning import planning  # Arrow and HTTP, which importing us does not need
+
+    settings_for_jobs(source)
+    with planning(pipeline, source) as plans:
+        lanes = plans.lanes()
+        planned = [planned_cell(request, lane, again=False) for lane in lanes for request in lane.cells]
+        keys = {cell.interval_key for cell in planned}
+        again = {table: found - keys for table, found in not_filled_in(plans.pipeline, plans.account).items()}
+        if any(again.values()):
+            lanes = plans.lanes(again)
+            planned += [planned_cell(request, lane, again=True) for lane in lanes for request in lane.cells]
+        for problem in plans.problems:
+            logger.warning("not planned: %s", problem)
+    return planned
+
+
+def fetch_cell(source: DltSource, cell: PlannedCell | Mapping[str, Any], url: str | os.PathLike[str]) -> FetchedFile:
+    """Run a planned cell at Stripe, wait, and bring its file to a folder or address. On any machine, without dlt.
+
+    It needs no state, takes no lock, and may be killed, repeated, or done twice at once: there is one report run all
+    the same, which is found again by its idempotency key and parameters. The file lies whole at `url` or not at all,
+    named by its SHA-256 as in an archive, which `url` may be.
+
+    Args:
+        source: built with the settings that the cell was planned with; only the settings are used.
+        cell: of `plan_cells`, or its `as_json()`.
+        url: a folder that the loading machine sees too, or an address that fsspec takes, such as `s3://bucket/cells`.
+            Credentials come from the environment or fsspec's configuration.
+
+    Returns:
+        What `load_cells` takes. Where Stripe has no report of a payout (yet), it says so in `refused`.
+
+    Raises:
+        ConfigurationError: the source has other settings, or `url` cannot be used.
+        RunFailed, RunTimedOut, DownloadError, RowError: as of a report interval that is not loaded.
+        ArchiveError: the file cannot be written to `url`.
+        StripeError, StripeUnreachable: Stripe refuses or does not answer.
+    """
+    from .sync.single import checked_place, fetch_planned  # Arrow and HTTP, which importing us does not need
+
+    planned = PlannedCell.from_json(cell if isinstance(cell, Mapping) else cell.as_json())
+    return fetch_planned(settings_for_jobs(source), planned, checked_place(url))

@@ -1,0 +1,113 @@
+"""What a sync would load now, planned by a sync that ends there: nothing is run, loaded, locked or moved.
+
+In: a pipeline and a source. Out: lanes of cells. The plan is made in a working folder of its own, with the state that
+the destination keeps: whatever another machine has loaded counts, and a load that is under way is not disturbed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import dlt
+from dlt import Pipeline
+from dlt.common.configuration.container import Container
+from dlt.common.pipeline import PipelineContext
+from dlt.extract import DltSource
+
+from ..errors import SyncFailed, own_error
+from ..plan.lanes import Lane
+from ..plan.system_tables import SYSTEM_TABLES
+from ..warehouse.inventory import mend_tables
+from ..warehouse.locks import duckdb_file
+from ..warehouse.own_jobs import own_jobs
+from .context import Load
+from .syncs import Syncs, syncs_of
+
+
+@contextmanager
+def planning(pipeline: Pipeline, source: DltSource) -> Iterator[Planning]:
+    """Begin to plan what a source would load into a pipeline."""
+    load = Load(collects=True, plans_only=True)
+    syncs = syncs_of(source)
+    names = [name for name in source.selected_resources if name not in {table.name for table in SYSTEM_TABLES}]
+    with syncs.loading(load), TemporaryDirectory(prefix="stripe-reports-") as folder, _active_as_before():
+        shadow = _shadow(pipeline, Path(folder))
+        with own_jobs(shadow):
+            shadow.sync_destination()
+            shadow.refresh = pipeline.refresh
+            mend_tables(shadow, source, pipeline.refresh, make=False)
+            yield Planning(shadow, source.with_resources(*names), syncs, load)
+
+
+class Planning:
+    """Plans what is to be loaded; see `planning`. `pipeline` has the state and tables of the user's."""
+
+    def __init__(self, pipeline: Pipeline, source: DltSource, syncs: Syncs, load: Load) -> None:
+        self.pipeline = pipeline
+        self._source = source
+        self._syncs = syncs
+        self._load = load
+
+    @property
+    def account(self) -> str:
+        """The `_account` value of the rows that are planned."""
+        return self._syncs.settings.label
+
+    def lanes(self, exact: Mapping[str, Collection[str]] | None = None) -> list[Lane]:
+        """The lanes of a sync or a backfill, or of exactly some loaded cells: interval keys by table.
+
+        Raises:
+            SyncFailed: no report can be planned.
+            ConfigurationError: a report cannot be run as asked.
+        """
+        self._syncs.end()
+        self._load.exact = exact
+        try:
+            self.pipeline.extract(self._source, refresh=self.pipeline.refresh)
+        except Exception as error:
+            own = own_error(error)
+            if own is None:
+                raise
+            raise own from None
+        lanes = self._syncs.sync.planned if self._syncs.sync else []
+        if self._load.failures and not lanes:
+            raise SyncFailed(self._load.last_failures())
+        return lanes
+
+    @property
+    def problems(self) -> list[str]:
+        """Reports that cannot be planned, each with why; whoever loads them hears of it too."""
+        return [str(failure) for failure in self._load.last_failures()]
+
+
+def _shadow(pipeline: Pipeline, folder: Path) -> Pipeline:
+    """The same pipeline in a working folder of its own."""
+    destination: Any = pipeline.destination
+    file = duckdb_file(pipeline)
+    if file is not None and not file.exists():
+        destination = dlt.destinations.duckdb(str(folder / "nothing_loaded.duckdb"))  # a plan makes no database
+    shadow = dlt.pipeline(
+        pipeline.pipeline_name,
+        destination=destination,
+        dataset_name=pipeline.dataset_name,
+        pipelines_dir=str(folder),
+    )
+    # from where dlt takes relative paths of a destination
+    shadow.set_local_state_val("initial_cwd", pipeline.get_local_state_val("initial_cwd"))
+    return shadow
+
+
+@contextmanager
+def _active_as_before() -> Iterator[None]:
+    """Leave that pipeline active that is."""
+    context = Container()[PipelineContext]
+    active = context.pipeline() if context.is_active() else None
+    try:
+        yield
+    finally:
+        if active is not None:
+            context.activate(active)
