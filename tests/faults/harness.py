@@ -21,6 +21,7 @@ from typing import Any
 from stripe_reports_source.emulator import Emulator, EmulatorSettings, Fault, late_charge
 from tests.faults import plays, worker
 from tests.faults.arms import PATIENCE
+from tests.faults.jobs import sync_by_jobs
 from tests.faults.leftovers import nothing_is_left_behind
 from tests.faults.oracle import Findings, Oracle
 from tests.faults.proxy import CommitProxy, commit_proxy
@@ -271,8 +272,11 @@ class Game:
     def _sync(self, works: Sequence[Work], step: Step) -> int:
         """Sync all members at once. Returns `CLEAN` only if all ended well."""
         forgiving = step.play == "the answer to COMMIT lost" or self.schedule.plain
-        if step.kill:
-            self.played.kill_points[step.kill.point] += 1
+        for kill in (step.kill, *step.worker_kills):
+            if kill:
+                self.played.kill_points[kill.point] += 1
+        if self.schedule.workers:
+            return sync_by_jobs(self, works[0], step)
         if step.rival == "locked":
             works = [works[0], replace(works[0], machine=1 - works[0].machine)]
         if step.rival == "crossing":
