@@ -95,7 +95,7 @@ class Player:
                 store = Store(stack.enter_context(_own_database(self._postgres)), DATASET)
             emulator = stack.enter_context(Emulator(settings))
             game = Game(self._context, schedule, emulator, store, folder, self._plants, stack)
-            game.play()
+            game.play_all()
         if game.played.findings.clean:
             shutil.rmtree(folder, ignore_errors=True)
         return game.played
@@ -140,6 +140,13 @@ class Game:
         """A way to PostgreSQL that can be cut, and its address."""
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-"))
         return self._stack.enter_context(commit_proxy(self.store.database, Path(folder)))
+
+    def play_all(self) -> None:
+        """Play the schedule; where that cannot go on, as a table is not as it should be, it is a finding."""
+        try:
+            self.play()
+        except Exception as error:
+            self.findings.note("not_played", 1, f"{type(error).__name__}: {' '.join(str(error).split())}")
 
     def play(self) -> None:
         """Play all steps, then a sync without trouble, and look at what there is."""
