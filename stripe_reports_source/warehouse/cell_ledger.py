@@ -1,0 +1,97 @@
+"""What the ledger says of the cells of a table, and whether the table agrees.
+
+In: a pipeline, a table and an account. Out: listed cells, and the runs whose rows are stored. Reads only, when asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from dlt import Pipeline
+from dlt.destinations.exceptions import DatabaseException
+
+from ..plan.loaded_cells import HeldRun, ListedCell
+from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS
+from .query import select
+
+
+class CellLedger:
+    """See the module, and `plan.loaded_cells.Ledger`.
+
+    Args:
+        pipeline: whose dataset; None has no cells.
+        table: the report's.
+        account: the `_account` value.
+        packages: the load package up to which the cells of each lane are listed.
+    """
+
+    def __init__(self, pipeline: Pipeline | None, table: str, account: str, packages: Mapping[str, str]) -> None:
+        self._pipeline = pipeline
+        self._table = table
+        self._account = account
+        self.packages = packages
+
+    @cached_property
+    def cells(self) -> dict[str, ListedCell]:
+        """The listed cells, by interval key."""
+        query = (
+            "SELECT c.{column.interval_key}, c.{column.report_type}, c.{column.interval_start}, "  # noqa: S608
+            "c.{column.interval_end}, c.{column.data_available_end}, c.{column._dlt_load_id}, l.{column.load_id} "
+            f"FROM {{table.{REPORT_CELLS.name}}} c LEFT JOIN {{table._dlt_loads}} l "
+            "ON l.{column.load_id} = c.{column._dlt_load_id} AND l.{column.status} = 0 "
+            "WHERE c.{column.table_name} = %s AND c.{column.account} = %s"
+        )
+        rows = self._select(query, self._table, self._account)
+        oldest = self._oldest_load() if any(ended is None for *_, ended in rows) else None
+        return {
+            str(key): ListedCell(str(type_), start, end, available, _load_ended(load, ended, oldest))
+            for key, type_, start, end, available, load, ended in rows
+        }
+
+    @cached_property
+    def held(self) -> dict[str, HeldRun]:
+        """The run of each listed cell of which the table holds just the rows that are listed, by interval key."""
+        query = (
+            "SELECT c.{column.interval_key}, c.{column.run_id}, c.{column.rows}, r.{column.created}, "  # noqa: S608
+            "r.{column.parameters}, r.{column.livemode} "
+            f"FROM {{table.{REPORT_CELLS.name}}} c JOIN {{table.{REPORT_RUNS.name}}} r "
+            "ON r.{column.run_id} = c.{column.run_id} "
+            "WHERE c.{column.table_name} = %s AND c.{column.account} = %s AND r.{column.error} IS NULL"
+        )
+        listed = self._select(query, self._table, self._account)
+        stored = self._stored() if listed else {}
+        return {
+            str(key): HeldRun(created, str(parameters), livemode)
+            for key, run, rows, created, parameters, livemode in listed
+            if rows is not None and stored.get(str(key), (0, run, run)) == (rows, run, run)
+        }
+
+    def _stored(self) -> dict[str, tuple[int, str, str]]:
+        """The rows of each cell in the table, and the first and last run that they are of."""
+        query = (
+            "SELECT t.{column._interval_key}, count(*), min(t.{column._report_run_id}), "  # noqa: S608
+            f"max(t.{{column._report_run_id}}) FROM {{table.{self._table}}} t "
+            "WHERE t.{column._account} = %s GROUP BY t.{column._interval_key}"
+        )
+        return {str(key): (int(rows), first, last) for key, rows, first, last in self._select(query, self._account)}
+
+    def _oldest_load(self) -> float | None:
+        rows = self._select("SELECT min(l.{column.load_id}) FROM {table._dlt_loads} l WHERE l.{column.status} = 0")
+        return float(rows[0][0]) if rows and rows[0][0] is not None else None
+
+    def _select(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        try:
+            return select(self._pipeline, query, *values) or []
+        except DatabaseException:  # an older version has made the tables, or the user's steps have changed them
+            return []
+
+
+def _load_ended(load: str | None, ended: str | None, oldest: float | None) -> bool | None:
+    """Whether a load package is loaded whole; None where no load of its time is noted any more."""
+    if ended is not None:
+        return True
+    if load is None or oldest is None or float(load) < oldest:
+        return None
+    return False
