@@ -31,11 +31,26 @@ class CellLedger:
         self._pipeline = pipeline
         self._table = table
         self._account = account
-        self.packages = packages
+        self._packages = packages
+
+    @property
+    def packages(self) -> Mapping[str, str]:
+        """The load package up to which the cells of each lane are listed; none where there is no such list."""
+        return {} if self._listed is None else self._packages
 
     @cached_property
     def cells(self) -> dict[str, ListedCell]:
         """The listed cells, by interval key."""
+        rows = self._listed or []
+        oldest = self._oldest_load() if any(ended is None for *_, ended in rows) else None
+        return {
+            str(key): ListedCell(str(type_), start, end, available, _load_ended(load, ended, oldest))
+            for key, type_, start, end, available, load, ended in rows
+        }
+
+    @cached_property
+    def _listed(self) -> list[tuple[Any, ...]] | None:
+        """None where the table is not there: it may be left out, or a contract of the user's takes none."""
         query = (
             "SELECT c.{column.interval_key}, c.{column.report_type}, c.{column.interval_start}, "  # noqa: S608
             "c.{column.interval_end}, c.{column.data_available_end}, c.{column._dlt_load_id}, l.{column.load_id} "
@@ -43,12 +58,7 @@ class CellLedger:
             "ON l.{column.load_id} = c.{column._dlt_load_id} AND l.{column.status} = 0 "
             "WHERE c.{column.table_name} = %s AND c.{column.account} = %s"
         )
-        rows = self._select(query, self._table, self._account)
-        oldest = self._oldest_load() if any(ended is None for *_, ended in rows) else None
-        return {
-            str(key): ListedCell(str(type_), start, end, available, _load_ended(load, ended, oldest))
-            for key, type_, start, end, available, load, ended in rows
-        }
+        return self._select(query, self._table, self._account)
 
     @cached_property
     def held(self) -> dict[str, HeldRun]:
@@ -60,7 +70,7 @@ class CellLedger:
             "ON r.{column.run_id} = c.{column.run_id} "
             "WHERE c.{column.table_name} = %s AND c.{column.account} = %s AND r.{column.error} IS NULL"
         )
-        listed = self._select(query, self._table, self._account)
+        listed = self._select(query, self._table, self._account) or []
         stored = self._stored() if listed else {}
         return {
             str(key): HeldRun(created, str(parameters), livemode)
@@ -75,17 +85,18 @@ class CellLedger:
             f"max(t.{{column._report_run_id}}) FROM {{table.{self._table}}} t "
             "WHERE t.{column._account} = %s GROUP BY t.{column._interval_key}"
         )
-        return {str(key): (int(rows), first, last) for key, rows, first, last in self._select(query, self._account)}
+        found = self._select(query, self._account) or []
+        return {str(key): (int(rows), first, last) for key, rows, first, last in found}
 
     def _oldest_load(self) -> float | None:
         rows = self._select("SELECT min(l.{column.load_id}) FROM {table._dlt_loads} l WHERE l.{column.status} = 0")
         return float(rows[0][0]) if rows and rows[0][0] is not None else None
 
-    def _select(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    def _select(self, query: str, *values: Any) -> list[tuple[Any, ...]] | None:
         try:
-            return select(self._pipeline, query, *values) or []
+            return select(self._pipeline, query, *values)
         except DatabaseException:  # an older version has made the tables, or the user's steps have changed them
-            return []
+            return None
 
 
 def _load_ended(load: str | None, ended: str | None, oldest: float | None) -> bool | None:

@@ -98,10 +98,16 @@ class Planned:
     listed: dict[str, ListedCell] = field(default_factory=dict)
     held: dict[str, HeldRun] = field(default_factory=dict)
     packages: int = 0
+    kept_packages: Mapping[str, str] | None = None
+    """The package up to which each lane is listed; None where that is the last one."""
 
     def under(self, settings: Settings) -> Planned:
         """The same pipeline and dataset with another source."""
         return replace(self, settings=settings)
+
+    def another(self) -> Planned:
+        """Another pipeline on the same dataset, that has loaded nothing yet."""
+        return replace(self, state={})
 
     @property
     def lanes(self) -> LaneStates:
@@ -112,7 +118,7 @@ class Planned:
     def ledger(self) -> Listed:
         """What is listed, up to the last package of each lane."""
         packages = {key: (state.package if (state := self.lanes.get(key)) else None) or "" for key in self.lanes}
-        return Listed(packages, self.listed, self.held)
+        return Listed(self.kept_packages or packages, self.listed, self.held)
 
     def plan(
         self,
