@@ -74,7 +74,7 @@ class Ledger(Protocol):
 
     @property
     def held(self) -> Mapping[str, HeldRun]:
-        """The run of each listed cell of which the table holds just the rows that are listed, by interval key."""
+        """The run of each listed cell of which the table holds just the rows of its file, by interval key."""
         ...
 
 

@@ -61,7 +61,7 @@ class ReportInPackage:
         self._cursor = cursor
         self._hinted: set[tuple[str, ...]] = set()
         window = None if cursor.end_value is None else Span(cursor.start_value or BEGINNING, cursor.end_value)
-        self._lanes = sync.lanes(report, resource.name, self.states, cursor.last_value, window)
+        self._lanes = sync.lanes(report, resource.name, self.states, cursor.last_value, window, altered=self.altered)
         if any(active.lane.noted is not None for active in self._lanes):
             self.move_cursor()
 

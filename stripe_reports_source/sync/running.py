@@ -160,7 +160,14 @@ class Sync:
                 self.close()
 
     def lanes(
-        self, report: Report, resource: str, states: LaneStates, cursor: datetime | None, window: Span | None
+        self,
+        report: Report,
+        resource: str,
+        states: LaneStates,
+        cursor: datetime | None,
+        window: Span | None,
+        *,
+        altered: bool,
     ) -> list[ActiveLane]:
         """The lanes of a report, planned at the first call.
 
@@ -170,6 +177,7 @@ class Sync:
             states: what is kept of its lanes.
             cursor: dlt's, the end of what is loaded; None if nothing is.
             window: for a backfill, what to load; None follows the cursor.
+            altered: the user's own steps change what is stored.
 
         Raises:
             ConfigurationError: the report cannot be run as asked. No run has been created then.
@@ -183,7 +191,7 @@ class Sync:
                 payouts=lambda resolved, label, asked: keys_to_run(
                     resolved, self.pipeline, label, asked, {other.table for other in self.settings.reports}
                 ),
-                ledger=self._ledger(report.table),
+                ledger=self._ledger(report.table, altered),
             )
             planned = self._plan(report, loaded, window)
             for lane in planned:
@@ -233,11 +241,12 @@ class Sync:
             return {}
         return stored_types(dlt.current.source_schema().tables.get(table, {}).get("columns", {}))
 
-    def _ledger(self, table: str) -> Ledger:
+    def _ledger(self, table: str, altered: bool) -> Ledger:
         """What is listed of a table, unless the load package drops or empties it."""
         if self.pipeline is None or {table, REPORT_CELLS.name} & emptied_tables():
             return Listed()
-        return CellLedger(self.pipeline, table, self.settings.label, listed_packages(dlt.current.source_state(), table))
+        packages = listed_packages(dlt.current.source_state(), table)
+        return CellLedger(self.pipeline, table, self.settings.label, packages, altered=altered)
 
     def _replaced_since(self, handled: Collection[Fork], resource: str, lane: str) -> datetime | None:
         if self._history is None:

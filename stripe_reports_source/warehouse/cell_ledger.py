@@ -5,6 +5,7 @@ In: a pipeline, a table and an account. Out: listed cells, and the runs whose ro
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -25,13 +26,23 @@ class CellLedger:
         table: the report's.
         account: the `_account` value.
         packages: the load package up to which the cells of each lane are listed.
+        altered: the user's own steps change what is stored: of no cell it is known whether they were the same.
     """
 
-    def __init__(self, pipeline: Pipeline | None, table: str, account: str, packages: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline | None,
+        table: str,
+        account: str,
+        packages: Mapping[str, str],
+        *,
+        altered: bool = False,
+    ) -> None:
         self._pipeline = pipeline
         self._table = table
         self._account = account
         self._packages = packages
+        self._altered = altered
 
     @property
     def packages(self) -> Mapping[str, str]:
@@ -62,10 +73,12 @@ class CellLedger:
 
     @cached_property
     def held(self) -> dict[str, HeldRun]:
-        """The run of each listed cell of which the table holds just the rows that are listed, by interval key."""
+        """The run of each listed cell of which the table holds just the rows of its file, by interval key."""
+        if self._altered:
+            return {}
         query = (
             "SELECT c.{column.interval_key}, c.{column.run_id}, c.{column.rows}, r.{column.created}, "  # noqa: S608
-            "r.{column.parameters}, r.{column.livemode} "
+            "r.{column.parameters}, r.{column.livemode}, r.{column.control_totals} "
             f"FROM {{table.{REPORT_CELLS.name}}} c JOIN {{table.{REPORT_RUNS.name}}} r "
             "ON r.{column.run_id} = c.{column.run_id} "
             "WHERE c.{column.table_name} = %s AND c.{column.account} = %s AND r.{column.error} IS NULL"
@@ -74,8 +87,10 @@ class CellLedger:
         stored = self._stored() if listed else {}
         return {
             str(key): HeldRun(created, str(parameters), livemode)
-            for key, run, rows, created, parameters, livemode in listed
-            if rows is not None and stored.get(str(key), (0, run, run)) == (rows, run, run)
+            for key, run, rows, created, parameters, livemode, totals in listed
+            if rows is not None
+            and rows == _rows_of_file(totals)
+            and stored.get(str(key), (0, run, run)) == (rows, run, run)
         }
 
     def _stored(self) -> dict[str, tuple[int, str, str]]:
@@ -97,6 +112,11 @@ class CellLedger:
             return select(self._pipeline, query, *values)
         except DatabaseException:  # an older version has made the tables, or the user's steps have changed them
             return None
+
+
+def _rows_of_file(control_totals: str | None) -> int | None:
+    """The rows that a file had, whatever the user's own steps have made of them."""
+    return None if control_totals is None else sum(int(total["rows"]) for total in json.loads(control_totals))
 
 
 def _load_ended(load: str | None, ended: str | None, oldest: float | None) -> bool | None:

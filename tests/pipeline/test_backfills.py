@@ -166,9 +166,23 @@ def test_other_columns_and_older_data_do_not_count(emulator: Emulator, make_pipe
     assert load_reports(make_pipeline(), source_of(emulator, [PAYOUTS])).cells == 3
     assert_whole(emulator, make_pipeline())
     emulator.advance(emulator.service.available_end + timedelta(days=1))
-    lookback = {"lookback_days": 40}
+    lookback = {"lookback_days": 20}
     assert load_reports(make_pipeline("older", "older"), source_of(emulator, [PAYOUTS], **lookback)).cells == 2
     assert load_reports(make_pipeline("newer", "newer"), source_of(emulator, [PAYOUTS], **lookback)).cells == 0
+
+
+@pytest.mark.parametrize("steps", [("backfill",), ("sync",), ("backfill", "sync")])
+def test_what_steps_of_the_users_own_have_altered_does_not_count(
+    emulator: Emulator, make_pipeline: Make, steps: tuple[str, ...]
+) -> None:
+    backfill, sync = source_of(emulator, [PAYOUTS], **WINDOW), source_of(emulator, [PAYOUTS])
+    for name, source in (("backfill", backfill), ("sync", sync)):
+        if name in steps:
+            source.resources[TABLE].add_map(lambda rows: rows.slice(0, rows.num_rows - 1))
+    load_reports(make_pipeline("backfill", "backfill"), backfill)
+    assert load_reports(make_pipeline(), sync).cells == 3
+    if "sync" not in steps:
+        assert_whole(emulator, make_pipeline())
 
 
 @WAYS
