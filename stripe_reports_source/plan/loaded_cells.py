@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -72,9 +72,8 @@ class Ledger(Protocol):
         """The listed cells, by interval key."""
         ...
 
-    @property
-    def held(self) -> Mapping[str, HeldRun]:
-        """The run of each listed cell of which the table holds just the rows of its file, by interval key."""
+    def runs_of(self, keys: Collection[str]) -> Mapping[str, HeldRun]:
+        """The run of each of these listed cells of which the table holds just the rows of its file, by interval key."""
         ...
 
 
@@ -85,6 +84,10 @@ class Listed:
     packages: Mapping[str, str] = field(default_factory=dict)
     cells: Mapping[str, ListedCell] = field(default_factory=dict)
     held: Mapping[str, HeldRun] = field(default_factory=dict)
+
+    def runs_of(self, keys: Collection[str]) -> Mapping[str, HeldRun]:
+        """See `Ledger`."""
+        return {key: run for key, run in self.held.items() if key in keys}
 
 
 @dataclass(frozen=True)
@@ -154,10 +157,11 @@ def _already(requests: Sequence[CellRequest], ledger: Ledger) -> frozenset[str]:
     }
     if not listed:
         return frozenset()
+    runs = ledger.runs_of(listed.keys())
     return frozenset(
         key
         for key, request in listed.items()
-        if (run := ledger.held.get(key)) is not None
+        if (run := runs.get(key)) is not None
         and _same_run(request.report, run)
         and (_is_settled(request, ledger.cells[key]) or _is_newest(request, ledger.cells[key], run))
     )

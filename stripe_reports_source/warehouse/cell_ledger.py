@@ -6,7 +6,7 @@ In: a pipeline, a table and an account. Out: listed cells, and the runs whose ro
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,9 @@ from dlt.destinations.exceptions import DatabaseException
 from ..plan.loaded_cells import HeldRun, ListedCell
 from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS
 from .query import select
+
+KEYS_AT_ONCE = 200
+"""Of cells that are asked for by name."""
 
 
 class CellLedger:
@@ -71,9 +74,11 @@ class CellLedger:
         )
         return self._select(query, self._table, self._account)
 
-    @cached_property
-    def held(self) -> dict[str, HeldRun]:
-        """The run of each listed cell of which the table holds just the rows of its file, by interval key."""
+    def runs_of(self, keys: Collection[str]) -> dict[str, HeldRun]:
+        """The run of each of these listed cells of which the table holds just the rows of its file, by interval key.
+
+        Reads some columns of the account's rows.
+        """
         if self._altered:
             return {}
         query = (
@@ -83,24 +88,27 @@ class CellLedger:
             "ON r.{column.run_id} = c.{column.run_id} "
             "WHERE c.{column.table_name} = %s AND c.{column.account} = %s AND r.{column.error} IS NULL"
         )
-        listed = self._select(query, self._table, self._account) or []
-        stored = self._stored() if listed else {}
+        only, values = _only("c.{column.interval_key}", keys)
+        listed = self._select(query + only, self._table, self._account, *values) or []
+        stored = self._stored(keys) if listed else {}
         return {
             str(key): HeldRun(created, str(parameters), livemode)
             for key, run, rows, created, parameters, livemode, totals in listed
-            if rows is not None
+            if key in keys
+            and rows is not None
             and rows == _rows_of_file(totals)
             and stored.get(str(key), (0, run, run)) == (rows, run, run)
         }
 
-    def _stored(self) -> dict[str, tuple[int, str, str]]:
+    def _stored(self, keys: Collection[str]) -> dict[str, tuple[int, str, str]]:
         """The rows of each cell in the table, and the first and last run that they are of."""
+        only, values = _only("t.{column._interval_key}", keys)
         query = (
             "SELECT t.{column._interval_key}, count(*), min(t.{column._report_run_id}), "  # noqa: S608
             f"max(t.{{column._report_run_id}}) FROM {{table.{self._table}}} t "
-            "WHERE t.{column._account} = %s GROUP BY t.{column._interval_key}"
+            f"WHERE t.{{column._account}} = %s{only} GROUP BY t.{{column._interval_key}}"
         )
-        found = self._select(query, self._account) or []
+        found = self._select(query, self._account, *values) or []
         return {str(key): (int(rows), first, last) for key, rows, first, last in found}
 
     def _oldest_load(self) -> float | None:
@@ -112,6 +120,13 @@ class CellLedger:
             return select(self._pipeline, query, *values)
         except DatabaseException:  # an older version has made the tables, or the user's steps have changed them
             return None
+
+
+def _only(column: str, keys: Collection[str]) -> tuple[str, list[str]]:
+    """A condition for some keys and its values; none for many keys."""
+    if len(keys) > KEYS_AT_ONCE:
+        return "", []
+    return f" AND {column} IN ({', '.join(['%s'] * len(keys))})", list(keys)
 
 
 def _rows_of_file(control_totals: str | None) -> int | None:
