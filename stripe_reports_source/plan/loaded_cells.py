@@ -193,8 +193,8 @@ def _is_settled(request: CellRequest, listed: ListedCell) -> bool:
     if listed.interval_end is None or listed.available_end is None or listed.interval_end < request.cell.whole.end:
         return False
     report = request.report
-    last_day = day_of(listed.available_end - ONE_SECOND, report.zone)
-    read_again = floor_to_grid(last_day - timedelta(days=report.lookback_days), report.grid)
+    first_day = day_of(listed.available_end, report.zone) - timedelta(days=report.lookback_days)
+    read_again = floor_to_grid(first_day, report.grid)
     return request.cell.whole.end <= start_of_day(read_again, report.zone)
 
 

@@ -127,6 +127,7 @@ def test_a_second_that_is_lacking_at_the_end_is_loaded() -> None:
         key: replace(cell, interval_end=utc("2025-01-31T23:59:59")) for key, cell in planned.listed.items()
     }
     assert not planned.plan(up_to("2025-02-01"))[0].cells
+    change_cell(available_end=utc("2025-03-09"))(planned)
     assert spans(planned.sync(up_to("2025-03-10"))) == [JANUARY, FEBRUARY, MARCH]
 
 
@@ -202,6 +203,15 @@ def test_what_is_lacking_before_the_cursor_is_loaded_and_said(end: str, caplog: 
     state = planned.lanes.get("default")
     assert state is not None
     assert state.cursor == state.complete_to == utc(end)
+
+
+@pytest.mark.parametrize(("ended", "cells"), [(False, 3), (None, 0), (True, 0)])
+def test_what_a_load_that_has_not_ended_lists_is_lacking(ended: bool | None, cells: int) -> None:
+    """A machine that is gone may have written the ledger and not the rows."""
+    planned = paper()
+    planned.sync(up_to("2025-03-10"))
+    change_cell(load_ended=ended)(planned)
+    assert len(planned.plan(up_to("2025-03-10"))[0].cells) == cells
 
 
 def test_a_stretch_between_a_backfill_and_what_syncs_have_loaded_is_lacking() -> None:
