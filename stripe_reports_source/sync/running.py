@@ -18,12 +18,13 @@ from ..errors import NotAvailable, NotOffered, StripeUnreachable
 from ..plan.catalog import load_catalog
 from ..plan.cells import CellFailure, CellRequest, FetchedCell
 from ..plan.column_types import ColumnType
-from ..plan.intervals import Span
+from ..plan.intervals import Span, parse_zone
 from ..plan.lanes import Lane, LoadedBefore, plan_lanes
 from ..plan.report import Report
 from ..plan.settings import Settings
 from ..plan.state import LaneStates
 from ..plan.stripe_objects import OfferedTypes
+from ..plan.windows import window_of, with_days
 from ..warehouse.destinations import check_destination, exact_file_format
 from ..warehouse.forks import Fork, History
 from ..warehouse.hints import stored_types
@@ -99,7 +100,7 @@ class Sync:
                 keep_own_jobs(pipeline)
                 for table in refuse_changed_tables(pipeline, dlt.current.source_schema()):
                     dlt.current.resource_state(table).clear()  # whose rows are not loaded again while they are alike
-        self.settings = settings
+        self.settings = with_days(settings, load.days)
         self.load = load
         self.outcomes = Outcomes(load, settings.label)
         working_dir = None if pipeline is None else Path(pipeline.working_dir)
@@ -179,6 +180,9 @@ class Sync:
                     resolved, self.pipeline, label, asked, {other.table for other in self.settings.reports}
                 ),
             )
+            if self.load.days is not None:
+                zone = parse_zone(report.timezone) if report.timezone else self.settings.defaults.zone
+                window = window_of(self.load.days, self.settings, zone)
             planned = self._plan(report, loaded, window)
             for lane in planned:
                 self.outcomes.planned(lane, states.get(lane.key))
