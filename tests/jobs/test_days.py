@@ -128,8 +128,8 @@ def test_reports_per_payout_are_those_whose_payouts_took_effect_in_the_days(
     load_reports(pipeline, source_of(emulator, reports[:1]))
 
     def payouts(days: Days) -> set[str]:
-        cells = plan_cells(pipeline, source_of(emulator, reports), days=days)
-        return {cell.keys for cell in cells if cell.table == "payout_reconciliation_by_id_itemized"}
+        source = source_of(emulator, reports).with_resources("payout_reconciliation_by_id_itemized")
+        return {cell.keys for cell in plan_cells(pipeline, source, days=days)}
 
     first, rest = (date(2025, 3, 1), date(2025, 3, 4)), (date(2025, 3, 4), date(2025, 4, 1))
     assert payouts(first)
