@@ -21,7 +21,6 @@ from dagster import (
     Definitions,
     ExecuteInProcessResult,
     RetryPolicy,
-    TableMetadataSet,
     define_asset_job,
     materialize,
 )
@@ -84,10 +83,8 @@ def test_definitions_make_no_request_and_tell_the_catalogue_of_columns(
     [balance] = [asset for asset in assets if BALANCE in asset.keys]
     spec = balance.get_asset_spec(BALANCE)
     assert "never add them up" in (spec.description or "")
-    known = TableMetadataSet.extract(spec.metadata)
-    assert known.table_name == "reports_data.balance_summary"
-    assert known.column_schema is not None
-    columns = {column.name: column for column in known.column_schema.columns}
+    assert spec.metadata["dagster/table_name"] == "reports_data.balance_summary"
+    columns = {column.name: column for column in spec.metadata["dagster/column_schema"].columns}
     assert columns["net_amount"].type == "decimal(38,9)"
     assert columns["_interval_key"].description == "Identity of the grid cell: what loading it again replaces"
     assert spec.kinds == {"stripe", "dlt"}
