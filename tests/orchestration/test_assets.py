@@ -71,7 +71,7 @@ def failure_of(result: ExecuteInProcessResult) -> str:
     [first, *_] = [event for event in result.all_events if event.is_step_failure]
     error = first.step_failure_data.error
     assert error is not None
-    return error.message
+    return str(error.message)
 
 
 def test_definitions_make_no_request_and_tell_the_catalogue_of_columns(

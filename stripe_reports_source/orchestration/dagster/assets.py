@@ -7,6 +7,7 @@ cells of its partition, runs them at Stripe and waits, without a lock; `load` pu
 # without `from __future__ import annotations`: Dagster compares the types of its contexts, not their names
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dagster import (
@@ -49,6 +50,7 @@ def report_assets(
     key_prefix: str | Sequence[str] | None = None,
     at_once: int = AT_ONCE,
     retry_policy: RetryPolicy | None = None,
+    pool: str = POOL,
 ) -> list[AssetsDefinition]:
     """An asset for each report of a source, and for each of them the check `tie_out`. No request is made.
 
@@ -68,6 +70,7 @@ def report_assets(
         key_prefix: of the assets' keys, each of which ends with the name of its table.
         at_once: report runs that a partition with several cells waits for at once.
         retry_policy: of the steps; a repeated step finds its report runs again.
+        pool: of the steps that load; a limit of one lets them wait in Dagster, and not in processes for one another.
 
     Raises:
         ConfigurationError: a setting is wrong, or a partition would cut a cell.
@@ -83,15 +86,23 @@ def report_assets(
         parts = partitions_of(table) if partitions_def is None else checked_partitions(partitions_def, table)
         others = [name for name in names if name != table.resource]
         work = Work(source, pipeline, table, others, _place(pipeline, url), at_once)
-        assets += [_asset(work, key, parts, group_name, retry_policy), tie_out_check(work, key)]
+        assets += [_asset(work, key, parts, group_name, Steps(retry_policy, pool)), tie_out_check(work, key)]
     return assets
 
 
+@dataclass(frozen=True)
+class Steps:
+    """How the steps of an asset are run."""
+
+    retry_policy: RetryPolicy | None
+    pool: str
+
+
 def _asset(
-    work: Work, key: AssetKey, parts: PartitionsDefinition[str], group_name: str, retry_policy: RetryPolicy | None
+    work: Work, key: AssetKey, parts: PartitionsDefinition[str], group_name: str, steps: Steps
 ) -> AssetsDefinition:
     name = key.to_python_identifier()
-    fetch, load = _fetch_step(work, f"fetch_{name}", retry_policy), _load_step(work, f"load_{name}", retry_policy)
+    fetch, load = _fetch_step(work, f"fetch_{name}", steps), _load_step(work, f"load_{name}", steps)
 
     def composed() -> Any:
         return load(fetch())
@@ -107,8 +118,12 @@ def _asset(
     )
 
 
-def _fetch_step(work: Work, name: str, retry_policy: RetryPolicy | None) -> OpDefinition:
-    @op(name=name, description="Runs the reports of the partition, and brings their files.", retry_policy=retry_policy)
+def _fetch_step(work: Work, name: str, steps: Steps) -> OpDefinition:
+    @op(
+        name=name,
+        description="Runs the reports of the partition, and brings their files.",
+        retry_policy=steps.retry_policy,
+    )
     def fetch(context: OpExecutionContext) -> list[dict[str, Any]]:
         days = days_of(context.partition_time_window, work.table)
         return work.fetch(days, context.run_id, context.log)
@@ -116,14 +131,14 @@ def _fetch_step(work: Work, name: str, retry_policy: RetryPolicy | None) -> OpDe
     return fetch
 
 
-def _load_step(work: Work, name: str, retry_policy: RetryPolicy | None) -> OpDefinition:
+def _load_step(work: Work, name: str, steps: Steps) -> OpDefinition:
     @op(
         name=name,
         description="Loads the files of the partition: rows, system tables and tie_out.",
         ins={"files": In(list)},
         out=Out(Nothing),
-        pool=POOL,
-        retry_policy=retry_policy,
+        pool=steps.pool,
+        retry_policy=steps.retry_policy,
     )
     def load(context: OpExecutionContext, files: list[dict[str, Any]]) -> Output[None]:
         days = days_of(context.partition_time_window, work.table)
