@@ -39,7 +39,7 @@ from .plan.system_tables import Statement
 from .sync.progress import Event
 
 if TYPE_CHECKING:
-    from .jobs import availability, fetch_cell, plan_cells, report_tables
+    from .jobs import availability, fetch_cell, plan_cells, query_tables, report_tables
     from .load import Loaded, TableLoaded, load_cells, load_reports
     from .proof import reconcile
     from .reconcile.reconciliation import Reconciliation
@@ -90,6 +90,7 @@ __all__ = [
     "load_cells",
     "load_reports",
     "plan_cells",
+    "query_tables",
     "reconcile",
     "report_tables",
     "stripe_reports",
@@ -105,6 +106,7 @@ _WITH_DLT = {
     "load_cells": "load",
     "load_reports": "load",
     "plan_cells": "jobs",
+    "query_tables": "jobs",
     "reconcile": "proof",
     "report_tables": "jobs",
     "stripe_reports": "source",

@@ -61,6 +61,28 @@ def availability(source: DltSource) -> dict[str, Availability]:
     return {table.table: found[table.resource] for table in report_tables(source) if table.resource in found}
 
 
+def query_tables(pipeline: Pipeline, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Rows of a query on the dataset of a pipeline; a DuckDB file that another process has open is waited for.
+
+    Args:
+        pipeline: whose dataset.
+        query: SQL that every dialect takes, with `{table.report_runs}` and `{column.rows}` where a table or a column is
+            named: they are quoted as the destination does.
+        values: for the placeholders `%s` of the query.
+
+    Returns:
+        The rows; none where a table is not there (yet).
+
+    Raises:
+        DestinationBusy: another process has the file open for too long.
+    """
+    from .warehouse.own_jobs import own_jobs  # what dlt loads late, which importing us does not need
+    from .warehouse.query import select
+
+    with own_jobs(pipeline):
+        return select(pipeline, query, *values) or []
+
+
 def plan_cells(
     pipeline: Pipeline, source: DltSource, *, days: tuple[date | str, date | str] | None = None
 ) -> list[PlannedCell]:

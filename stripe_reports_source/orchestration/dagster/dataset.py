@@ -13,9 +13,8 @@ from decimal import Decimal
 from typing import Any
 
 from dlt import Pipeline
-from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
-from ... import FetchedFile, ReportTable
+from ... import FetchedFile, ReportTable, query_tables
 
 BAD = ("variance", "stale")
 OPEN = (*BAD, "pending")
@@ -67,22 +66,22 @@ def stored_cells(
     pipeline: Pipeline, table: ReportTable, days: tuple[date, date], files: Iterable[FetchedFile]
 ) -> list[StoredCell]:
     """The cells of some days; of a report per payout those of the files, as its cells have no day."""
-    columns = "c.interval_end, c.{rows}, c.run_id, r.sha256"
-    known = "FROM {report_cells} c LEFT JOIN {report_runs} r ON r.run_id = c.run_id AND r.error IS NULL"
+    columns = "c.interval_end, c.{column.rows}, c.run_id, r.sha256"
+    known = "FROM {table.report_cells} c LEFT JOIN {table.report_runs} r ON r.run_id = c.run_id AND r.error IS NULL"
     query = f"SELECT {columns} {known} WHERE c.table_name = %s AND c.account = %s"
     of_days = f"{query} AND c.interval_day >= %s AND c.interval_day < %s ORDER BY c.interval_day, c.interval_key"
-    found = _select(pipeline, of_days, table.table, table.account, *days)
+    found = query_tables(pipeline, of_days, table.table, table.account, *days)
     if not found:
         runs = {file.run_id for file in files if file.refused is None}
-        found = [row for row in _select(pipeline, query, table.table, table.account) if row[2] in runs]
+        found = [row for row in query_tables(pipeline, query, table.table, table.account) if row[2] in runs]
     return [StoredCell(end, int(rows or 0), run_id, sha256) for end, rows, run_id, sha256 in found]
 
 
 def freshness(pipeline: Pipeline, table: ReportTable) -> Freshness | None:
     """How fresh a table is; None where nothing says so."""
-    rows = _select(
+    rows = query_tables(
         pipeline,
-        "SELECT loaded_to, available_to, checked_at, open_failures, account FROM {report_freshness} "
+        "SELECT loaded_to, available_to, checked_at, open_failures, account FROM {table.report_freshness} "
         "WHERE table_name = %s",
         table.table,
     )
@@ -99,21 +98,21 @@ def verdicts(pipeline: Pipeline, table: ReportTable, days: tuple[date, date] | N
     """What `tie_out` says of the figures of a table, of some days or of all."""
     runs = {
         run
-        for (run,) in _select(
+        for (run,) in query_tables(
             pipeline,
-            "SELECT run_id FROM {report_runs} WHERE table_name = %s AND account = %s",
+            "SELECT run_id FROM {table.report_runs} WHERE table_name = %s AND account = %s",
             *(table.table, table.account),
         )
     }
     query = (
         "SELECT equation, currency, item, interval_day, difference, status, reason, checked_at, "
-        "figure_run, against_run FROM {tie_out} WHERE account = %s"
+        "figure_run, against_run FROM {table.tie_out} WHERE account = %s"
     )
     values: list[Any] = [table.account]
     if days is not None:
         query += " AND interval_day >= %s AND interval_day < %s"
         values += days
-    rows = _select(pipeline, query, *values)
+    rows = query_tables(pipeline, query, *values)
     return [Verdict(*row[:8]) for row in rows if runs & set(_runs(row[8:]))]
 
 
@@ -125,15 +124,3 @@ def counted(found: Sequence[Verdict]) -> str:
 
 def _runs(columns: Iterable[str | None]) -> list[str]:
     return [run for runs in columns if runs for run in runs.split(", ")]
-
-
-def _select(pipeline: Pipeline, query: str, *values: Any) -> list[tuple[Any, ...]]:
-    """Rows of a query, in which names in braces are quoted as the destination does; none where there is no table."""
-    tables = ("report_cells", "report_runs", "report_freshness", "tie_out")
-    with pipeline.sql_client() as client:
-        names = {table: client.make_qualified_table_name(table) for table in tables}
-        try:
-            rows = client.execute_sql(query.format(**names, rows=client.escape_column_name("rows")), *values)
-        except DatabaseUndefinedRelation:
-            return []
-        return [tuple(row) for row in rows or ()]
