@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -24,16 +25,21 @@ NOT_THERE = "2025-06-01"
 MONTHS = ("2025-01-01", "2025-03-01")
 
 
-def begin(world: World, partition: str, select: str = "payouts_itemized") -> subprocess.Popen[str]:
+def begin(world: World, partition: str, select: str = "payouts_itemized") -> subprocess.Popen[bytes]:
     """Materialize a partition in a process of its own, whose executor begins one for each step."""
     command = [sys.executable, "-m", "dagster", "asset", "materialize", "--select", select, "--partition", partition]
-    return subprocess.Popen(
-        [*command, "-m", LOCATION],
-        env={**os.environ, **world.environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    with printed_by(world, partition).open("w") as printed:  # a pipe that nothing reads could fill up
+        return subprocess.Popen(
+            [*command, "-m", LOCATION],
+            env={**os.environ, **world.environment},
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def printed_by(world: World, partition: str) -> Path:
+    """Where what a process has printed is."""
+    return world.folder / f"{partition}.txt"
 
 
 def until(holds: Callable[[], bool], what: str) -> None:
@@ -60,10 +66,14 @@ def test_partitions_side_by_side_and_the_failing_one_alone(
     """No report run ends before all are made, so that all partitions wait for Stripe at once."""
     emulator.add_fault(Fault("run_stuck", method="POST", path="/v1/reporting/report_runs", times=None))
     begun = {partition: begin(world, partition) for partition in (*MONTHS, NOT_THERE)}
-    until(lambda: len(emulator.runs) == len(MONTHS), "the partitions wait for one another")
-    emulator.clear_faults()
-    printed = {partition: process.communicate()[0] for partition, process in begun.items()}
-    codes = {partition: process.returncode for partition, process in begun.items()}
+    try:
+        until(lambda: len(emulator.runs) == len(MONTHS), "the partitions wait for one another")
+        emulator.clear_faults()
+        codes = {partition: process.wait() for partition, process in begun.items()}
+    finally:
+        for process in begun.values():
+            process.kill()
+    printed = {partition: printed_by(world, partition).read_text() for partition in begun}
     assert [partition for partition, code in codes.items() if code] == [NOT_THERE], "\n".join(printed.values())
     assert "of which Stripe has" in printed[NOT_THERE]
     assert dagster.get_materialized_partitions(PAYOUTS) == set(MONTHS)
