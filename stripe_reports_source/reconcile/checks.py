@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
 from dlt import Pipeline
 
-from ..plan.column_types import ColumnType
+from ..plan.column_types import AMOUNT, ColumnType
 from ..plan.system_tables import Statement
 from ..warehouse.hints import stored_types
-from ..warehouse.query import Reader, reading
+from ..warehouse.query import Reader, reading_frugally
 from .coverage import Coverage, read_coverage
 from .equations import BEFORE, EQUATIONS, Equation
 from .inputs import INPUTS, Input, ReportTable, first_day_of, lacking
@@ -34,6 +34,7 @@ FAMILIES: tuple[Mapping[str, Input], ...] = (
     {name: input_.of_connected_accounts() for name, input_ in INPUTS.items()},
 )
 """The account's own reports, and those of connected accounts: equations hold within either."""
+_AMOUNTS = ("figure", "against", "difference", "gross_difference", "fee_difference")
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Dataset:
         """The rows of a query of ours."""
         client = self.reader.client
         sql = in_dialect(query, self.dialect, client.make_qualified_table_name, client.escape_column_name)
-        return [tuple(row) for row in client.execute_sql(sql) or ()]
+        return self.reader.execute(sql)
 
 
 def look(pipeline: Pipeline, now: datetime, scope: Scope | None = None) -> list[Statement]:
@@ -63,7 +64,7 @@ def look(pipeline: Pipeline, now: datetime, scope: Scope | None = None) -> list[
         Statements in order of days; where an item of `tie_out` was open and is not any more, one with its new status.
     """
     with opened(pipeline) as dataset:
-        return _look(dataset, now, scope or Scope())
+        return [_storable(statement) for statement in _look(dataset, now, scope or Scope())]
 
 
 def roll_forward(pipeline: Pipeline, scope: Scope) -> list[RollForward]:
@@ -83,7 +84,7 @@ def opened(pipeline: Pipeline) -> Iterator[Dataset]:
     """A pipeline's dataset, open for several queries."""
     columns = _stored_columns(pipeline)
     dialect = pipeline.destination_client().capabilities.sqlglot_dialect
-    with reading(pipeline) as reader:
+    with reading_frugally(pipeline) as reader:
         yield Dataset(reader, columns, dialect)
 
 
@@ -218,6 +219,17 @@ def tables_of(coverage: Coverage, input_: Input, columns: Mapping[str, Mapping[s
         )
         for table in coverage.tables(input_.base)
     ]
+
+
+def _storable(statement: Statement) -> Statement:
+    """The statement; without figures that a column of amounts cannot hold, which are not compared."""
+    most = 10 ** (AMOUNT.precision - AMOUNT.scale)
+    values = [getattr(statement, name) for name in _AMOUNTS]
+    if all(value is None or abs(value) < most for value in values):
+        return statement
+    reason = f"The figures have more digits than {AMOUNT} holds: they are not compared."
+    unknown: dict[str, Any] = dict.fromkeys(_AMOUNTS)
+    return replace(statement, status="not_comparable", reason=reason, **unknown)
 
 
 def _stored_columns(pipeline: Pipeline) -> dict[str, dict[str, ColumnType]]:

@@ -11,6 +11,7 @@ from decimal import Context, Decimal
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..plan.columns import TableColumn
 from ..plan.control_totals import ControlColumns, ControlTotal, control_totals_json
@@ -34,7 +35,10 @@ class ControlSums:
         """Add rows of the file, without marks of ours among them."""
         keys = [name for name in (self._of.currency, self._of.category) if name]
         sums = [(name, "sum") for name in self._of.amounts]
-        found = rows.select([*keys, *self._of.amounts]).group_by(keys).aggregate([*sums, ([], "count_all")])
+        added = rows.select([*keys, *self._of.amounts])
+        for name in self._of.amounts:
+            added = _without_wrapping(added, name)
+        found = added.group_by(keys).aggregate([*sums, ([], "count_all")])
         for row in found.to_pylist():
             self._add_group(row)
 
@@ -52,3 +56,14 @@ class ControlSums:
 
     def _text(self, row: dict[str, Any], column: str | None) -> str | None:
         return (row[column] or None) if column else None
+
+
+def _without_wrapping(rows: pa.Table, name: str) -> pa.Table:
+    """The rows, with a wider type for amounts whose sum would have more digits than theirs: Arrow would wrap around."""
+    column = rows.column(name)
+    ends = [end.as_py() for end in pc.min_max(column).values()]
+    largest = max((abs(end.scaleb(column.type.scale, _EXACT)) for end in ends if end is not None), default=0)
+    if largest * len(rows) < 10**column.type.precision:
+        return rows
+    wider = column.cast(pa.decimal256(76, column.type.scale))
+    return rows.set_column(rows.schema.get_field_index(name), name, wider)

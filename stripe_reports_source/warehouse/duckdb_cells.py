@@ -9,14 +9,11 @@ Whatever is not a file of whole cells in a plain DuckDB database is loaded by dl
 from __future__ import annotations
 
 import logging
-import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, cast
 
 import dlt
-import duckdb
 import pyarrow as pa
 from dlt import Pipeline
 from dlt.common.destination import PreparedTableSchema
@@ -28,20 +25,14 @@ from dlt.common.destination.client import (
 )
 from dlt.common.pipeline import LoadInfo
 from dlt.common.storages.load_package import LoadJobInfo
-from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 
 from ..plan.columns import TOMBSTONE
+from .duckdb_memory import BYTES_PER_THREAD, frugal, with_more_memory
 from .duckdb_patience import PatientSqlClient
 from .repeatable import RepeatableClient, StandIn, is_cell_table, loaded_whole, whole_in
 
 logger = logging.getLogger(__name__)
-
-THREADS = 4
-"""Threads at most: each holds some 120,000 rows of a table, and more of them write no faster to one disk."""
-BYTES_PER_THREAD = 56 << 20
-"""Enough for most tables; where it is not, the limit is doubled."""
-_UNITS = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 
 def load_package(pipeline: Pipeline, source_name: str) -> LoadInfo:
@@ -57,7 +48,10 @@ def load_package(pipeline: Pipeline, source_name: str) -> LoadInfo:
     if not _whole_cells(pipeline, source_name):
         return pipeline.load()
     try:
-        with _frugal(pipeline, straight.bytes_per_thread) as straight.most_memory:
+        with (
+            pipeline.sql_client() as client,
+            frugal(client, pipeline, straight.bytes_per_thread) as straight.most_memory,
+        ):
             return pipeline.load(destination=straight)
     finally:
         pipeline.destination = usual
@@ -132,18 +126,7 @@ class CellJob(RunnableLoadJob, HasFollowupJobs):
     def run(self) -> None:
         job_client = cast(CellClient, self._job_client)
         client = job_client.sql_client
-        while True:
-            allowed = _memory_limit(client)
-            try:
-                self._replace_cells(job_client)
-                return
-            except DatabaseException as error:
-                # how much the rows of a table need depends on their width, which is only known when they are there
-                if not isinstance(error.__cause__, duckdb.OutOfMemoryException) or allowed >= job_client.most_memory:
-                    raise
-            if _memory_limit(client) <= allowed:  # else another job has made room meanwhile
-                logger.info("%s: more memory than %s bytes is needed", self.load_table_name, allowed)
-                _set(client, {"memory_limit": f"{min(2 * allowed, job_client.most_memory)} bytes"})
+        with_more_memory(client, job_client.most_memory, lambda: self._replace_cells(job_client), self.load_table_name)
 
     def _replace_cells(self, job_client: CellClient) -> None:
         client = job_client.sql_client
@@ -156,35 +139,3 @@ class CellJob(RunnableLoadJob, HasFollowupJobs):
             client.execute_sql(
                 f"INSERT INTO {table} BY NAME SELECT * FROM {rows} WHERE {tombstone} IS DISTINCT FROM true"  # noqa: S608
             )
-
-
-@contextmanager
-def _frugal(pipeline: Pipeline, bytes_per_thread: int) -> Iterator[int]:
-    """DuckDB with little memory while a package is loaded: rows go to disk as soon as they can. Gives what it had."""
-    with pipeline.sql_client() as client:
-        settings = ("threads", "memory_limit", "preserve_insertion_order")
-        found = client.execute_sql(f"SELECT name, value FROM duckdb_settings() WHERE name IN {settings}")  # noqa: S608
-        before = {str(row[0]): str(row[1]) for row in found or ()}
-        threads = min(int(before["threads"]), THREADS)
-        most = _bytes(before["memory_limit"])
-        memory = min(most, threads * bytes_per_thread)
-        _set(client, {"threads": threads, "memory_limit": f"{memory} bytes", "preserve_insertion_order": "false"})
-        try:
-            yield most
-        finally:
-            # the database may be open elsewhere in this process, where these settings hold too
-            _set(client, before)
-
-
-def _set(client: Any, settings: dict[str, Any]) -> None:
-    for name, value in settings.items():
-        client.execute_sql(f"SET GLOBAL {name} = '{value}'")
-
-
-def _memory_limit(client: Any) -> int:
-    return _bytes(client.execute_sql("SELECT current_setting('memory_limit')")[0][0])
-
-
-def _bytes(text: str) -> int:
-    match = re.fullmatch(r"([\d.]+) (\w+)", text)
-    return int(float(match[1]) * _UNITS[match[2]]) if match and match[2] in _UNITS else 1 << 62

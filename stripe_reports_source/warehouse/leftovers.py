@@ -33,6 +33,8 @@ lock, so a younger one may be another process at work."""
 PARQUET_END = b"PAR1"
 EMPTY_DATABASE_BYTES = 16 << 10
 """A DuckDB file without a table has 12 KiB."""
+SPILL_FOLDER = "duckdb_spill"
+"""In dlt's working folder, which others cannot read: what DuckDB has no memory for."""
 PROBE_BYTES = 1 << 20
 """What must fit on the disk of the working folder before a sync begins."""
 
@@ -94,7 +96,8 @@ def _unreadable(pipeline: Pipeline) -> str | None:
 
 
 def remove_leftovers(pipeline: Pipeline) -> None:
-    """Remove extracted packages that are normalised already, and extractions that were abandoned.
+    """Remove extracted packages that are normalised already, extractions that were abandoned, and what DuckDB had no
+    memory for in a process that was killed.
 
     dlt 1.31 deletes an extracted package, file by file, after its normalised form is in place. Killed in between, it
     fails on the rest at every later run; killed while it extracts, it never looks at what is there again.
@@ -108,6 +111,7 @@ def remove_leftovers(pipeline: Pipeline) -> None:
         if folder != extracted and folder.is_dir() and time.time() - folder.stat().st_mtime > ABANDONED_SECONDS:
             logger.info("removing the abandoned extraction %s", folder.name)
             shutil.rmtree(folder)
+    shutil.rmtree(Path(pipeline.working_dir) / SPILL_FOLDER, ignore_errors=True)
 
 
 def abort_begun_packages(pipeline: Pipeline, source_name: str) -> None:

@@ -13,22 +13,41 @@ from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.sql_client import SqlClientBase
 
+from .locks import duckdb_file
+
 
 class Reader:
-    """An open connection to a pipeline's dataset."""
+    """An open connection to a pipeline's dataset.
 
-    def __init__(self, client: SqlClientBase[Any]) -> None:
+    Args:
+        client: dlt's.
+        most_memory: bytes up to which DuckDB gets more memory where a query needs that; None leaves it alone.
+    """
+
+    def __init__(self, client: SqlClientBase[Any], most_memory: int | None = None) -> None:
         self.client = client
+        self._most_memory = most_memory
         self._tables = _Quoted(client.make_qualified_table_name)
         self._columns = _Quoted(client.escape_column_name)
 
     def select(self, query: str, *values: Any) -> list[tuple[Any, ...]] | None:
         """See `select`."""
         try:
-            rows = self.client.execute_sql(query.format(table=self._tables, column=self._columns), *values)
+            return self.execute(query.format(table=self._tables, column=self._columns), *values)
         except DatabaseUndefinedRelation:
             return None
-        return [tuple(row) for row in rows or ()]
+
+    def execute(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The rows of a query in the destination's own words."""
+
+        def attempt() -> list[tuple[Any, ...]]:
+            return [tuple(row) for row in self.client.execute_sql(sql, *values) or ()]
+
+        if self._most_memory is None:
+            return attempt()
+        from .duckdb_memory import with_more_memory  # DuckDB, which importing us does not need
+
+        return with_more_memory(self.client, self._most_memory, attempt, "a query")
 
 
 @contextmanager
@@ -36,6 +55,19 @@ def reading(pipeline: Pipeline) -> Iterator[Reader]:
     """One connection for several queries."""
     with pipeline.sql_client() as client:
         yield Reader(client)
+
+
+@contextmanager
+def reading_frugally(pipeline: Pipeline) -> Iterator[Reader]:
+    """As `reading`, for queries over many rows: a DuckDB file is read with little memory, which is this process's."""
+    with pipeline.sql_client() as client:
+        if duckdb_file(pipeline) is None:
+            yield Reader(client)
+            return
+        from .duckdb_memory import frugal  # DuckDB, which importing us does not need
+
+        with frugal(client, pipeline) as most_memory:
+            yield Reader(client, most_memory)
 
 
 def select(pipeline: Pipeline | None, query: str, *values: Any) -> list[tuple[Any, ...]] | None:

@@ -27,7 +27,7 @@ from tests.faults.proxy import CommitProxy, commit_proxy
 from tests.faults.schedule import TRAITS, WHOLE, Member, Schedule, Step
 from tests.faults.store import Store
 from tests.faults.trouble import DROPS, REFUSALS
-from tests.faults.worker import CLEAN, NOT_ALL_LOADED, OTHER_ERROR, REFUSED, STOPPED, Work, run_worker
+from tests.faults.worker import CLEAN, NOT_ALL_LOADED, OTHER_ERROR, PENDING_ALONE, REFUSED, STOPPED, Work, run_worker
 
 DATASET = "stripe"
 OTHER_ACCOUNT = "acct_other"
@@ -124,6 +124,8 @@ class Game:
         self._stack = stack
         self._announced: datetime | None = None
         """Up to when Stripe had data before it took some back."""
+        self._unseen = False
+        """No sync that has ended well has seen that data was taken back, which is there again with other content."""
         self.locked = ""
         """The table that someone keeps locked until all syncs wait for it."""
         key, self.other_key = emulator.settings.live_keys
@@ -200,10 +202,13 @@ class Game:
             self.findings.note("refusals_missed", int(code not in expected), f"{gone} is gone, ended with {code}")
             self.emulator.restore()
         if self._announced is not None:
+            self._unseen = code != CLEAN
             return  # what is loaded is more than there is
-        if code == CLEAN or gone:
+        self._unseen &= code != CLEAN
+        # a plain run loads all reports or none
+        if code == CLEAN or (gone and not self.schedule.plain):
             self.oracle.tables_hold_the_truth(moment, gone)
-        if not self.schedule.restated:
+        if not self.schedule.restated and not self._unseen and code != PENDING_ALONE:
             self.oracle.cursors_hide_no_hole(moment)
 
     def _trouble(self, number: int, step: Step) -> str:

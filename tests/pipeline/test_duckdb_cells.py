@@ -18,6 +18,9 @@ from stripe_reports_source import Report, SyncFailed, load_reports
 from stripe_reports_source.emulator import Emulator, late_charge
 from stripe_reports_source.plan.settings import ParsePolicy
 from stripe_reports_source.warehouse.duckdb_cells import CellDuckDb, CellJob, load_package
+from stripe_reports_source.warehouse.duckdb_memory import frugal
+from stripe_reports_source.warehouse.leftovers import SPILL_FOLDER
+from stripe_reports_source.warehouse.query import Reader, reading_frugally
 from tests.conftest import query, source_of, with_settings
 from tests.pipeline.truth import assert_true
 
@@ -90,13 +93,46 @@ def test_the_pipeline_and_the_database_are_left_as_they_were(emulator: Emulator,
 
 
 def test_wide_rows_get_more_memory(emulator: Emulator, pipeline: Pipeline, caplog: pytest.LogCaptureFixture) -> None:
-    frugal = CellDuckDb.instead_of(pipeline.destination)
-    frugal.bytes_per_thread = 4 << 20
-    pipeline.destination = frugal
+    straight = CellDuckDb.instead_of(pipeline.destination)
+    straight.bytes_per_thread = 4 << 20
+    pipeline.destination = straight
     with caplog.at_level(logging.INFO, "stripe_reports_source"):
         load_reports(pipeline, source_of(emulator, [ACTIVITY]))
     assert any("more memory than" in record.getMessage() for record in caplog.records)
     assert_true(emulator, pipeline, [ACTIVITY], end=emulator.settings.available_end)
+
+
+def test_a_look_at_many_rows_takes_little_memory_and_more_where_it_needs_it(
+    emulator: Emulator, pipeline: Pipeline
+) -> None:
+    load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+    spill = Path(pipeline.working_dir) / SPILL_FOLDER
+    names = "('memory_limit', 'threads', 'preserve_insertion_order')"
+    settings = f"SELECT name, value FROM duckdb_settings() WHERE name IN {names} ORDER BY 1"
+    with pipeline.sql_client() as client:
+        before = client.execute_sql(settings)
+        with frugal(client, pipeline, 1 << 20) as most:
+            reader = Reader(client, most)
+            assert reader.execute("SELECT current_setting('temp_directory')") == [(str(spill),)]
+            little = reader.execute(settings)
+            # the ids of so many rows have no room in a megabyte for each thread
+            found = reader.execute("SELECT count(DISTINCT hash(i)), max(i::text) FROM range(400000) AS rows(i)")
+            assert found == [(400000, "99999")]
+            assert little != reader.execute(settings)
+        assert client.execute_sql(settings) == before
+    with reading_frugally(pipeline) as reader:
+        assert reader.execute("SELECT current_setting('temp_directory')") == [(str(spill),)]
+
+
+def test_what_a_killed_process_had_no_memory_for_is_removed_by_the_next_sync(
+    emulator: Emulator, pipeline: Pipeline
+) -> None:
+    load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+    spill = Path(pipeline.working_dir) / SPILL_FOLDER
+    spill.mkdir()
+    (spill / "duckdb_temp_storage_DEFAULT-0.tmp").write_bytes(b"a customer's row")
+    load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+    assert not spill.exists()
 
 
 def test_files_that_dlt_splits_are_left_to_dlt(

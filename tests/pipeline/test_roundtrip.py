@@ -75,6 +75,8 @@ AUTUMN = [  # Berlin, 2025: local time runs through 2 o'clock twice
         *[None] * 4,
     ),
 ]
+NINES = (9,) * 38
+HUGE = [(None, Decimal((sign, NINES, -9)), *[None] * 7) for sign in (0, 0, 1, 0)]  # their sum has 39 digits
 
 
 def serve(emulator: Emulator) -> Callable[[Sequence[str], Sequence[Row]], None]:
@@ -100,6 +102,7 @@ def test_every_value_comes_back(emulator: Emulator, pipeline: Pipeline) -> None:
     @settings(max_examples=8, suppress_health_check=list(HealthCheck))
     @given(rows)
     @example(AUTUMN)
+    @example(HUGE)
     def check(rows: list[Row]) -> None:
         put(COLUMNS, rows)
         emulator.service.forget_idempotency()

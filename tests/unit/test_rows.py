@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stripe_reports_source.emulator.csv_format import csv_line
 from stripe_reports_source.errors import RowError
-from stripe_reports_source.plan.column_types import ColumnType
+from stripe_reports_source.plan.column_types import AMOUNT, ColumnType
 from stripe_reports_source.plan.columns import TableColumn
 from stripe_reports_source.plan.settings import ParsePolicy
 from stripe_reports_source.plan.value_form import value_form
+from stripe_reports_source.rows.control_sums import ControlSums
 from stripe_reports_source.rows.csv_file import typed_batches
 from stripe_reports_source.rows.places import read_header
 
@@ -180,3 +183,14 @@ def test_what_goes_in_comes_out(tmp_path_factory: pytest.TempPathFactory, table:
     # an independent parser reads the same text; it knows no difference between NULL and ""
     independent = list(csv.reader(io.StringIO(content.decode(), newline="")))[1:]
     assert [row[0] for row in independent] == [row["t"] or "" for row in found]
+
+
+def test_control_totals_of_amounts_that_together_have_more_digits_than_a_column_holds() -> None:
+    column = TableColumn("net", "net", AMOUNT, "")
+    most = Decimal((0, (9,) * 38, -9))
+    sums = ControlSums([column])
+    for _ in range(2):
+        sums.add(pa.table({"net": pa.array([most, most, None, -Decimal(1)], pa.decimal128(38, 9))}))
+    [total] = json.loads(sums.json())
+    assert total["rows"] == 8
+    assert Decimal(total["amounts"]["net"]) == Decimal("399999999999999999999999999997.999999996")

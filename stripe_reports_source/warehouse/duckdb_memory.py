@@ -1,0 +1,103 @@
+"""DuckDB with as little memory as a load or a look needs, however many rows there are.
+
+In: a client of a DuckDB database, or of any other. Out: the same within limits, which grow where a statement cannot do
+with them. Without a limit DuckDB takes most of the machine's memory.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import duckdb
+from dlt import Pipeline
+from dlt.destinations.exceptions import DatabaseException
+
+from .leftovers import SPILL_FOLDER
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+THREADS = 4
+"""Threads at most: each holds some 120,000 rows of a table, and more of them write no faster to one disk."""
+BYTES_PER_THREAD = 56 << 20
+"""Enough for most tables; where it is not, the limit is doubled."""
+_UNITS = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+
+
+@contextmanager
+def frugal(client: Any, pipeline: Pipeline, bytes_per_thread: int = BYTES_PER_THREAD) -> Iterator[int]:
+    """DuckDB with little memory until the end of the block, for all connections of this process to the database.
+
+    Args:
+        client: dlt's, with an open connection.
+        pipeline: whose working folder takes what does not fit.
+        bytes_per_thread: memory to begin with; see `with_more_memory`.
+
+    Yields:
+        The bytes that DuckDB had before.
+    """
+    settings = ("threads", "memory_limit", "preserve_insertion_order", "temp_directory")
+    found = client.execute_sql(f"SELECT name, value FROM duckdb_settings() WHERE name IN {settings}")  # noqa: S608
+    before = {str(row[0]): str(row[1]) for row in found or ()}
+    threads = min(int(before["threads"]), THREADS)
+    most = _bytes(before["memory_limit"])
+    memory = min(most, threads * bytes_per_thread)
+    spill = before.pop("temp_directory")
+    before["memory_limit"] = f"{most} bytes"
+    _spill_into(client, str(Path(pipeline.working_dir) / SPILL_FOLDER))
+    _set(client, {"threads": threads, "memory_limit": f"{memory} bytes", "preserve_insertion_order": "false"})
+    try:
+        yield most
+    finally:
+        # the database may be open elsewhere in this process, where these settings hold too
+        _set(client, before)
+        _spill_into(client, spill)
+
+
+def with_more_memory(client: Any, most: int, attempt: Callable[[], T], what: str) -> T:
+    """Do something within DuckDB's limit, and again with twice as much for as long as that is too little.
+
+    How much the rows of a table need depends on their width, which is only known when they are there.
+
+    Args:
+        client: dlt's, with an open connection.
+        most: bytes that it may come to.
+        attempt: what to do; it may be done several times.
+        what: for the log.
+    """
+    while True:
+        allowed = _memory_limit(client)
+        try:
+            return attempt()
+        except DatabaseException as error:
+            if not isinstance(error.__cause__, duckdb.OutOfMemoryException) or allowed >= most:
+                raise
+        if _memory_limit(client) <= allowed:  # else someone else has made room meanwhile
+            logger.info("%s: more memory than %s bytes is needed", what, allowed)
+            _set(client, {"memory_limit": f"{min(2 * allowed, most)} bytes"})
+
+
+def _spill_into(client: Any, folder: str) -> None:
+    with suppress(DatabaseException):  # DuckDB keeps the folder that it has used already
+        _set(client, {"temp_directory": folder.replace("'", "''")})
+
+
+def _set(client: Any, settings: dict[str, Any]) -> None:
+    for name, value in settings.items():
+        client.execute_sql(f"SET GLOBAL {name} = '{value}'")
+
+
+def _memory_limit(client: Any) -> int:
+    return _bytes(client.execute_sql("SELECT current_setting('memory_limit')")[0][0])
+
+
+def _bytes(text: str) -> int:
+    match = re.fullmatch(r"([\d.]+) (\w+)", text)
+    # DuckDB shows one digit and cuts off the others: without a little more, each time around would take a digit away
+    return int((float(match[1]) + 0.001) * _UNITS[match[2]]) if match and match[2] in _UNITS else 1 << 62
