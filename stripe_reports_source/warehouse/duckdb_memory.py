@@ -50,7 +50,9 @@ def frugal(client: Any, pipeline: Pipeline, bytes_per_thread: int = BYTES_PER_TH
     memory = min(most, threads * bytes_per_thread)
     spill = before.pop("temp_directory")
     before["memory_limit"] = f"{most} bytes"
-    _spill_into(client, str(Path(pipeline.working_dir) / SPILL_FOLDER))
+    folder = Path(pipeline.working_dir)
+    folder.chmod(0o700)  # a look may be the first thing that is done in it
+    _spill_into(client, str(folder / SPILL_FOLDER))
     _set(client, {"threads": threads, "memory_limit": f"{memory} bytes", "preserve_insertion_order": "false"})
     try:
         yield most

@@ -109,11 +109,13 @@ def test_a_look_at_many_rows_takes_little_memory_and_more_where_it_needs_it(
     spill = Path(pipeline.working_dir) / SPILL_FOLDER
     names = "('memory_limit', 'threads', 'preserve_insertion_order')"
     settings = f"SELECT name, value FROM duckdb_settings() WHERE name IN {names} ORDER BY 1"
+    Path(pipeline.working_dir).chmod(0o755)
     with pipeline.sql_client() as client:
         before = client.execute_sql(settings)
         with frugal(client, pipeline, 1 << 20) as most:
             reader = Reader(client, most)
             assert reader.execute("SELECT current_setting('temp_directory')") == [(str(spill),)]
+            assert Path(pipeline.working_dir).stat().st_mode & 0o777 == 0o700
             little = reader.execute(settings)
             # the ids of so many rows have no room in a megabyte for each thread
             found = reader.execute("SELECT count(DISTINCT hash(i)), max(i::text) FROM range(400000) AS rows(i)")
