@@ -15,7 +15,7 @@ from dlt.extract import DltSource
 from stripe_reports_source import SyncFailed, load_reports
 from stripe_reports_source.emulator import Emulator, Fault
 from stripe_reports_source.errors import own_error
-from stripe_reports_source.warehouse.locks import pipeline_lock
+from stripe_reports_source.warehouse.turns import pipeline_lock
 from tests.conftest import BOTH, query, source_of
 from tests.pipeline.truth import assert_true
 
