@@ -127,7 +127,9 @@ class Loading:
     def begin(self) -> None:
         """Load what was left pending, and look at what there is."""
         self._finish_pending()
-        self._pipeline.run()  # takes over the state at the destination, as before any extraction
+        if self._pipeline.config.restore_from_destination and not self._pipeline.dev_mode:
+            # what others have loaded meanwhile: `run` takes over their state once in the life of a pipeline object
+            self._pipeline.sync_destination()
         # what this machine has never loaded may have lost tables that its schema does not tell of
         self._is_new_here = self._source.name not in self._pipeline.schemas
         mend_tables(self._pipeline, self._source, self._refresh)
