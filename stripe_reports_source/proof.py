@@ -22,9 +22,9 @@ from .reconcile.scope import Scope
 from .sync.context import Load
 from .sync.loading import Loading, loading
 from .sync.progress import Event, Listener
-from .warehouse.locks import pipeline_lock
 from .warehouse.own_jobs import own_jobs
 from .warehouse.query import reading, select
+from .warehouse.turns import pipeline_lock
 
 if TYPE_CHECKING:
     from .reconcile.coverage import CoveredCell

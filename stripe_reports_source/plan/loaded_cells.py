@@ -35,6 +35,7 @@ class ListedCell:
         interval_end: true end.
         available_end: up to when Stripe had data for the run; None where that is not known.
         load_ended: the load package that listed it is loaded whole; None where nothing tells.
+        load_id: that load package.
     """
 
     report_type: str
@@ -42,6 +43,7 @@ class ListedCell:
     interval_end: datetime | None
     available_end: datetime | None
     load_ended: bool | None
+    load_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class ToLoad:
 
 def to_load(requests: Sequence[CellRequest], ledger: Ledger) -> ToLoad:
     """Leave out the cells that are loaded already; `requests` join one another."""
-    already = _already(requests, ledger)
+    already = loaded_already(requests, ledger)
     left: list[CellRequest] = []
     reaches: dict[str, datetime] = {}
     for request in requests:
@@ -149,7 +151,8 @@ def not_listed(requests: Sequence[CellRequest], ledger: Ledger) -> list[CellRequ
     return lacking
 
 
-def _already(requests: Sequence[CellRequest], ledger: Ledger) -> frozenset[str]:
+def loaded_already(requests: Sequence[CellRequest], ledger: Ledger) -> frozenset[str]:
+    """The interval keys of those cells that are loaded as a sync would load them now."""
     listed = {
         request.key: request
         for request in requests

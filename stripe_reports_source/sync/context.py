@@ -24,6 +24,10 @@ class SpoiledPackage(Exception):
     """Ends an extraction that holds part of a cell whose file turned out not to fit."""
 
 
+class GivesWay(Exception):
+    """Ends an extraction that holds nothing and waits for Stripe, as another load waits for the lock."""
+
+
 @dataclass
 class Load:
     """A call of `load_reports`; the defaults are those of a plain `pipeline.run`.
@@ -38,6 +42,7 @@ class Load:
         exact: interval keys by table: those cells alone are loaded again, and no cursor is moved; None for a sync.
         days: first day and the day after the last: those cells alone, as far as Stripe has them, and no cursor is
             moved; None for what the source asks for.
+        wanted: tells whether another load waits for the lock.
     """
 
     collects: bool = False
@@ -49,16 +54,19 @@ class Load:
     plans_only: bool = False
     exact: Mapping[str, Collection[str]] | None = None
     days: Days | None = None
+    wanted: Callable[[], bool] = lambda: False
     failures: list[Failure] = field(default_factory=list)
     spoiled: dict[tuple[str, str], CellFailure] = field(default_factory=dict)
     """Failures, by table and cell key or `ANY_CELL`, that were found after part of the cell had been extracted."""
     cells: int = 0
     bytes: int = 0
+    gives_way: bool = False
+    """The present package ends with what it holds, as another load waits for the lock."""
 
     @property
     def full(self) -> bool:
-        """True when the present package holds enough."""
-        return self.stopped or self.cells >= self.max_cells or self.bytes >= self.max_bytes
+        """True when the present package holds enough, or is to end with what it holds."""
+        return self.stopped or self.gives_way or self.cells >= self.max_cells or self.bytes >= self.max_bytes
 
     @property
     def stopped(self) -> bool:
@@ -95,3 +103,4 @@ class Load:
     def begin_package(self) -> None:
         """Count anew."""
         self.cells = self.bytes = 0
+        self.gives_way = False

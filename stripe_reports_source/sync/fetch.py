@@ -162,6 +162,15 @@ class CellFetcher:
         except Exception as error:
             raise CellFailure(error, seen[-1] if seen else None) from error
 
+    def as_planned_now(self, fetched: FetchedCell, request: CellRequest) -> FetchedCell | CellFailure:
+        """A cell that an earlier plan has asked for in the same words, for a later one."""
+        try:
+            columns = _columns_of(self._runner.report(request), read_header(fetched.file.path)[0])
+        except Exception as error:
+            fetched.file.path.unlink(missing_ok=True)
+            return CellFailure(error, fetched.obtained)
+        return replace(fetched, request=request, columns=columns)
+
     def _fetch(self, request: CellRequest, note: Callable[[Obtained], None], seen: Sequence[Obtained]) -> FetchedCell:
         unfit: list[str] = []
         while True:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import StripeUnreachable
 from ..plan.cells import CellFailure, CellRequest, FetchedCell
+from ..plan.planned import parameters_digest
 from ..plan.settings import Settings
 from ..plan.stripe_objects import OfferedTypes
 from ..stripe_api.api import StripeApi
@@ -43,6 +44,7 @@ class Fetching:
         working_dir: dlt's, for result files; None outside a pipeline.
         on_stage: called with each step of each cell, from several threads.
         archived: where the cells come from instead of Stripe.
+        offered: the report types that the account offers; None asks Stripe.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Fetching:
         working_dir: Path | None,
         on_stage: Callable[[CellRequest, Stage, str | None], None],
         archived: Archived | GivenFiles | None = None,
+        offered: OfferedTypes | None = None,
     ) -> None:
         self._working_dir = working_dir
         self._settings = settings
@@ -60,9 +63,11 @@ class Fetching:
         self._archived = archived
         self._api: StripeApi | None = None
         self.archive = None if settings.archive_url is None else Archive(settings.archive_url)
-        self._offered: OfferedTypes | None = None
+        self._offered = offered
         self._pool: FetchPool[CellRequest, FetchedCell] | None = None
         self._files: ResultFiles | None = None
+        self._cells: CellFetcher | None = None
+        self._queues: dict[str, list[Queue]] = {}
         self._closing = threading.Event()
         self._parsing = 0
 
@@ -80,18 +85,37 @@ class Fetching:
             self._api = stripe_client(self._settings, self._sleep)
         return self._api
 
-    def queue(self, requests: list[CellRequest]) -> Queue:
-        """Let cells be fetched, in order, as workers come free."""
+    def queues(self, table: str, lanes: Sequence[Sequence[CellRequest]]) -> list[Queue]:
+        """Let the cells of a table be fetched, lane by lane in order, as workers come free.
+
+        What is there of an earlier plan, or under way, is gone on with; the rest of it is dropped.
+        """
+        if self._files is not None and not self._files.path.is_dir():
+            self._drop_files()  # someone has removed the working folder meanwhile
         if self._pool is None:
             self._pool = self._new_pool()
-        return self._pool.queue(requests)
+        self._queues[table] = self._pool.queue_again(self._queues.get(table, ()), lanes, fetched_as)
+        return self._queues[table]
 
-    def take(self, queue: Queue) -> FetchedCell | CellFailure | None:
-        """The queue's next cell in order, None while it is not there. Call `release` when through with it."""
+    @property
+    def ready(self) -> tuple[int, int]:
+        """How many cells can be taken now, and the bytes of their files."""
+        return (0, 0) if self._pool is None else self._pool.ready()
+
+    @property
+    def at_work(self) -> bool:
+        """True while a cell is being fetched, or can be."""
+        return self._pool is not None and self._pool.at_work
+
+    def take(self, queue: Queue, request: CellRequest) -> FetchedCell | CellFailure | None:
+        """The queue's next cell, which is `request`; None while it is not there. Call `release` when done with it."""
         outcome = self._workers.take(queue)
         if outcome is None:
             return None
-        return outcome.error if isinstance(outcome.error, CellFailure) else outcome.result
+        taken = outcome.error if isinstance(outcome.error, CellFailure) else outcome.result
+        if isinstance(taken, FetchedCell) and taken.request is not request and self._cells is not None:
+            return self._cells.as_planned_now(taken, request)
+        return taken
 
     def release(self, queue: Queue, taken: FetchedCell | CellFailure) -> None:
         """Free the slot and the disk space of the cell that was taken last."""
@@ -104,10 +128,16 @@ class Fetching:
         if self._pool is not None:
             self._pool.cancel(queue)
 
-    def wait(self) -> None:
-        """Wait a moment for any cell, unless there is one at hand."""
-        if self._pool is not None and not self._parsing:
-            self._pool.wait(0.05)
+    def wait(self) -> bool:
+        """Wait a moment for any cell, unless there is one at hand.
+
+        Returns:
+            True if there is something to be done.
+        """
+        if self._pool is None or self._parsing:
+            return True
+        self._pool.wait(0.05)
+        return self.ready[0] > 0
 
     @contextmanager
     def parsing(self) -> Iterator[None]:
@@ -120,11 +150,15 @@ class Fetching:
 
     def close(self) -> None:
         """Stop the workers and remove the files. May be called at any time."""
-        pool, self._pool = self._pool, None
-        files, self._files = self._files, None
         self._closing.set()
         if self._load.run_events:
             self._load.run_events.wake()
+        self._drop_files()
+
+    def _drop_files(self) -> None:
+        pool, self._pool = self._pool, None
+        files, self._files = self._files, None
+        self._queues.clear()
         if pool:
             pool.close(CLOSE_PATIENCE)
         if files:
@@ -157,7 +191,8 @@ class Fetching:
             sleep=self._sleep,
             wait_for_event=self._wait_for_event if self._load.run_events else None,
         )
-        return CellFetcher(self.api, runner, folder, self._on_stage, self._load.spoiled, self.archive).fetch
+        self._cells = CellFetcher(self.api, runner, folder, self._on_stage, self._load.spoiled, self.archive)
+        return self._cells.fetch
 
     def _wait_for_event(self, run_id: str, seconds: float) -> None:
         if self._load.run_events:
@@ -172,6 +207,16 @@ class Fetching:
             time.sleep(seconds)
         elif self._load.stop.wait(seconds):
             raise StripeUnreachable("The load was stopped while it waited to ask Stripe again.")
+
+
+def fetched_as(request: CellRequest) -> Hashable:
+    """Equal for cells of which Stripe makes the same file: only the table may have got other columns meanwhile."""
+    report, offered = request.report, request.report.offered
+    return (
+        *(report.report.table, request.key, request.account, request.cell.span, parameters_digest(report)),
+        *(offered.id, offered.available, offered.updated, offered.livemode),
+        request.replayed,
+    )
 
 
 def _remove(fetched: FetchedCell) -> None:

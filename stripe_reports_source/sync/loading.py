@@ -23,15 +23,15 @@ from ..warehouse.comments import write_comments
 from ..warehouse.forks import History
 from ..warehouse.inventory import make_missing_tables, mend_tables
 from ..warehouse.leftovers import abort_begun_packages, mend_folder, remove_leftovers, set_aside
-from ..warehouse.locks import pipeline_lock
 from ..warehouse.own_jobs import own_jobs
 from ..warehouse.stored import note_altered, note_lost, stored_rows
-from .context import Load, SpoiledPackage
-from .run_ahead import RunsAhead
+from ..warehouse.turns import PipelineLock, pipeline_lock
+from .context import GivesWay, Load, SpoiledPackage
 from .syncs import Syncs, syncs_of
 
 if TYPE_CHECKING:
     from .given import GivenFiles
+    from .under_way import UnderWay
 
 SYNCS_AT_MOST = 3
 
@@ -40,7 +40,7 @@ SYNCS_AT_MOST = 3
 def loading(pipeline: Pipeline, source: DltSource, load: Load, given: GivenFiles | None = None) -> Iterator[Loading]:
     """Begin to load a source, under the pipeline's lock: what an earlier load has left is finished first.
 
-    While it waits for the lock, its report runs are made.
+    The lock is given to others while Stripe is awaited. While others have it, cells are run and fetched.
 
     Args:
         pipeline: where to load to.
@@ -52,16 +52,29 @@ def loading(pipeline: Pipeline, source: DltSource, load: Load, given: GivenFiles
     mend = partial(mend_folder, pipeline, source.name)
     syncs.refuse_second()
     asks_stripe = given is None and not syncs.replays
-    ahead = RunsAhead(pipeline, source)
+    meanwhile: list[UnderWay] = []
+
+    def begin() -> UnderWay | None:
+        from .before_turn import begin_meanwhile  # Arrow and HTTP, which waiting alone does not need
+
+        begun = begin_meanwhile(pipeline, source, load) if asks_stripe else None
+        meanwhile.extend([] if begun is None else [begun])
+        return begun
+
+    def close() -> None:
+        for under_way in meanwhile:
+            under_way.close()
+
     with ExitStack() as held:
-        held.callback(ahead.close)
-        held.enter_context(pipeline_lock(pipeline, mend, ahead.begin if asks_stripe else lambda: None))
-        ahead.close()
+        held.callback(close)
+        lock = held.enter_context(pipeline_lock(pipeline, mend, begin))
         held.enter_context(syncs.loading(load, given))
+        if meanwhile:
+            syncs.go_on_with(meanwhile[0])
         held.enter_context(own_jobs(pipeline))
         refresh, pipeline.refresh = pipeline.refresh, None
         try:
-            begun = Loading(pipeline, source, syncs, load, refresh)
+            begun = Loading(pipeline, source, syncs, load, refresh, lock if asks_stripe else None)
             begun.begin()
             yield begun
         finally:
@@ -73,9 +86,18 @@ class Loading:
 
     Args:
         refresh: of the first package that is loaded; dlt would take the pipeline's own for every package.
+        lock: is held, and given to others while Stripe is awaited; None waits for nothing.
     """
 
-    def __init__(self, pipeline: Pipeline, source: DltSource, syncs: Syncs, load: Load, refresh: Any) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        source: DltSource,
+        syncs: Syncs,
+        load: Load,
+        refresh: Any,
+        lock: PipelineLock | None = None,
+    ) -> None:
         from ..warehouse.duckdb_cells import load_package  # DuckDB and Arrow, which importing us does not need
 
         self._pipeline = pipeline
@@ -85,6 +107,9 @@ class Loading:
         self._load_package = load_package
         self._refresh = refresh
         self._is_new_here = False
+        self._lock = lock
+        if lock is not None:
+            load.wanted = lock.wanted
         self.infos: list[LoadInfo] = []
         self.stored: list[tuple[LoadedCell, int]] = []
         """Cells that are loaded, each with the rows that the destination holds of it."""
@@ -102,7 +127,9 @@ class Loading:
     def begin(self) -> None:
         """Load what was left pending, and look at what there is."""
         self._finish_pending()
-        self._pipeline.run()  # takes over the state at the destination, as before any extraction
+        if self._pipeline.config.restore_from_destination and not self._pipeline.dev_mode:
+            # what others have loaded meanwhile: `run` takes over their state once in the life of a pipeline object
+            self._pipeline.sync_destination()
         # what this machine has never loaded may have lost tables that its schema does not tell of
         self._is_new_here = self._source.name not in self._pipeline.schemas
         mend_tables(self._pipeline, self._source, self._refresh)
@@ -165,6 +192,10 @@ class Loading:
                     make_missing_tables(self._pipeline, self._source.name, only_dlts=False)
                 info = self._load_package(self._pipeline, self._source.name)
             except Exception as error:
+                if find_cause(error, GivesWay) is not None:
+                    self._source.schema = fresh.clone()
+                    self._give_way()
+                    continue
                 if self._may_go_on(error):
                     self._syncs.end()  # a new sync fails the cell before any of its rows are extracted
                     self._source.schema = fresh.clone()
@@ -179,6 +210,15 @@ class Loading:
                 self._count(info)
             if self._load.stopped or not self._load.full:
                 return
+            if self._load.wanted():
+                self._give_way()
+
+    def _give_way(self) -> None:
+        """Let another load work until there is something to load, and plan anew: it may have loaded it."""
+        under_way = self._syncs.give_way()
+        if self._lock is not None and under_way is not None:
+            self._lock.give_way(under_way)
+            self.begin()
 
     def _may_go_on(self, error: Exception) -> bool:
         if find_cause(error, SpoiledPackage) is not None:

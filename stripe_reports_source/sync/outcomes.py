@@ -28,15 +28,20 @@ logger = logging.getLogger(__name__)
 class Outcomes:
     """See the module; of one sync."""
 
-    def __init__(self, load: Load, label: str) -> None:
+    def __init__(self, load: Load, label: str, columns: dict[str, dict[str, TableColumn]] | None = None) -> None:
         self._load = load
         self.book = LaneBook(label)
         """The lanes that were asked for, and how far each has come."""
         self._run_rows: list[RunRow] = []
         self._cell_rows: list[CellRow] = []
         self._cells: list[LoadedCell] = []
-        self.columns: dict[str, dict[str, TableColumn]] = {}
+        self.columns = {} if columns is None else columns
         """The columns of each table that was loaded, by name."""
+
+    @property
+    def has_rows(self) -> bool:
+        """True while there are rows of system tables that no load package holds yet."""
+        return bool(self._run_rows or self._cell_rows)
 
     def take_run_rows(self) -> list[RunRow]:
         """The rows of `report_runs` that no load package holds yet."""
@@ -67,9 +72,11 @@ class Outcomes:
         self._load.on_event(Event("failed", report.table, report.report, account, message=str(error)))
         self._load.fail(Failure(report.report, account, interval, None, error, remedy_of(error)))
 
-    def planned(self, lane: Lane, before: LaneState | None) -> None:
-        """Say what a lane is to do; `before` is what is known of it."""
+    def planned(self, lane: Lane, before: LaneState | None, *, say: bool = True) -> None:
+        """Enter what a lane is to do, and say it; `before` is what is known of it."""
         self.book.planned(lane, before)
+        if not say:
+            return
         kind: EventKind = "planned" if lane.cells else "up_to_date"
         self._notify(kind, lane.resolved, lane.key, count=len(lane.cells))
 

@@ -27,6 +27,7 @@ from ..warehouse.locks import duckdb_file
 from ..warehouse.own_jobs import own_jobs
 from .context import Load
 from .syncs import Syncs, syncs_of
+from .under_way import UnderWay
 
 
 @contextmanager
@@ -52,6 +53,8 @@ class Planning:
         self._source = source
         self._syncs = syncs
         self._load = load
+        self.under_way: UnderWay | None = None
+        """What the sync has found out that has planned last."""
 
     @property
     def account(self) -> str:
@@ -74,6 +77,7 @@ class Planning:
             if own is None:
                 raise
             raise own from None
+        self.under_way = self._syncs.sync.under_way if self._syncs.sync else None
         lanes = self._syncs.sync.planned if self._syncs.sync else []
         if self._load.failures and not lanes:
             raise SyncFailed(self._load.last_failures())

@@ -9,9 +9,10 @@ start in order, so every queue that holds slots holds one for the outcome it giv
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -25,9 +26,10 @@ class Stopped(BaseException):
 
 @dataclass(eq=False)
 class Outcome(Generic[J, R]):
-    """What became of a job: a result or an error, once it is finished."""
+    """What became of a job: a result or an error, once it is finished. `queue` gives it out."""
 
     job: J
+    queue: JobQueue[J, R]
     finished: bool = False
     result: R | None = None
     error: Exception | None = None
@@ -49,6 +51,25 @@ class JobQueue(Generic[J, R]):
     def ready(self) -> bool:
         """True when the next outcome in order can be taken."""
         return bool(self.started) and self.started[0].finished
+
+    def ready_to_take(self) -> tuple[int, int]:
+        """How many outcomes can be taken one after the other, and their bytes."""
+        ready = list(itertools.takewhile(lambda outcome: outcome.finished, self.started))
+        return len(ready), sum(outcome.bytes for outcome in ready)
+
+    def start(self, outcome: Outcome[J, R]) -> None:
+        """Go on with a job: it holds a slot."""
+        self.started.append(outcome)
+        self.slots += 1
+        self.running += not outcome.finished
+
+    def hand_over(self, outcome: Outcome[J, R], other: JobQueue[J, R]) -> None:
+        """Let another queue go on with a job of this one."""
+        self.started.remove(outcome)
+        self.slots -= 1
+        self.running -= not outcome.finished
+        outcome.queue = other
+        other.start(outcome)
 
 
 class FetchPool(Generic[J, R]):
@@ -85,17 +106,44 @@ class FetchPool(Generic[J, R]):
 
     def queue(self, jobs: list[J]) -> JobQueue[J, R]:
         """A new queue with all its jobs; they start as slots come free."""
-        queue: JobQueue[J, R] = JobQueue()
-        queue.queued.extend(jobs)
+        [queue] = self.queue_again((), [jobs], id)
+        return queue
+
+    def queue_again(
+        self, old: Sequence[JobQueue[J, R]], jobs: Sequence[Sequence[J]], same: Callable[[J], Hashable]
+    ) -> list[JobQueue[J, R]]:
+        """New queues in place of old ones, which have what is done or under way of the first jobs of each.
+
+        Args:
+            old: queues that nothing is taken from any more; what the new ones do not begin with is thrown away.
+            jobs: of each new queue.
+            same: equal for jobs that have the same result.
+        """
         with self._changed:
-            self._queues.append(queue)
+            there = {same(outcome.job): outcome for queue in old for outcome in queue.started}
+            new = [self._begun_with(wanted, there, same) for wanted in jobs]
+            for queue in old:
+                self.cancel(queue)
+            self._queues = [queue for queue in self._queues if queue not in old or queue.running] + new
             while len(self._threads) < self._size:
                 # daemon threads: a request that hangs must not keep the interpreter from ending
                 thread = threading.Thread(target=self._run, daemon=True, name=f"stripe-reports-{len(self._threads)}")
                 self._threads.append(thread)
                 thread.start()
             self._changed.notify_all()
-        return queue
+        return new
+
+    def ready(self) -> tuple[int, int]:
+        """How many outcomes can be taken now, and their bytes."""
+        with self._changed:
+            counts = [queue.ready_to_take() for queue in self._queues]
+        return sum(count for count, _ in counts), sum(size for _, size in counts)
+
+    @property
+    def at_work(self) -> bool:
+        """True while a job is under way, or can be."""
+        with self._changed:
+            return any(queue.running for queue in self._queues) or self._next_queue() is not None
 
     def take(self, queue: JobQueue[J, R]) -> Outcome[J, R] | None:
         """The queue's next outcome in order, None while it is not done. Call `release` when through with it."""
@@ -148,10 +196,8 @@ class FetchPool(Generic[J, R]):
                     if self._stop.is_set():
                         return
                     self._changed.wait()
-                outcome: Outcome[J, R] = Outcome(queue.queued.popleft())
-                queue.started.append(outcome)
-                queue.slots += 1
-                queue.running += 1
+                outcome = Outcome(queue.queued.popleft(), queue)
+                queue.start(outcome)
             try:
                 outcome.result = self._work(outcome.job)
                 outcome.bytes = self._bytes_of(outcome.result)
@@ -161,6 +207,7 @@ class FetchPool(Generic[J, R]):
                 outcome.error = error
             with self._changed:
                 outcome.finished = True
+                queue = outcome.queue
                 queue.running -= 1
                 self._waiting_bytes += outcome.bytes
                 cancelled = queue.cancelled
@@ -171,6 +218,20 @@ class FetchPool(Generic[J, R]):
                 self._changed.notify_all()
             if cancelled:
                 self._throw_away([outcome])
+
+    def _begun_with(
+        self, jobs: Sequence[J], there: dict[Hashable, Outcome[J, R]], same: Callable[[J], Hashable]
+    ) -> JobQueue[J, R]:
+        """A queue that takes over the outcomes of its first jobs."""
+        queue: JobQueue[J, R] = JobQueue()
+        for job in jobs:
+            # jobs start in order: after the first that has not been started, none has
+            outcome = None if queue.queued else there.pop(same(job), None)
+            if outcome is None:
+                queue.queued.append(job)
+            else:
+                outcome.queue.hand_over(outcome, queue)
+        return queue
 
     def _next_queue(self) -> JobQueue[J, R] | None:
         if self._stop.is_set() or sum(queue.running for queue in self._queues) >= self._size:

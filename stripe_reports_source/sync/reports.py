@@ -27,9 +27,10 @@ from ..rows.cell_tables import cell_tables
 from ..rows.control_sums import ControlSums
 from ..warehouse.dispositions import alters_rows
 from ..warehouse.hints import report_hints
+from .active_lane import ActiveLane
 from .ahead import one_ahead
 from .keeping import note_cell
-from .running import ActiveLane, Sync
+from .running import Sync
 
 
 class ReportInPackage:
@@ -69,8 +70,7 @@ class ReportInPackage:
         """Cells as they arrive, each lane's in order; None while Stripe is awaited. Ends when the package is full."""
         finished = False
         try:
-            for active in self._lanes:
-                active.start()
+            self.sync.start(self._table)
             while waiting := [active for active in self._lanes if active.left]:
                 if self.sync.load.full:
                     break
@@ -81,7 +81,7 @@ class ReportInPackage:
                         arrived = True
                         yield ArrivedCell(self, active, taken)
                 if not arrived:
-                    self.sync.fetching.wait()
+                    self.sync.wait()
                     yield None
             finished = True
         finally:
@@ -175,6 +175,7 @@ class ArrivedCell:
             self._report.altered,
         )
         sync.outcomes.loaded(lane, cell, fetched, self._sums.json(), state)
+        sync.under_way.loaded.add((lane.resolved.report.table, self._request.key))
         if not self._backfill:
             self._report.move_cursor()
 
@@ -186,6 +187,9 @@ class ArrivedCell:
             return False
         if not self._active.lane.resolved.keys and not self._superseded:
             self._active.abandon()  # a cursor never passes a cell that is not loaded
+        if not self._superseded:
+            place = self._active.lane.resolved.report.table, self._active.lane.key
+            self._report.sync.under_way.failed.setdefault(place, set()).add(self._request.key)
         begun = self._rows >= 0 and not self._superseded
         self._report.sync.outcomes.failed(self._active.lane, self._request, error, begun=begun)
         return True

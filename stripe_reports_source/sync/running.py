@@ -5,9 +5,9 @@ In: settings, the load it runs in, the pipeline. Out: planned lanes, whose cells
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from dlt import Pipeline
 
 from ..errors import NotAvailable, NotOffered, StripeUnreachable
 from ..plan.catalog import load_catalog
-from ..plan.cells import CellFailure, CellRequest, FetchedCell
 from ..plan.column_types import ColumnType
 from ..plan.intervals import Span, parse_zone
 from ..plan.lanes import Lane, LoadedBefore, plan_lanes
@@ -35,55 +34,16 @@ from ..warehouse.inventory import refuse_changed_tables
 from ..warehouse.leftovers import check_begun_packages, close_to_others
 from ..warehouse.own_jobs import keep_own_jobs
 from ..warehouse.payouts import keys_to_run, payouts_table
-from .context import Load
-from .fetching import Fetching, Queue
+from .active_lane import ActiveLane
+from .context import GivesWay, Load
+from .fetching import Fetching
 from .given import GivenFiles
 from .ledger import listed_packages
 from .outcomes import Outcomes
 from .package import emptied_tables
 from .replaying import Archived
+from .under_way import UnderWay
 from .whose_data import WhoseData
-
-
-class ActiveLane:
-    """A lane whose cells are being fetched, and which of them are still to come."""
-
-    def __init__(self, lane: Lane, fetching: Fetching) -> None:
-        self.lane = lane
-        self._fetching = fetching
-        self._coming = deque(lane.cells)
-        self._queue: Queue | None = None
-
-    @property
-    def left(self) -> int:
-        """Cells that are neither loaded nor given up."""
-        return len(self._coming)
-
-    @property
-    def next_cell(self) -> CellRequest:
-        """The cell that `take` gives next, or gave last."""
-        return self._coming[0]
-
-    def start(self) -> None:
-        """Let the cells be fetched, unless that is under way already."""
-        if self._queue is None and self._coming:
-            self._queue = self._fetching.queue(list(self._coming))
-
-    def take(self) -> FetchedCell | CellFailure | None:
-        """The next cell in order, None while it is not there."""
-        return None if self._queue is None else self._fetching.take(self._queue)
-
-    def release(self, taken: FetchedCell | CellFailure) -> None:
-        """Be through with the cell that was taken: free its slot and its file."""
-        self._coming.popleft()
-        if self._queue is not None:
-            self._fetching.release(self._queue, taken)
-
-    def abandon(self) -> None:
-        """Give up the cells that are still to come."""
-        self._coming.clear()
-        if self._queue is not None:
-            self._fetching.cancel(self._queue)
 
 
 class Sync:
@@ -96,6 +56,7 @@ class Sync:
         pipeline: Pipeline | None,
         archived: Archived | None = None,
         given: GivenFiles | None = None,
+        under_way: UnderWay | None = None,
     ) -> None:
         if pipeline is not None:
             check_destination(pipeline)
@@ -107,17 +68,23 @@ class Sync:
                     dlt.current.resource_state(table).clear()  # whose rows are not loaded again while they are alike
         self.settings = with_days(settings, load.days)
         self.load = load
-        self.outcomes = Outcomes(load, settings.label)
-        working_dir = None if pipeline is None else Path(pipeline.working_dir)
-        self.fetching = Fetching(settings, load, working_dir, self.outcomes.stage, archived or given)
+        self.under_way = under_way or UnderWay(load)
+        self.outcomes = Outcomes(load, settings.label, self.under_way.columns)
+        if self.under_way.fetching is None:
+            working_dir = None if pipeline is None else Path(pipeline.working_dir)
+            self.under_way.fetching = Fetching(settings, load, working_dir, self.outcomes.stage, archived or given)
+        self.fetching = self.under_way.fetching
         self.file_format = None if pipeline is None else exact_file_format(pipeline)
         self.open_reports = 0
         self.pipeline = pipeline
         self._history = None if pipeline is None else History(pipeline)
+        self.under_way.begin_plan(self.forks)
         self._archived = archived
         self._given = given
         self._whose_data: WhoseData | None = None
         self._lanes: dict[str, list[ActiveLane]] = {}
+        self._started: set[str] = set()
+        self._gave_way = False
 
     @property
     def offered(self) -> dict[str, OfferedTypes]:
@@ -184,6 +151,7 @@ class Sync:
             ConfigurationError: the report cannot be run as asked. No run has been created then.
         """
         if report.table not in self._lanes:
+            ledger = self._ledger(report.table, altered)
             loaded = LoadedBefore(
                 lanes=states,
                 column_types=self._column_types(report.table),
@@ -192,18 +160,53 @@ class Sync:
                 payouts=lambda resolved, label, asked: keys_to_run(
                     resolved, self.pipeline, label, asked, {other.table for other in self.settings.reports}
                 ),
-                ledger=self._ledger(report.table, altered),
+                ledger=ledger,
             )
             if self.load.days is not None:
                 zone = parse_zone(report.timezone) if report.timezone else self.settings.defaults.zone
                 window = window_of(self.load.days, self.settings, zone)
-            planned = self._plan(report, loaded, window)
-            for lane in planned:
-                if lane.noted is not None:
-                    states.put(lane.key, lane.noted)
-                self.outcomes.planned(lane, states.get(lane.key))
-            self._lanes[report.table] = [ActiveLane(lane, self.fetching) for lane in planned]
+            self._lanes[report.table] = [
+                self._active(lane, states, ledger) for lane in self._plan(report, loaded, window)
+            ]
         return self._lanes[report.table]
+
+    def _active(self, planned: Lane, states: LaneStates, ledger: Ledger) -> ActiveLane:
+        """A planned lane with what is left of it: some may have been loaded since it was planned first."""
+        kept, place = self.under_way, (planned.resolved.report.table, planned.key)
+        lane = replace(planned, cells=kept.left(planned, ledger, exact=self.load.exact is not None))
+        if lane.noted is not None:
+            states.put(lane.key, lane.noted)
+        self.outcomes.planned(lane, states.get(lane.key), say=place not in kept.said)
+        for key in kept.failed.get(place, ()):
+            self.outcomes.book.failed(lane, key)
+        kept.said.add(place)
+        return ActiveLane(lane, self.fetching)
+
+    def start(self, table: str) -> None:
+        """Let the cells of a table be fetched, unless that is under way already."""
+        lanes = [active for active in self._lanes[table] if active.left]
+        if table in self._started or not lanes:
+            return
+        self._started.add(table)
+        queues = self.fetching.queues(table, [active.lane.cells for active in lanes])
+        for active, queue in zip(lanes, queues, strict=True):
+            active.start(queue)
+
+    def wait(self) -> None:
+        """Wait a moment for any cell, unless there is one at hand.
+
+        Where another load waits for the lock, the package ends with what it holds.
+
+        Raises:
+            GivesWay: it holds nothing.
+        """
+        if self.fetching.wait() or not self.load.wanted():
+            return
+        if self.load.cells or self.outcomes.has_rows:
+            self.load.gives_way = True
+            return
+        self._gave_way = True
+        raise GivesWay
 
     def _plan(self, report: Report, loaded: LoadedBefore, window: Span | None) -> list[Lane]:
         if self._archived is not None:
@@ -232,8 +235,11 @@ class Sync:
 
     def abandon(self, table: str) -> None:
         """Drop what is under way for a table: its generator was closed before its end."""
-        for active in self._lanes.pop(table, []):
-            active.abandon()
+        lanes = self._lanes.pop(table, [])
+        self._started.discard(table)
+        if not self._gave_way:  # what is under way goes on while others work
+            for active in lanes:
+                active.abandon()
 
     def close(self) -> None:
         """Stop the workers and remove the files. The runs stay at Stripe, where the next sync finds them."""

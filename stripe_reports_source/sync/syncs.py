@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .given import GivenFiles
     from .replaying import Archived
     from .running import Sync
+    from .under_way import UnderWay
 
 
 class Syncs:
@@ -34,6 +35,7 @@ class Syncs:
         self._taken = threading.Lock()
         self._load: Load | None = None
         self._given: GivenFiles | None = None
+        self._under_way: UnderWay | None = None
         self._load_id: str | None = None
         self.sync: Sync | None = None
         """The one that is under way, or was last."""
@@ -77,12 +79,27 @@ class Syncs:
             self.end()
         if self.sync is None:
             pipeline = None if load_id is None else dlt.current.pipeline()
-            self.sync = Sync(self.settings, self._load or Load(), pipeline, self._archived, self._given)
+            load, under_way, self._under_way = self._load or Load(), self._under_way, None
+            self.sync = Sync(self.settings, load, pipeline, self._archived, self._given, under_way)
         self._load_id = load_id
         return self.sync
 
+    def give_way(self) -> UnderWay | None:
+        """End the sync, but not what it has under way, which the next one goes on with."""
+        sync, self.sync = self.sync, None
+        if sync is not None:
+            self._under_way = sync.under_way
+        return self._under_way
+
+    def go_on_with(self, under_way: UnderWay) -> None:
+        """Let the next sync go on with what is under way."""
+        self._under_way = under_way
+
     def end(self) -> None:
-        """Close the sync, if there is one."""
+        """Close the sync, if there is one, and what is under way."""
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None and under_way.fetching is not None:
+            under_way.fetching.close()
         sync, self.sync = self.sync, None
         if sync is not None:
             sync.close()

@@ -58,7 +58,7 @@ class CellLedger:
         rows = self._listed or []
         oldest = self._oldest_load() if any(ended is None for *_, ended in rows) else None
         return {
-            str(key): ListedCell(str(type_), start, end, available, _load_ended(load, ended, oldest))
+            str(key): ListedCell(str(type_), start, end, available, _load_ended(load, ended, oldest), load)
             for key, type_, start, end, available, load, ended in rows
         }
 

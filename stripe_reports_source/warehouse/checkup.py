@@ -14,8 +14,9 @@ from dlt import Pipeline
 from dlt.destinations.sql_client import SqlClientBase
 
 from ..errors import ConfigurationError, DestinationBusy, WorkingFolderError
+from .advisory_lock import AdvisoryLock
 from .destinations import check_destination, destination_type
-from .locks import AdvisoryLock, database_file, duckdb_file, is_held, pipeline_file, sync_of
+from .locks import database_file, duckdb_file, is_held, pipeline_file, sync_of
 
 _MAY = (
     "SELECT current_user, current_database(), COALESCE("

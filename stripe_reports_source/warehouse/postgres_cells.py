@@ -38,8 +38,9 @@ from dlt.destinations.impl.postgres.postgres import PostgresClient
 
 from ..errors import ConfigurationError, DestinationBusy
 from ..plan.columns import TOMBSTONE
+from .advisory_lock import HOLDER, lock_number
 from .destinations import EXACT_ADBC, adbc_version
-from .locks import HOLDER, lock_number, wait_for
+from .locks import wait_for
 from .repeatable import RepeatableClient, StandIn, holds_cells, key_columns, loaded_whole, whole_in
 
 logger = logging.getLogger(__name__)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ import duckdb
 
 from .big_stripe import KEY, MONTH_END, BigStripe
 from .data import Written, write_report
-from .measure import Measured, Pairs, by_stage, measure, megabytes, worker
+from .measure import Measured, Pairs, at_once, by_stage, measure, megabytes, worker
 from .table import COLUMNS, REPORT, reference_sql
 from .tie_out import COPY_ACTIVITY, SIX, Month, fill, months_from
 from .verify import Wrong, check_load
@@ -37,6 +38,7 @@ FOUR_REPORTS = [
 ]
 IN_FLIGHT = 8
 RUN_SECONDS = 1.0
+LONG_RUN_SECONDS = 6.0
 Result = dict[str, Any]
 
 
@@ -254,6 +256,43 @@ def many_runs(bench: Bench) -> Result:
     }
 
 
+def side_by_side(bench: Bench) -> Result:
+    """A process for each of four months, all at once on one DuckDB file, against one call for all of them."""
+    from stripe_reports_source.emulator import EmulatorSettings
+
+    days = [f"2025-{month:02}-01" for month in range(1, 6)]
+    months = list(pairwise(days))
+    settings = EmulatorSettings(
+        scale=0.2,
+        business_start=date(2025, 1, 1),
+        available_end=datetime(2025, 5, 2, tzinfo=timezone.utc),
+        run_delay=LONG_RUN_SECONDS,
+    )
+
+    def load(windows: Sequence[tuple[str, str]], *, one_pipeline: bool) -> Measured:
+        folder = bench.ground("ours")
+        database = folder / "warehouse.duckdb"
+        with _emulator(settings) as emulator:
+            loads = []
+            for number, window in enumerate(windows):
+                where = {"pipelines": folder / "pipelines", "name": "benchmark" if one_pipeline else f"month{number}"}
+                command = _sync(emulator, database, FOUR_REPORTS[1:2], days=window, **where)
+                loads.append((command, folder / f"process{number}"))
+            measured = at_once(loads)
+            with duckdb.connect(str(database), read_only=True) as connection:
+                found = connection.execute("SELECT count(*), count(DISTINCT run_id) FROM stripe.report_runs").fetchone()
+            if found != (len(months), len(months)) or len(emulator.runs) != len(months):
+                raise Wrong(f"four runs, each loaded once, were wanted; {found} were loaded of {len(emulator.runs)}")
+        return measured
+
+    def all_in_one() -> Measured:
+        return load([(days[0], days[-1])], one_pipeline=True)
+
+    taken = Pairs().run(bench.pairs, lambda: load(months, one_pipeline=True), all_in_one)
+    others = Pairs().run(bench.pairs, lambda: load(months, one_pipeline=False), all_in_one)
+    return {**_ratio(taken.figures()), "runs": len(months), "by_pipelines_of_their_own": others.figures()["ratio"]}
+
+
 def tie_out(bench: Bench) -> Result:
     """The checks after a load of one month, against loading its rows; and a look at all, against copying a table."""
     rows, months = max(1, bench.rows // 10), months_from(date(2024, 1, 1), 2)
@@ -366,6 +405,14 @@ CASES = (
         1.10,
         None,
         many_runs,
+    ),
+    Case(
+        "side-by-side",
+        "four processes on one DuckDB file, a month and a run of 6 s each, against one call for all",
+        "times",
+        1.5,
+        None,
+        side_by_side,
     ),
     Case("tie-out", "the proof after a load of one month, against that load", "times", 0.33, None, tie_out),
 )

@@ -21,7 +21,7 @@ def test_every_case_runs_and_is_verified(tmp_path: Path, capsys: pytest.CaptureF
     assert main([*arguments, "--json", str(lines), "--folder", str(tmp_path)]) == 0
     results = [json.loads(line) for line in lines.read_text().splitlines()]
     cases = [case for case in results if "verified" in case]
-    assert len(cases) == 8
+    assert len(cases) == 9
     assert all(case["verified"] for case in cases)
     assert any("this package" in result.get("way", "") for result in results)
     assert "| import, against `import dlt` |" in capsys.readouterr().out

@@ -36,8 +36,10 @@ def load(
     interval: str = "month",
     in_flight: int = 4,
     pipelines: str | None = None,
+    name: str = "benchmark",
+    days: tuple[str | None, str | None] = (None, None),
 ) -> dict[str, Any]:
-    """This package: `load_reports` of some reports into a DuckDB file."""
+    """This package: `load_reports` of some reports into a DuckDB file, of all `days` or from one up to another."""
     import dlt
 
     from stripe_reports_source import Report, load_reports, stripe_reports
@@ -50,9 +52,11 @@ def load(
 
     destination = dlt.destinations.duckdb(database)
     where: dict[str, Any] = {} if pipelines is None else {"pipelines_dir": pipelines}
-    pipeline = dlt.pipeline("benchmark", destination=destination, dataset_name="stripe", **where)
+    pipeline = dlt.pipeline(name, destination=destination, dataset_name="stripe", **where)
     source = stripe_reports(
-        [Report(name, columns=columns) for name in reports],
+        [Report(report, columns=columns) for report in reports],
+        start_date=days[0],
+        end_date=days[1],
         interval=interval,
         max_concurrent_runs=in_flight,
         api_key=key,

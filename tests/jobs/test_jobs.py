@@ -33,7 +33,7 @@ from stripe_reports_source import (
     reconcile,
 )
 from stripe_reports_source.emulator import Emulator
-from stripe_reports_source.warehouse.locks import pipeline_lock
+from stripe_reports_source.warehouse.turns import pipeline_lock
 from tests.archive.test_archive import files_of
 from tests.archive.test_replay import lanes_of, rows_of
 from tests.conftest import BOTH, query, source_of

@@ -21,13 +21,22 @@ from dlt import Pipeline
 from dlt.extract import DltSource
 
 import stripe_reports_source.reconcile.checks
+import stripe_reports_source.sync.before_turn
 import stripe_reports_source.sync.given
 import stripe_reports_source.sync.planning
 import stripe_reports_source.sync.single
 import stripe_reports_source.sync.verdicts
 import stripe_reports_source.warehouse.duckdb_cells
 import tests.faults.worker  # noqa: F401  # imports what a sync imports late
-from stripe_reports_source import FetchedFile, PlannedCell, fetch_cell, load_cells, plan_cells, stripe_reports
+from stripe_reports_source import (
+    FetchedFile,
+    PlannedCell,
+    fetch_cell,
+    load_cells,
+    load_reports,
+    plan_cells,
+    stripe_reports,
+)
 
 PACKAGE = os.path.dirname(stripe_reports_source.__file__)
 PROCESSES = get_context("forkserver")
@@ -44,10 +53,13 @@ class Job:
         folder: where its pipelines, files and answer are.
         machine: which working folder of dlt's.
         database: the DuckDB file.
-        do: `plan`, `fetch` or `load`.
+        do: `plan`, `fetch`, `load`, or `sync` for `load_reports`.
         given: a cell for `fetch`, files for `load`, as JSON.
         answer: name of the file for what comes out.
         kill_at: at which call of a function of the package the process is killed; 0 counts them.
+        name: of the pipeline.
+        address: of a PostgreSQL database instead of the DuckDB file.
+        dataset: where in it the tables are.
     """
 
     settings: dict[str, Any]
@@ -58,6 +70,9 @@ class Job:
     answer: str = "answer.json"
     machine: str = "one"
     kill_at: int | None = None
+    name: str = "jobs"
+    address: str = ""
+    dataset: str = "stripe"
 
     @property
     def files(self) -> Path:
@@ -72,9 +87,11 @@ class Job:
     @property
     def pipeline(self) -> Pipeline:
         """The pipeline that is planned for and loaded."""
-        destination = dlt.destinations.duckdb(str(self.database))
+        destination: Any = dlt.destinations.duckdb(str(self.database))
+        if self.address:
+            destination = dlt.destinations.postgres(self.address)
         folder = str(self.folder / self.machine)
-        return dlt.pipeline("jobs", destination=destination, dataset_name="stripe", pipelines_dir=folder)
+        return dlt.pipeline(self.name, destination=destination, dataset_name=self.dataset, pipelines_dir=folder)
 
 
 def work(job: Job) -> None:
@@ -102,7 +119,10 @@ def _done(job: Job) -> Any:
         return [cell.as_json() for cell in plan_cells(job.pipeline, job.source)]
     if job.do == "fetch":
         return fetch_cell(job.source, PlannedCell.from_json(job.given), job.files).as_json()
-    loaded = load_cells(job.pipeline, job.source, [FetchedFile.from_json(file) for file in job.given])
+    if job.do == "sync":
+        loaded = load_reports(job.pipeline, job.source)
+    else:
+        loaded = load_cells(job.pipeline, job.source, [FetchedFile.from_json(file) for file in job.given])
     return {"cells": loaded.cells, "rows": loaded.rows}
 
 

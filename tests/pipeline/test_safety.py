@@ -24,8 +24,10 @@ from filelock import FileLock
 from stripe_reports_source import AuthenticationError, SyncFailed, load_reports, stripe_reports
 from stripe_reports_source.emulator import Emulator, Fault
 from stripe_reports_source.errors import DestinationBusy, WorkingFolderError
-from stripe_reports_source.warehouse.locks import AdvisoryLock, duckdb_file, pipeline_lock
+from stripe_reports_source.warehouse.advisory_lock import AdvisoryLock
+from stripe_reports_source.warehouse.locks import duckdb_file
 from stripe_reports_source.warehouse.own_jobs import keep_own_jobs
+from stripe_reports_source.warehouse.turns import pipeline_lock
 from tests.conftest import BOTH, query, source_of
 from tests.pipeline.truth import assert_true
 
@@ -131,7 +133,7 @@ def test_a_lost_lock_is_taken_again(pipeline: Pipeline, postgres: str, caplog: p
             again.set()
 
     handler = Heard()
-    logger = logging.getLogger("stripe_reports_source.warehouse.locks")
+    logger = logging.getLogger("stripe_reports_source.warehouse.advisory_lock")
     logger.addHandler(handler)
     with AdvisoryLock(pipeline, keep_alive=0.05).held(), admin.cursor() as cursor:
         cursor.execute(held)

@@ -1,11 +1,14 @@
-"""A load that waits for another one has its runs made meanwhile, and makes none a second time."""
+"""Loads at the same time: each goes on while another one waits for Stripe, and no cell is run or loaded twice."""
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +18,9 @@ from dlt.extract import DltSource
 from stripe_reports_source import SyncFailed, load_reports
 from stripe_reports_source.emulator import Emulator, Fault
 from stripe_reports_source.errors import own_error
-from stripe_reports_source.warehouse.locks import pipeline_lock
+from stripe_reports_source.sync.progress import Event
+from stripe_reports_source.sync.result_files import FOLDER
+from stripe_reports_source.warehouse.turns import pipeline_lock
 from tests.conftest import BOTH, query, source_of
 from tests.pipeline.truth import assert_true
 
@@ -27,15 +32,15 @@ RUNS = "/v1/reporting/report_runs"
 class Waiting(threading.Thread):
     """A load that waits. `answer` is what it returned or raised."""
 
-    def __init__(self, pipeline: Pipeline, source: DltSource) -> None:
+    def __init__(self, pipeline: Pipeline, source: DltSource, **options: Any) -> None:
         super().__init__(daemon=True)
-        self._pipeline, self._source = pipeline, source
+        self._pipeline, self._source, self._options = pipeline, source, options
         self.answer: Any = None
         self.start()
 
     def run(self) -> None:
         try:
-            self.answer = load_reports(self._pipeline, self._source)
+            self.answer = load_reports(self._pipeline, self._source, **self._options)
         except Exception as error:
             self.answer = error
 
@@ -123,3 +128,103 @@ def test_what_cannot_be_planned_is_said_by_the_load(
     assert not isinstance(load.answer, SyncFailed)
     assert own_error(load.answer) is not None
     assert not emulator.runs
+
+
+def months(emulator: Emulator) -> list[int]:
+    """The months that runs were made for."""
+    starts = [datetime.fromtimestamp(run.parameters["interval_start"], timezone.utc) for run in emulator.runs]
+    return sorted(start.month for start in starts)
+
+
+def stuck(skip: int = 0, times: int | None = None) -> Fault:
+    """Runs that do not end before the faults are cleared."""
+    return Fault("run_stuck", method="POST", path=f"{RUNS}$", skip=skip, times=times)
+
+
+def backfill(emulator: Emulator, month: int) -> DltSource:
+    """A source that loads a month."""
+    return source_of(emulator, [PAYOUTS], start_date=f"2025-{month:02}-01", end_date=f"2025-{month + 1:02}-01")
+
+
+@BOTH
+def test_others_load_while_stripe_is_awaited(emulator: Emulator, make_pipeline: Make) -> None:
+    """A sync waits for January; February is loaded meanwhile, and the sync goes on without it."""
+    first, second = make_pipeline(folder="first"), make_pipeline(folder="second")
+    emulator.add_fault(stuck(times=1))
+    sync = Waiting(first, source_of(emulator, [PAYOUTS], max_concurrent_runs=1))
+    until(lambda: months(emulator) == [1])
+    assert load_reports(second, backfill(emulator, 2)).cells == 1
+    assert sync.is_alive()
+    assert months(emulator) == [1, 2]
+    emulator.clear_faults()
+    sync.join(120)
+    assert sync.answer.cells == 2
+    assert months(emulator) == [1, 2, 3]
+    assert_true(emulator, second, [PAYOUTS], end=emulator.settings.available_end)
+
+
+@BOTH
+def test_what_a_load_holds_is_loaded_before_it_gives_way(emulator: Emulator, make_pipeline: Make) -> None:
+    """A sync has January and waits for February; a backfill of January finds it loaded."""
+    first, second = make_pipeline(folder="first"), make_pipeline(folder="second")
+    emulator.add_fault(stuck(skip=1, times=1))
+    sync = Waiting(first, source_of(emulator, [PAYOUTS], max_concurrent_runs=1))
+    until(lambda: months(emulator) == [1, 2])
+    assert load_reports(second, backfill(emulator, 1)).cells == 0
+    assert sync.is_alive()
+    assert query(second, f"SELECT count(DISTINCT _interval_key) FROM {TABLE}") == [(1,)]
+    emulator.clear_faults()
+    sync.join(120)
+    assert sync.answer.cells == 3
+    assert len(sync.answer.load_infos) == 2
+    assert months(emulator) == [1, 2, 3]
+    assert load_reports(second, backfill(emulator, 1)).cells == 1  # nobody has loaded it since it was planned
+    assert_true(emulator, second, [PAYOUTS], end=emulator.settings.available_end)
+
+
+def test_what_has_failed_is_not_tried_again_after_others_have_worked(emulator: Emulator, make_pipeline: Make) -> None:
+    """The first run fails, all others wait; the lock is given to another one, then all go on."""
+    first, second = make_pipeline(folder="first"), make_pipeline(folder="second")
+    emulator.add_fault(Fault("run_failed", method="POST", path=f"{RUNS}$", times=1))
+    emulator.add_fault(stuck())
+    source = source_of(emulator, [PAYOUTS, "balance.summary"], max_concurrent_runs=1, run_policy={"attempts": 1})
+    heard: list[Event] = []
+    sync = Waiting(first, source, on_event=heard.append)
+    until(lambda: "failed" in [event.kind for event in heard] and len(emulator.runs) == 2)
+    with pipeline_lock(second):
+        assert sync.is_alive()
+        emulator.clear_faults()
+    sync.join(120)
+    assert isinstance(sync.answer, SyncFailed)
+    assert len(sync.answer.failures) == 1
+    assert [run.status for run in emulator.runs].count("failed") == 1
+    assert sorted((event.table, event.count) for event in heard if event.kind == "planned") == [
+        ("balance_summary", 3),
+        (TABLE, 3),
+    ]
+    assert query(second, "SELECT open_failures FROM report_freshness ORDER BY table_name") == [(0,), (1,)]
+    assert load_reports(second, source_of(emulator, [PAYOUTS, "balance.summary"])).cells == 3
+    assert_true(emulator, second, [PAYOUTS, "balance.summary"], end=emulator.settings.available_end)
+
+
+@pytest.mark.parametrize("how", ["stopped", "its folder is removed"])
+def test_a_load_that_waits_for_its_turn(emulator: Emulator, make_pipeline: Make, how: str) -> None:
+    """It has fetched all and waits for the lock: it may be told to stop, or lose the files."""
+    first, second = make_pipeline(folder="first"), make_pipeline(folder="second")
+    stop, heard = threading.Event(), list[Event]()
+    with pipeline_lock(first):
+        load = Waiting(second, source_of(emulator, [PAYOUTS]), stop=stop, on_event=heard.append)
+        until(lambda: [event.kind for event in heard].count("fetched") == 3)
+        files = [*Path(second.working_dir).glob(f"{FOLDER}/*/*.csv")]
+        assert len(files) == 3
+        if how == "stopped":
+            stop.set()
+        else:
+            shutil.rmtree(files[0].parent)
+    load.join(120)
+    assert load.answer.cells == (0 if how == "stopped" else 3)
+    assert not [*Path(second.working_dir).glob(f"{FOLDER}/*")]
+    assert len(emulator.runs) == 3
+    load_reports(first, source_of(emulator, [PAYOUTS]))
+    assert len(emulator.runs) == 3
+    assert_true(emulator, second, [PAYOUTS], end=emulator.settings.available_end)

@@ -1,0 +1,195 @@
+"""PostgreSQL's lock for a pipeline, on a connection of its own.
+
+In: a pipeline. Out: a lock that all machines see, which ends with its connection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from dlt import Pipeline
+from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
+from dlt.destinations.sql_client import SqlClientBase
+
+from .locks import NEXT_POLL_SECONDS, sync_of, wait_for
+
+logger = logging.getLogger(__name__)
+
+POSTGRES_PATIENCE = 7200.0
+"""Seconds to wait for PostgreSQL's lock: a connection pooler may keep one that is not in use."""
+KEEP_ALIVE_SECONDS = 20.0
+"""How often the connection that holds PostgreSQL's lock is used, so that it is not taken for idle."""
+HOLDER = "'pid ' || a.pid || ', user ' || a.usename || coalesce(', application ' || nullif(a.application_name, ''), '')"
+"""SQL that names a session `a` of `pg_stat_activity`."""
+LOCK = (
+    "l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 "
+    "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+    "AND (l.classid::bigint << 32 | l.objid::bigint) = %s"
+)
+"""SQL that is true of a row `l` of `pg_locks` for an advisory lock that someone holds."""
+WANTED_SECONDS = 0.5
+"""How often PostgreSQL is asked whether someone is next."""
+
+
+def lock_number(*names: str) -> int:
+    """The number of PostgreSQL's advisory lock for something. Such locks are per database."""
+    return int.from_bytes(hashlib.sha256("|".join(names).encode()).digest()[:8], "big", signed=True)
+
+
+class AdvisoryLock:
+    """PostgreSQL's lock for a pipeline, on a connection of its own that a thread keeps in use.
+
+    Args:
+        pipeline: whose syncs keep one another out.
+        patience: seconds to wait for it.
+        keep_alive: seconds between two uses of the connection.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, patience: float = POSTGRES_PATIENCE, keep_alive: float = KEEP_ALIVE_SECONDS
+    ) -> None:
+        self._pipeline = pipeline
+        self._patience = patience
+        self._keep_alive = keep_alive
+        names = str(pipeline.dataset_name), pipeline.pipeline_name
+        self._number = lock_number("stripe_reports", *names)
+        self._next = lock_number("stripe_reports is next", *names)
+        self._is_next = False
+        self._done = threading.Event()
+        self._held = False
+        self._open = ExitStack()
+        self._wanted, self._asked = False, 0.0
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold it, or go on without it once patience has ended. How the work in between ends is not changed."""
+        self.take()
+        try:
+            yield
+        finally:
+            self.release()
+
+    def try_take(self) -> bool:
+        """Take it if it is free, and nobody is next."""
+        with ExitStack() as opened:
+            client = self._opened(opened)
+            if self._is_held(client, self._next) or not self._try(client, self._number):
+                return False
+            self._keep_open(opened, client, held=True)
+            return True
+
+    def take(self) -> bool:
+        """Wait for it, or go on without it once patience has ended; always true."""
+        with ExitStack() as opened:
+            client = self._opened(opened)
+            held = not self._is_held(client, self._next) and self._try(client, self._number)
+            if not held:
+                held = wait_for(
+                    lambda: self._try_in_turn(client),
+                    sync_of(self._pipeline),
+                    lambda: self._holder(client),
+                    self._patience,
+                    NEXT_POLL_SECONDS,
+                )
+            if self._is_next:
+                self._is_next = False
+                client.execute_sql("SELECT pg_advisory_unlock(%s)", self._next)
+            if not held:
+                logger.warning("going on without the lock of the pipeline %r", self._pipeline.pipeline_name)
+            self._keep_open(opened, client, held=held)
+            return True
+
+    def release(self) -> None:
+        """Give it back."""
+        self._done.set()
+        self._open.close()
+
+    def wanted(self) -> bool:
+        """True while someone is next; asked every half second at most, by who holds it."""
+        now = time.monotonic()
+        if self._held and now >= self._asked + WANTED_SECONDS:
+            self._asked = now
+            try:
+                with self._pipeline.sql_client() as client:
+                    self._wanted = self._is_held(client, self._next)
+            except (DatabaseException, DestinationConnectionError):  # the load itself will say so
+                self._wanted = False
+        return self._wanted
+
+    def _opened(self, opened: ExitStack) -> SqlClientBase[Any]:
+        client = self._pipeline.sql_client()
+        client.open_connection()
+        opened.callback(client.close_connection)
+        return client
+
+    def _keep_open(self, opened: ExitStack, client: SqlClientBase[Any], *, held: bool) -> None:
+        self._held, self._done = held, threading.Event()
+        self._wanted, self._asked = False, time.monotonic()
+        opened.callback(self._release, client)
+        keeper = threading.Thread(target=self._keep, args=(client, self._done), name="stripe-reports-lock", daemon=True)
+        keeper.start()
+        opened.callback(keeper.join)
+        self._open = opened.pop_all()
+
+    def _try_in_turn(self, client: SqlClientBase[Any]) -> bool:
+        self._is_next = self._is_next or self._try(client, self._next)
+        return self._is_next and self._try(client, self._number)
+
+    def holder(self) -> str:
+        """The session that holds it now, in words; empty where none does."""
+        with self._pipeline.sql_client() as client:
+            return self._holder(client)
+
+    def _try(self, client: SqlClientBase[Any], number: int) -> bool:
+        rows = client.execute_sql("SELECT pg_try_advisory_lock(%s)", number)
+        return bool(rows and rows[0][0])
+
+    def _is_held(self, client: SqlClientBase[Any], number: int) -> bool:
+        return bool(client.execute_sql(f"SELECT 1 FROM pg_locks l WHERE {LOCK}", number))  # noqa: S608
+
+    def _holder(self, client: SqlClientBase[Any]) -> str:
+        rows = client.execute_sql(
+            f"SELECT {HOLDER} FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid WHERE {LOCK}",  # noqa: S608
+            self._number,
+        )
+        return str(rows[0][0]) if rows else ""
+
+    def _keep(self, client: SqlClientBase[Any], done: threading.Event) -> None:
+        while not done.wait(self._keep_alive):
+            try:
+                client.execute_sql("SELECT 1")
+            except (DatabaseException, DestinationConnectionError) as error:
+                self._take_again(client, error)
+
+    def _take_again(self, client: SqlClientBase[Any], error: Exception) -> None:
+        # dlt's client has opened another connection meanwhile, or will at the next try
+        try:
+            if client.native_connection is None:
+                client.open_connection()
+            self._held = self._try(client, self._number)
+        except Exception:  # the server may be away; the load itself will say so
+            self._held = False
+        logger.warning(
+            "the connection that held the lock of the pipeline %r was lost (%s); %s",
+            self._pipeline.pipeline_name,
+            str(error).strip().splitlines()[0],
+            "the lock is taken again" if self._held else "going on without the lock",
+        )
+
+    def _release(self, client: SqlClientBase[Any]) -> None:
+        if not self._held:
+            return
+        try:
+            client.execute_sql("SELECT pg_advisory_unlock(%s)", self._number)
+        except Exception as error:  # a lock that is gone needs no release, and hides nothing
+            logger.warning(
+                "the connection that held the lock of the pipeline %r was lost: %s",
+                self._pipeline.pipeline_name,
+                str(error).strip().splitlines()[0],
+            )
