@@ -77,7 +77,8 @@ def load_reports(
     settled which are only loaded now is loaded again, a run for each interval, so that it names them.
 
     Args:
-        pipeline: where to load to. A second call for it, or for its dataset, waits for this one.
+        pipeline: where to load to. A second call for it, or for its dataset, waits for this one, and has its report
+            runs made meanwhile.
         source: from `stripe_reports(...)`, possibly narrowed by `with_resources`.
         max_cells, max_bytes: intervals and bytes of result files per load package, of all reports together.
         on_event: called with each `Event`, from several threads.
@@ -126,8 +127,8 @@ def load_cells(
         pipeline: where to load to. Loads of it, or of its dataset, wait for one another.
         source: built with the settings that the cells were planned and fetched with.
         files: what `fetch_cell` returned, or its `as_json()`, in any order.
-        days: of `plan_cells`: the cells of these days alone, whatever is loaded before them. No cursor is moved, so
-            that a later `load_reports` begins where it would have begun.
+        days: of `plan_cells`: the cells of these days alone, whatever is loaded before them. No cursor is moved; a
+            later `load_reports` leaves out what is loaded, and loads what is not.
         on_event: called with each `Event`, from several threads.
         reconcile: where the loaded reports do not agree: "warn" in the log, or "fail" at the end.
 

@@ -58,7 +58,28 @@ def test_no_cursor_is_moved_and_repeating_changes_nothing(jobs: Jobs) -> None:  
     assert load(jobs, FEBRUARY, files) == 0
     lanes = lanes_of(jobs.pipeline)
     assert {state.cursor for state in lanes.values()} == {None}
-    assert len(jobs.plan()) == 6
+
+
+def test_a_sync_loads_what_days_have_not_and_then_nothing(jobs: Jobs, second: Pipeline) -> None:  # noqa: F811
+    for days in (MARCH, JANUARY):
+        load(jobs, days)
+    assert {cell.interval_day for cell in jobs.plan()} == {FEBRUARY[0].isoformat()}
+    assert load_reports(jobs.pipeline, jobs.source).cells == 2
+    made = len(jobs.emulator.runs)
+    assert load_reports(jobs.pipeline, jobs.source).cells == jobs.round() == 0
+    assert (made, len(jobs.emulator.runs)) == (6, 6)
+    load_reports(second, jobs.source)
+    assert_equal_datasets(jobs.pipeline, second, verdicts=False)
+    assert lanes_of(jobs.pipeline).keys() == lanes_of(second).keys()
+
+
+def test_after_days_of_all_that_there_is_a_sync_only_moves_the_cursor(jobs: Jobs) -> None:  # noqa: F811
+    load(jobs, (JANUARY[0], MARCH[1]))
+    assert jobs.plan() == []
+    assert load_reports(jobs.pipeline, jobs.source).cells == 0
+    assert {state.cursor for state in lanes_of(jobs.pipeline).values()} == {jobs.emulator.settings.available_end}
+    jobs.emulator.advance(datetime(2025, 4, 2, tzinfo=timezone.utc))
+    assert {cell.interval_day for cell in jobs.plan()} == {"2025-03-01", "2025-04-01"}
 
 
 def test_a_gap_stops_no_other_days(jobs: Jobs) -> None:  # noqa: F811
