@@ -161,9 +161,10 @@ def test_reports_per_payout_are_those_whose_payouts_took_effect_in_the_days(
 
 def test_tables_are_told_without_a_request(emulator: Emulator) -> None:
     weekly = Report("payouts.itemized", interval="week", timezone="Europe/Berlin", lookback_days=1, table_name="paid")
-    source = source_of(emulator, ["balance.summary", weekly, "nobody.knows.this"], start_date="2025-01-10")
+    reports = ["balance.summary", weekly, "nobody.knows.this", "payout_reconciliation.by_id.itemized"]
+    source = source_of(emulator, reports, start_date="2025-01-10")
     source.balance_summary.apply_hints(table_name="balances")
-    balances, paid, unknown = report_tables(source)
+    balances, paid, unknown, by_payout = report_tables(source)
     assert (balances.resource, balances.table, balances.grid, balances.timezone) == (
         *("balance_summary", "balances", "month", "UTC"),
     )
@@ -173,6 +174,7 @@ def test_tables_are_told_without_a_request(emulator: Emulator) -> None:
     assert (paid.lookback_days, balances.lookback_days) == (1, 3)
     assert (balances.account, balances.start_date, balances.end_date) == ("default", date(2025, 1, 10), None)
     assert "never add them up" in balances.description
+    assert (balances.payouts_table, by_payout.payouts_table) == (None, "payouts_itemized")
     assert unknown.columns == ()
     assert not emulator.requests
 
