@@ -127,8 +127,8 @@ def load_cells(
         pipeline: where to load to. Loads of it, or of its dataset, wait for one another.
         source: built with the settings that the cells were planned and fetched with.
         files: what `fetch_cell` returned, or its `as_json()`, in any order.
-        days: of `plan_cells`: the cells of these days alone, whatever is loaded before them. No cursor is moved, so
-            that a later `load_reports` begins where it would have begun.
+        days: of `plan_cells`: the cells of these days alone, whatever is loaded before them. No cursor is moved; a
+            later `load_reports` leaves out what is loaded, and loads what is not.
         on_event: called with each `Event`, from several threads.
         reconcile: where the loaded reports do not agree: "warn" in the log, or "fail" at the end.
 

@@ -13,7 +13,7 @@ from .columns import SYSTEM_COLUMNS, TOMBSTONE
 from .intervals import Grid, Span
 from .lanes import BEGINNING
 from .report import Report
-from .resolve import resolve
+from .resolve import ResolvedReport, resolve
 from .settings import Settings
 from .stripe_objects import OfferedType, OfferedTypes
 from .table_texts import report_text
@@ -43,6 +43,7 @@ class ReportTable:
         lookback_days: days before the newest that are read again when Stripe has new data.
         description: what the table holds.
         columns: those that the catalogue knows; empty where it does not know the report.
+        payouts_table: whose payouts the report is run for, one by one; None where it is run for intervals.
     """
 
     resource: str
@@ -56,6 +57,7 @@ class ReportTable:
     lookback_days: int
     description: str
     columns: tuple[ReportColumn, ...]
+    payouts_table: str | None
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def report_table(report: Report, settings: Settings, table: str) -> ReportTable:
     Raises:
         ConfigurationError: a column, metadata key, type or parameter is not one that the report takes.
     """
-    defaults = settings.defaults
+    defaults, resolved = settings.defaults, _resolved(report, settings)
     return ReportTable(
         resource=report.table,
         table=table,
@@ -97,16 +99,18 @@ def report_table(report: Report, settings: Settings, table: str) -> ReportTable:
         end_date=settings.end_date,
         lookback_days=defaults.lookback_days if report.lookback_days is None else report.lookback_days,
         description=report_text(report),
-        columns=_columns(report, settings),
+        columns=() if resolved is None else _columns(resolved),
+        payouts_table=None if resolved is None else resolved.payouts_table,
     )
 
 
-def _columns(report: Report, settings: Settings) -> tuple[ReportColumn, ...]:
+def _resolved(report: Report, settings: Settings) -> ResolvedReport | None:
+    """The report as if all that the catalogue knows were offered; None where it does not know the report."""
     catalog = load_catalog()
     nearest, versions = catalog.nearest(report.report), catalog.versions(report.base)
     if nearest is None:
-        return ()
-    resolved = resolve(
+        return None
+    return resolve(
         # where a version is asked for that is not known, the nearest one tells
         report if report.report in (report.base, nearest.id) else replace(report, report=nearest.id),
         OfferedTypes(tuple(_as_if_offered(version) for version in versions)),
@@ -114,10 +118,13 @@ def _columns(report: Report, settings: Settings) -> tuple[ReportColumn, ...]:
         settings.defaults,
         personal_data=settings.personal_data,
     )
-    known, headers = resolved.known or nearest, resolved.requested
+
+
+def _columns(resolved: ResolvedReport) -> tuple[ReportColumn, ...]:
+    known, headers = resolved.known, resolved.requested
     if headers is None:
-        listed = known.default_columns or tuple(column.name for column in known.columns)
-        headers = (*listed, *report.metadata)
+        listed = () if known is None else known.default_columns or tuple(column.name for column in known.columns)
+        headers = (*listed, *resolved.report.metadata)
     own = [
         ReportColumn(column.name, str(column.type), column.description) for column in resolved.table_columns(headers)
     ]

@@ -117,6 +117,13 @@ class ResolvedReport:
             return ()
         return tuple(name for name in self.known.required if name not in MANAGED)
 
+    @property
+    def payouts_table(self) -> str | None:
+        """The table whose payouts a report per payout is run for; None for others, or if its parameters name them."""
+        if not self.keys or "payout" in self.parameters:
+            return None
+        return "connected_account_payouts_itemized" if "connected_account" in self.keys else "payouts_itemized"
+
     def for_key(self, key: Mapping[str, str]) -> ResolvedReport:
         """A report per payout, for one of its payouts."""
         return replace(self, parameters={**self.parameters, **key})

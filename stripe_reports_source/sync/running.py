@@ -33,7 +33,7 @@ from ..warehouse.hints import stored_types
 from ..warehouse.inventory import refuse_changed_tables
 from ..warehouse.leftovers import check_begun_packages, close_to_others
 from ..warehouse.own_jobs import keep_own_jobs
-from ..warehouse.payouts import keys_to_run, payouts_table
+from ..warehouse.payouts import keys_to_run
 from .active_lane import ActiveLane
 from .context import GivesWay, Load
 from .fetching import Fetching
@@ -114,7 +114,7 @@ class Sync:
         if self._given is not None:
             return False
         resolved = [active.lane.resolved for lanes in self._lanes.values() for active in lanes]
-        return any(payouts_table(report) in self.outcomes.columns for report in resolved if report.keys)
+        return any(report.payouts_table in self.outcomes.columns for report in resolved)
 
     @contextmanager
     def reporting(self) -> Iterator[None]:

@@ -21,13 +21,6 @@ from .query import select
 Key = dict[str, str]
 
 
-def payouts_table(resolved: ResolvedReport) -> str | None:
-    """The table whose payouts a report is run for; None if its parameters name them."""
-    if "payout" in resolved.parameters:
-        return None
-    return "connected_account_payouts_itemized" if "connected_account" in resolved.keys else "payouts_itemized"
-
-
 def keys_to_run(
     resolved: ResolvedReport, pipeline: Pipeline | None, account: str, window: Span | None, coming: Collection[str]
 ) -> list[Key]:
@@ -46,7 +39,7 @@ def keys_to_run(
     """
     given = {name: resolved.parameters[name] for name in resolved.keys if name in resolved.parameters}
     lists = {name: list(value) if isinstance(value, (list, tuple)) else [value] for name, value in given.items()}
-    table = payouts_table(resolved)
+    table = resolved.payouts_table
     if table is None:
         missing = [name for name in resolved.keys if name not in lists]
         if missing:

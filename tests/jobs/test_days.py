@@ -58,7 +58,28 @@ def test_no_cursor_is_moved_and_repeating_changes_nothing(jobs: Jobs) -> None:  
     assert load(jobs, FEBRUARY, files) == 0
     lanes = lanes_of(jobs.pipeline)
     assert {state.cursor for state in lanes.values()} == {None}
-    assert len(jobs.plan()) == 6
+
+
+def test_a_sync_loads_what_days_have_not_and_then_nothing(jobs: Jobs, second: Pipeline) -> None:  # noqa: F811
+    for days in (MARCH, JANUARY):
+        load(jobs, days)
+    assert {cell.interval_day for cell in jobs.plan()} == {FEBRUARY[0].isoformat()}
+    assert load_reports(jobs.pipeline, jobs.source).cells == 2
+    made = len(jobs.emulator.runs)
+    assert load_reports(jobs.pipeline, jobs.source).cells == jobs.round() == 0
+    assert (made, len(jobs.emulator.runs)) == (6, 6)
+    load_reports(second, jobs.source)
+    assert_equal_datasets(jobs.pipeline, second, verdicts=False)
+    assert lanes_of(jobs.pipeline).keys() == lanes_of(second).keys()
+
+
+def test_after_days_of_all_that_there_is_a_sync_only_moves_the_cursor(jobs: Jobs) -> None:  # noqa: F811
+    load(jobs, (JANUARY[0], MARCH[1]))
+    assert jobs.plan() == []
+    assert load_reports(jobs.pipeline, jobs.source).cells == 0
+    assert {state.cursor for state in lanes_of(jobs.pipeline).values()} == {jobs.emulator.settings.available_end}
+    jobs.emulator.advance(datetime(2025, 4, 2, tzinfo=timezone.utc))
+    assert {cell.interval_day for cell in jobs.plan()} == {"2025-03-01", "2025-04-01"}
 
 
 def test_a_gap_stops_no_other_days(jobs: Jobs) -> None:  # noqa: F811
@@ -140,9 +161,10 @@ def test_reports_per_payout_are_those_whose_payouts_took_effect_in_the_days(
 
 def test_tables_are_told_without_a_request(emulator: Emulator) -> None:
     weekly = Report("payouts.itemized", interval="week", timezone="Europe/Berlin", lookback_days=1, table_name="paid")
-    source = source_of(emulator, ["balance.summary", weekly, "nobody.knows.this"], start_date="2025-01-10")
+    reports = ["balance.summary", weekly, "nobody.knows.this", "payout_reconciliation.by_id.itemized"]
+    source = source_of(emulator, reports, start_date="2025-01-10")
     source.balance_summary.apply_hints(table_name="balances")
-    balances, paid, unknown = report_tables(source)
+    balances, paid, unknown, by_payout = report_tables(source)
     assert (balances.resource, balances.table, balances.grid, balances.timezone) == (
         *("balance_summary", "balances", "month", "UTC"),
     )
@@ -152,6 +174,7 @@ def test_tables_are_told_without_a_request(emulator: Emulator) -> None:
     assert (paid.lookback_days, balances.lookback_days) == (1, 3)
     assert (balances.account, balances.start_date, balances.end_date) == ("default", date(2025, 1, 10), None)
     assert "never add them up" in balances.description
+    assert (balances.payouts_table, by_payout.payouts_table) == (None, "payouts_itemized")
     assert unknown.columns == ()
     assert not emulator.requests
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,23 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def world(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def make_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Emulator], World]:
+    """A world of any business."""
+
+    def make(emulator: Emulator) -> World:
+        made = World(tmp_path, emulator.settings.live_keys[0], emulator.api_url, emulator.files_url)
+        for name, value in made.environment.items():
+            monkeypatch.setenv(name, value)
+        (tmp_path / "dagster").mkdir()
+        return made
+
+    return make
+
+
+@pytest.fixture
+def world(make_world: Callable[[Emulator], World], emulator: Emulator) -> World:
     """Two reports of a small business, from 1 January to 10 March 2025, into a DuckDB file."""
-    made = World(tmp_path, emulator.settings.live_keys[0], emulator.api_url, emulator.files_url)
-    for name, value in made.environment.items():
-        monkeypatch.setenv(name, value)
-    (tmp_path / "dagster").mkdir()
-    return made
+    return make_world(emulator)
 
 
 @pytest.fixture

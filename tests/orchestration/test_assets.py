@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from datetime import datetime, timezone
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,14 @@ from dagster import (
     AssetsDefinition,
     AssetSelection,
     DagsterInstance,
+    DailyPartitionsDefinition,
     Definitions,
     ExecuteInProcessResult,
     RetryPolicy,
     define_asset_job,
     materialize,
 )
+from dlt import Pipeline
 
 from stripe_reports_source import ConfigurationError, Report, load_reports, reconcile
 from stripe_reports_source.emulator import Emulator, Fault
@@ -91,11 +93,15 @@ def test_definitions_make_no_request_and_tell_the_catalogue_of_columns(
     assert spec.group_name == "stripe"
 
 
-def test_partitions_in_any_order_are_what_load_reports_loads(
-    world: World, assets: list[AssetsDefinition], instance: DagsterInstance
+def test_a_load_after_partitions_in_any_order_loads_only_what_is_missing(
+    emulator: Emulator, world: World, assets: list[AssetsDefinition], instance: DagsterInstance
 ) -> None:
-    for partition in (MARCH, JANUARY, FEBRUARY):
+    for partition in (MARCH, JANUARY):
         run(assets, partition, instance)
+    assert len(emulator.runs) == 4
+    assert load_reports(world.pipeline(), world.source()).cells == 2
+    assert load_reports(world.pipeline(), world.source()).cells == 0
+    assert len(emulator.runs) == 6
     second = world.pipeline("second")
     load_reports(second, world.source())
     assert_equal_datasets(world.pipeline(), second, verdicts=False)
@@ -118,17 +124,24 @@ def test_what_the_catalogue_shows_of_a_partition(
     assert "tied" in shown["stripe/tie_out"]
 
 
+@pytest.mark.parametrize("destination", ["duckdb", pytest.param("postgres", marks=pytest.mark.long)], indirect=True)
 def test_a_partition_again_makes_no_run_and_loads_nothing(
-    emulator: Emulator, assets: list[AssetsDefinition], instance: DagsterInstance
+    emulator: Emulator, world: World, pipeline: Pipeline, instance: DagsterInstance
 ) -> None:
-    first = metadata_of(run(assets, JANUARY, instance, PAYOUTS), PAYOUTS)
-    again = metadata_of(run(assets, JANUARY, instance, PAYOUTS), PAYOUTS)
-    assert len(emulator.runs) == 1
-    assert (first["stripe/cells_loaded"], again["stripe/cells_loaded"]) == (1, 0)
-    for name in ("dagster/partition_row_count", "stripe/run_id", "stripe/sha256"):
-        assert first[name] == again[name]
+    assets = report_assets(world.source(["payouts.itemized"]), pipeline=pipeline)
+    first = run(assets, JANUARY, instance)
+    [check] = first.get_asset_check_evaluations()
+    assert check.passed
+    shown, again = metadata_of(first, PAYOUTS), metadata_of(run(assets, JANUARY, instance), PAYOUTS)
+    [made] = emulator.runs
+    assert (shown["stripe/cells_loaded"], again["stripe/cells_loaded"]) == (1, 0)
+    assert shown["dagster/partition_row_count"] == query(pipeline, "SELECT count(*) FROM payouts_itemized")[0][0] > 0
+    assert shown["stripe/run_id"] == made.id
+    for name in ("dagster/partition_row_count", "stripe/run_id", "stripe/sha256", "stripe/tie_out"):
+        assert shown[name] == again[name]
 
 
+@pytest.mark.long
 def test_a_partition_that_stripe_has_in_part_is_replaced_later(
     emulator: Emulator, world: World, assets: list[AssetsDefinition], instance: DagsterInstance
 ) -> None:
@@ -142,6 +155,7 @@ def test_a_partition_that_stripe_has_in_part_is_replaced_later(
     ]
 
 
+@pytest.mark.long
 def test_a_partition_that_fails_fails_alone(
     emulator: Emulator, world: World, assets: list[AssetsDefinition], instance: DagsterInstance
 ) -> None:
@@ -155,6 +169,55 @@ def test_a_partition_that_fails_fails_alone(
     assert instance.get_materialized_partitions(PAYOUTS) == {JANUARY, MARCH}
     run(assets, FEBRUARY, instance, PAYOUTS)
     assert [day.isoformat() for (day,) in query(world.pipeline(), days)] == [JANUARY, FEBRUARY, MARCH]
+
+
+PLATFORM: dict[str, Any] = {
+    "all_types": True,
+    "available_start": datetime(2025, 3, 1, tzinfo=timezone.utc),
+    "available_end": datetime(2025, 3, 5, 12, tzinfo=timezone.utc),
+}
+
+
+def test_reports_per_payout_come_after_the_payouts_of_the_same_run(
+    start_emulator: Callable[..., Emulator], make_world: Callable[[Emulator], World], instance: DagsterInstance
+) -> None:
+    world = make_world(start_emulator(**PLATFORM, business_start=date(2025, 2, 20)))
+    source = world.source(["payout_reconciliation.by_id.itemized", "payouts.itemized"])
+    assets = report_assets(source, pipeline=world.pipeline())
+    key = AssetKey("payout_reconciliation_by_id_itemized")
+    [graph] = [asset for asset in assets if key in asset.keys]
+    assert graph.asset_deps[key] == {PAYOUTS}
+    result = run(assets, MARCH, instance)
+    [(runs,)] = query(
+        world.pipeline(),
+        "SELECT count(DISTINCT run_id) FROM report_cells WHERE table_name = 'payout_reconciliation_by_id_itemized'",
+    )
+    assert metadata_of(result, key)["stripe/cells"] == runs > 0
+    alone = metadata_of(run(assets, MARCH, instance, key), key)
+    assert alone["stripe/cells"] == runs
+
+
+def test_of_connected_accounts_one_that_is_gone_fails_and_the_others_are_loaded(
+    start_emulator: Callable[..., Emulator], make_world: Callable[[Emulator], World], instance: DagsterInstance
+) -> None:
+    first, gone, last = accounts = ("acct_1", "acct_2", "acct_3")
+    emulator = start_emulator(**PLATFORM, connected_accounts=accounts, revoked_accounts=(gone,))
+    world = make_world(emulator)
+    key = AssetKey("connected_account_payouts_itemized")
+
+    def assets(*wanted: str) -> list[AssetsDefinition]:
+        source = world.source(["connected_account_payouts.itemized"], connected_accounts=wanted, interval="day")
+        days = DailyPartitionsDefinition("2025-03-01")
+        return report_assets(source, pipeline=world.pipeline(), partitions_def=days)
+
+    failed = run(assets(*accounts), "2025-03-02", instance, succeeds=False)
+    assert f"default/{gone}" in failure_of(failed)
+    assert len(query(world.pipeline(), "SELECT interval_key FROM report_cells")) == 2
+    made = len(emulator.runs)
+    shown = metadata_of(run(assets(first, last), "2025-03-02", instance), key)
+    assert (shown["stripe/cells"], shown["stripe/cells_loaded"], len(emulator.runs)) == (2, 0, made)
+    assert len(shown["stripe/run_id"]) == 2
+    assert "stripe/checked_at" in shown
 
 
 def test_a_step_is_tried_again_with_the_same_run(emulator: Emulator, world: World, instance: DagsterInstance) -> None:
@@ -181,6 +244,7 @@ def test_days_that_stripe_does_not_have_yet(
     emulator: Emulator, assets: list[AssetsDefinition], instance: DagsterInstance
 ) -> None:
     failed = run(assets, "2025-06-01", instance, PAYOUTS, succeeds=False)
+    assert failure_of(failed).count("payouts.itemized [default] [2025-06-01T00:00:00Z") == 1
     assert "of which Stripe has" in failure_of(failed)
     assert not emulator.runs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -10,13 +11,13 @@ pytest.importorskip("dagster", reason='Dagster is not installed: pip install "st
 
 from dagster import (
     AssetKey,
+    AssetMaterialization,
     DagsterInstance,
     Definitions,
     RunRequest,
     SensorResult,
     SkipReason,
     build_sensor_context,
-    materialize,
 )
 
 from stripe_reports_source import ConfigurationError, Report
@@ -83,8 +84,8 @@ def test_days_before_the_newest_are_read_again(emulator: Emulator, watch: Watch)
 
 
 def test_what_is_materialized_is_not_requested_at_first_but_the_newest(watch: Watch) -> None:
-    materialize(watch.assets, partition_key="2025-02-01", instance=watch.instance)
-    materialize(watch.assets, partition_key="2025-03-01", instance=watch.instance)
+    for partition in ("2025-02-01", "2025-03-01"):
+        watch.instance.report_runless_asset_event(AssetMaterialization("payouts_itemized", partition=partition))
     assert [day for _, day in asked(watch.tick())] == ["2025-03-01"]
 
 
@@ -106,6 +107,17 @@ def test_reports_of_several_grids(world: World, instance: DagsterInstance) -> No
     assert found[0] == ("payouts_itemized", "2025-02-01")
     assert found[-1] == ("ending_balance_reconciliation_itemized", "2025-03-10")
     assert len(found) == 2 + 7
+
+
+def test_reports_per_payout_are_in_the_run_of_the_payouts(
+    start_emulator: Callable[..., Emulator], make_world: Callable[[Emulator], World], instance: DagsterInstance
+) -> None:
+    world = make_world(start_emulator(all_types=True))
+    watch = Watch(world, instance, ["payout_reconciliation.by_id.itemized", "payouts.itemized"])
+    assert asked(watch.tick()[-1:]) == [
+        ("payouts_itemized", "2025-03-01"),
+        ("payout_reconciliation_by_id_itemized", "2025-03-01"),
+    ]
 
 
 def test_a_report_that_is_not_offered_stops_no_other(

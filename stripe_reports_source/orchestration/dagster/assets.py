@@ -38,6 +38,8 @@ from .work import Work
 POOL = "stripe_reports_load"
 """The pool of `load` steps, see https://docs.dagster.io/guides/operate/managing-concurrency."""
 AT_ONCE = 4
+PAYOUTS = "payouts"
+"""The input that lets a step wait for the payouts of its partition."""
 
 
 def report_assets(
@@ -80,22 +82,25 @@ def report_assets(
         raise ConfigurationError("the source has no reports selected; name one in reports or with_resources.")
     prefix = [key_prefix] if isinstance(key_prefix, str) else [*(key_prefix or ())]
     names = [table.resource for table in tables]
+    keys = {table.resource: AssetKey([*prefix, table.table]) for table in tables}
     assets: list[AssetsDefinition] = []
     for table in tables:
-        key = AssetKey([*prefix, table.table])
+        key, payouts = keys[table.resource], keys.get(table.payouts_table or "")
         parts = partitions_of(table) if partitions_def is None else checked_partitions(partitions_def, table)
         others = [name for name in names if name != table.resource]
         work = Work(source, pipeline, table, others, _place(pipeline, url), at_once)
-        assets += [_asset(work, key, parts, group_name, Steps(retry_policy, pool)), tie_out_check(work, key)]
+        steps = Steps(retry_policy, pool, payouts)
+        assets += [_asset(work, key, parts, group_name, steps), tie_out_check(work, key)]
     return assets
 
 
 @dataclass(frozen=True)
 class Steps:
-    """How the steps of an asset are run."""
+    """How the steps of an asset are run, and the asset whose payouts they are run for, and after; None for most."""
 
     retry_policy: RetryPolicy | None
     pool: str
+    payouts: AssetKey | None
 
 
 def _asset(
@@ -107,8 +112,12 @@ def _asset(
     def composed() -> Any:
         return load(fetch())
 
+    def composed_after(payouts: Any) -> Any:
+        return load(fetch(payouts))
+
     return AssetsDefinition.from_graph(
-        graph(name=name, description=work.table.description)(composed),
+        graph(name=name, description=work.table.description)(composed_after if steps.payouts else composed),
+        keys_by_input_name={PAYOUTS: steps.payouts} if steps.payouts else {},
         keys_by_output_name={"result": key},
         partitions_def=parts,
         group_name=group_name,
@@ -122,6 +131,7 @@ def _fetch_step(work: Work, name: str, steps: Steps) -> OpDefinition:
     @op(
         name=name,
         description="Runs the reports of the partition, and brings their files.",
+        ins={PAYOUTS: In(Nothing)} if steps.payouts else {},
         retry_policy=steps.retry_policy,
     )
     def fetch(context: OpExecutionContext) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -61,7 +61,7 @@ def availability_sensor(
 
     @sensor(
         name=name,
-        asset_selection=[each.key for each in watched],
+        asset_selection=[key for each in watched for key in (each.key, *each.following)],
         minimum_interval_seconds=minimum_interval_seconds,
         default_status=default_status,
         description="Asks Stripe up to when it has data, and materializes what is new.",
@@ -78,11 +78,16 @@ def availability_sensor(
 
 @dataclass(frozen=True)
 class Watched:
-    """A report, its asset and the asset's partitions."""
+    """A report, its asset, the asset's partitions, and assets that are run for its payouts in the same run."""
 
     table: ReportTable
     key: AssetKey
     partitions: TimeWindowPartitionsDefinition
+    following: tuple[AssetKey, ...] = ()
+
+    def follows(self, other: Watched) -> bool:
+        """True if this one is run for the payouts of the other."""
+        return self.table.payouts_table == other.table.resource and self.partitions == other.partitions
 
 
 def _watched(source: DltSource, assets: Sequence[AssetsDefinition]) -> list[Watched]:
@@ -93,7 +98,11 @@ def _watched(source: DltSource, assets: Sequence[AssetsDefinition]) -> list[Watc
         if not isinstance(partitions, TimeWindowPartitionsDefinition):
             raise ConfigurationError(f"there is no asset with time partitions of {table.table!r}; give report_assets'.")
         watched.append(Watched(table, key, partitions))
-    return watched
+    return [
+        replace(each, following=tuple(other.key for other in watched if other.follows(each)))
+        for each in watched
+        if not any(each.follows(other) for other in watched)
+    ]
 
 
 def _new_requests(
@@ -129,5 +138,5 @@ def _requests(each: Watched, now: Availability, before: datetime | None, done: s
         yield RunRequest(
             run_key=f"{each.key.to_user_string()}|{partition}|{now.updated.isoformat()}",
             partition_key=partition,
-            asset_selection=[each.key],
+            asset_selection=[each.key, *each.following],
         )

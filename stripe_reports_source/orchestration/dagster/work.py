@@ -19,24 +19,18 @@ from dlt import Pipeline
 from dlt.extract import DltSource
 
 from ... import (
-    AuthenticationError,
-    ConfigurationError,
     FetchedFile,
     Loaded,
-    PermissionDenied,
     PlannedCell,
     ReportTable,
     StripeReportsError,
-    SyncFailed,
     fetch_cell,
     load_cells,
     plan_cells,
 )
-from ...errors import remedy_of
+from ..sentences import LASTING, sentence_of
 
 Days = tuple[date, date]
-LASTING = (ConfigurationError, AuthenticationError, PermissionDenied)
-"""What another try does not mend."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +89,7 @@ class Work:
             if not files:
                 raise errors[0]
         for error in errors:
-            log.error("not fetched: %s %s", error, remedy_of(error))
+            log.error("not fetched: %s", sentence_of(error))
         for file in files:
             if file.refused is not None:
                 log.info("%s: no report (yet): %s", file.cell.title, file.refused)
@@ -126,5 +120,4 @@ def _failures() -> Iterator[None]:
     try:
         yield
     except StripeReportsError as error:
-        message = str(error) if isinstance(error, SyncFailed) else f"{error} {remedy_of(error)}"  # which has its own
-        raise Failure(description=message, allow_retries=not isinstance(error, LASTING)) from error
+        raise Failure(description=sentence_of(error), allow_retries=not isinstance(error, LASTING)) from error
