@@ -9,15 +9,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Literal
 
 from dlt import Pipeline
 from dlt.common.pipeline import LoadInfo
 from dlt.extract import DltSource
 
-from .errors import SyncFailed, TieOutFailed
+from .errors import ConfigurationError, Failure, SyncFailed, TieOutFailed
 from .plan.planned import FetchedFile
 from .proof import prove, prove_load
 from .reconcile.reconciliation import Reconciliation
@@ -25,7 +26,7 @@ from .stripe_api.run_events import RunEvents
 from .sync.context import Load
 from .sync.loading import Loading, loading
 from .sync.progress import Event, Listener
-from .sync.syncs import settings_for_jobs
+from .sync.syncs import checked_sources, settings_for_jobs
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class Loaded:
 
 def load_reports(
     pipeline: Pipeline,
-    source: DltSource,
+    source: DltSource | Sequence[DltSource],
     *,
     max_cells: int = MAX_CELLS,
     max_bytes: int = MAX_BYTES,
@@ -77,7 +78,8 @@ def load_reports(
     Args:
         pipeline: where to load to. A second call for it, or for its dataset, waits for this one, and has its report
             runs made meanwhile.
-        source: from `stripe_reports(...)`, possibly narrowed by `with_resources`.
+        source: from `stripe_reports(...)`, possibly narrowed by `with_resources`; or several, such as one for each
+            account, which are loaded one after another, whatever fails of the ones before.
         max_cells, max_bytes: intervals and bytes of result files per load package, of all reports together.
         on_event: called with each `Event`, from several threads.
         stop: once set, the load ends after the present package; what is left is for the next call.
@@ -96,12 +98,22 @@ def load_reports(
         DestinationBusy: someone else has locked the database for too long.
         PipelineStepFailed: dlt could not write to the destination.
     """
-    load = Load(True, max_cells, max_bytes, Listener(on_event), stop, run_events)
-    with loading(pipeline, source, load) as begun:
-        begun.sync()
-        found = prove_load(pipeline, source.name, begun, refresh=reconcile == "refresh")
-        loaded = _loaded(begun, found)
-    return _ended(load, loaded, reconcile)
+    sources = checked_sources(source)
+    if len(sources) > 1 and pipeline.refresh:
+        raise ConfigurationError(
+            f"refresh={pipeline.refresh!r} would drop what the source before has loaded; give one."
+        )
+    listener, failures, all_loaded = Listener(on_event), list[Failure](), list[Loaded]()
+    for each in sources:
+        load = Load(True, max_cells, max_bytes, listener, stop, run_events)
+        if all_loaded and load.stopped:
+            break
+        with loading(pipeline, each, load) as begun:
+            begun.sync()
+            found = prove_load(pipeline, each.name, begun, refresh=reconcile == "refresh")
+            all_loaded.append(_loaded(begun, found))
+        failures += load.last_failures()
+    return _ended(failures, all_loaded, reconcile)
 
 
 def load_cells(
@@ -146,19 +158,39 @@ def load_cells(
             begun.load_cells(again)
         given.say_left_over()
         loaded = _loaded(begun, prove(pipeline, source.name))
-    return _ended(load, loaded, reconcile)
+    return _ended(load.last_failures(), [loaded], reconcile)
 
 
-def _ended(load: Load, loaded: Loaded, reconcile: Literal["warn", "fail", "refresh"] | None) -> Loaded:
-    """What was loaded, unless something was not, or does not agree."""
+def _ended(
+    failures: Sequence[Failure], parts: Sequence[Loaded], reconcile: Literal["warn", "fail", "refresh"] | None
+) -> Loaded:
+    """What was loaded of all sources, unless something was not, or does not agree."""
+    loaded = reduce(_both, parts)
     found = loaded.reconciliation
-    if load.failures:
-        raise SyncFailed(load.last_failures(), loaded)
+    if failures:
+        raise SyncFailed(failures, loaded)
     if reconcile is not None and found is not None and not found.ok:
         if reconcile == "fail":
             raise TieOutFailed(found.verdict(), found.lines(), found, loaded)
         logger.warning("%s", "\n- ".join((found.verdict(), *found.lines())))
     return loaded
+
+
+def _both(first: Loaded, second: Loaded) -> Loaded:
+    """What two sources have loaded, one after the other."""
+    tables: dict[tuple[str, str], TableLoaded] = {}
+    for each in (*first.tables, *second.tables):
+        before = tables.get((each.table, each.account), TableLoaded(each.table, each.account, 0, 0))
+        sums = before.cells + each.cells, before.rows + each.rows
+        tables[each.table, each.account] = TableLoaded(each.table, each.account, *sums)
+    found = first.reconciliation
+    return Loaded(
+        (*first.load_infos, *second.load_infos),
+        first.cells + second.cells,
+        first.rows + second.rows,
+        tuple(tables.values()),
+        second.reconciliation if found is None else found.followed_by(second.reconciliation),
+    )
 
 
 def _loaded(begun: Loading, found: Reconciliation | None) -> Loaded:

@@ -20,18 +20,11 @@ from .plan.lanes import BEGINNING
 from .plan.report import Report
 from .plan.setting_lists import refuse_misspelt
 from .plan.settings import Settings, checked_settings
-from .plan.system_tables import (
-    REPORT_CELLS,
-    REPORT_COLUMNS,
-    REPORT_FRESHNESS,
-    REPORT_RUNS,
-    REPORT_TYPES,
-    SYSTEM_TABLES,
-    SystemTable,
-)
+from .plan.system_tables import SYSTEM_TABLES, SystemTable
 from .sync.configured import configured_names
 from .sync.syncs import Syncs, syncs_of
 from .warehouse.hints import system_hints
+from .warehouse.straight import MERGE, CellResource
 
 DEFAULT_REPORTS = (
     "balance.summary",
@@ -160,7 +153,8 @@ def _report_resource(report: Report, syncs: Syncs) -> DltResource:
 
     def report_rows(
         syncs: Syncs,
-        cursor: dlt.sources.incremental[datetime] = dlt.sources.incremental(  # noqa: B008  # dlt's way to declare it
+        # with its type, so that dlt's schedulers can set a window
+        cursor: dlt.sources.incremental[datetime] = dlt.sources.incremental[datetime](  # noqa: B008  # dlt's way
             CURSOR, initial_value=initial_value, end_value=end_value
         ),
     ) -> Iterator[Any]:
@@ -173,23 +167,16 @@ def _report_resource(report: Report, syncs: Syncs) -> DltResource:
 
 def _system_resource(table: SystemTable, syncs: Syncs) -> DltResource:
     def system_rows(syncs: Syncs) -> Iterator[Any]:
-        from .sync.resources import cell_items, column_items, freshness_items, run_items, type_items
+        from .sync.resources import system_items
 
-        items = {
-            REPORT_TYPES.name: type_items,
-            REPORT_RUNS.name: run_items,
-            REPORT_COLUMNS.name: column_items,
-            REPORT_CELLS.name: cell_items,
-            REPORT_FRESHNESS.name: freshness_items,
-        }
-        yield from items[table.name](syncs)
+        yield from system_items(table, syncs)
 
     return _merged(system_rows, syncs, table.name, columns=system_hints(table))
 
 
 def _merged(rows: Callable[..., Iterator[Any]], syncs: Syncs, name: str, **hints: Any) -> DltResource:
     """A resource whose cells or rows replace earlier ones. It carries `syncs` as an argument, see `syncs_of`."""
-    resource: DltResource = dlt.resource(
-        rows, name=name, write_disposition={"disposition": "merge", "strategy": "delete-insert"}, **hints
-    )(syncs=syncs)
+    resource: DltResource = dlt.resource(rows, name=name, write_disposition=MERGE, _impl_cls=CellResource, **hints)(
+        syncs=syncs
+    )
     return resource

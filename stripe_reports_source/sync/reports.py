@@ -16,19 +16,23 @@ from typing import Any
 import dlt
 import pyarrow as pa
 from dlt.extract import DltResource
+from dlt.extract.items import DataItemWithMeta
 
 from ..errors import RowError
 from ..plan.cells import CellFailure, FetchedCell, LoadedCell
 from ..plan.intervals import Span
-from ..plan.lanes import BEGINNING
+from ..plan.lanes import BEGINNING, Lane
 from ..plan.report import Report
 from ..plan.state import LaneStates, Synced, with_loaded_cell
 from ..rows.cell_tables import cell_tables
 from ..rows.control_sums import ControlSums
-from ..warehouse.dispositions import alters_rows
+from ..warehouse.contracts import discarded_columns, refuse_contract
+from ..warehouse.dispositions import alters_rows, check_cursor, refuse_column_hints
 from ..warehouse.hints import report_hints
+from ..warehouse.straight import children, ends_with, straight_to
 from .ahead import one_ahead
 from .keeping import note_cell
+from .ledger_tables import straight_rows
 from .running import ActiveLane, Sync
 
 
@@ -51,17 +55,32 @@ class ReportInPackage:
         cursor: dlt.sources.incremental[datetime],
         load_id: str | None,
     ) -> None:
+        check_cursor(resource, cursor)
         cursor.advance(None)  # type: ignore[arg-type]  # dlt must not filter rows by the cursor
         self.sync = sync
         self.load_id = load_id
         self.states = LaneStates(None if load_id is None else dlt.current.resource_state(resource.name))
-        self.resource = resource.name
         self.altered = alters_rows(resource)
-        self._table = report.table
+        self.limit = resource.limit
+        self.straight = self.altered or self.limit is not None or bool(children(resource))
+        """The user's own steps get rows alone: tombstones and hints go past them."""
+        self.table = report.table
+        self._resource = resource
+        self._ended = False
         self._cursor = cursor
         self._hinted: set[tuple[str, ...]] = set()
         window = None if cursor.end_value is None else Span(cursor.start_value or BEGINNING, cursor.end_value)
-        self._lanes = sync.lanes(report, resource.name, self.states, cursor.last_value, window, altered=self.altered)
+        self._lanes = sync.lanes(
+            report,
+            resource.name,
+            self.states,
+            cursor.last_value,
+            window,
+            altered=self.altered,
+            start=cursor.initial_value,
+        )
+        for active in self._lanes:
+            self._refuse_hints(active.lane)
         if any(active.lane.noted is not None for active in self._lanes):
             self.move_cursor()
 
@@ -86,7 +105,7 @@ class ReportInPackage:
             finished = True
         finally:
             if not finished:
-                self.sync.abandon(self._table)
+                self.sync.abandon(self.table)
 
     def hinted(self, table: pa.Table, fetched: FetchedCell) -> Any:
         """A table for dlt, with hints where its columns are new in this package."""
@@ -94,8 +113,33 @@ class ReportInPackage:
         if names in self._hinted:
             return table
         self._hinted.add(names)
-        hints = dlt.mark.make_hints(columns=report_hints(fetched.columns), file_format=self.sync.file_format)
+        discarded = discarded_columns(self._resource, names)
+        columns = [column for column in fetched.columns if column.name not in discarded]
+        hints = dlt.mark.make_hints(columns=report_hints(columns), file_format=self.sync.file_format)
         return dlt.mark.with_hints(table, hints)
+
+    def past_steps(self, table: pa.Table, fetched: FetchedCell) -> Any:
+        """The same, past the user's steps, limits and transformers."""
+        item = self.hinted(table, fetched)
+        meta = item.meta if isinstance(item, DataItemWithMeta) else None
+        return straight_to(self._resource, table, meta)
+
+    def ledger(self, *, last: bool) -> Iterator[Any]:
+        """The ledger's rows of what is loaded so far, where the system tables are not extracted by themselves."""
+        yield from straight_rows(self.sync, self.table, last=last and not self._ended)
+        self._ended = self._ended or last
+
+    @property
+    def resource(self) -> str:
+        """The name of its dlt resource."""
+        return str(self._resource.name)
+
+    def _refuse_hints(self, lane: Lane) -> None:
+        """Refuse what the user's hints and contracts would make of the columns that are asked for."""
+        columns = lane.resolved.table_columns(lane.resolved.requested or ())
+        refuse_column_hints(self._resource, columns)
+        if lane.cells and self.load_id is not None:
+            refuse_contract(self._resource, [column.name for column in columns])
 
     def move_cursor(self) -> None:
         """dlt's cursor is the end of what is loaded of every lane of the report."""
@@ -130,29 +174,53 @@ class ArrivedCell:
             load.bytes += self._taken.file.bytes
         return self
 
-    def tables(self) -> Iterator[Any]:
-        """The cell's rows for dlt; those of a larger file are parsed while dlt writes the ones before.
+    def items(self) -> Iterator[Any]:
+        """All that goes to dlt of the cell; with the last of it, or before a limit may close us there, it is loaded.
 
         Raises:
             CellFailure: the cell was not fetched or not archived, or a row does not fit.
         """
+        report = self._report
+        tables = self._tables()
+        if not report.straight:
+            for table in tables:
+                yield report.hinted(table, self._fetched)
+            self._loaded()
+            return
+        tombstone = next(tables, None)  # there is none of a cell whose rows are counted only
+        if tombstone is not None:
+            yield report.past_steps(tombstone, self._fetched)
+        if report.limit is None:
+            yield from tables
+            self._loaded()
+            return
+        whole = list(tables)  # a limit counts it as one item, so that it cuts no cell in two
+        self._loaded()
+        item = whole if len(whole) > 1 else next(iter(whole), None)
+        yield from report.ledger(last=item is not None and ends_with(report.limit, item))
+        if item is not None:
+            yield item
+
+    def _tables(self) -> Iterator[pa.Table]:
+        """The cell's rows; those of a larger file are parsed while dlt writes the ones before."""
         fetched, archive = self._fetched, self._report.sync.fetching.archive
         if archive is not None:
             note_cell(archive, fetched, self._active.lane)
         self._report.sync.outcomes.stage(self._request, "parsing", fetched.obtained.run.id)
         parsing = self._report.sync.settings.parse_policy
         self._sums = ControlSums(fetched.columns)
-        tables = cell_tables(fetched, self._report.load_id, parsing, self._sums)
+        apart = self._report.straight
+        tables = cell_tables(fetched, self._report.load_id, parsing, self._sums, tombstone_apart=apart)
         try:
             with self._report.sync.fetching.parsing(), closing(tables):
                 for table in one_ahead(tables) if fetched.file.bytes > parsing.block_bytes else tables:
                     self._rows += table.num_rows
                     if not self._superseded:  # such rows are counted only
-                        yield self._report.hinted(table, fetched)
+                        yield table
         except RowError as error:
             raise CellFailure(error, fetched.obtained) from error
 
-    def loaded(self) -> None:
+    def _loaded(self) -> None:
         """All rows are with dlt: keep what the next sync must know, and move the cursor."""
         fetched, lane = self._fetched, self._active.lane
         states, sync = self._report.states, self._report.sync

@@ -6,12 +6,12 @@ In: the settings of a source, and the load that `load_reports` runs it in. Out: 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import dlt
-from dlt.extract import DltSource
+from dlt.extract import DltResource, DltSource
 
 from ..errors import ConfigurationError
 from ..plan.settings import Settings
@@ -102,12 +102,33 @@ def syncs_of(source: DltSource) -> Syncs:
     Raises:
         ConfigurationError: it is not a `stripe_reports` source.
     """
+    if isinstance(source, DltResource):
+        raise ConfigurationError(
+            f"resource {source.name!r} is not a source; give the source that it is of, narrowed by "
+            f"with_resources({source.name!r})."
+        )
+    if not isinstance(source, DltSource):
+        raise ConfigurationError(f"a source is wanted, as stripe_reports(...) returns it, not {type(source).__name__}.")
     for resource in source.resources.values():
         # renamed and transformed resources have no arguments any more, but the system tables beside them do
         syncs = (resource.explicit_args or {}).get("syncs") if resource.args_bound else None
         if isinstance(syncs, Syncs):
             return syncs
     raise ConfigurationError(f"source {source.name!r} is not a stripe_reports source.")
+
+
+def checked_sources(given: DltSource | Sequence[DltSource]) -> list[DltSource]:
+    """The sources that are to be loaded one after another.
+
+    Raises:
+        ConfigurationError: one is not a `stripe_reports` source, or is given twice; or there is none.
+    """
+    listed = list(given) if isinstance(given, Sequence) else [given]
+    if not listed:
+        raise ConfigurationError("no source is given to load.")
+    if len({id(syncs_of(source)) for source in listed}) < len(listed):
+        raise ConfigurationError("one source object is given twice; build another one, or give it once.")
+    return listed
 
 
 def settings_for_jobs(source: DltSource) -> Settings:
