@@ -27,9 +27,9 @@ from ..plan.state import LaneStates, Synced, with_loaded_cell
 from ..rows.cell_tables import cell_tables
 from ..rows.control_sums import ControlSums
 from ..warehouse.contracts import discarded_columns, refuse_contract
-from ..warehouse.dispositions import alters_rows, check_cursor, refuse_column_hints
+from ..warehouse.dispositions import check_cursor, refuse_column_hints
 from ..warehouse.hints import report_hints
-from ..warehouse.straight import children, ends_with, straight_to
+from ..warehouse.straight import children, discards, ends_with, has_steps, straight_to, watched_steps
 from .ahead import one_ahead
 from .keeping import note_cell
 from .ledger_tables import straight_rows
@@ -60,10 +60,13 @@ class ReportInPackage:
         self.sync = sync
         self.load_id = load_id
         self.states = LaneStates(None if load_id is None else dlt.current.resource_state(resource.name))
-        self.altered = alters_rows(resource)
-        self.limit = resource.limit
+        self.discards, self.limit = discards(resource), resource.limit
+        self.passed = watched_steps() if has_steps(resource) else None
+        """What the user's own steps have let through; None without such steps."""
+        self.altered = self.discards or self.passed is not None
         self.straight = self.altered or self.limit is not None or bool(children(resource))
         """The user's own steps get rows alone: tombstones and hints go past them."""
+        self._emptied: dict[str, pa.Table] = {}
         self.table = report.table
         self._resource = resource
         self._ended = False
@@ -118,11 +121,33 @@ class ReportInPackage:
         hints = dlt.mark.make_hints(columns=report_hints(columns), file_format=self.sync.file_format)
         return dlt.mark.with_hints(table, hints)
 
-    def past_steps(self, table: pa.Table, fetched: FetchedCell) -> Any:
-        """The same, past the user's steps, limits and transformers."""
-        item = self.hinted(table, fetched)
-        meta = item.meta if isinstance(item, DataItemWithMeta) else None
-        return straight_to(self._resource, table, meta)
+    def past_steps(self, tombstone: pa.Table, fetched: FetchedCell) -> Iterator[Any]:
+        """A cell's tombstone and its hints, past the user's steps, limits and transformers.
+
+        Beside steps of the user's it comes last, and only for cells of which they have let nothing through: it has to
+        be of the form that they have made of rows.
+        """
+        item = self.hinted(tombstone, fetched)
+        if self.passed is None:
+            yield straight_to(self._resource, tombstone, item.meta if isinstance(item, DataItemWithMeta) else None)
+            return
+        if isinstance(item, DataItemWithMeta):
+            self._resource.merge_hints(item.meta.hints)
+        self._emptied[fetched.request.key] = tombstone
+
+    def last_items(self) -> Iterator[Any]:
+        """What comes when all rows are with dlt: tombstones of cells that the user's steps have emptied, the ledger."""
+        yield from self._emptied_cells()
+        yield from self.ledger(last=True)
+
+    def _emptied_cells(self) -> Iterator[Any]:
+        while self._emptied and self.passed is not None:
+            key, tombstone = self._emptied.popitem()
+            if self.discards or key not in self.passed.keys:
+                rows = [
+                    {name: value for name, value in row.items() if value is not None} for row in tombstone.to_pylist()
+                ]
+                yield straight_to(self._resource, rows if self.passed.as_dicts else tombstone)
 
     def ledger(self, *, last: bool) -> Iterator[Any]:
         """The ledger's rows of what is loaded so far, where the system tables are not extracted by themselves."""
@@ -189,7 +214,7 @@ class ArrivedCell:
             return
         tombstone = next(tables, None)  # there is none of a cell whose rows are counted only
         if tombstone is not None:
-            yield report.past_steps(tombstone, self._fetched)
+            yield from report.past_steps(tombstone, self._fetched)
         if report.limit is None:
             yield from tables
             self._loaded()
@@ -197,7 +222,8 @@ class ArrivedCell:
         whole = list(tables)  # a limit counts it as one item, so that it cuts no cell in two
         self._loaded()
         item = whole if len(whole) > 1 else next(iter(whole), None)
-        yield from report.ledger(last=item is not None and ends_with(report.limit, item))
+        ends = item is not None and ends_with(report.limit, item)
+        yield from report.last_items() if ends else report.ledger(last=False)
         if item is not None:
             yield item
 

@@ -45,7 +45,8 @@ def report_items(report: Report, syncs: Syncs, cursor: dlt.sources.incremental[d
                     continue
                 with cell:
                     yield from cell.items()
-        yield from part.ledger(last=True)
+        yield None  # what the user's steps give one by one is with dlt first
+        yield from part.last_items()
 
 
 def system_items(table: SystemTable, syncs: Syncs) -> Iterator[Any]:

@@ -24,15 +24,6 @@ PINNED = ("data_type", "precision", "scale", "timezone", "nullable")
 """Hints of a column that follow from its report alone."""
 
 
-def alters_rows(resource: DltResource) -> bool:
-    """True if steps or a schema contract of the user's may change which rows of a report are stored."""
-    _, *steps = resource._pipe.steps
-    if any(not isinstance(step, OWN_STEPS) for step in steps):
-        return True
-    contract = dlt.current.source_schema().resolve_contract_settings_for_table(str(resource.table_name))
-    return any(str(mode).startswith("discard") for mode in contract.values())
-
-
 def refuse_other_dispositions(resource: DltResource, keys: tuple[str, ...] = ()) -> None:
     """Refuse hints under which a load would not replace whole cells, or would store the marks of emptied ones as rows.
 
