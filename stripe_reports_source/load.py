@@ -101,7 +101,7 @@ def load_reports(
     sources = checked_sources(source)
     if len(sources) > 1 and pipeline.refresh:
         raise ConfigurationError(
-            f"refresh={pipeline.refresh!r} would drop what the source before has loaded; give one."
+            f"refresh={pipeline.refresh!r} drops what a source before has loaded; give one source."
         )
     listener, failures, all_loaded = Listener(on_event), list[Failure](), list[Loaded]()
     for each in sources:

@@ -26,10 +26,10 @@ from ..plan.report import Report
 from ..plan.state import LaneStates, Synced, with_loaded_cell
 from ..rows.cell_tables import cell_tables
 from ..rows.control_sums import ControlSums
-from ..warehouse.contracts import discarded_columns, refuse_contract
+from ..warehouse.contracts import discarded_columns, discards, refuse_contract
 from ..warehouse.dispositions import check_cursor, refuse_column_hints
 from ..warehouse.hints import report_hints
-from ..warehouse.straight import children, discards, ends_with, has_steps, straight_to, watched_steps
+from ..warehouse.straight import children, ends_with, has_steps, straight_to, watched_steps
 from .ahead import one_ahead
 from .keeping import note_cell
 from .ledger_tables import straight_rows

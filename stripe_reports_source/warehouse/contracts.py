@@ -54,6 +54,11 @@ def discarded_columns(resource: DltResource, columns: Collection[str]) -> frozen
     return frozenset(_lacking(schema, table, columns))
 
 
+def discards(resource: DltResource) -> bool:
+    """True if a contract of the user's may take rows or values away from a resource that is extracting."""
+    return any(mode.startswith("discard") for mode in _modes(dlt.current.source_schema(), resource).values())
+
+
 def _modes(schema: Schema, resource: DltResource) -> dict[str, str]:
     table = resource.compute_table_schema()
     modes = schema.resolve_contract_settings_for_table(str(table["name"]), table)

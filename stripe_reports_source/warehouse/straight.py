@@ -94,12 +94,6 @@ def has_steps(resource: DltResource) -> bool:
     return any(not isinstance(step, (*OWN_STEPS, Passed)) for step in steps)
 
 
-def discards(resource: DltResource) -> bool:
-    """True if a schema contract of the user's may take rows or values away from a resource."""
-    contract = dlt.current.source_schema().resolve_contract_settings_for_table(str(resource.table_name))
-    return any(str(mode).startswith("discard") for mode in contract.values())
-
-
 def ends_with(limit: LimitItem, item: Any) -> bool:
     """True if a limit closes the generator that gives this item: nothing can come after it."""
     if limit.max_time and time.monotonic() - limit.start_time > limit.max_time:
