@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import dlt
@@ -158,6 +162,30 @@ def test_a_step_sees_rows_alone(world: World, step: Callable[[Any], Any]) -> Non
         assert query(world.pipeline, f"SELECT count(*) FROM {TABLE} WHERE mine IS DISTINCT FROM 'x'") == [(0,)]
 
 
+@WAYS
+@pytest.mark.parametrize("form", [lambda table: table, as_rows])
+def test_what_a_step_leaves_nothing_of_is_emptied(world: World, form: Callable[[Any], Any]) -> None:
+    world.load(world.source([PAYOUTS]))
+    world.emulator.advance(world.emulator.settings.available_end + timedelta(days=1))
+    source = world.source([PAYOUTS], lookback_days=40)
+    source.resources[TABLE].add_filter(lambda table: table["_interval_day"][0].as_py().month == 2).add_map(form)
+    world.load(source)
+    assert query(world.pipeline, f"SELECT DISTINCT month(_interval_day) FROM {TABLE} ORDER BY 1") == [(1,), (2,)]
+    if world.way == "load_reports":
+        assert query(world.pipeline, "SELECT month(interval_day), rows > 0 FROM report_cells ORDER BY 1") == [
+            (1, True),
+            (2, True),
+            (3, False),
+        ]
+
+
+def test_the_steps_of_a_run_one_by_one(emulator: Emulator, pipeline: Pipeline) -> None:
+    pipeline.extract(source_of(emulator, BOTH_REPORTS))
+    pipeline.normalize()
+    pipeline.load()
+    assert_all_there(World(emulator, pipeline, "run"))
+
+
 def with_transformer(source: Any) -> Any:
     @dlt.transformer(data_from=source.resources[TABLE], write_disposition="append")
     def large(table: pa.Table) -> Iterator[Any]:
@@ -247,7 +275,7 @@ def test_a_window_of_a_scheduler_is_a_backfill(world: World) -> None:
 
 def test_each_interval_of_a_schedule_is_a_cell_of_the_grid(emulator: Emulator, pipeline: Pipeline) -> None:
     days = [datetime(2025, 2, day, tzinfo=UTC) for day in (1, 2, 3)]
-    for start, end in zip(days, days[1:], strict=False):
+    for start, end in pairwise(days):
         with scheduled(start, end):
             pipeline.run(source_of(emulator, [PAYOUTS], interval="day"))
     assert sorted(query(pipeline, "SELECT interval_start FROM report_cells")) == [(day,) for day in days[:2]]
@@ -423,3 +451,24 @@ def test_what_is_not_a_source_of_ours_is_refused(emulator: Emulator, pipeline: P
     with pytest.raises(ConfigurationError, match="refresh='drop_sources' drops what a source before has loaded"):
         load_reports(pipeline, [source, source_of(emulator, [SUMMARY])])
     assert posts(emulator) == 0
+
+
+def dlt_command(folder: Path, *arguments: str) -> str:
+    """What a command of dlt's prints."""
+    command = [sys.executable, "-m", "dlt", "--non-interactive", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.long
+def test_dlts_own_commands(emulator: Emulator, tmp_path: Path) -> None:
+    pipeline = dlt.pipeline("reports", destination="duckdb", dataset_name="stripe")  # as a user's script names it
+    load_reports(pipeline, source_of(emulator, BOTH_REPORTS))
+    for words in (["info"], ["trace"], ["load-package"], ["schema"], ["sync"]):
+        assert dlt_command(tmp_path, "pipeline", "reports", *words)
+    assert TABLE in dlt_command(tmp_path, "pipeline", "reports", "drop", TABLE)
+    pipeline = dlt.pipeline("reports", destination="duckdb", dataset_name="stripe")
+    assert TABLE not in pipeline.default_schema.tables
+    load_reports(pipeline, source_of(emulator, BOTH_REPORTS))
+    assert_all_there(World(emulator, pipeline, "load_reports"))
