@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -107,6 +108,29 @@ def test_a_decomposed_source_is_the_whole_source(
     assert query(world.pipeline, "SELECT count(*) > 0 FROM report_types") == [(True,)]
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+def test_parts_of_one_source_in_one_process(emulator: Emulator, make_pipeline: MakePipeline, at_once: bool) -> None:
+    parts = source_of(emulator, BOTH_REPORTS).decompose("scc")
+    world = World(emulator, make_pipeline(), "run")
+    if not at_once:
+        world.pipeline.run(parts)
+    else:
+        # in pipelines of their own, as dlt's page on performance shows; DuckDB has one writer at a time
+        pipelines = [make_pipeline(f"part_{number}") for number in range(len(parts))]
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(extracted, pipelines, parts))
+        for pipeline in pipelines:
+            pipeline.activate()
+            pipeline.load()
+    assert_all_there(world)
+
+
+def extracted(pipeline: Pipeline, source: Any) -> None:
+    pipeline.activate()
+    pipeline.extract(source)
+    pipeline.normalize()
+
+
 @pytest.mark.parametrize("given", ["one", "list"])
 def test_resources_without_their_source_write_the_ledger_too(
     emulator: Emulator, pipeline: Pipeline, given: str
@@ -165,18 +189,16 @@ def test_a_step_sees_rows_alone(world: World, step: Callable[[Any], Any]) -> Non
 @WAYS
 @pytest.mark.parametrize("form", [lambda table: table, as_rows])
 def test_what_a_step_leaves_nothing_of_is_emptied(world: World, form: Callable[[Any], Any]) -> None:
-    world.load(world.source([PAYOUTS]))
+    before, source = world.source([PAYOUTS]), world.source([PAYOUTS], lookback_days=40)
+    before.resources[TABLE].add_map(form)
+    world.load(before)
     world.emulator.advance(world.emulator.settings.available_end + timedelta(days=1))
-    source = world.source([PAYOUTS], lookback_days=40)
     source.resources[TABLE].add_filter(lambda table: table["_interval_day"][0].as_py().month == 2).add_map(form)
     world.load(source)
-    assert query(world.pipeline, f"SELECT DISTINCT month(_interval_day) FROM {TABLE} ORDER BY 1") == [(1,), (2,)]
+    assert query(world.pipeline, f"SELECT DISTINCT month(_interval_day) FROM {TABLE}") == [(2,)]
     if world.way == "load_reports":
-        assert query(world.pipeline, "SELECT month(interval_day), rows > 0 FROM report_cells ORDER BY 1") == [
-            (1, True),
-            (2, True),
-            (3, False),
-        ]
+        listed = query(world.pipeline, "SELECT month(interval_day), rows > 0 FROM report_cells ORDER BY 1")
+        assert listed == [(1, False), (2, True), (3, False)]
 
 
 def test_the_steps_of_a_run_one_by_one(emulator: Emulator, pipeline: Pipeline) -> None:
