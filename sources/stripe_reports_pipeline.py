@@ -1,7 +1,6 @@
-"""Stripe's financial reports into a warehouse: what `dlt init stripe_reports duckdb --location <this repository>` writes."""
+"""Stripe's financial reports in a warehouse; `dlt init stripe_reports duckdb --location ...` has copied the source."""
 
 import dlt
-
 from stripe_reports import Loaded, load_reports, stripe_reports
 
 

@@ -11,6 +11,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import reduce
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from dlt.extract import DltSource
 
 from .errors import ConfigurationError, Failure, SyncFailed, TieOutFailed
 from .plan.planned import FetchedFile
+from .plan.windows import checked_days, with_days
 from .proof import prove, prove_load
 from .reconcile.reconciliation import Reconciliation
 from .stripe_api.run_events import RunEvents
@@ -100,20 +102,10 @@ def load_reports(
     """
     sources = checked_sources(source)
     if len(sources) > 1 and pipeline.refresh:
-        raise ConfigurationError(
-            f"refresh={pipeline.refresh!r} drops what a source before has loaded; give one source."
-        )
-    listener, failures, all_loaded = Listener(on_event), list[Failure](), list[Loaded]()
-    for each in sources:
-        load = Load(True, max_cells, max_bytes, listener, stop, run_events)
-        if all_loaded and load.stopped:
-            break
-        with loading(pipeline, each, load) as begun:
-            begun.sync()
-            found = prove_load(pipeline, each.name, begun, refresh=reconcile == "refresh")
-            all_loaded.append(_loaded(begun, found))
-        failures += load.last_failures()
-    return _ended(failures, all_loaded, reconcile)
+        raise ConfigurationError(f"refresh={pipeline.refresh!r} drops what a source before has loaded; give one.")
+    listener = Listener(on_event)
+    loads = (Load(True, max_cells, max_bytes, listener, stop, run_events) for _ in sources)
+    return _ended(*_load_each(pipeline, zip(sources, loads, strict=True), reconcile == "refresh"), reconcile)
 
 
 def load_cells(
@@ -121,6 +113,7 @@ def load_cells(
     source: DltSource,
     files: Iterable[FetchedFile | Mapping[str, Any]],
     *,
+    days: tuple[date | str, date | str] | None = None,
     on_event: Callable[[Event], None] | None = None,
     reconcile: Literal["warn", "fail"] | None = None,
 ) -> Loaded:
@@ -136,6 +129,8 @@ def load_cells(
         pipeline: where to load to. Loads of it, or of its dataset, wait for one another.
         source: built with the settings that the cells were planned and fetched with.
         files: what `fetch_cell` returned, or its `as_json()`, in any order.
+        days: of `plan_cells`: the cells of these days alone, whatever is loaded before them. No cursor is moved, so
+            that a later `load_reports` begins where it would have begun.
         on_event: called with each `Event`, from several threads.
         reconcile: where the loaded reports do not agree: "warn" in the log, or "fail" at the end.
 
@@ -149,8 +144,9 @@ def load_cells(
     """
     from .sync.given import given_files  # Arrow and HTTP, which importing us does not need
 
-    given = given_files(settings_for_jobs(source), files)
-    load = Load(True, MAX_CELLS, MAX_BYTES, Listener(on_event))
+    window = checked_days(days)
+    given = given_files(with_days(settings_for_jobs(source), window), files)
+    load = Load(True, MAX_CELLS, MAX_BYTES, Listener(on_event), days=window)
     with loading(pipeline, source, load, given) as begun:
         begun.sync()
         again = given.again
@@ -159,6 +155,23 @@ def load_cells(
         given.say_left_over()
         loaded = _loaded(begun, prove(pipeline, source.name))
     return _ended(load.last_failures(), [loaded], reconcile)
+
+
+def _load_each(
+    pipeline: Pipeline, loads: Iterable[tuple[DltSource, Load]], refresh: bool
+) -> tuple[list[Failure], list[Loaded]]:
+    """Load sources one after the other, whatever fails of one; none is begun that comes after a stop."""
+    failures: list[Failure] = []
+    parts: list[Loaded] = []
+    for source, load in loads:
+        if parts and load.stopped:
+            break
+        with loading(pipeline, source, load) as begun:
+            begun.sync()
+            found = prove_load(pipeline, source.name, begun, refresh=refresh)
+            parts.append(_loaded(begun, found))
+        failures += load.last_failures()
+    return failures, parts
 
 
 def _ended(

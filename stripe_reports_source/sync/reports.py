@@ -210,17 +210,17 @@ class ArrivedCell:
         if not report.straight:
             for table in tables:
                 yield report.hinted(table, self._fetched)
-            self._loaded()
+            self.loaded()
             return
         tombstone = next(tables, None)  # there is none of a cell whose rows are counted only
         if tombstone is not None:
             yield from report.past_steps(tombstone, self._fetched)
         if report.limit is None:
             yield from tables
-            self._loaded()
+            self.loaded()
             return
         whole = list(tables)  # a limit counts it as one item, so that it cuts no cell in two
-        self._loaded()
+        self.loaded()
         item = whole if len(whole) > 1 else next(iter(whole), None)
         ends = item is not None and ends_with(report.limit, item)
         yield from report.last_items() if ends else report.ledger(last=False)
@@ -246,7 +246,7 @@ class ArrivedCell:
         except RowError as error:
             raise CellFailure(error, fetched.obtained) from error
 
-    def _loaded(self) -> None:
+    def loaded(self) -> None:
         """All rows are with dlt: keep what the next sync must know, and move the cursor."""
         fetched, lane = self._fetched, self._active.lane
         states, sync = self._report.states, self._report.sync

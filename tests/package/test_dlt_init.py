@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 
 from stripe_reports_source.emulator import Emulator
-from tests.package.project import PROJECT
+from tests.package.project import PROJECT, ROOT
 
-ROOT = Path(__file__).parents[2]
 AS_SOMEBODY = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.com")
-PACKAGE, LOCATION = ROOT / "stripe_reports_source", ROOT / "sources"
+PACKAGE, COPIED = ROOT / "stripe_reports_source", ROOT / "sources" / "stripe_reports"
 
 
 def files_of(folder: Path) -> set[str]:
@@ -29,14 +28,10 @@ def files_of(folder: Path) -> set[str]:
 
 
 def test_the_location_has_every_file_of_the_package() -> None:
-    copied = LOCATION / "stripe_reports"
-    assert files_of(copied) == files_of(PACKAGE), "link the files: python -m tests.package.location"
-    assert all((copied / name).samefile(PACKAGE / name) for name in files_of(copied))
-
-
-def test_the_requirements_are_those_of_the_package() -> None:
-    listed = (PACKAGE / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    assert listed == PROJECT["dependencies"]
+    wanted = files_of(PACKAGE)
+    assert files_of(COPIED) == wanted | {"requirements.txt"}, "link the files: python -m tests.package.location"
+    assert all((COPIED / name).samefile(PACKAGE / name) for name in wanted)
+    assert (COPIED / "requirements.txt").read_text(encoding="utf-8").splitlines() == PROJECT["dependencies"]
 
 
 @pytest.mark.long

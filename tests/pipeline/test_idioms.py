@@ -470,7 +470,9 @@ def test_what_is_not_a_source_of_ours_is_refused(emulator: Emulator, pipeline: P
             load_reports(pipeline, given)
         assert said in str(caught.value)
     pipeline.refresh = "drop_sources"
-    with pytest.raises(ConfigurationError, match="refresh='drop_sources' drops what a source before has loaded"):
+    with pytest.raises(
+        ConfigurationError, match="refresh='drop_sources' drops what a source before has loaded; give one"
+    ):
         load_reports(pipeline, [source, source_of(emulator, [SUMMARY])])
     assert posts(emulator) == 0
 
