@@ -9,16 +9,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import reduce
 from typing import Any, Literal
 
 from dlt import Pipeline
 from dlt.common.pipeline import LoadInfo
 from dlt.extract import DltSource
 
-from .errors import SyncFailed, TieOutFailed
+from .errors import ConfigurationError, Failure, SyncFailed, TieOutFailed
 from .plan.planned import FetchedFile
 from .plan.windows import checked_days, with_days
 from .proof import prove, prove_load
@@ -27,7 +28,7 @@ from .stripe_api.run_events import RunEvents
 from .sync.context import Load
 from .sync.loading import Loading, loading
 from .sync.progress import Event, Listener
-from .sync.syncs import settings_for_jobs
+from .sync.syncs import checked_sources, settings_for_jobs
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class Loaded:
 
 def load_reports(
     pipeline: Pipeline,
-    source: DltSource,
+    source: DltSource | Sequence[DltSource],
     *,
     max_cells: int = MAX_CELLS,
     max_bytes: int = MAX_BYTES,
@@ -79,7 +80,8 @@ def load_reports(
     Args:
         pipeline: where to load to. Calls for it, or for its dataset, take turns: each has its reports run and fetched
             while another one loads.
-        source: from `stripe_reports(...)`, possibly narrowed by `with_resources`.
+        source: from `stripe_reports(...)`, possibly narrowed by `with_resources`; or several, such as one for each
+            account, which are loaded one after another, whatever fails of the ones before.
         max_cells, max_bytes: intervals and bytes of result files per load package, of all reports together.
         on_event: called with each `Event`, from several threads.
         stop: once set, the load ends after the present package; what is left is for the next call.
@@ -98,12 +100,12 @@ def load_reports(
         DestinationBusy: someone else has locked the database for too long.
         PipelineStepFailed: dlt could not write to the destination.
     """
-    load = Load(True, max_cells, max_bytes, Listener(on_event), stop, run_events)
-    with loading(pipeline, source, load) as begun:
-        begun.sync()
-        found = prove_load(pipeline, source.name, begun, refresh=reconcile == "refresh")
-        loaded = _loaded(begun, found)
-    return _ended(load, loaded, reconcile)
+    sources = checked_sources(source)
+    if len(sources) > 1 and pipeline.refresh:
+        raise ConfigurationError(f"refresh={pipeline.refresh!r} drops what a source before has loaded; give one.")
+    listener = Listener(on_event)
+    loads = (Load(True, max_cells, max_bytes, listener, stop, run_events) for _ in sources)
+    return _ended(*_load_each(pipeline, zip(sources, loads, strict=True), reconcile == "refresh"), reconcile)
 
 
 def load_cells(
@@ -152,19 +154,56 @@ def load_cells(
             begun.load_cells(again)
         given.say_left_over()
         loaded = _loaded(begun, prove(pipeline, source.name))
-    return _ended(load, loaded, reconcile)
+    return _ended(load.last_failures(), [loaded], reconcile)
 
 
-def _ended(load: Load, loaded: Loaded, reconcile: Literal["warn", "fail", "refresh"] | None) -> Loaded:
-    """What was loaded, unless something was not, or does not agree."""
+def _load_each(
+    pipeline: Pipeline, loads: Iterable[tuple[DltSource, Load]], refresh: bool
+) -> tuple[list[Failure], list[Loaded]]:
+    """Load sources one after the other, whatever fails of one; none is begun that comes after a stop."""
+    failures: list[Failure] = []
+    parts: list[Loaded] = []
+    for source, load in loads:
+        if parts and load.stopped:
+            break
+        with loading(pipeline, source, load) as begun:
+            begun.sync()
+            found = prove_load(pipeline, source.name, begun, refresh=refresh)
+            parts.append(_loaded(begun, found))
+        failures += load.last_failures()
+    return failures, parts
+
+
+def _ended(
+    failures: Sequence[Failure], parts: Sequence[Loaded], reconcile: Literal["warn", "fail", "refresh"] | None
+) -> Loaded:
+    """What was loaded of all sources, unless something was not, or does not agree."""
+    loaded = reduce(_both, parts)
     found = loaded.reconciliation
-    if load.failures:
-        raise SyncFailed(load.last_failures(), loaded)
+    if failures:
+        raise SyncFailed(failures, loaded)
     if reconcile is not None and found is not None and not found.ok:
         if reconcile == "fail":
             raise TieOutFailed(found.verdict(), found.lines(), found, loaded)
         logger.warning("%s", "\n- ".join((found.verdict(), *found.lines())))
     return loaded
+
+
+def _both(first: Loaded, second: Loaded) -> Loaded:
+    """What two sources have loaded, one after the other."""
+    tables: dict[tuple[str, str], TableLoaded] = {}
+    for each in (*first.tables, *second.tables):
+        before = tables.get((each.table, each.account), TableLoaded(each.table, each.account, 0, 0))
+        sums = before.cells + each.cells, before.rows + each.rows
+        tables[each.table, each.account] = TableLoaded(each.table, each.account, *sums)
+    found = first.reconciliation
+    return Loaded(
+        (*first.load_infos, *second.load_infos),
+        first.cells + second.cells,
+        first.rows + second.rows,
+        tuple(tables.values()),
+        second.reconciliation if found is None else found.followed_by(second.reconciliation),
+    )
 
 
 def _loaded(begun: Loading, found: Reconciliation | None) -> Loaded:

@@ -15,23 +15,17 @@ from dlt.common.schema.typing import TSchemaContract
 from dlt.common.typing import TSecretStrValue
 from dlt.extract import DltResource, DltSource
 
+from .errors import ConfigurationError
 from .plan.intervals import parse_zone, start_of_day
 from .plan.lanes import BEGINNING
 from .plan.report import Report
 from .plan.setting_lists import refuse_misspelt
 from .plan.settings import Settings, checked_settings
-from .plan.system_tables import (
-    REPORT_CELLS,
-    REPORT_COLUMNS,
-    REPORT_FRESHNESS,
-    REPORT_RUNS,
-    REPORT_TYPES,
-    SYSTEM_TABLES,
-    SystemTable,
-)
+from .plan.system_tables import SYSTEM_TABLES, SystemTable
 from .sync.configured import configured_names
 from .sync.syncs import Syncs, syncs_of
 from .warehouse.hints import system_hints
+from .warehouse.straight import MERGE, CellResource, Passed
 
 DEFAULT_REPORTS = (
     "balance.summary",
@@ -114,21 +108,24 @@ def stripe_reports(
     section="stripe_reports",
     schema_contract=CONTRACT,
 )
-def archived_reports(archive_url: str = dlt.config.value) -> Iterator[DltResource]:
+def archived_reports(archive_url: str | None = None) -> Iterator[DltResource]:
     """The tables that an archive was written for, loaded from it again: no key, no request to Stripe.
 
     `load_reports` with it makes a dataset that is equal to the first in every row of a report, in `report_runs` and
     `report_cells`, but for what says when it was loaded. A sync with Stripe can go on from there.
 
     Args:
-        archive_url: as it was given to `stripe_reports`, or where the archive was moved to.
+        archive_url: as it was given to `stripe_reports`, or where the archive was moved to. It has to be given or
+            configured; as dlt sees it, it may be left out, so that `dlt init` asks nobody for it.
 
     Raises:
-        ConfigurationError: there is no such archive.
+        ConfigurationError: there is no such archive, or none is given.
         ArchiveError: it cannot be read.
     """
     from .sync.replaying import Archived  # Arrow and HTTP, which importing us does not need
 
+    if archive_url is None:
+        raise ConfigurationError("archive_url is not set; archived_reports reads the archive that is there.")
     archived = Archived(archive_url)
     yield from _resources(Syncs(archived.settings, archived))
 
@@ -160,7 +157,8 @@ def _report_resource(report: Report, syncs: Syncs) -> DltResource:
 
     def report_rows(
         syncs: Syncs,
-        cursor: dlt.sources.incremental[datetime] = dlt.sources.incremental(  # noqa: B008  # dlt's way to declare it
+        # with its type, so that dlt's schedulers can set a window
+        cursor: dlt.sources.incremental[datetime] = dlt.sources.incremental[datetime](  # noqa: B008  # dlt's way
             CURSOR, initial_value=initial_value, end_value=end_value
         ),
     ) -> Iterator[Any]:
@@ -168,28 +166,21 @@ def _report_resource(report: Report, syncs: Syncs) -> DltResource:
 
         yield from report_items(report, syncs, cursor)
 
-    return _merged(report_rows, syncs, report.table)
+    return _merged(report_rows, syncs, report.table).add_step(Passed())
 
 
 def _system_resource(table: SystemTable, syncs: Syncs) -> DltResource:
     def system_rows(syncs: Syncs) -> Iterator[Any]:
-        from .sync.resources import cell_items, column_items, freshness_items, run_items, type_items
+        from .sync.resources import system_items
 
-        items = {
-            REPORT_TYPES.name: type_items,
-            REPORT_RUNS.name: run_items,
-            REPORT_COLUMNS.name: column_items,
-            REPORT_CELLS.name: cell_items,
-            REPORT_FRESHNESS.name: freshness_items,
-        }
-        yield from items[table.name](syncs)
+        yield from system_items(table, syncs)
 
     return _merged(system_rows, syncs, table.name, columns=system_hints(table))
 
 
 def _merged(rows: Callable[..., Iterator[Any]], syncs: Syncs, name: str, **hints: Any) -> DltResource:
     """A resource whose cells or rows replace earlier ones. It carries `syncs` as an argument, see `syncs_of`."""
-    resource: DltResource = dlt.resource(
-        rows, name=name, write_disposition={"disposition": "merge", "strategy": "delete-insert"}, **hints
-    )(syncs=syncs)
+    resource: DltResource = dlt.resource(rows, name=name, write_disposition=MERGE, _impl_cls=CellResource, **hints)(
+        syncs=syncs
+    )
     return resource

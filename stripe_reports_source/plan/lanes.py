@@ -67,6 +67,7 @@ class LoadedBefore:
         replaced_since: start of the earliest cell of a lane that a crossed sync has replaced; None if there is none.
         payouts: the payouts to run a report for that is run per payout: of which report, label and window.
         ledger: what the ledger says of the report's cells, whoever has loaded them.
+        start: where history begins that is loaded; None is the source's first day.
     """
 
     lanes: LaneStates
@@ -75,6 +76,7 @@ class LoadedBefore:
     replaced_since: Callable[[str, Collection[str]], datetime | None]
     payouts: Callable[[ResolvedReport, str, Span | None], Sequence[Payout]]
     ledger: Ledger = field(default_factory=Listed)
+    start: datetime | None = None
 
 
 def plan_lanes(
@@ -244,7 +246,7 @@ class _LanePlanner:
         `again` is the start of what two crossed syncs have replaced; None if there is nothing.
         """
         available = resolved.offered.available
-        first = first_instant(self._settings.start_date, resolved.zone)
+        first = self._loaded.start or first_instant(self._settings.start_date, resolved.zone)
         since = None
         if known and known.cursor is not None:
             # dlt's cursor may have been moved on by a sync of another account

@@ -21,7 +21,12 @@ from .values import arrow_type
 
 
 def cell_tables(
-    fetched: FetchedCell, load_id: str | None, parsing: ParsePolicy, sums: ControlSums
+    fetched: FetchedCell,
+    load_id: str | None,
+    parsing: ParsePolicy,
+    sums: ControlSums,
+    *,
+    tombstone_apart: bool = False,
 ) -> Generator[pa.Table, None, None]:
     """The tables that replace a cell: its rows, and first a tombstone.
 
@@ -33,6 +38,7 @@ def cell_tables(
         load_id: of the load package; None outside a pipeline.
         parsing: how much is in memory at once.
         sums: takes the file's control totals; whole once the last table is given out.
+        tombstone_apart: the first table holds the tombstone alone, and there is one more only if there are rows.
 
     Raises:
         RowError: a value does not fit. Tables before it have been given out by then.
@@ -42,6 +48,9 @@ def cell_tables(
     tombstone = [_tombstone(schema, constants)]
     batches: list[pa.RecordBatch] = []
     held = 0
+    if tombstone_apart:
+        yield pa.Table.from_batches(tombstone, schema)
+        tombstone = []
     separator = fetched.request.report.decimal_separator
     for batch in typed_batches(fetched.file.path, fetched.columns, separator, parsing.block_bytes):
         stamps = [_repeat(constants[name], schema.field(name).type, batch.num_rows) for name in SYSTEM_COLUMNS]

@@ -10,7 +10,7 @@ before someone has dropped the table), its rows are taken from what is stored, o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -21,19 +21,19 @@ from ..plan.state import LaneState
 from ..plan.system_tables import REPORT_CELLS, CellRow, FreshnessRow
 from ..warehouse.coverage import StoredCoverage
 from ..warehouse.freshness import LedgerRun
-from .lane_book import LaneBook, LaneEntry
+from .lane_book import LaneEntry
 
 Stored = Mapping[tuple[str, str], FreshnessRow]
 _COVERED = "covered"
 
 
 def covered_cells(
-    book: LaneBook, loaded: Sequence[CellRow], pipeline: Pipeline, dropped: Collection[str]
+    book: Iterable[LaneEntry], loaded: Sequence[CellRow], pipeline: Pipeline, dropped: Collection[str]
 ) -> list[CellRow]:
     """The rows of `report_cells` that a package is to bring: its own cells, and what the table lacks.
 
     Args:
-        book: the lanes of the sync.
+        book: lanes of the sync.
         loaded: cells of the package.
         pipeline: that is extracting.
         dropped: tables that the package drops or empties before it loads.
@@ -53,7 +53,7 @@ def covered_cells(
 
 
 def freshness(
-    book: LaneBook, failures: Sequence[LedgerRun], stored: Stored, replayed: Mapping[str, datetime]
+    book: Iterable[LaneEntry], failures: Sequence[LedgerRun], stored: Stored, replayed: Mapping[str, datetime]
 ) -> list[FreshnessRow]:
     """The rows of `report_freshness` for the lanes of a sync.
 

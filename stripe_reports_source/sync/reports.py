@@ -16,20 +16,24 @@ from typing import Any
 import dlt
 import pyarrow as pa
 from dlt.extract import DltResource
+from dlt.extract.items import DataItemWithMeta
 
 from ..errors import RowError
 from ..plan.cells import CellFailure, FetchedCell, LoadedCell
 from ..plan.intervals import Span
-from ..plan.lanes import BEGINNING
+from ..plan.lanes import BEGINNING, Lane
 from ..plan.report import Report
 from ..plan.state import LaneStates, Synced, with_loaded_cell
 from ..rows.cell_tables import cell_tables
 from ..rows.control_sums import ControlSums
-from ..warehouse.dispositions import alters_rows
+from ..warehouse.contracts import discarded_columns, discards, refuse_contract
+from ..warehouse.dispositions import check_cursor, refuse_column_hints
 from ..warehouse.hints import report_hints
+from ..warehouse.straight import children, ends_with, has_steps, straight_to, watched_steps
 from .active_lane import ActiveLane
 from .ahead import one_ahead
 from .keeping import note_cell
+from .ledger_tables import straight_rows
 from .running import Sync
 
 
@@ -52,17 +56,35 @@ class ReportInPackage:
         cursor: dlt.sources.incremental[datetime],
         load_id: str | None,
     ) -> None:
+        check_cursor(resource, cursor)
         cursor.advance(None)  # type: ignore[arg-type]  # dlt must not filter rows by the cursor
         self.sync = sync
         self.load_id = load_id
         self.states = LaneStates(None if load_id is None else dlt.current.resource_state(resource.name))
-        self.resource = resource.name
-        self.altered = alters_rows(resource)
-        self._table = report.table
+        self.discards, self.limit = discards(resource), resource.limit
+        self.passed = watched_steps() if has_steps(resource) else None
+        """What the user's own steps have let through; None without such steps."""
+        self.altered = self.discards or self.passed is not None
+        self.straight = self.altered or self.limit is not None or bool(children(resource))
+        """The user's own steps get rows alone: tombstones and hints go past them."""
+        self._emptied: dict[str, pa.Table] = {}
+        self.table = report.table
+        self._resource = resource
+        self._ended = False
         self._cursor = cursor
         self._hinted: set[tuple[str, ...]] = set()
         window = None if cursor.end_value is None else Span(cursor.start_value or BEGINNING, cursor.end_value)
-        self._lanes = sync.lanes(report, resource.name, self.states, cursor.last_value, window, altered=self.altered)
+        self._lanes = sync.lanes(
+            report,
+            resource.name,
+            self.states,
+            cursor.last_value,
+            window,
+            altered=self.altered,
+            start=cursor.initial_value,
+        )
+        for active in self._lanes:
+            self._refuse_hints(active.lane)
         if any(active.lane.noted is not None for active in self._lanes):
             self.move_cursor()
 
@@ -70,7 +92,7 @@ class ReportInPackage:
         """Cells as they arrive, each lane's in order; None while Stripe is awaited. Ends when the package is full."""
         finished = False
         try:
-            self.sync.start(self._table)
+            self.sync.start(self.table)
             while waiting := [active for active in self._lanes if active.left]:
                 if self.sync.load.full:
                     break
@@ -86,7 +108,7 @@ class ReportInPackage:
             finished = True
         finally:
             if not finished:
-                self.sync.abandon(self._table)
+                self.sync.abandon(self.table)
 
     def hinted(self, table: pa.Table, fetched: FetchedCell) -> Any:
         """A table for dlt, with hints where its columns are new in this package."""
@@ -94,8 +116,55 @@ class ReportInPackage:
         if names in self._hinted:
             return table
         self._hinted.add(names)
-        hints = dlt.mark.make_hints(columns=report_hints(fetched.columns), file_format=self.sync.file_format)
+        discarded = discarded_columns(self._resource, names)
+        columns = [column for column in fetched.columns if column.name not in discarded]
+        hints = dlt.mark.make_hints(columns=report_hints(columns), file_format=self.sync.file_format)
         return dlt.mark.with_hints(table, hints)
+
+    def past_steps(self, tombstone: pa.Table, fetched: FetchedCell) -> Iterator[Any]:
+        """A cell's tombstone and its hints, past the user's steps, limits and transformers.
+
+        Beside steps of the user's it comes last, and only for cells of which they have let nothing through: it has to
+        be of the form that they have made of rows.
+        """
+        item = self.hinted(tombstone, fetched)
+        if self.passed is None:
+            yield straight_to(self._resource, tombstone, item.meta if isinstance(item, DataItemWithMeta) else None)
+            return
+        if isinstance(item, DataItemWithMeta):
+            self._resource.merge_hints(item.meta.hints)
+        self._emptied[fetched.request.key] = tombstone
+
+    def last_items(self) -> Iterator[Any]:
+        """What comes when all rows are with dlt: tombstones of cells that the user's steps have emptied, the ledger."""
+        yield from self._emptied_cells()
+        yield from self.ledger(last=True)
+
+    def _emptied_cells(self) -> Iterator[Any]:
+        while self._emptied and self.passed is not None:
+            key, tombstone = self._emptied.popitem()
+            if self.discards or key not in self.passed.keys:
+                rows = [
+                    {name: value for name, value in row.items() if value is not None} for row in tombstone.to_pylist()
+                ]
+                yield straight_to(self._resource, rows if self.passed.as_dicts else tombstone)
+
+    def ledger(self, *, last: bool) -> Iterator[Any]:
+        """The ledger's rows of what is loaded so far, where the system tables are not extracted by themselves."""
+        yield from straight_rows(self.sync, self.table, last=last and not self._ended)
+        self._ended = self._ended or last
+
+    @property
+    def resource(self) -> str:
+        """The name of its dlt resource."""
+        return str(self._resource.name)
+
+    def _refuse_hints(self, lane: Lane) -> None:
+        """Refuse what the user's hints and contracts would make of the columns that are asked for."""
+        columns = lane.resolved.table_columns(lane.resolved.requested or ())
+        refuse_column_hints(self._resource, columns)
+        if lane.cells and self.load_id is not None:
+            refuse_contract(self._resource, [column.name for column in columns])
 
     def move_cursor(self) -> None:
         """dlt's cursor is the end of what is loaded of every lane of the report."""
@@ -130,25 +199,50 @@ class ArrivedCell:
             load.bytes += self._taken.file.bytes
         return self
 
-    def tables(self) -> Iterator[Any]:
-        """The cell's rows for dlt; those of a larger file are parsed while dlt writes the ones before.
+    def items(self) -> Iterator[Any]:
+        """All that goes to dlt of the cell; with the last of it, or before a limit may close us there, it is loaded.
 
         Raises:
             CellFailure: the cell was not fetched or not archived, or a row does not fit.
         """
+        report = self._report
+        tables = self._tables()
+        if not report.straight:
+            for table in tables:
+                yield report.hinted(table, self._fetched)
+            self.loaded()
+            return
+        tombstone = next(tables, None)  # there is none of a cell whose rows are counted only
+        if tombstone is not None:
+            yield from report.past_steps(tombstone, self._fetched)
+        if report.limit is None:
+            yield from tables
+            self.loaded()
+            return
+        whole = list(tables)  # a limit counts it as one item, so that it cuts no cell in two
+        self.loaded()
+        item = whole if len(whole) > 1 else next(iter(whole), None)
+        ends = item is not None and ends_with(report.limit, item)
+        yield from report.last_items() if ends else report.ledger(last=False)
+        if item is not None:
+            yield item
+
+    def _tables(self) -> Iterator[pa.Table]:
+        """The cell's rows; those of a larger file are parsed while dlt writes the ones before."""
         fetched, archive = self._fetched, self._report.sync.fetching.archive
         if archive is not None:
             note_cell(archive, fetched, self._active.lane)
         self._report.sync.outcomes.stage(self._request, "parsing", fetched.obtained.run.id)
         parsing = self._report.sync.settings.parse_policy
         self._sums = ControlSums(fetched.columns)
-        tables = cell_tables(fetched, self._report.load_id, parsing, self._sums)
+        apart = self._report.straight
+        tables = cell_tables(fetched, self._report.load_id, parsing, self._sums, tombstone_apart=apart)
         try:
             with self._report.sync.fetching.parsing(), closing(tables):
                 for table in one_ahead(tables) if fetched.file.bytes > parsing.block_bytes else tables:
                     self._rows += table.num_rows
                     if not self._superseded:  # such rows are counted only
-                        yield self._report.hinted(table, fetched)
+                        yield table
         except RowError as error:
             raise CellFailure(error, fetched.obtained) from error
 

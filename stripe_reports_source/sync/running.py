@@ -14,7 +14,7 @@ from pathlib import Path
 import dlt
 from dlt import Pipeline
 
-from ..errors import NotAvailable, NotOffered, StripeUnreachable
+from ..errors import ConfigurationError, NotAvailable, NotOffered, StripeUnreachable
 from ..plan.catalog import load_catalog
 from ..plan.column_types import ColumnType
 from ..plan.intervals import Span, parse_zone
@@ -85,6 +85,19 @@ class Sync:
         self._lanes: dict[str, list[ActiveLane]] = {}
         self._started: set[str] = set()
         self._gave_way = False
+        self._claimed: dict[str, str] = {}
+
+    def claim(self, table: str, resource: str) -> None:
+        """Note that a resource loads a table.
+
+        Raises:
+            ConfigurationError: another one loads it too.
+        """
+        other = self._claimed.setdefault(table, resource)
+        if other != resource:
+            raise ConfigurationError(
+                f"resources {other!r} and {resource!r} both have the table name {table!r}; give each its own."
+            )
 
     @property
     def offered(self) -> dict[str, OfferedTypes]:
@@ -136,6 +149,7 @@ class Sync:
         window: Span | None,
         *,
         altered: bool,
+        start: datetime | None = None,
     ) -> list[ActiveLane]:
         """The lanes of a report, planned at the first call.
 
@@ -146,6 +160,7 @@ class Sync:
             cursor: dlt's, the end of what is loaded; None if nothing is.
             window: for a backfill, what to load; None follows the cursor.
             altered: the user's own steps change what is stored.
+            start: where history begins; None is the source's first day.
 
         Raises:
             ConfigurationError: the report cannot be run as asked. No run has been created then.
@@ -161,6 +176,7 @@ class Sync:
                     resolved, self.pipeline, label, asked, {other.table for other in self.settings.reports}
                 ),
                 ledger=ledger,
+                start=start,
             )
             if self.load.days is not None:
                 zone = parse_zone(report.timezone) if report.timezone else self.settings.defaults.zone

@@ -6,12 +6,12 @@ In: the settings of a source, and the load that `load_reports` runs it in. Out: 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import dlt
-from dlt.extract import DltSource
+from dlt.extract import DltResource, DltSource
 
 from ..errors import ConfigurationError
 from ..plan.settings import Settings
@@ -36,7 +36,8 @@ class Syncs:
         self._load: Load | None = None
         self._given: GivenFiles | None = None
         self._under_way: UnderWay | None = None
-        self._load_id: str | None = None
+        self._plain: dict[int, tuple[DltSource, str | None, Sync]] = {}
+        self._plain_lock = threading.Lock()
         self.sync: Sync | None = None
         """The one that is under way, or was last."""
 
@@ -72,16 +73,19 @@ class Syncs:
 
     def current(self) -> Sync:
         """The sync that the calling resource takes part in; begins one if need be."""
-        from .running import Sync  # Arrow and HTTP, which building a source does not need
-
-        load_id = current_load_id()
-        if self._load is None and self.sync is not None and self._is_over(self.sync, load_id):
-            self.end()
-        if self.sync is None:
-            pipeline = None if load_id is None else dlt.current.pipeline()
-            load, under_way, self._under_way = self._load or Load(), self._under_way, None
-            self.sync = Sync(self.settings, load, pipeline, self._archived, self._given, under_way)
-        self._load_id = load_id
+        if self._load is not None:
+            if self.sync is None:
+                self.sync = self._begin(current_load_id())
+            return self.sync
+        # parts of one source may be extracted one after the other into one package, or side by side in threads
+        source, load_id = dlt.current.source(), current_load_id()
+        with self._plain_lock:
+            running = self._plain.get(id(source))
+            if running is None or running[:2] != (source, load_id):
+                self._end_plain(lambda sync: not sync.open_reports)
+                running = (source, load_id, self._begin(load_id))
+                self._plain[id(source)] = running
+        self.sync = running[-1]
         return self.sync
 
     def give_way(self) -> UnderWay | None:
@@ -103,14 +107,26 @@ class Syncs:
         sync, self.sync = self.sync, None
         if sync is not None:
             sync.close()
+        with self._plain_lock:
+            self._end_plain(lambda sync: True)
+
+    def _begin(self, load_id: str | None) -> Sync:
+        from .running import Sync  # Arrow and HTTP, which building a source does not need
+
+        pipeline = None if load_id is None else dlt.current.pipeline()
+        under_way, self._under_way = self._under_way, None
+        return Sync(self.settings, self._load or Load(), pipeline, self._archived, self._given, under_way)
+
+    def _end_plain(self, which: Callable[[Sync], bool]) -> None:
+        for key, (_, _, sync) in [*self._plain.items()]:
+            if which(sync):
+                sync.close()
+                del self._plain[key]
 
     @staticmethod
     def _refuse_second(free: bool) -> None:
         if not free:
             raise ConfigurationError("This source object is being loaded already; build another one for a second load.")
-
-    def _is_over(self, sync: Sync, load_id: str | None) -> bool:
-        return load_id != self._load_id or (load_id is None and not sync.open_reports)
 
 
 def syncs_of(source: DltSource) -> Syncs:
@@ -119,12 +135,33 @@ def syncs_of(source: DltSource) -> Syncs:
     Raises:
         ConfigurationError: it is not a `stripe_reports` source.
     """
+    if isinstance(source, DltResource):
+        raise ConfigurationError(
+            f"resource {source.name!r} is not a source; give the source that it is of, narrowed by "
+            f"with_resources({source.name!r})."
+        )
+    if not isinstance(source, DltSource):
+        raise ConfigurationError(f"a source is wanted, as stripe_reports(...) returns it, not {type(source).__name__}.")
     for resource in source.resources.values():
         # renamed and transformed resources have no arguments any more, but the system tables beside them do
         syncs = (resource.explicit_args or {}).get("syncs") if resource.args_bound else None
         if isinstance(syncs, Syncs):
             return syncs
     raise ConfigurationError(f"source {source.name!r} is not a stripe_reports source.")
+
+
+def checked_sources(given: DltSource | Sequence[DltSource]) -> list[DltSource]:
+    """The sources that are to be loaded one after another.
+
+    Raises:
+        ConfigurationError: one is not a `stripe_reports` source, or is given twice; or there is none.
+    """
+    listed = list(given) if isinstance(given, Sequence) else [given]
+    if not listed:
+        raise ConfigurationError("no source is given to load.")
+    if len({id(syncs_of(source)) for source in listed}) < len(listed):
+        raise ConfigurationError("one source object is given twice; build another one, or give it once.")
+    return listed
 
 
 def settings_for_jobs(source: DltSource) -> Settings:

@@ -1,9 +1,12 @@
-"""Which of dlt's hints a resource of ours can keep its promises with.
+"""Which of dlt's hints and selections a resource of ours can keep its promises with.
 
 In: a resource as the user has changed it. Out: nothing, or a refusal before any report run is made.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
 
 import dlt
 from dlt.extract import DltResource
@@ -11,18 +14,14 @@ from dlt.extract.incremental import Incremental, IncrementalResourceWrapper
 from dlt.extract.items_transform import LimitItem
 
 from ..errors import ConfigurationError
+from ..plan.columns import SYSTEM_COLUMNS, TOMBSTONE, TableColumn, is_normal
+from ..plan.system_tables import SYSTEM_TABLES, TIE_OUT
+from .hints import report_hints
 
 CELL_KEY = "_interval_key"
-OWN_STEPS = (Incremental, IncrementalResourceWrapper, LimitItem)
-
-
-def alters_rows(resource: DltResource) -> bool:
-    """True if steps or a schema contract of the user's may change which rows of a report are stored."""
-    _, *steps = resource._pipe.steps
-    if any(not isinstance(step, OWN_STEPS) for step in steps):
-        return True
-    contract = dlt.current.source_schema().resolve_contract_settings_for_table(str(resource.table_name))
-    return any(str(mode).startswith("discard") for mode in contract.values())
+OWN_STEPS = (IncrementalResourceWrapper, LimitItem)
+PINNED = ("data_type", "precision", "scale", "timezone", "nullable")
+"""Hints of a column that follow from its report alone."""
 
 
 def refuse_other_dispositions(resource: DltResource, keys: tuple[str, ...] = ()) -> None:
@@ -47,10 +46,92 @@ def refuse_other_dispositions(resource: DltResource, keys: tuple[str, ...] = ())
             "replaced whole; leave write_disposition out (reports are always merged interval by interval)."
         )
     columns = table.get("columns", {})
-    for hint, allowed in (("primary_key", keys), ("merge_key", (CELL_KEY,))):
+    for hint, allowed in (("primary_key", keys), ("merge_key", (CELL_KEY,)), ("hard_delete", (TOMBSTONE,))):
         named = tuple(name for name, column in columns.items() if column.get(hint))
         if set(named) - set(allowed):
             raise ConfigurationError(
                 f"resource {resource.name!r} has the {hint} {', '.join(named)!r}, which would drop rows; leave it out "
                 "(reports are replaced interval by interval, and need no key)."
             )
+
+
+def refuse_column_hints(resource: DltResource, columns: Sequence[TableColumn]) -> None:
+    """Refuse hints that would give a column of a report another type, or none of its missing values.
+
+    Args:
+        resource: of the report.
+        columns: as its file will have them.
+
+    Raises:
+        ConfigurationError: names the column and the hint.
+    """
+    given, own = resource.columns, report_hints(columns)
+    for name in (*(column.name for column in columns), *SYSTEM_COLUMNS):
+        hints = given.get(name, {}) if isinstance(given, dict) else {}
+        for hint in PINNED:
+            pinned = own[name].get(hint)
+            if hints.get(hint) not in (None, pinned):
+                raise ConfigurationError(
+                    f"resource {resource.name!r} has the hint {hint}={hints.get(hint)!r} for column {name!r}, which "
+                    f"has {hint}={pinned!r}; leave the hint out (a type is set with Report(..., types=...))."
+                )
+
+
+def check_cursor(resource: DltResource, cursor: Incremental[datetime]) -> None:
+    """Refuse a window that is not one of instants, and a second cursor, which would filter rows of its own.
+
+    Args:
+        resource: of the report.
+        cursor: that it was given.
+
+    Raises:
+        ConfigurationError: names the value.
+    """
+    for name in ("initial_value", "end_value"):
+        value = getattr(cursor, name)
+        if value is not None and not (isinstance(value, datetime) and value.tzinfo):
+            raise ConfigurationError(
+                f"resource {resource.name!r} has the incremental {name} {value!r}; give it a datetime with a zone, "
+                "such as datetime(2025, 1, 1, tzinfo=timezone.utc)."
+            )
+    if any(isinstance(step, Incremental) for step in resource._pipe.steps):
+        raise ConfigurationError(
+            f"resource {resource.name!r} has a second incremental as a step, which would drop rows of intervals that "
+            "are loaded again; set the one it has with apply_hints(incremental=...)."
+        )
+
+
+def refuse_parents(resource: DltResource) -> None:
+    """Refuse to give rows to transformers that are not stored themselves: the cursor would pass them.
+
+    Raises:
+        ConfigurationError: the resource is not selected.
+    """
+    if resource.name not in dlt.current.source().resources.selected:
+        raise ConfigurationError(
+            f"resource {resource.name!r} gives its rows to a transformer and is not loaded itself, so that its cursor "
+            "would pass rows that are not stored; select both."
+        )
+
+
+def checked_table(resource: DltResource, only: str | None = None) -> str:
+    """The table of a resource.
+
+    Args:
+        resource: as the user has changed it.
+        only: the one name that it may have; None is any that a report's table may have.
+
+    Raises:
+        ConfigurationError: it is another one.
+    """
+    table = str(resource.table_name)
+    if only is not None and table != only:
+        raise ConfigurationError(
+            f"resource {resource.name!r} has the table name {table!r}; leave table_name out, system tables keep theirs."
+        )
+    if only is None and (not is_normal(table) or table in {system.name for system in (*SYSTEM_TABLES, TIE_OUT)}):
+        raise ConfigurationError(
+            f"resource {resource.name!r} has the table name {table!r}, which must be lower snake case and not that of "
+            "a system table."
+        )
+    return table

@@ -54,6 +54,14 @@ def test_readme_leads_to_every_page() -> None:
     assert not [page.name for page in DOCS.glob("*.md") if f"(docs/{page.name}" not in text]
 
 
+def test_every_idiom_is_tested_by_what_its_row_names() -> None:
+    rows = [line.split("|") for line in (DOCS / "dlt-idioms.md").read_text(encoding="utf-8").splitlines()]
+    named = {name for row in rows if len(row) > 4 for name in re.findall(r"`(test_\w+)`", row[-2])}
+    defined = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(named) > 25
+    assert not [name for name in named if f"def {name}(" not in defined]
+
+
 def test_llms_txt_leads_to_every_page() -> None:
     text = (ROOT / "llms.txt").read_text(encoding="utf-8")
     assert text.startswith("# stripe_reports_source\n\n> ")

@@ -79,7 +79,7 @@ def test_resources_can_be_selected_limited_and_read_without_a_pipeline(emulator:
     pipeline.run(source.with_resources("payouts_itemized"))
     tables = {name for (name,) in query(pipeline, "SELECT table_name FROM information_schema.tables")}
     assert "payouts_itemized" in tables
-    assert not {"balance_summary", "report_runs"} & tables
+    assert not {"balance_summary", "report_types"} & tables
     tables_read = list(source_of(emulator, ["balance.summary"]).resources["balance_summary"])
     assert sum(table.num_rows for table in tables_read) > 3 * 8
     assert not any(thread.name.startswith("stripe-reports-") for thread in threading.enumerate())

@@ -1,0 +1,1 @@
+../../../stripe_reports_source/orchestration/__init__.py

@@ -1,0 +1,1 @@
+../../../../stripe_reports_source/orchestration/dagster/__init__.py

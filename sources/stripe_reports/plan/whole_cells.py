@@ -1,0 +1,1 @@
+../../../stripe_reports_source/plan/whole_cells.py

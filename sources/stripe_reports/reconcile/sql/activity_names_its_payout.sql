@@ -1,0 +1,1 @@
+../../../../stripe_reports_source/reconcile/sql/activity_names_its_payout.sql

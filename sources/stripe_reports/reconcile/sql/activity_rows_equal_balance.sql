@@ -1,0 +1,1 @@
+../../../../stripe_reports_source/reconcile/sql/activity_rows_equal_balance.sql

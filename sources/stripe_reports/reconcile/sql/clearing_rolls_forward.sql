@@ -1,0 +1,1 @@
+../../../../stripe_reports_source/reconcile/sql/clearing_rolls_forward.sql

@@ -1,0 +1,1 @@
+../../../../stripe_reports_source/reconcile/sql/opening_equals_closing_before.sql

@@ -1,0 +1,1 @@
+../../../../stripe_reports_source/reconcile/sql/payout_by_id_equals_its_rows.sql

@@ -1,0 +1,1 @@
+../../../../stripe_reports_source/reconcile/sql/payout_holds_what_names_it.sql

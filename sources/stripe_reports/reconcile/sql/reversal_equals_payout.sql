@@ -1,0 +1,1 @@
+../../../../stripe_reports_source/reconcile/sql/reversal_equals_payout.sql

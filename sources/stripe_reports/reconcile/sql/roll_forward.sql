@@ -1,0 +1,1 @@
+../../../../stripe_reports_source/reconcile/sql/roll_forward.sql

@@ -1,0 +1,1 @@
+../../../../stripe_reports_source/reconcile/sql/row_adds_up.sql

@@ -1,0 +1,1 @@
+../../../../stripe_reports_source/reconcile/sql/row_lies_in_its_cell.sql

@@ -1,0 +1,1 @@
+../../../../stripe_reports_source/reconcile/sql/settled_row_equals_activity_row.sql

@@ -1,0 +1,1 @@
+../../../../stripe_reports_source/reconcile/sql/summary_lines_equal_total.sql

@@ -1,0 +1,1 @@
+../../../../stripe_reports_source/reconcile/sql/unsettled_rows_equal_closing.sql

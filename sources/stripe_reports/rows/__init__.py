@@ -1,0 +1,1 @@
+../../../stripe_reports_source/rows/__init__.py

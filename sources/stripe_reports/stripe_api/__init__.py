@@ -1,0 +1,1 @@
+../../../stripe_reports_source/stripe_api/__init__.py

@@ -1,0 +1,121 @@
+"""Resources that keep their promises whatever a dlt user does with them, and items that go straight to a table.
+
+In: what dlt is extracting. Out: a resource class for reports and system tables; and items that a resource's generator
+gives to a table, its own or another resource's, past every step, limit and transformer that the user has added.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dlt
+from dlt.common.data_writers.writers import count_rows_in_items
+from dlt.common.schema.typing import TWriteDispositionConfig
+from dlt.extract import DltResource
+from dlt.extract.items import ResolvablePipeItem, SupportsPipe
+from dlt.extract.items_transform import BaseItemTransform, ItemTransform, LimitItem
+from dlt.extract.state import get_current_pipe
+
+from ..plan.system_tables import SystemTable
+from .dispositions import CELL_KEY, OWN_STEPS, refuse_other_dispositions
+from .hints import system_hints
+
+MERGE: TWriteDispositionConfig = {"disposition": "merge", "strategy": "delete-insert"}
+
+
+class Passed(ItemTransform[Any, dict[str, Any]]):
+    """The last step of a report: which cells have rows that the user's own steps have let through, and in what form."""
+
+    placement_affinity = 0.9  # behind all steps of the user's, before dlt's cursor and limit
+
+    def __init__(self) -> None:
+        BaseItemTransform.__init__(self)
+        self.watching = False
+        self.keys: set[str] = set()
+        self.as_dicts = False
+
+    def bind(self, pipe: SupportsPipe) -> Passed:
+        """Another one for each extraction."""
+        return Passed()
+
+    def __call__(self, item: Any, meta: Any = None) -> Any:
+        if self.watching:
+            for part in item if isinstance(item, list) else [item]:
+                self._note(part)
+        return item
+
+    def _note(self, part: Any) -> None:
+        if isinstance(part, Mapping):
+            self.as_dicts = True
+            self.keys.add(str(part.get(CELL_KEY)))
+        else:  # Arrow, pandas or polars
+            self.keys.update(str(key) for key in part[CELL_KEY].unique())
+
+
+def watched_steps() -> Passed:
+    """The last step of the report that is extracting."""
+    pipe: Any = get_current_pipe()
+    passed = next(step for step in pipe.steps if isinstance(step, Passed))
+    passed.watching = True
+    return passed
+
+
+class CellResource(DltResource):
+    """A resource of a report or a system table."""
+
+    def parallelize(self) -> CellResource:
+        """Changes nothing: files are fetched side by side already, and dlt's contexts are not for several threads."""
+        return self
+
+
+def straight_to(resource: DltResource, item: Any, meta: Any = None) -> ResolvablePipeItem:
+    """An item for the table of a resource, past its steps: as dlt's own forks redirect items to another pipe."""
+    pipe = resource._pipe
+    return ResolvablePipeItem(item, len(pipe) - 1, pipe, meta)
+
+
+def children(resource: DltResource) -> list[str]:
+    """The transformers that are extracted and take their items from a resource."""
+    found = []
+    for name, other in dlt.current.source().resources.selected.items():
+        parent = other._pipe.parent
+        while parent is not None:
+            if parent.instance_id == resource._pipe.instance_id:
+                found.append(name)
+            parent = parent.parent
+    return found
+
+
+def has_steps(resource: DltResource) -> bool:
+    """True if the user has added steps to a resource."""
+    _, *steps = resource._pipe.steps
+    return any(not isinstance(step, (*OWN_STEPS, Passed)) for step in steps)
+
+
+def ends_with(limit: LimitItem, item: Any) -> bool:
+    """True if a limit closes the generator that gives this item: nothing can come after it."""
+    if limit.max_time and time.monotonic() - limit.start_time > limit.max_time:
+        return True
+    return 0 <= limit.max_items <= limit.count + (count_rows_in_items(item) if limit.count_rows else 1)
+
+
+def unselected(tables: Sequence[SystemTable]) -> list[tuple[SystemTable, DltResource]]:
+    """The resources of system tables that dlt does not extract by themselves; made where the source has none.
+
+    Raises:
+        ConfigurationError: one has hints under which its rows would not be replaced.
+    """
+    resources = dlt.current.source().resources
+    found = []
+    for table in tables:
+        if table.name not in resources:
+            resource: Any = dlt.resource(
+                [], name=table.name, write_disposition=MERGE, columns=system_hints(table), selected=False
+            )
+            resources.add(resource)
+        if table.name not in resources.selected:
+            refuse_other_dispositions(resources[table.name], table.key)
+            found.append((table, resources[table.name]))
+    return found
