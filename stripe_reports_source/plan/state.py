@@ -8,6 +8,7 @@ dlt keeps them under the resource, as `{"lanes": {lane key: {...}}}`; instants a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -187,11 +188,31 @@ class LaneStates:
         """Keep the state of a lane; dlt commits it with the rows."""
         self._lanes[lane] = state.to_state()
 
-    def common_cursor(self, lanes: Collection[str]) -> datetime | None:
-        """The end of what is loaded of every one of these lanes; None while one has nothing."""
-        cursors = [state.cursor if (state := self.get(lane)) else None for lane in lanes]
-        known = [cursor for cursor in cursors if cursor is not None]
-        return min(known) if known and len(known) == len(cursors) else None
+    def cursors(self, lanes: Collection[str]) -> Cursors:
+        """How far these lanes are loaded."""
+        return Cursors({lane: state.cursor if (state := self.get(lane)) else None for lane in lanes})
+
+
+class Cursors:
+    """How far some lanes are loaded, counted so that moving one costs the same for any number of lanes."""
+
+    def __init__(self, cursors: Mapping[str, datetime | None]) -> None:
+        self._of_lane = dict(cursors)
+        self._lanes_at = Counter(self._of_lane.values())
+
+    def moved(self, lane: str, cursor: datetime | None) -> None:
+        """Note that a lane is loaded up to an instant; None while nothing of it is."""
+        before = self._of_lane[lane]
+        self._of_lane[lane] = cursor
+        self._lanes_at[cursor] += 1
+        self._lanes_at[before] -= 1
+        if not self._lanes_at[before]:
+            del self._lanes_at[before]
+
+    @property
+    def common(self) -> datetime | None:
+        """The end of what is loaded of every one of the lanes; None while one has nothing."""
+        return None if self._lanes_at[None] else min((at for at in self._lanes_at if at is not None), default=None)
 
 
 def lanes_in(pipeline_state: Mapping[str, Any], source: str) -> dict[str, dict[str, LaneState]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -80,11 +80,15 @@ class Fetching:
             self._api = stripe_client(self._settings, self._sleep)
         return self._api
 
-    def queue(self, requests: list[CellRequest]) -> Queue:
-        """Let cells be fetched, in order, as workers come free."""
+    def queue(self, requests: Sequence[CellRequest], table: str) -> Queue:
+        """Let cells of a table be fetched, in order, as workers come free."""
         if self._pool is None:
             self._pool = self._new_pool()
-        return self._pool.queue(requests)
+        return self._pool.queue(requests, table)
+
+    def ready(self, table: str) -> list[Queue]:
+        """The queues of a table that have a cell to take."""
+        return [] if self._pool is None else self._pool.ready(table)
 
     def take(self, queue: Queue) -> FetchedCell | CellFailure | None:
         """The queue's next cell in order, None while it is not there. Call `release` when through with it."""

@@ -22,7 +22,7 @@ from ..plan.cells import CellFailure, FetchedCell, LoadedCell
 from ..plan.intervals import Span
 from ..plan.lanes import BEGINNING
 from ..plan.report import Report
-from ..plan.state import LaneStates, Synced, with_loaded_cell
+from ..plan.state import LaneState, LaneStates, Synced, with_loaded_cell
 from ..rows.cell_tables import cell_tables
 from ..rows.control_sums import ControlSums
 from ..warehouse.dispositions import alters_rows
@@ -62,26 +62,29 @@ class ReportInPackage:
         self._hinted: set[tuple[str, ...]] = set()
         window = None if cursor.end_value is None else Span(cursor.start_value or BEGINNING, cursor.end_value)
         self._lanes = sync.lanes(report, resource.name, self.states, cursor.last_value, window, altered=self.altered)
+        self._cursors = self.states.cursors([active.lane.key for active in self._lanes])
         if any(active.lane.noted is not None for active in self._lanes):
             self.move_cursor()
 
     def cells(self) -> Generator[ArrivedCell | None, None, None]:
         """Cells as they arrive, each lane's in order; None while Stripe is awaited. Ends when the package is full."""
         finished = False
+        fetching = self.sync.fetching
         try:
-            for active in self._lanes:
-                active.start()
-            while waiting := [active for active in self._lanes if active.left]:
-                if self.sync.load.full:
-                    break
-                arrived = False
-                for active in waiting:
+            waiting = {queue: active for active in self._lanes if active.left and (queue := active.start())}
+            while waiting and not self.sync.load.full:
+                ready = [queue for queue in fetching.ready(self._table) if queue in waiting]
+                for queue in ready:
+                    active = waiting[queue]
                     taken = active.take()
                     if taken is not None:
-                        arrived = True
                         yield ArrivedCell(self, active, taken)
-                if not arrived:
-                    self.sync.fetching.wait()
+                    if not active.left:
+                        del waiting[queue]
+                    if self.sync.load.full:
+                        break
+                if not ready:
+                    fetching.wait()
                     yield None
             finished = True
         finally:
@@ -97,9 +100,14 @@ class ReportInPackage:
         hints = dlt.mark.make_hints(columns=report_hints(fetched.columns), file_format=self.sync.file_format)
         return dlt.mark.with_hints(table, hints)
 
+    def keep(self, lane: str, state: LaneState) -> None:
+        """Keep a lane's state; `move_cursor` counts with it."""
+        self.states.put(lane, state)
+        self._cursors.moved(lane, state.cursor)
+
     def move_cursor(self) -> None:
         """dlt's cursor is the end of what is loaded of every lane of the report."""
-        cursor = self.states.common_cursor([active.lane.key for active in self._lanes])
+        cursor = self._cursors.common
         if cursor is not None:
             self._cursor.advance(cursor)
 
@@ -164,7 +172,7 @@ class ArrivedCell:
         # as it was planned: with the grid of the lane, and of a report per payout without the payout
         request = replace(self._request, report=lane.resolved)
         state = with_loaded_cell(states.get(lane.key), request, fetched.span, self._report.load_id, synced)
-        states.put(lane.key, state)
+        self._report.keep(lane.key, state)
         cell = LoadedCell(
             self._request,
             lane.key,

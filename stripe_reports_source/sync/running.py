@@ -5,7 +5,6 @@ In: settings, the load it runs in, the pipeline. Out: planned lanes, whose cells
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -50,23 +49,24 @@ class ActiveLane:
     def __init__(self, lane: Lane, fetching: Fetching) -> None:
         self.lane = lane
         self._fetching = fetching
-        self._coming = deque(lane.cells)
+        self._through = 0
         self._queue: Queue | None = None
 
     @property
     def left(self) -> int:
         """Cells that are neither loaded nor given up."""
-        return len(self._coming)
+        return len(self.lane.cells) - self._through
 
     @property
     def next_cell(self) -> CellRequest:
         """The cell that `take` gives next, or gave last."""
-        return self._coming[0]
+        return self.lane.cells[self._through]
 
-    def start(self) -> None:
-        """Let the cells be fetched, unless that is under way already."""
-        if self._queue is None and self._coming:
-            self._queue = self._fetching.queue(list(self._coming))
+    def start(self) -> Queue | None:
+        """Let the cells be fetched, unless that is under way; the queue that they come from, if there are any."""
+        if self._queue is None and self.left:
+            self._queue = self._fetching.queue(self.lane.cells, self.lane.resolved.report.table)
+        return self._queue
 
     def take(self) -> FetchedCell | CellFailure | None:
         """The next cell in order, None while it is not there."""
@@ -74,13 +74,13 @@ class ActiveLane:
 
     def release(self, taken: FetchedCell | CellFailure) -> None:
         """Be through with the cell that was taken: free its slot and its file."""
-        self._coming.popleft()
+        self._through += 1
         if self._queue is not None:
             self._fetching.release(self._queue, taken)
 
     def abandon(self) -> None:
         """Give up the cells that are still to come."""
-        self._coming.clear()
+        self._through = len(self.lane.cells)
         if self._queue is not None:
             self._fetching.cancel(self._queue)
 
