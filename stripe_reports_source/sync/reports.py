@@ -19,17 +19,21 @@ from dlt.extract import DltResource
 
 from ..errors import RowError
 from ..plan.cells import CellFailure, FetchedCell, LoadedCell
+from ..plan.columns import TableColumn
 from ..plan.intervals import Span
 from ..plan.lanes import BEGINNING
 from ..plan.report import Report
 from ..plan.state import LaneState, LaneStates, Synced, with_loaded_cell
 from ..rows.cell_tables import cell_tables
 from ..rows.control_sums import ControlSums
-from ..warehouse.dispositions import alters_rows
+from ..warehouse.dispositions import alters_rows, takes_any_tables
 from ..warehouse.hints import report_hints
 from .ahead import one_ahead
 from .keeping import note_cell
 from .running import ActiveLane, Sync
+
+SMALL_BYTES = 1 << 20
+"""Of the result file of a cell that is given to dlt together with others."""
 
 
 class ReportInPackage:
@@ -57,6 +61,7 @@ class ReportInPackage:
         self.states = LaneStates(None if load_id is None else dlt.current.resource_state(resource.name))
         self.resource = resource.name
         self.altered = alters_rows(resource)
+        self.together = takes_any_tables(resource)
         self._table = report.table
         self._cursor = cursor
         self._hinted: set[tuple[str, ...]] = set()
@@ -91,13 +96,13 @@ class ReportInPackage:
             if not finished:
                 self.sync.abandon(self._table)
 
-    def hinted(self, table: pa.Table, fetched: FetchedCell) -> Any:
+    def hinted(self, table: pa.Table, columns: tuple[TableColumn, ...]) -> Any:
         """A table for dlt, with hints where its columns are new in this package."""
         names = tuple(table.column_names)
         if names in self._hinted:
             return table
         self._hinted.add(names)
-        hints = dlt.mark.make_hints(columns=report_hints(fetched.columns), file_format=self.sync.file_format)
+        hints = dlt.mark.make_hints(columns=report_hints(columns), file_format=self.sync.file_format)
         return dlt.mark.with_hints(table, hints)
 
     def keep(self, lane: str, state: LaneState) -> None:
@@ -120,8 +125,11 @@ class ArrivedCell:
         self._active = active
         self._taken = taken
         self._request = active.next_cell
+        self._last = active.left == 1
+        self._begun = False
+        """True once rows of it are with dlt."""
         self._rows = -1
-        """Rows given to dlt; the first one is the tombstone, which is not a row of the report."""
+        """Rows parsed; the first one is the tombstone, which is not a row of the report."""
         replayed = self._request.replayed
         self._superseded = replayed is not None and replayed.superseded
         self._backfill = (
@@ -138,25 +146,61 @@ class ArrivedCell:
             load.bytes += self._taken.file.bytes
         return self
 
+    @property
+    def small(self) -> bool:
+        """True for a cell whose tables need not be given to dlt one by one."""
+        report = self._report
+        return (
+            report.together
+            and not self._superseded
+            and isinstance(self._taken, FetchedCell)
+            and self._taken.file.bytes <= SMALL_BYTES
+        )
+
     def tables(self) -> Iterator[Any]:
         """The cell's rows for dlt; those of a larger file are parsed while dlt writes the ones before.
 
         Raises:
             CellFailure: the cell was not fetched or not archived, or a row does not fit.
         """
+        fetched, policy = self._fetched, self._report.sync.settings.parse_policy
+        with self._report.sync.fetching.parsing(), closing(self._parse()) as tables:
+            for table in one_ahead(tables) if fetched.file.bytes > policy.block_bytes else tables:
+                if not self._superseded:  # such rows are counted only
+                    self._begun = True
+                    yield self._report.hinted(table, fetched.columns)
+
+    def all_tables(self) -> list[pa.Table]:
+        """All rows of a small cell.
+
+        Raises:
+            CellFailure: as of `tables`.
+        """
+        return list(self._parse())
+
+    @property
+    def columns(self) -> tuple[TableColumn, ...]:
+        """The columns of the cell's file."""
+        return self._fetched.columns
+
+    def _parse(self) -> Generator[pa.Table, None, None]:
         fetched, archive = self._fetched, self._report.sync.fetching.archive
         if archive is not None:
             note_cell(archive, fetched, self._active.lane)
         self._report.sync.outcomes.stage(self._request, "parsing", fetched.obtained.run.id)
-        parsing = self._report.sync.settings.parse_policy
         self._sums = ControlSums(fetched.columns)
-        tables = cell_tables(fetched, self._report.load_id, parsing, self._sums)
+        return self._counted(
+            cell_tables(fetched, self._report.load_id, self._report.sync.settings.parse_policy, self._sums), fetched
+        )
+
+    def _counted(
+        self, tables: Generator[pa.Table, None, None], fetched: FetchedCell
+    ) -> Generator[pa.Table, None, None]:
         try:
-            with self._report.sync.fetching.parsing(), closing(tables):
-                for table in one_ahead(tables) if fetched.file.bytes > parsing.block_bytes else tables:
+            with closing(tables):
+                for table in tables:
                     self._rows += table.num_rows
-                    if not self._superseded:  # such rows are counted only
-                        yield self._report.hinted(table, fetched)
+                    yield table
         except RowError as error:
             raise CellFailure(error, fetched.obtained) from error
 
@@ -168,7 +212,7 @@ class ArrivedCell:
             sync.outcomes.noted(fetched, self._rows, self._sums.json())
             return
         reach = lane.reaches.get(self._request.key)
-        synced = None if self._backfill else Synced(sync.forks, last=self._active.left == 1, reach=reach)
+        synced = None if self._backfill else Synced(sync.forks, last=self._last, reach=reach)
         # as it was planned: with the grid of the lane, and of a report per payout without the payout
         request = replace(self._request, report=lane.resolved)
         state = with_loaded_cell(states.get(lane.key), request, fetched.span, self._report.load_id, synced)
@@ -194,8 +238,7 @@ class ArrivedCell:
             return False
         if not self._active.lane.resolved.keys and not self._superseded:
             self._active.abandon()  # a cursor never passes a cell that is not loaded
-        begun = self._rows >= 0 and not self._superseded
-        self._report.sync.outcomes.failed(self._active.lane, self._request, error, begun=begun)
+        self._report.sync.outcomes.failed(self._active.lane, self._request, error, begun=self._begun)
         return True
 
     @property

@@ -24,6 +24,7 @@ from ..plan.system_tables import (
 from ..rows.system_rows import column_rows, fingerprint, system_table, type_rows
 from ..warehouse.dispositions import refuse_other_dispositions
 from ..warehouse.freshness import freshness_table
+from .held import HeldCells
 from .ledger import covered_cells, freshness
 from .package import current_load_id, emptied_tables
 from .reports import ReportInPackage
@@ -44,14 +45,23 @@ def report_items(report: Report, syncs: Syncs, cursor: dlt.sources.incremental[d
         if sync.load.plans_only:
             return
         with closing(part.cells()) as cells:
+            held = HeldCells(part)
             for cell in cells:
                 if cell is None:
+                    yield from held.give_out()
                     yield None
                     continue
                 with cell:
-                    yield from cell.tables()
-                    # after the last yield: a generator that is closed at a yield has not moved the cursor
-                    cell.loaded()
+                    if cell.small:
+                        held.hold(cell)
+                    else:
+                        yield from held.give_out()
+                        yield from cell.tables()
+                        # after the last yield: a generator that is closed at a yield has not moved the cursor
+                        cell.loaded()
+                if held.enough:
+                    yield from held.give_out()
+            yield from held.give_out()
 
 
 def type_items(syncs: Syncs) -> Iterator[Any]:

@@ -25,6 +25,12 @@ def alters_rows(resource: DltResource) -> bool:
     return any(str(mode).startswith("discard") for mode in contract.values())
 
 
+def takes_any_tables(resource: DltResource) -> bool:
+    """True if no step of the user's sees or counts the tables that a report's resource gives."""
+    _, *steps = resource._pipe.steps
+    return all(isinstance(step, Incremental | IncrementalResourceWrapper) for step in steps)
+
+
 def refuse_other_dispositions(resource: DltResource, keys: tuple[str, ...] = ()) -> None:
     """Refuse hints under which a load would not replace whole cells, or would store the marks of emptied ones as rows.
 
