@@ -30,6 +30,7 @@ from .sync.syncs import settings_for_jobs
 logger = logging.getLogger(__name__)
 
 MAX_CELLS = 60
+MOST_CELLS = 1000
 MAX_BYTES = 1 << 30
 
 
@@ -61,7 +62,7 @@ def load_reports(
     pipeline: Pipeline,
     source: DltSource,
     *,
-    max_cells: int = MAX_CELLS,
+    max_cells: int | None = None,
     max_bytes: int = MAX_BYTES,
     on_event: Callable[[Event], None] | None = None,
     stop: threading.Event | None = None,
@@ -78,7 +79,8 @@ def load_reports(
         pipeline: where to load to. A second call for it, or for its dataset, waits for this one, and has its report
             runs made meanwhile.
         source: from `stripe_reports(...)`, possibly narrowed by `with_resources`.
-        max_cells, max_bytes: intervals and bytes of result files per load package, of all reports together.
+        max_cells, max_bytes: intervals and bytes of result files per load package, of all reports together. None is 60
+            intervals, or up to 1,000 that come within 20 seconds.
         on_event: called with each `Event`, from several threads.
         stop: once set, the load ends after the present package; what is left is for the next call.
         run_events: tells when Stripe has ended a run, so that it need not be polled often; webhooks do that.
@@ -96,7 +98,8 @@ def load_reports(
         DestinationBusy: someone else has locked the database for too long.
         PipelineStepFailed: dlt could not write to the destination.
     """
-    load = Load(True, max_cells, max_bytes, Listener(on_event), stop, run_events)
+    load = Load(True, MAX_CELLS if max_cells is None else max_cells, max_bytes, Listener(on_event), stop, run_events)
+    load.most_cells = MOST_CELLS if max_cells is None else None
     with loading(pipeline, source, load) as begun:
         begun.sync()
         found = prove_load(pipeline, source.name, begun, refresh=reconcile == "refresh")
@@ -138,7 +141,7 @@ def load_cells(
     from .sync.given import given_files  # Arrow and HTTP, which importing us does not need
 
     given = given_files(settings_for_jobs(source), files)
-    load = Load(True, MAX_CELLS, MAX_BYTES, Listener(on_event))
+    load = Load(True, MAX_CELLS, MAX_BYTES, Listener(on_event), most_cells=MOST_CELLS)
     with loading(pipeline, source, load, given) as begun:
         begun.sync()
         again = given.again

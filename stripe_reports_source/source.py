@@ -24,6 +24,7 @@ from .plan.system_tables import (
     REPORT_CELLS,
     REPORT_COLUMNS,
     REPORT_FRESHNESS,
+    REPORT_LANES,
     REPORT_RUNS,
     REPORT_TYPES,
     SYSTEM_TABLES,
@@ -173,7 +174,7 @@ def _report_resource(report: Report, syncs: Syncs) -> DltResource:
 
 def _system_resource(table: SystemTable, syncs: Syncs) -> DltResource:
     def system_rows(syncs: Syncs) -> Iterator[Any]:
-        from .sync.resources import cell_items, column_items, freshness_items, run_items, type_items
+        from .sync.resources import cell_items, column_items, freshness_items, lane_items, run_items, type_items
 
         items = {
             REPORT_TYPES.name: type_items,
@@ -181,6 +182,7 @@ def _system_resource(table: SystemTable, syncs: Syncs) -> DltResource:
             REPORT_COLUMNS.name: column_items,
             REPORT_CELLS.name: cell_items,
             REPORT_FRESHNESS.name: freshness_items,
+            REPORT_LANES.name: lane_items,
         }
         yield from items[table.name](syncs)
 

@@ -3,20 +3,21 @@
 In: a sync's lanes, the cells of the package, what the dataset holds. Out: rows of `report_cells` and
 `report_freshness`.
 
-`report_cells` is written by the package that loads the cells. For each lane dlt's state has the package up to which it
-is: where the lane is loaded by another one (by a version without the table, without the resource `report_cells`, or
-before someone has dropped the table), its rows are taken from what is stored, once.
+`report_cells` is written by the package that loads the cells. For each lane dlt's state, or `report_lanes`, has the
+package up to which it is: where the lane is loaded by another one (by a version without the table, without the
+resource `report_cells`, or before someone has dropped the table), its rows are taken from what is stored, once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
 import dlt
 from dlt import Pipeline
 
+from ..plan.lane_table import LaneTable
 from ..plan.state import LaneState
 from ..plan.system_tables import REPORT_CELLS, CellRow, FreshnessRow
 from ..warehouse.coverage import StoredCoverage, StoredTable
@@ -29,7 +30,11 @@ _DAY = len("2025-01-31")
 
 
 def covered_cells(
-    book: LaneBook, loaded: Sequence[CellRow], pipeline: Pipeline, dropped: Collection[str]
+    book: LaneBook,
+    loaded: Sequence[CellRow],
+    pipeline: Pipeline,
+    dropped: Collection[str],
+    in_table: Mapping[str, MutableMapping[str, str]],
 ) -> list[CellRow]:
     """The rows of `report_cells` that a package is to bring: its own cells, and what the table lacks.
 
@@ -38,6 +43,7 @@ def covered_cells(
         loaded: cells of the package.
         pipeline: that is extracting.
         dropped: tables that the package drops or empties before it loads.
+        in_table: of lanes that `report_lanes` has, the package up to which they are listed, by table and lane.
     """
     rows = {(row.table_name, row.account, row.interval_key): row for row in loaded}
     state = dlt.current.resource_state(REPORT_CELLS.name).setdefault(_COVERED, {})
@@ -45,7 +51,8 @@ def covered_cells(
     for entry in book:
         if entry.resolved is None:
             continue
-        covered = state.setdefault(entry.table, {})
+        connected = "/" in entry.key and entry.table in in_table
+        covered = in_table[entry.table] if connected else state.setdefault(entry.table, {})
         if not entry.compared and covered.get(entry.key) != _package(entry.before):
             for row in _missing(entry, pipeline, dropped, tables):
                 rows.setdefault((row.table_name, row.account, row.interval_key), row)
@@ -99,6 +106,13 @@ def listed_packages(source_state: Mapping[str, Any], table: str) -> dict[str, st
     """The load package up to which `report_cells` lists each lane of a table, from dlt's state of the source."""
     kept = source_state.get("resources", {}).get(REPORT_CELLS.name, {})
     return dict(kept.get(_COVERED, {}).get(table, {}))
+
+
+def take_listed(source_state: Mapping[str, Any], table: str, lanes: LaneTable) -> None:
+    """Take over from dlt's state up to which package connected accounts are listed, as older versions kept it there."""
+    kept = source_state.get("resources", {}).get(REPORT_CELLS.name, {}).get(_COVERED, {}).get(table, {})
+    for lane in [lane for lane in kept if "/" in lane]:
+        lanes.listed[lane] = kept.pop(lane)
 
 
 def _package(state: LaneState | None) -> str:

@@ -23,7 +23,7 @@ from ..plan.columns import TableColumn
 from ..plan.intervals import Span
 from ..plan.lanes import BEGINNING
 from ..plan.report import Report
-from ..plan.state import LaneState, LaneStates, Synced, with_loaded_cell
+from ..plan.state import LaneState, Synced, with_loaded_cell
 from ..rows.cell_tables import cell_tables
 from ..rows.control_sums import ControlSums
 from ..warehouse.dispositions import alters_rows, takes_any_tables
@@ -58,7 +58,9 @@ class ReportInPackage:
         cursor.advance(None)  # type: ignore[arg-type]  # dlt must not filter rows by the cursor
         self.sync = sync
         self.load_id = load_id
-        self.states = LaneStates(None if load_id is None else dlt.current.resource_state(resource.name))
+        self.states = sync.states(
+            report.table, None if load_id is None else dlt.current.resource_state(resource.name), load_id
+        )
         self.resource = resource.name
         self.altered = alters_rows(resource)
         self.together = takes_any_tables(resource)

@@ -15,6 +15,7 @@ from ..plan.system_tables import (
     REPORT_CELLS,
     REPORT_COLUMNS,
     REPORT_FRESHNESS,
+    REPORT_LANES,
     REPORT_RUNS,
     REPORT_TYPES,
     FreshnessRow,
@@ -86,7 +87,7 @@ def cell_items(syncs: Syncs) -> Iterator[Any]:
     yield from _until_reports_end(sync)
     rows = sync.outcomes.take_cell_rows()
     if sync.pipeline is not None:
-        rows = covered_cells(sync.outcomes.book, rows, sync.pipeline, emptied_tables())
+        rows = covered_cells(sync.outcomes.book, rows, sync.pipeline, emptied_tables(), sync.listed)
     if rows:
         yield system_table(REPORT_CELLS, rows, current_load_id())
 
@@ -98,6 +99,16 @@ def freshness_items(syncs: Syncs) -> Iterator[Any]:
     rows = _not_stamped(sync)
     if rows:
         yield system_table(REPORT_FRESHNESS, rows, current_load_id())
+
+
+def lane_items(syncs: Syncs) -> Iterator[Any]:
+    """`report_lanes`: how far each connected account is loaded, as the next sync must know it."""
+    sync = _sync_for(syncs, REPORT_LANES)
+    yield from _until_reports_end(sync)
+    yield None  # `report_cells` comes first, which says up to which package it lists them
+    rows = sync.take_lane_rows()
+    if rows:
+        yield system_table(REPORT_LANES, rows, current_load_id())
 
 
 def _not_stamped(sync: Sync) -> list[FreshnessRow]:
