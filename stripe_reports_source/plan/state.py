@@ -194,6 +194,7 @@ class LaneStates:
         resource_state: dlt's; None outside a pipeline.
         table: has the lanes of connected accounts that are not there.
         package: the load package that brings rows of `table`; None keeps those lanes in dlt's state, too.
+        label: the `_account` value, with which the names of lanes of connected accounts begin.
     """
 
     def __init__(
@@ -201,13 +202,15 @@ class LaneStates:
         resource_state: MutableMapping[str, Any] | None = None,
         table: LaneKeeper | None = None,
         package: str | None = None,
+        label: str = "",
     ) -> None:
+        self._begin = f"{label}/"
         self._state: MutableMapping[str, Any] = {} if resource_state is None else resource_state
         self._lanes: MutableMapping[str, Any] = self._state.setdefault(_LANES, {})
         self._table = table
         self._package = package
         if table is not None and package is not None:
-            for lane in [lane for lane in self._lanes if _is_connected(lane)]:
+            for lane in [lane for lane in self._lanes if lane.startswith(self._begin)]:
                 self.put(lane, LaneState.from_state(self._lanes[lane]))
 
     def __iter__(self) -> Iterator[str]:
@@ -223,7 +226,7 @@ class LaneStates:
 
     def put(self, lane: str, state: LaneState) -> None:
         """Keep the state of a lane; dlt commits it with the rows."""
-        if self._table is None or self._package is None or not _is_connected(lane):
+        if self._table is None or self._package is None or not lane.startswith(self._begin):
             self._lanes[lane] = state.to_state()
             return
         self._lanes.pop(lane, None)
@@ -262,10 +265,6 @@ def since_of(resource_state: Mapping[str, Any]) -> str | None:
     """The first load package whose rows of `report_lanes` count for a resource; None if none do."""
     since = resource_state.get(_IN_TABLE, {}).get("since")
     return None if since is None else str(since)
-
-
-def _is_connected(lane: str) -> bool:
-    return "/" in lane
 
 
 def lanes_in(pipeline_state: Mapping[str, Any], source: str) -> dict[str, dict[str, LaneState]]:

@@ -51,7 +51,7 @@ def covered_cells(
     for entry in book:
         if entry.resolved is None:
             continue
-        connected = "/" in entry.key and entry.table in in_table
+        connected = entry.key != entry.label and entry.table in in_table
         covered = in_table[entry.table] if connected else state.setdefault(entry.table, {})
         if not entry.compared and covered.get(entry.key) != _package(entry.before):
             for row in _missing(entry, pipeline, dropped, tables):
@@ -108,10 +108,10 @@ def listed_packages(source_state: Mapping[str, Any], table: str) -> dict[str, st
     return dict(kept.get(_COVERED, {}).get(table, {}))
 
 
-def take_listed(source_state: Mapping[str, Any], table: str, lanes: LaneTable) -> None:
+def take_listed(source_state: Mapping[str, Any], table: str, label: str, lanes: LaneTable) -> None:
     """Take over from dlt's state up to which package connected accounts are listed, as older versions kept it there."""
     kept = source_state.get("resources", {}).get(REPORT_CELLS.name, {}).get(_COVERED, {}).get(table, {})
-    for lane in [lane for lane in kept if "/" in lane]:
+    for lane in [lane for lane in kept if lane.startswith(f"{label}/")]:
         lanes.listed[lane] = kept.pop(lane)
 
 

@@ -178,8 +178,9 @@ class Sync:
             gone = {table, REPORT_LANES.name} & emptied_tables()
             self._in_table[table] = LaneTable({}) if gone else read_lanes(self.pipeline, table, resource_state)
             if _is_extracted(REPORT_LANES):
-                take_listed(dlt.current.source_state(), table, self._in_table[table])
-        return LaneStates(resource_state, self._in_table[table], load_id if _is_extracted(REPORT_LANES) else None)
+                take_listed(dlt.current.source_state(), table, self.settings.label, self._in_table[table])
+        package = load_id if _is_extracted(REPORT_LANES) else None
+        return LaneStates(resource_state, self._in_table[table], package, self.settings.label)
 
     def take_lane_rows(self) -> list[LaneRow]:
         """The rows of `report_lanes` that no load package holds yet."""
@@ -287,13 +288,13 @@ class Sync:
     def _replaced_since(self, handled: Collection[Fork], resource: str, lane: str) -> datetime | None:
         if self._history is None:
             return None
-        table, (label, _, connected) = str(dlt.current.resource().table_name), lane.partition("/")
+        table, label = str(dlt.current.resource().table_name), self.settings.label
         loads = self._history.loads_since(handled)
-        if not loads or not connected or self.pipeline is None or self._in_table[table].get(lane) is None:
+        if not loads or self.pipeline is None or self._in_table[table].get(lane) is None:
             return self._history.replaced_since(handled, dlt.current.source_schema().name, resource, lane)
         if (table, loads) not in self._replaced:
             self._replaced[table, loads] = first_replaced(self.pipeline, table, label, loads)
-        return self._replaced[table, loads].get(connected)
+        return self._replaced[table, loads].get(lane.removeprefix(f"{label}/"))
 
 
 def _is_extracted(table: SystemTable) -> bool:
