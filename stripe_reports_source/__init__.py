@@ -35,11 +35,12 @@ from .errors import (
 )
 from .plan.planned import FetchedFile, PlannedCell
 from .plan.report import Report
+from .plan.report_tables import Availability, ReportColumn, ReportTable
 from .plan.system_tables import Statement
 from .sync.progress import Event
 
 if TYPE_CHECKING:
-    from .jobs import fetch_cell, plan_cells
+    from .jobs import availability, fetch_cell, plan_cells, query_tables, report_tables
     from .load import Loaded, TableLoaded, load_cells, load_reports
     from .proof import reconcile
     from .reconcile.reconciliation import Reconciliation
@@ -51,6 +52,7 @@ __all__ = [
     "AccountGone",
     "ArchiveError",
     "AuthenticationError",
+    "Availability",
     "CellError",
     "ConfigurationError",
     "DestinationBusy",
@@ -68,6 +70,8 @@ __all__ = [
     "PlannedCell",
     "Reconciliation",
     "Report",
+    "ReportColumn",
+    "ReportTable",
     "RowError",
     "RunFailed",
     "RunTimedOut",
@@ -83,11 +87,14 @@ __all__ = [
     "WorkingFolderError",
     "__version__",
     "archived_reports",
+    "availability",
     "fetch_cell",
     "load_cells",
     "load_reports",
     "plan_cells",
+    "query_tables",
     "reconcile",
+    "report_tables",
     "stripe_reports",
 ]
 
@@ -96,11 +103,14 @@ _WITH_DLT = {
     "Reconciliation": "reconcile.reconciliation",
     "TableLoaded": "load",
     "archived_reports": "source",
+    "availability": "jobs",
     "fetch_cell": "jobs",
     "load_cells": "load",
     "load_reports": "load",
     "plan_cells": "jobs",
+    "query_tables": "jobs",
     "reconcile": "proof",
+    "report_tables": "jobs",
     "stripe_reports": "source",
 }
 """The module of each name that is imported when it is asked for."""

@@ -18,7 +18,7 @@ from ..errors import NotAvailable, NotOffered, StripeUnreachable
 from ..plan.catalog import load_catalog
 from ..plan.cells import CellFailure, CellRequest, FetchedCell
 from ..plan.column_types import ColumnType
-from ..plan.intervals import Span
+from ..plan.intervals import Span, parse_zone
 from ..plan.lane_table import LaneTable
 from ..plan.lanes import Lane, LoadedBefore, plan_lanes
 from ..plan.loaded_cells import Ledger, Listed
@@ -27,6 +27,7 @@ from ..plan.settings import Settings
 from ..plan.state import LaneStates
 from ..plan.stripe_objects import OfferedTypes
 from ..plan.system_tables import REPORT_CELLS, REPORT_LANES, LaneRow, SystemTable
+from ..plan.windows import window_of, with_days
 from ..warehouse.cell_ledger import CellLedger
 from ..warehouse.destinations import check_destination, exact_file_format
 from ..warehouse.forks import Fork, History
@@ -107,7 +108,7 @@ class Sync:
                 keep_own_jobs(pipeline)
                 for table in refuse_changed_tables(pipeline, dlt.current.source_schema()):
                     dlt.current.resource_state(table).clear()  # whose rows are not loaded again while they are alike
-        self.settings = settings
+        self.settings = with_days(settings, load.days)
         self.load = load
         self.outcomes = Outcomes(load, settings.label)
         working_dir = None if pipeline is None else Path(pipeline.working_dir)
@@ -228,6 +229,9 @@ class Sync:
                 ),
                 ledger=self._ledger(report.table, altered),
             )
+            if self.load.days is not None:
+                zone = parse_zone(report.timezone) if report.timezone else self.settings.defaults.zone
+                window = window_of(self.load.days, self.settings, zone)
             planned = self._plan(report, loaded, window)
             for lane in planned:
                 if lane.noted is not None:
