@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .errors import (
+    AccountGone,
     ArchiveError,
     AuthenticationError,
     CellError,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AccountGone",
     "ArchiveError",
     "AuthenticationError",
     "Availability",

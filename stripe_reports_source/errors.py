@@ -6,6 +6,7 @@ StripeReportsError
 ├── StripeError               Stripe answered with an error (type, code, param, message, request id)
 │   ├── AuthenticationError   the API key is wrong, revoked or for another mode
 │   └── PermissionDenied      the API key lacks a permission or the account lacks a report
+│       └── AccountGone       the connected account is not, or no longer, one of the key's
 ├── StripeUnreachable         no usable answer after all retries; run again later
 ├── DestinationBusy           the database is locked by someone else for too long; run again later
 ├── LoadInterrupted           an earlier pipeline.run was ended while it loaded; run again
@@ -101,6 +102,12 @@ class PermissionDenied(StripeError):
     """403: the key may not do this. Grant the permission the message names, or another key."""
 
     remedy = "Grant the key that permission in Stripe's Dashboard, or set another key."
+
+
+class AccountGone(PermissionDenied):
+    """403 or 404, `account_invalid`: the connected account has left the platform, or was never one of it."""
+
+    remedy = "Take the account out of connected_accounts (or set another stripe_account); what is loaded of it stays."
 
 
 class StripeUnreachable(StripeReportsError):

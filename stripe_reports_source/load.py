@@ -33,6 +33,7 @@ from .sync.syncs import checked_sources, settings_for_jobs
 logger = logging.getLogger(__name__)
 
 MAX_CELLS = 60
+MOST_CELLS = 1000
 MAX_BYTES = 1 << 30
 
 
@@ -64,7 +65,7 @@ def load_reports(
     pipeline: Pipeline,
     source: DltSource | Sequence[DltSource],
     *,
-    max_cells: int = MAX_CELLS,
+    max_cells: int | None = None,
     max_bytes: int = MAX_BYTES,
     on_event: Callable[[Event], None] | None = None,
     stop: threading.Event | None = None,
@@ -82,7 +83,8 @@ def load_reports(
             while another one loads.
         source: from `stripe_reports(...)`, possibly narrowed by `with_resources`; or several, such as one for each
             account, which are loaded one after another, whatever fails of the ones before.
-        max_cells, max_bytes: intervals and bytes of result files per load package, of all reports together.
+        max_cells, max_bytes: intervals and bytes of result files per load package, of all reports together. None is 60
+            intervals, or up to 1,000 that come within 20 seconds.
         on_event: called with each `Event`, from several threads.
         stop: once set, the load ends after the present package; what is left is for the next call.
         run_events: tells when Stripe has ended a run, so that it need not be polled often; webhooks do that.
@@ -104,7 +106,11 @@ def load_reports(
     if len(sources) > 1 and pipeline.refresh:
         raise ConfigurationError(f"refresh={pipeline.refresh!r} drops what a source before has loaded; give one.")
     listener = Listener(on_event)
-    loads = (Load(True, max_cells, max_bytes, listener, stop, run_events) for _ in sources)
+    most_cells = MOST_CELLS if max_cells is None else None
+    loads = (
+        Load(True, max_cells or MAX_CELLS, max_bytes, listener, stop, run_events, most_cells=most_cells)
+        for _ in sources
+    )
     return _ended(*_load_each(pipeline, zip(sources, loads, strict=True), reconcile == "refresh"), reconcile)
 
 
@@ -146,7 +152,7 @@ def load_cells(
 
     window = checked_days(days)
     given = given_files(with_days(settings_for_jobs(source), window), files)
-    load = Load(True, MAX_CELLS, MAX_BYTES, Listener(on_event), days=window)
+    load = Load(True, MAX_CELLS, MAX_BYTES, Listener(on_event), days=window, most_cells=MOST_CELLS)
     with loading(pipeline, source, load, given) as begun:
         begun.sync()
         again = given.again

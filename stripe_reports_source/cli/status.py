@@ -11,7 +11,8 @@ import click
 from rich.console import Console
 
 from ..reconcile.kept import kept_by_table
-from ..warehouse.status import ReportStatus, report_status
+from ..warehouse.status import ReportStatus, label_of, report_status
+from .accounts import few_rows, some_of
 from .console import say
 from .failures import NOT_ALL_THERE
 from .listing import format_option, show_rows, told_on
@@ -35,6 +36,7 @@ HEADS = {
     "last_run": "last run",
 }
 """Columns of the data, and of the table; failures and pending runs are counted in the table, and listed below it."""
+MOST_LINES = 100
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -52,6 +54,13 @@ def _duration(context: click.Context, option: click.Parameter, value: str | None
 @format_option
 @click.option("--offline", is_flag=True, help="Do not ask Stripe; so it is anyway without a key or a network.")
 @click.option(
+    "--account",
+    "accounts",
+    multiple=True,
+    metavar="ACCOUNT",
+    help="Only this account, such as acct_...; may be given several times.",
+)
+@click.option(
     "--max-behind",
     callback=_duration,
     metavar="DURATION",
@@ -65,12 +74,16 @@ def status(
     database: Path | None,
     form: str,
     offline: bool,
+    accounts: tuple[str, ...],
     max_behind: timedelta | None,
 ) -> None:
     """Show how far each report is loaded, what failed, what ties.
 
     Beside it stands how far Stripe's data reaches. It only reads, and makes no file. Offline, Stripe's data reaches as
     far as at the last sync, and a last sync that is longer ago than --max-behind counts as behind.
+
+    Of more than 50 accounts of a report the table has a line for all of them and the 20 that are worst; JSON and CSV
+    have every account.
 
     Exit code 0: all is loaded. 3: an interval has failed or is pending, a report is further behind than --max-behind,
     or nothing is loaded. 4: there is no such database, or a setting is wrong. 75: the database is busy.
@@ -82,17 +95,21 @@ def status(
         if offered is None:
             say(told, f"Stripe was not asked ({why}); what it has is as of the last sync.")
         available = None if offered is None else {known.id: known.available.end for known in offered}
-        found = report_status(pipeline, available)
+        found = [report for report in report_status(pipeline, available) if _is_asked_for(report, accounts)]
         verdicts = kept_by_table(pipeline)
     now = datetime.now(timezone.utc)
     rows = [_row(report, verdicts, now, as_data=form != "table") for report in found]
     problems = _problems(found, max_behind, now, asked=offered is not None)
     about = {"place": place(pipeline), "asked_stripe": offered is not None, "ok": not problems, "problems": problems}
     if found or form != "table":
-        show_rows(form, "Reports", HEADS, rows, about)
+        show_rows(form, "Reports", HEADS, few_rows(rows) if form == "table" else rows, about)
     _explain(told, found, problems)
     if problems:
         raise SystemExit(NOT_ALL_THERE)
+
+
+def _is_asked_for(report: ReportStatus, accounts: Sequence[str]) -> bool:
+    return not accounts or report.account in accounts or report.account.rpartition("/")[2] in accounts
 
 
 def _row(
@@ -107,7 +124,9 @@ def _row(
         "behind_seconds": report.behind,
         "behind_now_seconds": report.behind_now(now),
         "rows": report.rows,
-        "tie_out": verdicts.get((report.table, report.account.partition("/")[0]), "not compared"),
+        "tie_out": verdicts.get(
+            (report.table, report.account), verdicts.get((report.table, label_of(report.account)), "not compared")
+        ),
         "failures": report.failures if as_data else len(report.failures),
         "pending": report.pending if as_data else len(report.pending),
         "last_sync": report.checked_at,
@@ -128,16 +147,21 @@ def _problems(found: Sequence[ReportStatus], most: timedelta | None, now: dateti
         problems.append(f"{pending:,} pending at Stripe; the next sync loads what is ready")
     behind = [] if most is None else [report for report in found if not report.fresh(most, now, asked=asked)]
     if behind:
-        names = ", ".join(f"{report.table} [{report.account}]" for report in behind)
+        names = some_of([f"{report.table} [{report.account}]" for report in behind])
         problems.append(f"behind by more than --max-behind: {names}")
     return problems
 
 
 def _explain(told: Console, found: Sequence[ReportStatus], problems: Sequence[str]) -> None:
-    for report in found:
-        for failure in report.failures:
-            say(told, f"not loaded: {report.table} [{report.account}] {failure}", "red")
-        for run in report.pending:
-            say(told, f"pending: {report.table} [{report.account}] {run}", "yellow")
+    lines = [
+        (f"{word}: {report.table} [{report.account}] {what}", style)
+        for report in found
+        for word, style, whats in (("not loaded", "red", report.failures), ("pending", "yellow", report.pending))
+        for what in whats
+    ]
+    for line, style in lines[:MOST_LINES]:
+        say(told, line, style)
+    if len(lines) > MOST_LINES:
+        say(told, f"and {len(lines) - MOST_LINES:,} more; --format json lists all of them, --account some")
     for problem in problems:
         say(told, problem, "bold")

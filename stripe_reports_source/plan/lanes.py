@@ -22,7 +22,7 @@ from .settings import Settings
 from .state import LaneState, LaneStates
 from .stripe_objects import OfferedTypes
 from .whole_cells import first_instant, refuse_other_grid, refuse_other_lanes, whole_cells
-from .whose_data import refuse_other_mode
+from .whose_data import CONNECTED, refuse_other_mode
 
 logger = logging.getLogger(__name__)
 
@@ -106,10 +106,12 @@ def plan_lanes(
     accounts: tuple[str | None, ...] = (None,)
     if report.base.startswith("connected_account_") and settings.connected_accounts:
         accounts = settings.connected_accounts
+    first, *others = accounts
     resolved = [
-        resolve(report, offered, catalog, settings.defaults, account, loaded.column_types, settings.personal_data)
-        for account in accounts
+        resolve(report, offered, catalog, settings.defaults, first, loaded.column_types, settings.personal_data)
     ]
+    resolved += [resolved[0].for_key({CONNECTED: str(account)}) for account in others]
+    refuse_other_lanes(resolved[0], settings.label, first, loaded.lanes)
     for known_in_part in dict.fromkeys(each.only_known_in_part for each in resolved):
         if known_in_part:
             logger.warning("%s", known_in_part)
@@ -142,7 +144,6 @@ class _LanePlanner:
         known = self._loaded.lanes.get(key)
         refuse_other_mode(resolved, self._label, known.livemode if known else None)
         refuse_other_grid(resolved, known)
-        refuse_other_lanes(resolved, self._label, connected, self._loaded.lanes)
         if known and known.report_type != resolved.offered.id:
             logger.warning("%s: goes on as %s from here on", known.report_type, resolved.offered.id)
         backfill = self._window is not None or self._exact is not None

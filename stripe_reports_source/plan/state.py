@@ -3,15 +3,18 @@
 In: the dictionaries that dlt keeps for a resource, of this or an older version of the package. Out: typed values, and
 dictionaries again. No other module knows a key of them.
 
-dlt keeps them under the resource, as `{"lanes": {lane key: {...}}}`; instants are datetimes there.
+dlt keeps them under the resource, as `{"lanes": {lane key: {...}}}`; instants are datetimes there. Lanes of connected
+accounts, of which there may be any number, are rows of `report_lanes` instead (`plan.lane_table`); dlt's state has
+`{"report_lanes": {"since": ..., "package": ...}}` for them: the first load package whose rows count, and the last one.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from .cells import CellRequest
 from .intervals import Span
@@ -20,6 +23,7 @@ from .stripe_objects import OfferedType
 VERSION = 2
 """Of the form below. Version 1 had no `version`, `complete_as_of`, `livemode`, `taken_back_to`; both read alike."""
 _LANES = "lanes"
+_IN_TABLE = "report_lanes"
 
 
 @dataclass(frozen=True)
@@ -169,29 +173,98 @@ def _still_taken_back(known: LaneState, span: Span) -> datetime | None:
     return None if span.end >= known.loaded.end else max(back_to, span.end)
 
 
-class LaneStates:
-    """The lanes of a report's resource, read from and written to dlt's state of that resource."""
+class LaneKeeper(Protocol):
+    """Keeps lanes of connected accounts outside of dlt's state."""
 
-    def __init__(self, resource_state: MutableMapping[str, Any] | None = None) -> None:
-        self._lanes: MutableMapping[str, Any] = {} if resource_state is None else resource_state.setdefault(_LANES, {})
+    def __iter__(self) -> Iterator[str]: ...
+
+    def get(self, lane: str) -> LaneState | None:
+        """The state of a lane, None if it is not kept here."""
+        ...
+
+    def put(self, lane: str, state: LaneState) -> None:
+        """Keep the state of a lane."""
+        ...
+
+
+class LaneStates:
+    """The lanes of a report's resource, read from and written to dlt's state of that resource.
+
+    Args:
+        resource_state: dlt's; None outside a pipeline.
+        table: has the lanes of connected accounts that are not there.
+        package: the load package that brings rows of `table`; None keeps those lanes in dlt's state, too.
+        label: the `_account` value, with which the names of lanes of connected accounts begin.
+    """
+
+    def __init__(
+        self,
+        resource_state: MutableMapping[str, Any] | None = None,
+        table: LaneKeeper | None = None,
+        package: str | None = None,
+        label: str = "",
+    ) -> None:
+        self._begin = f"{label}/"
+        self._state: MutableMapping[str, Any] = {} if resource_state is None else resource_state
+        self._lanes: MutableMapping[str, Any] = self._state.setdefault(_LANES, {})
+        self._table = table
+        self._package = package
+        if table is not None and package is not None:
+            for lane in [lane for lane in self._lanes if lane.startswith(self._begin)]:
+                self.put(lane, LaneState.from_state(self._lanes[lane]))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._lanes)
+        yield from self._lanes
+        yield from (lane for lane in self._table or () if lane not in self._lanes)
 
     def get(self, lane: str) -> LaneState | None:
         """The state of a lane, None if nothing of it is loaded."""
         data = self._lanes.get(lane)
-        return LaneState.from_state(data) if data else None
+        if data:
+            return LaneState.from_state(data)
+        return None if self._table is None else self._table.get(lane)
 
     def put(self, lane: str, state: LaneState) -> None:
         """Keep the state of a lane; dlt commits it with the rows."""
-        self._lanes[lane] = state.to_state()
+        if self._table is None or self._package is None or not lane.startswith(self._begin):
+            self._lanes[lane] = state.to_state()
+            return
+        self._lanes.pop(lane, None)
+        self._table.put(lane, state)
+        # the last package makes each state of dlt's another one, which shows where two loads have crossed
+        self._state.setdefault(_IN_TABLE, {"since": self._package})["package"] = self._package
 
-    def common_cursor(self, lanes: Collection[str]) -> datetime | None:
-        """The end of what is loaded of every one of these lanes; None while one has nothing."""
-        cursors = [state.cursor if (state := self.get(lane)) else None for lane in lanes]
-        known = [cursor for cursor in cursors if cursor is not None]
-        return min(known) if known and len(known) == len(cursors) else None
+    def cursors(self, lanes: Collection[str]) -> Cursors:
+        """How far these lanes are loaded."""
+        return Cursors({lane: state.cursor if (state := self.get(lane)) else None for lane in lanes})
+
+
+class Cursors:
+    """How far some lanes are loaded, counted so that moving one costs the same for any number of lanes."""
+
+    def __init__(self, cursors: Mapping[str, datetime | None]) -> None:
+        self._of_lane = dict(cursors)
+        self._lanes_at = Counter(self._of_lane.values())
+
+    def moved(self, lane: str, cursor: datetime | None) -> None:
+        """Note that a lane is loaded up to an instant; None while nothing of it is."""
+        before = self._of_lane[lane]
+        self._of_lane[lane] = cursor
+        self._lanes_at[cursor] += 1
+        self._lanes_at[before] -= 1
+        if not self._lanes_at[before]:
+            del self._lanes_at[before]
+
+    @property
+    def common(self) -> datetime | None:
+        """The end of what is loaded of every one of the lanes; None while one has nothing."""
+        return None if self._lanes_at[None] else min((at for at in self._lanes_at if at is not None), default=None)
+
+
+def since_of(resource_state: Mapping[str, Any]) -> str | None:
+    """The first load package whose rows of `report_lanes` count for a resource; None if none do."""
+    since = resource_state.get(_IN_TABLE, {}).get("since")
+    return None if since is None else str(since)
 
 
 def lanes_in(pipeline_state: Mapping[str, Any], source: str) -> dict[str, dict[str, LaneState]]:

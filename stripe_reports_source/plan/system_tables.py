@@ -141,6 +141,32 @@ class FreshnessRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LaneRow:
+    """How far a report is loaded for a connected account: what the next sync must know of it."""
+
+    pipeline_name: str = field(metadata=_column(TEXT, "dlt pipeline that has loaded it", key=True))
+    table_name: str = field(metadata=_column(TEXT, "Report table", key=True))
+    account: str = field(metadata=_column(TEXT, "Account as label/acct_...", key=True))
+    report_type: str = field(metadata=_column(TEXT, "Exact report type id with its version"))
+    grid: str = field(metadata=_column(TEXT, "What its cells are cut by: report, filters, interval and zone"))
+    loaded_from: datetime = field(metadata=_column(TIMESTAMPTZ, "Start of what is loaded"))
+    loaded_to: datetime = field(metadata=_column(TIMESTAMPTZ, "End of what is loaded, by syncs and backfills"))
+    synced_to: datetime | None = field(metadata=_column(TIMESTAMPTZ, "The cursor: up to when syncs have loaded all"))
+    complete_to: datetime | None = field(
+        metadata=_column(TIMESTAMPTZ, "Where Stripe's data ended when a sync had loaded all there was")
+    )
+    complete_as_of: datetime | None = field(metadata=_column(TIMESTAMPTZ, "When Stripe had last refreshed that data"))
+    taken_back_to: datetime | None = field(
+        metadata=_column(TIMESTAMPTZ, "Where Stripe's data ended after Stripe had taken some back; else NULL")
+    )
+    livemode: bool | None = field(metadata=_column(BOOL, "False for test data"))
+    package: str | None = field(metadata=_column(TEXT, "Load package that has last replaced cells of it"))
+    package_from: datetime = field(metadata=_column(TIMESTAMPTZ, "Start of the first cell that this package replaced"))
+    listed_package: str | None = field(metadata=_column(TEXT, "Load package up to which report_cells lists its cells"))
+    forks: str | None = field(metadata=_column(TEXT, "Crossed loads that are dealt with, as JSON"))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Statement:
     """A verdict: whether two figures of an equation agree, for a cell, a currency and an item.
 
@@ -173,7 +199,7 @@ class Statement:
     checked_at: datetime = field(metadata=_column(TIMESTAMPTZ, "When this was looked at"))
 
 
-SystemRow = TypeRow | RunRow | ColumnRow | CellRow | FreshnessRow | Statement
+SystemRow = TypeRow | RunRow | ColumnRow | CellRow | FreshnessRow | LaneRow | Statement
 
 
 @dataclass(frozen=True)
@@ -201,7 +227,8 @@ REPORT_RUNS = SystemTable("report_runs", RunRow)
 REPORT_COLUMNS = SystemTable("report_columns", ColumnRow)
 REPORT_CELLS = SystemTable("report_cells", CellRow)
 REPORT_FRESHNESS = SystemTable("report_freshness", FreshnessRow)
-SYSTEM_TABLES = (REPORT_TYPES, REPORT_RUNS, REPORT_COLUMNS, REPORT_CELLS, REPORT_FRESHNESS)
+REPORT_LANES = SystemTable("report_lanes", LaneRow)
+SYSTEM_TABLES = (REPORT_TYPES, REPORT_RUNS, REPORT_COLUMNS, REPORT_CELLS, REPORT_FRESHNESS, REPORT_LANES)
 """The resources of a source, beside its reports."""
 TIE_OUT = SystemTable("tie_out", Statement)
 """Written when a load has ended, and by `reconcile`; the others are resources of the source."""

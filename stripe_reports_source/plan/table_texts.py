@@ -13,6 +13,7 @@ from .system_tables import (
     REPORT_CELLS,
     REPORT_COLUMNS,
     REPORT_FRESHNESS,
+    REPORT_LANES,
     REPORT_RUNS,
     REPORT_TYPES,
     TIE_OUT,
@@ -56,6 +57,7 @@ SYSTEM_TEXTS = {
     REPORT_COLUMNS.name: "One row per column of a report table: Stripe's header, the type, what it holds.",
     REPORT_CELLS.name: "What is loaded: one row per table, account and interval, also where the interval has no rows.",
     REPORT_FRESHNESS.name: "One row per table and account: how far it is loaded, and how far Stripe's data reaches.",
+    REPORT_LANES.name: "One row per report and connected account: what the next sync must know of it.",
     TIE_OUT.name: "Whether the reports agree: one row per equation, account, interval, currency and open item.",
 }
 

@@ -29,7 +29,10 @@ def system_table(table: SystemTable, rows: Sequence[SystemRow], load_id: str | N
             for name, (type_, _) in table.columns.items()
         ]
     )
-    return pa.Table.from_pylist([{**asdict(row), LOAD_ID: load_id} for row in rows], schema=schema)
+    values = [[load_id if name == LOAD_ID else getattr(row, name) for row in rows] for name in schema.names]
+    return pa.Table.from_arrays(
+        [pa.array(column, field.type) for column, field in zip(values, schema, strict=True)], schema=schema
+    )
 
 
 def type_rows(types: Iterable[OfferedType], account: str) -> list[TypeRow]:

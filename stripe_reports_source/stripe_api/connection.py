@@ -18,11 +18,12 @@ from typing import Any
 import requests
 import urllib3
 
-from ..errors import AuthenticationError, PermissionDenied, StripeError, StripeUnreachable, chain
+from ..errors import AccountGone, AuthenticationError, PermissionDenied, StripeError, StripeUnreachable, chain
 from ..plan.addresses import Address
 from ..plan.settings import RetryPolicy
 from ..plan.stripe_objects import is_id
 from ..plan.texts import printable
+from .back_pressure import BackPressure
 
 STRIPE_VERSION = "2025-03-31.basil"
 """Pinned, so that a change of the account's default version cannot change the shape of answers."""
@@ -32,7 +33,10 @@ PERMISSIONS = (
 )
 CHUNK = 1 << 20
 
-_RETRY_STATUS = (409, 429)
+_TOO_MANY = 429
+_GONE = "account_invalid"
+"""https://docs.stripe.com/error-codes#account-invalid"""
+_RETRY_STATUS = (409, _TOO_MANY)
 
 
 class Connection:
@@ -68,10 +72,12 @@ class Connection:
         # no proxy of the environment for this machine's own addresses
         self._use_environment = not any(address.loopback for address in origins)
         self._threads = threading.local()
+        self._back_pressure = BackPressure(clock)
 
-    def pause(self, attempt: int, retry_after: float | None = None) -> None:
-        """Wait before the next attempt; `attempt` counts from 0."""
-        self._sleep(self.retry.delay(attempt, retry_after, self._chance()))
+    def pause(self, attempt: int, retry_after: float | None = None, *, of_all: bool = False) -> None:
+        """Wait before the next attempt; `attempt` counts from 0. With `of_all`, new requests of the key wait too."""
+        seconds = self.retry.delay(attempt, retry_after, self._chance())
+        self._sleep(self._back_pressure.told(seconds) if of_all else seconds)
 
     def pages(self, address: Address, query: Mapping[str, str], account: str | None) -> Iterator[Any]:
         """The items of a list of Stripe's, page by page. What an item is, is not looked at.
@@ -127,8 +133,10 @@ class Connection:
         if account:
             headers[self._account_header] = account
         problem = ""
+        if held := self._back_pressure.turn():
+            self._sleep(held)
         for attempt in range(self.retry.attempts):
-            retry_after = None
+            retry_after, told = None, False
             try:
                 response = self._session().request(
                     method,
@@ -146,12 +154,12 @@ class Connection:
                 if not self._is_passing(response):
                     return response
                 problem = f"HTTP {response.status_code}"
-                retry_after = _retry_after(response)
+                retry_after, told = _retry_after(response), response.status_code == _TOO_MANY
                 with response:
                     if attempt + 1 == self.retry.attempts and (error := self._error_body(response)):
                         raise self._stripe_error(response, error)
             if attempt + 1 < self.retry.attempts:
-                self.pause(attempt, retry_after)
+                self.pause(attempt, retry_after, of_all=told)
         raise StripeUnreachable(
             f"{method} {_shown(address)} failed {self.retry.attempts} times, the last with {problem}; "
             "nothing is lost, sync again later."
@@ -207,15 +215,17 @@ class Connection:
     def _stripe_error(self, response: requests.Response, error: Mapping[str, Any]) -> StripeError:
         status = response.status_code
         message = _text(error.get("message")) or "no message"
-        if status in (401, 403):
+        code = _text(error.get("code"))
+        gone = status in (403, 404) and code == _GONE
+        if status in (401, 403) and not gone:
             message = f"{message} {PERMISSIONS}"
         kinds = {401: AuthenticationError, 403: PermissionDenied}
         request_id = response.headers.get("Request-Id")
-        return kinds.get(status, StripeError)(
+        return (AccountGone if gone else kinds.get(status, StripeError))(
             message,
             http_status=status,
             type=_text(error.get("type")),
-            code=_text(error.get("code")),
+            code=code,
             param=_text(error.get("param")),
             request_id=request_id if is_id(request_id) and request_id != self._api_key else None,
             replayed=_is_replayed(response),

@@ -19,6 +19,11 @@ class ActiveLane:
         self._queue: Queue | None = None
 
     @property
+    def queue(self) -> Queue | None:
+        """Where the cells come from; None before `start`."""
+        return self._queue
+
+    @property
     def left(self) -> int:
         """Cells that are neither loaded nor given up."""
         return len(self._coming)

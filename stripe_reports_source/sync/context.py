@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -16,6 +17,8 @@ from ..plan.windows import Days
 from ..stripe_api.run_events import RunEvents
 from .progress import Event
 
+PACKAGE_SECONDS = 20
+"""How long a package takes more cells than it has to: each costs the destination and dlt much the same."""
 ANY_CELL = ""
 """Stands for all cells of a table."""
 
@@ -35,6 +38,7 @@ class Load:
     Args:
         collects: failures are collected and cells bounded; else the first failure ends the one package there is.
         max_cells, max_bytes: of a load package.
+        most_cells: of a load package that has as many as `max_cells` within `PACKAGE_SECONDS`; None does not let it.
         on_event: called with each event, from several threads.
         stop: once set, the load ends after the present package.
         run_events: tells the workers that a run has ended.
@@ -62,11 +66,18 @@ class Load:
     bytes: int = 0
     gives_way: bool = False
     """The present package ends with what it holds, as another load waits for the lock."""
+    most_cells: float | None = None
+    _began: float = field(default_factory=time.monotonic)
 
     @property
     def full(self) -> bool:
         """True when the present package holds enough, or is to end with what it holds."""
-        return self.stopped or self.gives_way or self.cells >= self.max_cells or self.bytes >= self.max_bytes
+        if self.stopped or self.gives_way or self.bytes >= self.max_bytes:
+            return True
+        if self.cells < self.max_cells:
+            return False
+        late = time.monotonic() - self._began >= PACKAGE_SECONDS
+        return late or self.most_cells is None or self.cells >= self.most_cells
 
     @property
     def stopped(self) -> bool:
@@ -104,3 +115,4 @@ class Load:
         """Count anew."""
         self.cells = self.bytes = 0
         self.gives_way = False
+        self._began = time.monotonic()

@@ -94,13 +94,17 @@ class Fetching:
             self._drop_files()  # someone has removed the working folder meanwhile
         if self._pool is None:
             self._pool = self._new_pool()
-        self._queues[table] = self._pool.queue_again(self._queues.get(table, ()), lanes, fetched_as)
+        self._queues[table] = self._pool.queue_again(self._queues.get(table, ()), lanes, fetched_as, table)
         return self._queues[table]
 
+    def ready(self, table: str) -> list[Queue]:
+        """The queues of a table that have a cell to take."""
+        return [] if self._pool is None else self._pool.ready(table)
+
     @property
-    def ready(self) -> tuple[int, int]:
+    def ready_to_take(self) -> tuple[int, int]:
         """How many cells can be taken now, and the bytes of their files."""
-        return (0, 0) if self._pool is None else self._pool.ready()
+        return (0, 0) if self._pool is None else self._pool.ready_to_take()
 
     @property
     def at_work(self) -> bool:
@@ -137,7 +141,7 @@ class Fetching:
         if self._pool is None or self._parsing:
             return True
         self._pool.wait(0.05)
-        return self.ready[0] > 0
+        return self.ready_to_take[0] > 0
 
     @contextmanager
     def parsing(self) -> Iterator[None]:

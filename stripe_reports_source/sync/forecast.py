@@ -20,6 +20,7 @@ from ..plan.state import LaneStates
 from ..plan.stripe_objects import OfferedTypes
 from ..plan.system_tables import REPORT_RUNS
 from ..warehouse.cell_ledger import CellLedger
+from ..warehouse.lane_table import read_lanes
 from ..warehouse.payouts import keys_to_run
 from ..warehouse.query import select
 from .ledger import listed_packages
@@ -61,13 +62,15 @@ def forecast(settings: Settings, offered: OfferedTypes, pipeline: Pipeline | Non
     cells: dict[str, int] = {}
     problems: dict[str, StripeReportsError] = {}
     for report in settings.reports:
+        in_table = read_lanes(pipeline, report.table, kept.get(report.table, {}))
+        packages = listed_packages(state, report.table) | dict(in_table.listed)
         loaded = LoadedBefore(
-            lanes=LaneStates({"lanes": dict(kept.get(report.table, {}).get("lanes", {}))}),
+            lanes=LaneStates({"lanes": dict(kept.get(report.table, {}).get("lanes", {}))}, in_table),
             column_types={},
             cursor=None,
             replaced_since=lambda lane, handled: None,
             payouts=lambda resolved, label, window: keys_to_run(resolved, pipeline, label, window, coming),
-            ledger=CellLedger(pipeline, report.table, settings.label, listed_packages(state, report.table)),
+            ledger=CellLedger(pipeline, report.table, settings.label, packages),
         )
         try:
             lanes = plan_lanes(report, settings, offered, load_catalog(), loaded, None)

@@ -32,6 +32,7 @@ class LaneEntry:
         already: interval keys that it has found loaded, by whomever.
         compared: `report_cells` has been compared with the state from before the sync.
         look_again: the next sync has to compare it with what is stored.
+        told: its row of `report_freshness` says what is known.
     """
 
     table: str
@@ -47,6 +48,7 @@ class LaneEntry:
     already: frozenset[str] = frozenset()
     compared: bool = False
     look_again: bool = False
+    told: bool = False
 
     def owns(self, interval_key: str) -> bool:
         """True for the key of a cell of this lane."""
@@ -95,10 +97,13 @@ class LaneBook:
         entry.loaded.add(interval_key)
         entry.now = now
         entry.look_again |= not counted
+        entry.told = False
 
     def failed(self, lane: Lane, interval_key: str) -> None:
         """Note a cell that has failed."""
-        self._of(lane).failed.add(interval_key)
+        entry = self._of(lane)
+        entry.failed.add(interval_key)
+        entry.told = False
 
     def _of(self, lane: Lane) -> LaneEntry:
         return self._entries[lane.resolved.report.table, lane.key]

@@ -3,32 +3,38 @@
 In: a sync's lanes, the cells of the package, what the dataset holds. Out: rows of `report_cells` and
 `report_freshness`.
 
-`report_cells` is written by the package that loads the cells. For each lane dlt's state has the package up to which it
-is: where the lane is loaded by another one (by a version without the table, without the resource `report_cells`, or
-before someone has dropped the table), its rows are taken from what is stored, once.
+`report_cells` is written by the package that loads the cells. For each lane dlt's state, or `report_lanes`, has the
+package up to which it is: where the lane is loaded by another one (by a version without the table, without the
+resource `report_cells`, or before someone has dropped the table), its rows are taken from what is stored, once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
 import dlt
 from dlt import Pipeline
 
+from ..plan.lane_table import LaneTable
 from ..plan.state import LaneState
 from ..plan.system_tables import REPORT_CELLS, CellRow, FreshnessRow
-from ..warehouse.coverage import StoredCoverage
+from ..warehouse.coverage import StoredCoverage, StoredTable
 from ..warehouse.freshness import LedgerRun
 from .lane_book import LaneEntry
 
 Stored = Mapping[tuple[str, str], FreshnessRow]
 _COVERED = "covered"
+_DAY = len("2025-01-31")
 
 
 def covered_cells(
-    book: Iterable[LaneEntry], loaded: Sequence[CellRow], pipeline: Pipeline, dropped: Collection[str]
+    book: Iterable[LaneEntry],
+    loaded: Sequence[CellRow],
+    pipeline: Pipeline,
+    dropped: Collection[str],
+    in_table: Mapping[str, MutableMapping[str, str]],
 ) -> list[CellRow]:
     """The rows of `report_cells` that a package is to bring: its own cells, and what the table lacks.
 
@@ -37,14 +43,18 @@ def covered_cells(
         loaded: cells of the package.
         pipeline: that is extracting.
         dropped: tables that the package drops or empties before it loads.
+        in_table: of lanes that `report_lanes` has, the package up to which they are listed, by table and lane.
     """
     rows = {(row.table_name, row.account, row.interval_key): row for row in loaded}
+    state = dlt.current.resource_state(REPORT_CELLS.name).setdefault(_COVERED, {})
+    tables: dict[tuple[str, str], StoredTable] = {}
     for entry in book:
         if entry.resolved is None:
             continue
-        covered = dlt.current.resource_state(REPORT_CELLS.name).setdefault(_COVERED, {}).setdefault(entry.table, {})
+        connected = entry.key != entry.label and entry.table in in_table
+        covered = in_table[entry.table] if connected else state.setdefault(entry.table, {})
         if not entry.compared and covered.get(entry.key) != _package(entry.before):
-            for row in _missing(entry, pipeline, dropped):
+            for row in _missing(entry, pipeline, dropped, tables):
                 rows.setdefault((row.table_name, row.account, row.interval_key), row)
         entry.compared = True
         if not entry.look_again:
@@ -55,7 +65,7 @@ def covered_cells(
 def freshness(
     book: Iterable[LaneEntry], failures: Sequence[LedgerRun], stored: Stored, replayed: Mapping[str, datetime]
 ) -> list[FreshnessRow]:
-    """The rows of `report_freshness` for the lanes of a sync.
+    """The rows of `report_freshness` for those lanes of a sync that have changed since they were last asked for.
 
     Args:
         book: the lanes.
@@ -64,14 +74,32 @@ def freshness(
         replayed: when Stripe was asked for what an archive has, by table; nothing where Stripe is asked now.
     """
     now = datetime.now(timezone.utc)
+    of_lane: dict[str, list[LedgerRun]] = {}
+    for run in failures:
+        of_lane.setdefault(_identity(run.interval_key), []).append(run)
     rows = []
     for entry in book:
+        if entry.told:
+            continue
+        entry.told = True
         before = stored.get((entry.table, entry.key))
         asked = [replayed.get(entry.table, now)]
         if entry.table in replayed and before is not None:
             asked.append(before.checked_at)
-        rows.append(_freshness_row(entry, max(asked), failures, before))
+        rows.append(_freshness_row(entry, max(asked), _of_lane(entry, of_lane), before))
     return rows
+
+
+def _identity(interval_key: str | None) -> str:
+    """What the keys of all cells of a lane begin with; "" where there is no key."""
+    return (interval_key or "")[:-_DAY]
+
+
+def _of_lane(entry: LaneEntry, failures: Mapping[str, list[LedgerRun]]) -> list[LedgerRun]:
+    """The failures that may be of a lane."""
+    if entry.resolved is None or entry.resolved.keys:
+        return [run for some in failures.values() for run in some]
+    return [*failures.get("", ()), *failures.get(entry.resolved.key_prefix(entry.label), ())]
 
 
 def listed_packages(source_state: Mapping[str, Any], table: str) -> dict[str, str]:
@@ -80,13 +108,25 @@ def listed_packages(source_state: Mapping[str, Any], table: str) -> dict[str, st
     return dict(kept.get(_COVERED, {}).get(table, {}))
 
 
+def take_listed(source_state: Mapping[str, Any], table: str, label: str, lanes: LaneTable) -> None:
+    """Take over from dlt's state up to which package connected accounts are listed, as older versions kept it there."""
+    kept = source_state.get("resources", {}).get(REPORT_CELLS.name, {}).get(_COVERED, {}).get(table, {})
+    for lane in [lane for lane in kept if lane.startswith(f"{label}/")]:
+        lanes.listed[lane] = kept.pop(lane)
+
+
 def _package(state: LaneState | None) -> str:
     """The load package that has replaced cells of a lane last."""
     return (state.package if state else None) or ""
 
 
-def _missing(entry: LaneEntry, pipeline: Pipeline, dropped: Collection[str]) -> list[CellRow]:
-    """The rows that `report_cells` lacks of what is stored of a lane; those it has too many of are removed."""
+def _missing(
+    entry: LaneEntry, pipeline: Pipeline, dropped: Collection[str], tables: dict[tuple[str, str], StoredTable]
+) -> list[CellRow]:
+    """The rows that `report_cells` lacks of what is stored of a lane; those it has too many of are removed.
+
+    `tables` has what was read of a table and account for other lanes.
+    """
     if entry.resolved is None:
         return []
     if entry.table in dropped:
@@ -94,7 +134,10 @@ def _missing(entry: LaneEntry, pipeline: Pipeline, dropped: Collection[str]) -> 
         entry.look_again = REPORT_CELLS.name not in dropped
         return []
     loaded = entry.before.loaded if entry.before else None
-    stored = StoredCoverage(pipeline, entry.resolved, entry.label, loaded)
+    place = entry.table, entry.label
+    if place not in tables:
+        tables[place] = StoredTable(pipeline, *place)
+    stored = StoredCoverage(tables[place], entry.resolved, loaded)
     wanted = {key: row for key, row in stored.cells().items() if entry.owns(key)}
     listed = {} if REPORT_CELLS.name in dropped else stored.listed
     kept = wanted.keys() | entry.loaded | entry.already

@@ -15,6 +15,7 @@ from ..plan.system_tables import (
     REPORT_CELLS,
     REPORT_COLUMNS,
     REPORT_FRESHNESS,
+    REPORT_LANES,
     REPORT_RUNS,
     REPORT_TYPES,
     FreshnessRow,
@@ -74,7 +75,7 @@ def _run_rows(sync: Sync, of_table: str | None) -> Sequence[SystemRow] | None:
 def _cell_rows(sync: Sync, of_table: str | None) -> Sequence[SystemRow] | None:
     rows = sync.outcomes.take_cell_rows()
     if sync.pipeline is not None:
-        rows = covered_cells(_entries(sync, of_table), rows, sync.pipeline, emptied_tables())
+        rows = covered_cells(_entries(sync, of_table), rows, sync.pipeline, emptied_tables(), sync.listed)
     return rows or None
 
 
@@ -87,6 +88,10 @@ def _freshness_rows(sync: Sync, of_table: str | None) -> list[FreshnessRow] | No
         if pipeline is None or waits or pipeline.has_pending_data or REPORT_FRESHNESS.name in emptied_tables():
             return rows or None
         return None if table.stamp(rows) else rows or None
+
+
+def _lane_rows(sync: Sync, of_table: str | None) -> Sequence[SystemRow] | None:
+    return sync.take_lane_rows() or None
 
 
 def _column_rows(sync: Sync, of_table: str | None) -> Sequence[SystemRow] | None:
@@ -103,6 +108,7 @@ _ROWS: Mapping[str, Callable[[Sync, str | None], Sequence[SystemRow] | None]] = 
     REPORT_COLUMNS.name: _column_rows,
     REPORT_CELLS.name: _cell_rows,
     REPORT_FRESHNESS.name: _freshness_rows,
+    REPORT_LANES.name: _lane_rows,
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from ..errors import Failure, RowError, StripeError, StripeReportsError, remedy_of
+from ..errors import AccountGone, Failure, RowError, StripeError, StripeReportsError, remedy_of
 from ..plan.cells import CellFailure, CellRequest, FetchedCell, LoadedCell
 from ..plan.columns import TableColumn
 from ..plan.intervals import Span
@@ -124,14 +124,15 @@ class Outcomes:
         if request.replayed and request.replayed.superseded and isinstance(failure.error, RowError):
             return  # as it was when it was loaded, and a later run has mended it
         run_id = failure.obtained.run.id if failure.obtained else None
+        gone = isinstance(failure.error, AccountGone)
         failed = Failure(
             report=lane.resolved.offered.id,
             account=lane.key,
-            interval=request.title,
+            interval=f"from {request.cell.first_day} on" if gone else request.title,
             run_id=run_id,
             error=failure.error,
             remedy=remedy_of(failure.error),
-            following=() if request.report.keys else _following(lane, request),
+            following=() if request.report.keys or gone else _following(lane, request),
         )
         self._notify("failed", lane.resolved, lane.key, request.cell.span, run_id, message=str(failure.error))
         self._load.fail(failed)

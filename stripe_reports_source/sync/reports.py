@@ -20,10 +20,11 @@ from dlt.extract.items import DataItemWithMeta
 
 from ..errors import RowError
 from ..plan.cells import CellFailure, FetchedCell, LoadedCell
+from ..plan.columns import TableColumn
 from ..plan.intervals import Span
 from ..plan.lanes import BEGINNING, Lane
 from ..plan.report import Report
-from ..plan.state import LaneStates, Synced, with_loaded_cell
+from ..plan.state import LaneState, Synced, with_loaded_cell
 from ..rows.cell_tables import cell_tables
 from ..rows.control_sums import ControlSums
 from ..warehouse.contracts import discarded_columns, discards, refuse_contract
@@ -35,6 +36,9 @@ from .ahead import one_ahead
 from .keeping import note_cell
 from .ledger_tables import straight_rows
 from .running import Sync
+
+SMALL_BYTES = 1 << 20
+"""Of the result file of a cell that is given to dlt together with others."""
 
 
 class ReportInPackage:
@@ -60,7 +64,9 @@ class ReportInPackage:
         cursor.advance(None)  # type: ignore[arg-type]  # dlt must not filter rows by the cursor
         self.sync = sync
         self.load_id = load_id
-        self.states = LaneStates(None if load_id is None else dlt.current.resource_state(resource.name))
+        self.states = sync.states(
+            report.table, None if load_id is None else dlt.current.resource_state(resource.name), load_id
+        )
         self.discards, self.limit = discards(resource), resource.limit
         self.passed = watched_steps() if has_steps(resource) else None
         """What the user's own steps have let through; None without such steps."""
@@ -83,6 +89,7 @@ class ReportInPackage:
             altered=self.altered,
             start=cursor.initial_value,
         )
+        self._cursors = self.states.cursors([active.lane.key for active in self._lanes])
         for active in self._lanes:
             self._refuse_hints(active.lane)
         if any(active.lane.noted is not None for active in self._lanes):
@@ -93,16 +100,19 @@ class ReportInPackage:
         finished = False
         try:
             self.sync.start(self.table)
-            while waiting := [active for active in self._lanes if active.left]:
-                if self.sync.load.full:
-                    break
-                arrived = False
-                for active in waiting:
+            waiting = {active.queue: active for active in self._lanes if active.left and active.queue}
+            while waiting and not self.sync.load.full:
+                ready = [queue for queue in self.sync.fetching.ready(self.table) if queue in waiting]
+                for queue in ready:
+                    active = waiting[queue]
                     taken = active.take()
                     if taken is not None:
-                        arrived = True
                         yield ArrivedCell(self, active, taken)
-                if not arrived:
+                    if not active.left:
+                        del waiting[queue]
+                    if self.sync.load.full:
+                        break
+                if not ready:
                     self.sync.wait()
                     yield None
             finished = True
@@ -110,15 +120,15 @@ class ReportInPackage:
             if not finished:
                 self.sync.abandon(self.table)
 
-    def hinted(self, table: pa.Table, fetched: FetchedCell) -> Any:
+    def hinted(self, table: pa.Table, columns: tuple[TableColumn, ...]) -> Any:
         """A table for dlt, with hints where its columns are new in this package."""
         names = tuple(table.column_names)
         if names in self._hinted:
             return table
         self._hinted.add(names)
         discarded = discarded_columns(self._resource, names)
-        columns = [column for column in fetched.columns if column.name not in discarded]
-        hints = dlt.mark.make_hints(columns=report_hints(columns), file_format=self.sync.file_format)
+        kept = [column for column in columns if column.name not in discarded]
+        hints = dlt.mark.make_hints(columns=report_hints(kept), file_format=self.sync.file_format)
         return dlt.mark.with_hints(table, hints)
 
     def past_steps(self, tombstone: pa.Table, fetched: FetchedCell) -> Iterator[Any]:
@@ -127,7 +137,7 @@ class ReportInPackage:
         Beside steps of the user's it comes last, and only for cells of which they have let nothing through: it has to
         be of the form that they have made of rows.
         """
-        item = self.hinted(tombstone, fetched)
+        item = self.hinted(tombstone, fetched.columns)
         if self.passed is None:
             yield straight_to(self._resource, tombstone, item.meta if isinstance(item, DataItemWithMeta) else None)
             return
@@ -166,9 +176,14 @@ class ReportInPackage:
         if lane.cells and self.load_id is not None:
             refuse_contract(self._resource, [column.name for column in columns])
 
+    def keep(self, lane: str, state: LaneState) -> None:
+        """Keep a lane's state; `move_cursor` counts with it."""
+        self.states.put(lane, state)
+        self._cursors.moved(lane, state.cursor)
+
     def move_cursor(self) -> None:
         """dlt's cursor is the end of what is loaded of every lane of the report."""
-        cursor = self.states.common_cursor([active.lane.key for active in self._lanes])
+        cursor = self._cursors.common
         if cursor is not None:
             self._cursor.advance(cursor)
 
@@ -181,8 +196,11 @@ class ArrivedCell:
         self._active = active
         self._taken = taken
         self._request = active.next_cell
+        self._last = active.left == 1
+        self._begun = False
+        """True once rows of it are with dlt."""
         self._rows = -1
-        """Rows given to dlt; the first one is the tombstone, which is not a row of the report."""
+        """Rows parsed; the first one is the tombstone, which is not a row of the report."""
         replayed = self._request.replayed
         self._superseded = replayed is not None and replayed.superseded
         self._backfill = (
@@ -199,6 +217,29 @@ class ArrivedCell:
             load.bytes += self._taken.file.bytes
         return self
 
+    @property
+    def small(self) -> bool:
+        """True for a cell whose tables need not be given to dlt one by one, as no step of the user's sees them."""
+        return (
+            not self._report.straight
+            and not self._superseded
+            and isinstance(self._taken, FetchedCell)
+            and self._taken.file.bytes <= SMALL_BYTES
+        )
+
+    @property
+    def columns(self) -> tuple[TableColumn, ...]:
+        """The columns of the cell's file."""
+        return self._fetched.columns
+
+    def all_tables(self) -> list[pa.Table]:
+        """All rows of a small cell.
+
+        Raises:
+            CellFailure: as of `items`.
+        """
+        return list(self._parse())
+
     def items(self) -> Iterator[Any]:
         """All that goes to dlt of the cell; with the last of it, or before a limit may close us there, it is loaded.
 
@@ -209,7 +250,7 @@ class ArrivedCell:
         tables = self._tables()
         if not report.straight:
             for table in tables:
-                yield report.hinted(table, self._fetched)
+                yield report.hinted(table, self._fetched.columns)
             self.loaded()
             return
         tombstone = next(tables, None)  # there is none of a cell whose rows are counted only
@@ -229,20 +270,32 @@ class ArrivedCell:
 
     def _tables(self) -> Iterator[pa.Table]:
         """The cell's rows; those of a larger file are parsed while dlt writes the ones before."""
+        fetched, policy = self._fetched, self._report.sync.settings.parse_policy
+        with self._report.sync.fetching.parsing(), closing(self._parse()) as tables:
+            for table in one_ahead(tables) if fetched.file.bytes > policy.block_bytes else tables:
+                if not self._superseded:  # such rows are counted only
+                    self._begun = True
+                    yield table
+
+    def _parse(self) -> Generator[pa.Table, None, None]:
         fetched, archive = self._fetched, self._report.sync.fetching.archive
         if archive is not None:
             note_cell(archive, fetched, self._active.lane)
         self._report.sync.outcomes.stage(self._request, "parsing", fetched.obtained.run.id)
-        parsing = self._report.sync.settings.parse_policy
+        policy, apart = self._report.sync.settings.parse_policy, self._report.straight
         self._sums = ControlSums(fetched.columns)
-        apart = self._report.straight
-        tables = cell_tables(fetched, self._report.load_id, parsing, self._sums, tombstone_apart=apart)
+        return self._counted(
+            cell_tables(fetched, self._report.load_id, policy, self._sums, tombstone_apart=apart), fetched
+        )
+
+    def _counted(
+        self, tables: Generator[pa.Table, None, None], fetched: FetchedCell
+    ) -> Generator[pa.Table, None, None]:
         try:
-            with self._report.sync.fetching.parsing(), closing(tables):
-                for table in one_ahead(tables) if fetched.file.bytes > parsing.block_bytes else tables:
+            with closing(tables):
+                for table in tables:
                     self._rows += table.num_rows
-                    if not self._superseded:  # such rows are counted only
-                        yield table
+                    yield table
         except RowError as error:
             raise CellFailure(error, fetched.obtained) from error
 
@@ -254,11 +307,11 @@ class ArrivedCell:
             sync.outcomes.noted(fetched, self._rows, self._sums.json())
             return
         reach = lane.reaches.get(self._request.key)
-        synced = None if self._backfill else Synced(sync.forks, last=self._active.left == 1, reach=reach)
+        synced = None if self._backfill else Synced(sync.forks, last=self._last, reach=reach)
         # as it was planned: with the grid of the lane, and of a report per payout without the payout
         request = replace(self._request, report=lane.resolved)
         state = with_loaded_cell(states.get(lane.key), request, fetched.span, self._report.load_id, synced)
-        states.put(lane.key, state)
+        self._report.keep(lane.key, state)
         cell = LoadedCell(
             self._request,
             lane.key,
@@ -284,8 +337,7 @@ class ArrivedCell:
         if not self._superseded:
             place = self._active.lane.resolved.report.table, self._active.lane.key
             self._report.sync.under_way.failed.setdefault(place, set()).add(self._request.key)
-        begun = self._rows >= 0 and not self._superseded
-        self._report.sync.outcomes.failed(self._active.lane, self._request, error, begun=begun)
+        self._report.sync.outcomes.failed(self._active.lane, self._request, error, begun=self._begun)
         return True
 
     @property

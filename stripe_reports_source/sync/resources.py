@@ -11,9 +11,10 @@ from typing import Any
 import dlt
 
 from ..plan.report import Report
-from ..plan.system_tables import REPORT_TYPES, SystemTable
+from ..plan.system_tables import REPORT_LANES, REPORT_TYPES, SystemTable
 from ..warehouse.contracts import refuse_contract
 from ..warehouse.dispositions import checked_table, refuse_other_dispositions, refuse_parents
+from .held import HeldCells
 from .ledger_tables import rows_for
 from .package import current_load_id
 from .reports import ReportInPackage
@@ -39,12 +40,21 @@ def report_items(report: Report, syncs: Syncs, cursor: dlt.sources.incremental[d
         if sync.load.plans_only:
             return
         with closing(part.cells()) as cells:
+            held = HeldCells(part)
             for cell in cells:
                 if cell is None:
+                    yield from held.give_out()
                     yield None
                     continue
                 with cell:
-                    yield from cell.items()
+                    if cell.small:
+                        held.hold(cell)
+                    else:
+                        yield from held.give_out()
+                        yield from cell.items()
+                if held.enough:
+                    yield from held.give_out()
+            yield from held.give_out()
         yield None  # what the user's steps give one by one is with dlt first
         yield from part.last_items()
 
@@ -57,6 +67,8 @@ def system_items(table: SystemTable, syncs: Syncs) -> Iterator[Any]:
     refuse_contract(resource, table.columns)
     if table is not REPORT_TYPES:
         yield from _until_reports_end(sync)
+    if table is REPORT_LANES:
+        yield None  # `report_cells` comes first, which says up to which package it lists them
     rows = rows_for(table, sync)
     if rows is not None:
         yield rows

@@ -5,11 +5,12 @@ In: settings, the load it runs in, the pipeline. Out: planned lanes, whose cells
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import dlt
 from dlt import Pipeline
@@ -18,19 +19,21 @@ from ..errors import ConfigurationError, NotAvailable, NotOffered, StripeUnreach
 from ..plan.catalog import load_catalog
 from ..plan.column_types import ColumnType
 from ..plan.intervals import Span, parse_zone
+from ..plan.lane_table import LaneTable
 from ..plan.lanes import Lane, LoadedBefore, plan_lanes
 from ..plan.loaded_cells import Ledger, Listed
 from ..plan.report import Report
 from ..plan.settings import Settings
 from ..plan.state import LaneStates
 from ..plan.stripe_objects import OfferedTypes
-from ..plan.system_tables import REPORT_CELLS
+from ..plan.system_tables import REPORT_CELLS, REPORT_LANES, LaneRow, SystemTable
 from ..plan.windows import window_of, with_days
 from ..warehouse.cell_ledger import CellLedger
 from ..warehouse.destinations import check_destination, exact_file_format
 from ..warehouse.forks import Fork, History
 from ..warehouse.hints import stored_types
 from ..warehouse.inventory import refuse_changed_tables
+from ..warehouse.lane_table import first_replaced, read_lanes
 from ..warehouse.leftovers import check_begun_packages, close_to_others
 from ..warehouse.own_jobs import keep_own_jobs
 from ..warehouse.payouts import keys_to_run
@@ -38,7 +41,7 @@ from .active_lane import ActiveLane
 from .context import GivesWay, Load
 from .fetching import Fetching
 from .given import GivenFiles
-from .ledger import listed_packages
+from .ledger import listed_packages, take_listed
 from .outcomes import Outcomes
 from .package import emptied_tables
 from .replaying import Archived
@@ -98,6 +101,8 @@ class Sync:
             raise ConfigurationError(
                 f"resources {other!r} and {resource!r} both have the table name {table!r}; give each its own."
             )
+        self._in_table: dict[str, LaneTable] = {}
+        self._replaced: dict[tuple[str, frozenset[str]], dict[str, datetime]] = {}
 
     @property
     def offered(self) -> dict[str, OfferedTypes]:
@@ -139,6 +144,36 @@ class Sync:
             self.open_reports -= 1
             if not self.load.collects and not self.open_reports:
                 self.close()
+
+    def states(self, table: str, resource_state: MutableMapping[str, Any] | None, load_id: str | None) -> LaneStates:
+        """What is kept of a report's lanes: in dlt's state, and of connected accounts in `report_lanes`.
+
+        Args:
+            table: the report's.
+            resource_state: dlt's, of its resource; None outside a pipeline.
+            load_id: the load package.
+        """
+        if resource_state is None or self.pipeline is None:
+            return LaneStates(resource_state)
+        if table not in self._in_table:
+            gone = {table, REPORT_LANES.name} & emptied_tables()
+            self._in_table[table] = LaneTable({}) if gone else read_lanes(self.pipeline, table, resource_state)
+            if _is_extracted(REPORT_LANES):
+                take_listed(dlt.current.source_state(), table, self.settings.label, self._in_table[table])
+        package = load_id if _is_extracted(REPORT_LANES) else None
+        return LaneStates(resource_state, self._in_table[table], package, self.settings.label)
+
+    def take_lane_rows(self) -> list[LaneRow]:
+        """The rows of `report_lanes` that no load package holds yet."""
+        if self.pipeline is None:
+            return []
+        name = self.pipeline.pipeline_name
+        return [row for table, lanes in self._in_table.items() for row in lanes.take_rows(name, table)]
+
+    @property
+    def listed(self) -> dict[str, MutableMapping[str, str]]:
+        """The load packages up to which `report_cells` lists the lanes that are in `report_lanes`, by table."""
+        return {table: lanes.listed for table, lanes in self._in_table.items()} if _is_extracted(REPORT_LANES) else {}
 
     def lanes(
         self,
@@ -272,9 +307,22 @@ class Sync:
         if self.pipeline is None or {table, REPORT_CELLS.name} & emptied_tables():
             return Listed()
         packages = listed_packages(dlt.current.source_state(), table)
+        if table in self._in_table:
+            packages |= dict(self._in_table[table].listed)
         return CellLedger(self.pipeline, table, self.settings.label, packages, altered=altered)
 
     def _replaced_since(self, handled: Collection[Fork], resource: str, lane: str) -> datetime | None:
         if self._history is None:
             return None
-        return self._history.replaced_since(handled, dlt.current.source_schema().name, resource, lane)
+        table, label = str(dlt.current.resource().table_name), self.settings.label
+        loads = self._history.loads_since(handled)
+        if not loads or self.pipeline is None or self._in_table[table].get(lane) is None:
+            return self._history.replaced_since(handled, dlt.current.source_schema().name, resource, lane)
+        if (table, loads) not in self._replaced:
+            self._replaced[table, loads] = first_replaced(self.pipeline, table, label, loads)
+        return self._replaced[table, loads].get(lane.removeprefix(f"{label}/"))
+
+
+def _is_extracted(table: SystemTable) -> bool:
+    """True if dlt extracts a system table beside the reports."""
+    return table.name in dlt.current.source().resources.selected

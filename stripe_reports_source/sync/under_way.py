@@ -53,14 +53,14 @@ class UnderWay:
     @property
     def has_some(self) -> bool:
         """True when a cell can be loaded."""
-        return self.fetching is None or self.fetching.ready[0] > 0
+        return self.fetching is None or self.fetching.ready_to_take[0] > 0
 
     @property
     def is_due(self) -> bool:
         """True when a package can be filled, nothing is awaited, or a cell has been ready for some time."""
         if self.fetching is None or self.load.stopped or not self.fetching.at_work:
             return True
-        cells, size = self.fetching.ready
+        cells, size = self.fetching.ready_to_take
         if not cells:
             self._ready_since = None
             return False

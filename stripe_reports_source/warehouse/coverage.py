@@ -7,10 +7,10 @@ dataset tells stays None.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRelation
@@ -50,22 +50,87 @@ class _Run:
     data_available_end: datetime | None = None
 
 
+_K = TypeVar("_K", CellRow, _Run)
+
+
+class StoredTable:
+    """What a dataset holds of a report's table and account, read once for all lanes that are asked for.
+
+    Args:
+        pipeline: whose dataset.
+        table: the report's.
+        label: the `_account` value of its rows.
+    """
+
+    def __init__(self, pipeline: Pipeline, table: str, label: str) -> None:
+        self.pipeline = pipeline
+        self.table = table
+        self.label = label
+        self.listed = _by_identity(self._listed())
+        """The rows of `report_cells`, by the identity of their lane."""
+        self.stored = _by_identity(self._stored())
+        """What is stored, each cell as a run."""
+        self.runs = _by_identity(self._runs())
+        """The runs that were loaded, oldest first. Those of an older version have no key, and the identity ""."""
+
+    def _listed(self) -> Iterator[CellRow]:
+        columns = ", ".join(f"{{column.{name}}}" for name in _COLUMNS)
+        found = select(
+            self.pipeline,
+            f"SELECT {columns} FROM {{table.{REPORT_CELLS.name}}} "  # noqa: S608
+            "WHERE {column.table_name} = %s AND {column.account} = %s",
+            self.table,
+            self.label,
+        )
+        for values in found or ():
+            yield CellRow(**dict(zip(_COLUMNS, values, strict=True)))
+
+    def _stored(self) -> Iterator[_Run]:
+        """Cells of which rows are stored. A look at some columns of all of them."""
+        found = select(
+            self.pipeline,
+            "SELECT t.{column._interval_key}, max(t.{column._report_run_id}), max(t.{column._report_type}), "  # noqa: S608
+            "min(t.{column._interval_start}), max(t.{column._interval_end}), count(*) "
+            f"FROM {{table.{self.table}}} t WHERE t.{{column._account}} = %s "
+            "GROUP BY t.{column._interval_key}",
+            self.label,
+        )
+        for key, run_id, report_type, start, end, rows in found or ():
+            yield _Run(run_id, report_type, start, end, "", int(rows), key)
+
+    def _runs(self) -> list[_Run]:
+        for names in (_RUN_COLUMNS, _RUN_COLUMNS[:-_LATER_COLUMNS]):
+            columns = ", ".join(f"{{column.{name}}}" for name in names)
+            try:
+                found = select(
+                    self.pipeline,
+                    f"SELECT {columns} FROM {{table.{REPORT_RUNS.name}}} WHERE {{column.table_name}} = %s "  # noqa: S608
+                    "AND {column.account} = %s AND {column.error} IS NULL ORDER BY {column.created}, {column.run_id}",
+                    self.table,
+                    self.label,
+                )
+            except DatabaseException:  # an older version's
+                continue
+            return [_Run(*values) for values in found or ()]
+        return []
+
+
 class StoredCoverage:
     """What a dataset holds of a lane.
 
     Args:
-        pipeline: whose dataset.
+        table: what it holds of all lanes.
         resolved: the lane's report.
-        label: the `_account` value of its rows.
         loaded: the hull of what the lane's state says is loaded; None if nothing is.
     """
 
-    def __init__(self, pipeline: Pipeline, resolved: ResolvedReport, label: str, loaded: Span | None) -> None:
-        self._pipeline = pipeline
+    def __init__(self, table: StoredTable, resolved: ResolvedReport, loaded: Span | None) -> None:
+        self._table = table
+        self._pipeline = table.pipeline
         self._resolved = resolved
-        self._label = label
+        self._label = table.label
         self._loaded = loaded
-        self.listed = {row.interval_key: row for row in self._listed()}
+        self.listed = {row.interval_key: row for row in self._of_lane(table.listed)}
         """The rows of `report_cells` that there are, by interval key."""
 
     def cells(self) -> dict[str, CellRow]:
@@ -82,56 +147,28 @@ class StoredCoverage:
         """Remove rows of `report_cells` whose cells are not stored."""
         remove_cells(self._pipeline, [(self._resolved.report.table, self._label, key) for key in keys])
 
-    def _listed(self) -> list[CellRow]:
-        columns = ", ".join(f"{{column.{name}}}" for name in _COLUMNS)
-        found = select(
-            self._pipeline,
-            f"SELECT {columns} FROM {{table.{REPORT_CELLS.name}}} "  # noqa: S608
-            "WHERE {column.table_name} = %s AND {column.account} = %s",
-            self._resolved.report.table,
-            self._label,
-        )
-        return [CellRow(**dict(zip(_COLUMNS, values, strict=True))) for values in found or ()]
+    def _of_lane(self, kept: Mapping[str, Sequence[_K]]) -> Sequence[_K]:
+        """What is kept of the lane; of a report per payout, whose keys have no common identity, of all lanes."""
+        if self._resolved.keys:
+            return [each for some in kept.values() for each in some]
+        return kept.get(self._resolved.key_prefix(self._label), ())
 
     def _with_rows(self, runs: Mapping[str, _Run]) -> Iterator[CellRow]:
-        """Cells of which rows are stored. A look at some columns of all of them."""
-        found = select(
-            self._pipeline,
-            "SELECT t.{column._interval_key}, max(t.{column._report_run_id}), max(t.{column._report_type}), "  # noqa: S608
-            "min(t.{column._interval_start}), max(t.{column._interval_end}), count(*) "
-            f"FROM {{table.{self._resolved.report.table}}} t WHERE t.{{column._account}} = %s "
-            "GROUP BY t.{column._interval_key}",
-            self._label,
-        )
-        for key, run_id, report_type, start, end, rows in found or ():
-            run = runs.get(run_id)
+        """Cells of which rows are stored."""
+        for stored in self._of_lane(self._table.stored):
+            run = runs.get(stored.run_id)
             available = run.data_available_end if run else None
-            yield self._row(key, _Run(run_id, report_type, start, end, "", int(rows), key, available))
+            yield self._row(str(stored.interval_key), replace(stored, data_available_end=available))
 
     def _good_runs(self) -> dict[str, _Run]:
         """The newest run of each interval key that was loaded."""
         runs: dict[str, _Run] = {}
-        for run in self._runs():
+        older = [] if self._resolved.keys else self._table.runs.get("", ())
+        for run in (*older, *self._of_lane(self._table.runs)):
             key = run.interval_key or self._key(run)
             if key is not None:
                 runs[key] = run  # they come oldest first
         return runs
-
-    def _runs(self) -> list[_Run]:
-        for names in (_RUN_COLUMNS, _RUN_COLUMNS[:-_LATER_COLUMNS]):
-            columns = ", ".join(f"{{column.{name}}}" for name in names)
-            try:
-                found = select(
-                    self._pipeline,
-                    f"SELECT {columns} FROM {{table.{REPORT_RUNS.name}}} WHERE {{column.table_name}} = %s "  # noqa: S608
-                    "AND {column.account} = %s AND {column.error} IS NULL ORDER BY {column.created}, {column.run_id}",
-                    self._resolved.report.table,
-                    self._label,
-                )
-            except DatabaseException:  # an older version's
-                continue
-            return [_Run(*values) for values in found or ()]
-        return []
 
     def _key(self, run: _Run) -> str | None:
         """The key of the cell that a run of an older version was made for; None if it was for another lane."""
@@ -180,6 +217,14 @@ class StoredCoverage:
         )
 
 
+def _by_identity(kept: Iterable[_K]) -> dict[str, list[_K]]:
+    """Cells or runs by what their interval keys begin with: all but the day."""
+    found: dict[str, list[_K]] = {}
+    for each in kept:
+        found.setdefault((each.interval_key or "")[:-_DAY], []).append(each)
+    return found
+
+
 def remove_cells(pipeline: Pipeline, cells: Sequence[tuple[str, str, str]]) -> None:
     """Remove rows of `report_cells` by table, account and interval key, if there is such a table."""
     _change(pipeline, "DELETE FROM {table}", [((), cell) for cell in cells])
@@ -191,6 +236,8 @@ def count_cells(pipeline: Pipeline, counts: Sequence[tuple[int, tuple[str, str, 
 
 
 def _change(pipeline: Pipeline, statement: str, cells: Sequence[tuple[tuple[Any, ...], tuple[str, str, str]]]) -> None:
+    if not cells:
+        return
     with pipeline.sql_client() as client:
         quoted = statement.format(
             table=client.make_qualified_table_name(REPORT_CELLS.name), rows=client.escape_column_name("rows")

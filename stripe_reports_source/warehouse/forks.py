@@ -32,6 +32,7 @@ class History:
         self._pipeline = pipeline
         found = self._states("s.version, s._dlt_load_id", 0)
         counts = Counter(version for version, _ in set(found))
+        self._loads = {(int(version), str(load)) for version, load in found}
         self._forks = {f"{version}x{count}": int(version) for version, count in counts.items() if count > 1}
         self._since: dict[int, list[tuple[int, Mapping[str, Any]]]] = {}
 
@@ -47,10 +48,10 @@ class History:
             handled: forks that the lane's state says are dealt with.
             source, resource, lane: where in the pipeline's state the lane is kept.
         """
-        versions = [version for fork, version in self._forks.items() if fork not in handled]
-        if not versions:
+        first = self._first(handled)
+        if first is None:
             return None
-        before = min(versions) - 1
+        before = first - 1
         common: set[str | None] = set()
         starts: list[datetime] = []
         for version, state in self._states_from(before):
@@ -60,6 +61,14 @@ class History:
             elif kept and kept.package is not None and kept.package not in common:
                 starts.append(kept.package_from)
         return min(starts, default=None)
+
+    def loads_since(self, handled: Collection[Fork]) -> frozenset[str]:
+        """The load packages from the first fork on that is not `handled`; none if all are."""
+        first = self._first(handled)
+        return frozenset() if first is None else frozenset(load for version, load in self._loads if version >= first)
+
+    def _first(self, handled: Collection[Fork]) -> int | None:
+        return min((version for fork, version in self._forks.items() if fork not in handled), default=None)
 
     def _states_from(self, version: int) -> list[tuple[int, Mapping[str, Any]]]:
         if version not in self._since:

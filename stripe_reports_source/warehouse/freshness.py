@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 _COLUMNS = tuple(column.name for column in fields(FreshnessRow))
 _KEY = REPORT_FRESHNESS.key
 _CHECKED = "checked_at"
+ROWS_AT_ONCE = 1000
 LOCK_SECONDS = 2
 """How long a stamp waits for a lock in PostgreSQL before it goes with a load package, which can wait."""
 
@@ -94,15 +95,18 @@ class FreshnessTable:
         """
         if self._client is None or any(row.lane not in self.rows for row in rows):
             return False
-        changed = [row for row in rows if replace(self.rows[row.lane], checked_at=row.checked_at) != row]
+        changed: list[FreshnessRow] = []
         same: dict[datetime, list[FreshnessRow]] = {}
         for row in rows:
-            if row not in changed:
+            if replace(self.rows[row.lane], checked_at=row.checked_at) == row:
                 same.setdefault(row.checked_at, []).append(row)
+            else:
+                changed.append(row)
         try:
             with self._transaction(self._client):
                 for checked_at, checked in same.items():
-                    _update(self._client, {_CHECKED: checked_at}, checked)
+                    for part in range(0, len(checked), ROWS_AT_ONCE):
+                        _update(self._client, {_CHECKED: checked_at}, checked[part : part + ROWS_AT_ONCE])
                 for row in changed:
                     _update(self._client, {name: getattr(row, name) for name in _COLUMNS if name not in _KEY}, [row])
         except DatabaseException as error:
@@ -169,13 +173,17 @@ def note_failure(pipeline: Pipeline, table: str, account: str, loaded_to: dateti
 def _update(client: SqlClientBase[Any], values: Mapping[str, Any], rows: Sequence[FreshnessRow]) -> None:
     table, *columns = _names(client, *values)
     _, *keys = _names(client, *_KEY)
-    which = " AND ".join(f"{key} = %s" for key in keys)
-    client.execute_sql(
-        f"UPDATE {table} SET {', '.join(f'{column} = %s' for column in columns)} "  # noqa: S608
-        f"WHERE {' OR '.join([f'({which})'] * len(rows))}",
-        *values.values(),
-        *(value for row in rows for value in row.lane),
-    )
+    accounts: dict[str, list[str]] = {}
+    for row in rows:
+        accounts.setdefault(row.table_name, []).append(row.account)
+    for of_table, of_accounts in accounts.items():
+        client.execute_sql(
+            f"UPDATE {table} SET {', '.join(f'{column} = %s' for column in columns)} "  # noqa: S608
+            f"WHERE {keys[0]} = %s AND {keys[1]} IN ({', '.join(['%s'] * len(of_accounts))})",
+            *values.values(),
+            of_table,
+            *of_accounts,
+        )
 
 
 def _names(client: SqlClientBase[Any], *columns: str) -> list[str]:

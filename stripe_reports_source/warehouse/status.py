@@ -6,9 +6,12 @@ that is known. Out: one `ReportStatus` per table and account that was ever asked
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from typing import Any
 
 from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException
@@ -21,6 +24,7 @@ from .query import select
 LaneKey = tuple[str, str]
 """A table, and an account as `report_freshness` writes it."""
 PENDING = "pending"
+_ACCOUNT_IDS = re.compile(r'"(acct_[^"]+)"')
 NO_RUN = "no run could be made for it, or its record is gone; the next sync says why"
 
 
@@ -95,27 +99,36 @@ def report_status(pipeline: Pipeline, available: Mapping[str, datetime] | None =
         pipeline: where the reports were loaded to.
         available: up to when Stripe has data now, by report type; None where Stripe was not asked.
     """
-    cursors, runs = loaded_cursors(pipeline), _runs(pipeline)
+    cursors = loaded_cursors(pipeline)
     with freshness_table(pipeline) as freshness:
         fresh = freshness.rows
-    lanes = {**dict.fromkeys(cursors), **dict.fromkeys(fresh)}
-    of_lane: dict[LaneKey, list[_Run]] = {lane: [run for run in runs if run.is_of(lane)] for lane in lanes}
-    for run in runs:  # of an older version's ledger, or of a table that was never loaded
-        if not any(run.is_of(lane) for lane in lanes):
-            of_lane.setdefault((run.table_name, run.account), []).append(run)
+    of_lane: dict[LaneKey, list[_Run]] = {lane: [] for lane in (*cursors, *fresh)}
+    for run in _runs(pipeline):
+        lanes = [lane for lane in run.lanes if lane in of_lane]
+        # of an older version's ledger, or of a table that was never loaded
+        for lane in lanes or [(run.table_name, run.account)]:
+            of_lane.setdefault(lane, []).append(run)
     types = _covered(pipeline)
-    for table, account in types:
-        if not any((table, account) == (lane, _label(key)) for lane, key in of_lane):
-            of_lane[table, account] = []
+    labels = {lane: lane if lane in types else (lane[0], label_of(lane[1])) for lane in of_lane}
+    of_lane.update((place, []) for place in types if place not in labels.values())
+    rows = _Rows(pipeline, {lane for lane, place in labels.items() if lane != place})
     return [
-        _status(lane, made, fresh.get(lane), cursors.get(lane), available, _rows(pipeline, *lane), types)
+        _status(
+            lane,
+            made,
+            fresh.get(lane),
+            cursors.get(lane),
+            available,
+            rows.of(*lane),
+            types.get(labels.get(lane, lane), ""),
+        )
         for lane, made in sorted(of_lane.items())
     ]
 
 
-def _label(account: str) -> str:
-    """The `_account` value of a lane's rows: without the connected account that its runs are for."""
-    return account.partition("/")[0]
+def label_of(account: str) -> str:
+    """The `_account` value of the rows of a lane of a connected account; any other account as it is."""
+    return account.rpartition("/")[0] or account
 
 
 def _status(
@@ -125,13 +138,11 @@ def _status(
     cursor: datetime | None,
     available: Mapping[str, datetime] | None,
     rows: int,
-    covered: Mapping[LaneKey, str],
+    covered_type: str,
 ) -> ReportStatus:
     last = runs[0] if runs else None
     table, account = lane
-    report_type = (
-        fresh.report_type if fresh else last.report_type if last else covered.get((table, _label(account)), "")
-    )
+    report_type = fresh.report_type if fresh else last.report_type if last else covered_type
     open_runs = _open_runs(runs)
     failures = [run.why for run in open_runs if run.status != PENDING]
     pending = [run.why for run in open_runs if run.status == PENDING]
@@ -168,11 +179,12 @@ class _Run:
     created: datetime
     error: str | None
 
-    def is_of(self, lane: LaneKey) -> bool:
-        table, account = lane
-        label, _, connected = account.partition("/")
-        named = not connected or f'"{connected}"' in self.parameters
-        return (table, label) == (self.table_name, self.account) and named
+    @property
+    def lanes(self) -> Iterator[LaneKey]:
+        """The lanes that it may be of: its account's own, and those of the connected accounts that it names."""
+        yield self.table_name, self.account
+        for connected in _ACCOUNT_IDS.findall(self.parameters):
+            yield self.table_name, f"{self.account}/{connected}"
 
     @property
     def place(self) -> object:
@@ -211,14 +223,37 @@ def _covered(pipeline: Pipeline) -> dict[LaneKey, str]:
     return {(table, account): report_type for table, account, report_type in found}
 
 
-def _rows(pipeline: Pipeline, table: str, account: str) -> int:
-    """The rows of a lane that are stored."""
-    label, _, connected = account.partition("/")
-    query, values = f"SELECT COUNT(*) FROM {{table.{table}}} WHERE {{column._account}} = %s", [label]  # noqa: S608
-    if connected:
-        query, values = f"{query} AND {{column._interval_key}} LIKE %s", [label, f'%"{connected}"%']
-    try:
-        found = select(pipeline, query, *values)
-    except DatabaseException:  # a table that is not one of ours any more
-        return 0
-    return int(found[0][0]) if found else 0
+class _Rows:
+    """The rows of each lane that are stored; those of the `connected` accounts are counted in one query for a table."""
+
+    def __init__(self, pipeline: Pipeline, connected: Collection[LaneKey]) -> None:
+        self._pipeline = pipeline
+        self._connected = connected
+        self._counts = {table: self._counted(table) for table in {table for table, _ in connected}}
+
+    def of(self, table: str, account: str) -> int:
+        """How many are stored."""
+        if (table, account) in self._connected:
+            return self._counts[table][table, account]
+        found = self._select(
+            f"SELECT COUNT(*) FROM {{table.{table}}} WHERE {{column._account}} = %s",  # noqa: S608
+            account,
+        )
+        return int(found[0][0]) if found else 0
+
+    def _counted(self, table: str) -> Counter[LaneKey]:
+        counts: Counter[LaneKey] = Counter()
+        found = self._select(
+            "SELECT t.{column._account}, t.{column._interval_key}, COUNT(*) "  # noqa: S608
+            f"FROM {{table.{table}}} t GROUP BY t.{{column._account}}, t.{{column._interval_key}}"
+        )
+        for label, key, rows in found:
+            for connected in _ACCOUNT_IDS.findall(key):
+                counts[table, f"{label}/{connected}"] += int(rows)
+        return counts
+
+    def _select(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        try:
+            return select(self._pipeline, query, *values) or []
+        except DatabaseException:  # a table that is not one of ours any more
+            return []

@@ -21,6 +21,7 @@ from ..plan.state import LaneStates
 from ..plan.system_tables import REPORT_RUNS
 from .coverage import count_cells, remove_cells
 from .freshness import note_failure
+from .lane_table import set_back
 from .query import select
 
 logger = logging.getLogger(__name__)
@@ -105,6 +106,8 @@ def note_lost(pipeline: Pipeline, source_name: str, lost: Sequence[tuple[LoadedC
             known = states.get(cell.lane)
             if known is not None:
                 states.put(cell.lane, known.to_be_loaded_from(cell.span.start))
+            else:
+                set_back(pipeline, cell.request.report.report.table, cell.lane, cell.span.start)
     pipeline.normalize()
     pipeline.load()
     for cell, _ in lost:

@@ -58,7 +58,7 @@ class Desk:
         loaded = LoadedBefore(
             lanes=state,
             column_types={},
-            cursor=state.common_cursor(list(state)),
+            cursor=state.cursors(list(state)).common,
             replaced_since=lambda lane, forks: None,
             payouts=lambda report, label, window: (),
             ledger=self.pipeline.ledger,

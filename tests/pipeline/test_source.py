@@ -46,6 +46,7 @@ def test_building_a_source_makes_no_request_and_no_thread(emulator: Emulator) ->
         "report_columns",
         "report_cells",
         "report_freshness",
+        "report_lanes",
     ]
     assert list(emulator.requests) == []
     assert threading.active_count() == threads

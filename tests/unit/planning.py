@@ -135,7 +135,7 @@ class Planned:
         loaded = LoadedBefore(
             lanes=self.lanes,
             column_types={},
-            cursor=self.lanes.common_cursor(keys),
+            cursor=self.lanes.cursors(keys).common,
             replaced_since=crossed,
             payouts=lambda report, label, asked: payouts,
             ledger=self.ledger,

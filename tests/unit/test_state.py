@@ -192,11 +192,11 @@ def test_the_common_cursor_is_that_of_the_slowest_lane() -> None:
     lanes.put("default/acct_1", slow)
     lanes.put("default/acct_2", LaneState.from_state(OLD))
     lanes.put("default/acct_3", replace(slow, cursor=None))
-    assert lanes.common_cursor(["default/acct_1", "default/acct_2"]) == utc("2025-02-01")
-    assert lanes.common_cursor(["default/acct_2"]) == utc("2025-03-10")
-    assert lanes.common_cursor(["default/acct_2", "default/acct_3"]) is None  # only backfilled
-    assert lanes.common_cursor(["default/acct_2", "default/acct_4"]) is None  # nothing loaded
-    assert lanes.common_cursor([]) is None
+    assert lanes.cursors(["default/acct_1", "default/acct_2"]).common == utc("2025-02-01")
+    assert lanes.cursors(["default/acct_2"]).common == utc("2025-03-10")
+    assert lanes.cursors(["default/acct_2", "default/acct_3"]).common is None  # only backfilled
+    assert lanes.cursors(["default/acct_2", "default/acct_4"]).common is None  # nothing loaded
+    assert lanes.cursors([]).common is None
 
 
 def test_lanes_of_a_whole_pipeline() -> None:

@@ -1,0 +1,58 @@
+"""Small cells given to dlt together: it computes a table's schema anew for each item, which costs more than the cell.
+
+In: cells with all their tables, in the order in which they came. Out: one table for those whose columns are the same,
+and only then the word that the cells are loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from ..plan.columns import TableColumn
+from .reports import ArrivedCell, ReportInPackage
+
+MOST_BYTES = 8 << 20
+"""Of the tables that are held."""
+
+
+class HeldCells:
+    """See the module; of one report in one load package."""
+
+    def __init__(self, report: ReportInPackage) -> None:
+        self._report = report
+        self._empty()
+
+    def _empty(self) -> None:
+        self._cells: list[ArrivedCell] = []
+        self._tables: dict[pa.Schema, list[pa.Table]] = {}
+        self._columns: dict[pa.Schema, tuple[TableColumn, ...]] = {}
+        self._bytes = 0
+
+    @property
+    def enough(self) -> bool:
+        """True once what is held is to be given out."""
+        return self._bytes >= MOST_BYTES
+
+    def hold(self, cell: ArrivedCell) -> None:
+        """Keep a cell and all its rows.
+
+        Raises:
+            CellFailure: a row does not fit; nothing of the cell is kept then.
+        """
+        for table in cell.all_tables():
+            self._columns.setdefault(table.schema, cell.columns)
+            self._tables.setdefault(table.schema, []).append(table)
+            self._bytes += table.nbytes
+        self._cells.append(cell)
+
+    def give_out(self) -> Iterator[Any]:
+        """The tables for dlt; after the last of them the cells are loaded."""
+        for schema, tables in self._tables.items():
+            yield self._report.hinted(pa.concat_tables(tables).combine_chunks(), self._columns[schema])
+        # after the last yield: a generator that is closed at a yield has not moved the cursor
+        for cell in self._cells:
+            cell.loaded()
+        self._empty()

@@ -1,0 +1,209 @@
+"""Many connected accounts: what is kept of each lies in `report_lanes`, and one account does not hold up the others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import dlt
+import pytest
+from click.testing import CliRunner
+from dlt import Pipeline
+from dlt.extract import DltSource
+
+from stripe_reports_source import AccountGone, Event, SyncFailed, load_reports
+from stripe_reports_source.cli import cli
+from stripe_reports_source.emulator import Emulator, Fault
+from stripe_reports_source.plan.settings import RetryPolicy
+from stripe_reports_source.warehouse.lane_table import read_lanes
+from tests.conftest import BOTH, query, source_of, with_settings
+
+Make = Callable[..., Emulator]
+UTC = timezone.utc
+REPORT = "connected_account_balance_change_from_activity.itemized"
+TABLE = REPORT.replace(".", "_")
+ACCOUNTS = tuple(f"acct_{number:03d}" for number in range(60))
+SOME = ACCOUNTS[:8]
+END = datetime(2025, 3, 3, tzinfo=UTC)
+
+
+@pytest.fixture
+def platform(start_emulator: Make) -> Emulator:
+    """A platform with 60 accounts and a few days of data."""
+    return start_emulator(
+        all_types=True,
+        scale=0.05,
+        business_start=date(2025, 3, 1),
+        available_end=END,
+        connected_accounts=ACCOUNTS,
+        revoked_accounts=("acct_gone",),
+    )
+
+
+def lanes_of(emulator: Emulator, accounts: tuple[str, ...] = ACCOUNTS, **settings: Any) -> DltSource:
+    """The report, run for each account."""
+    return source_of(emulator, [REPORT], connected_accounts=accounts, max_concurrent_runs=8, **settings)
+
+
+def resource_state(pipeline: Pipeline) -> dict[str, Any]:
+    """dlt's state of the report's resource."""
+    return dict(pipeline.state["sources"]["stripe_reports"]["resources"][TABLE])
+
+
+def lane_rows(pipeline: Pipeline) -> list[tuple[Any, ...]]:
+    return query(pipeline, "SELECT account, synced_to, listed_package, package FROM report_lanes ORDER BY account")
+
+
+@BOTH
+def test_what_is_kept_of_an_account_is_a_row(platform: Emulator, make_pipeline: Callable[..., Pipeline]) -> None:
+    pipeline = make_pipeline()
+    assert load_reports(pipeline, lanes_of(platform)).cells == 60
+    assert [account for account, *_ in lane_rows(pipeline)] == [f"default/{account}" for account in ACCOUNTS]
+    assert all((at, listed) == (END, package) for _, at, listed, package in lane_rows(pipeline))
+    assert resource_state(pipeline)["lanes"] == {}
+    assert len(json.dumps(pipeline.state, default=str)) < 3000
+    assert query(pipeline, "SELECT count(*), count(DISTINCT account) FROM report_freshness") == [(60, 60)]
+
+    runs, requests = len(platform.runs), len(platform.requests)
+    assert load_reports(make_pipeline(folder="elsewhere"), lanes_of(platform)).cells == 0
+    assert (len(platform.runs), len(platform.requests)) == (runs, requests + 1)
+
+    platform.advance(END + timedelta(days=1, hours=8))
+    assert load_reports(pipeline, lanes_of(platform)).cells == 60
+    assert {at for _, at, *_ in lane_rows(pipeline)} == {platform.service.available_end.replace(microsecond=0)}
+
+
+def test_what_an_older_version_has_kept_in_dlts_state_is_taken_over(platform: Emulator, pipeline: Pipeline) -> None:
+    load_reports(pipeline, lanes_of(platform, SOME))
+    kept = read_lanes(pipeline, TABLE, resource_state(pipeline))
+    with pipeline.managed_state(extract_state=True) as state:
+        resources: Any = state["sources"]["stripe_reports"]["resources"]
+        resources[TABLE] = {"lanes": {lane: kept.get(lane).to_state() for lane in kept}}  # type: ignore[union-attr]
+        resources["report_cells"] = {"covered": {TABLE: dict(kept.listed)}}
+    with pipeline.sql_client() as client:
+        client.execute_sql("DROP TABLE report_lanes")
+    pipeline.normalize()
+    pipeline.load()
+    runs = len(platform.runs)
+    assert load_reports(pipeline, lanes_of(platform, SOME)).cells == 0
+    assert len(platform.runs) == runs
+    assert len(lane_rows(pipeline)) == len(SOME)
+    assert resource_state(pipeline)["lanes"] == {}
+    assert pipeline.state["sources"]["stripe_reports"]["resources"]["report_cells"]["covered"][TABLE] == {}
+
+
+def test_rows_are_void_once_dlt_forgets_the_report(platform: Emulator, make_pipeline: Callable[..., Pipeline]) -> None:
+    pipeline = make_pipeline()
+    load_reports(pipeline, lanes_of(platform, SOME))
+    pipeline.refresh = "drop_resources"
+    assert load_reports(pipeline, lanes_of(platform, ACCOUNTS[:3])).cells == 3
+    pipeline.refresh = None
+    assert query(pipeline, f"SELECT count(DISTINCT connected_account) FROM {TABLE}") == [(3,)]
+    assert load_reports(pipeline, lanes_of(platform, SOME)).cells == len(SOME) - 3
+
+
+def test_rows_of_a_load_that_has_not_ended_do_not_count(platform: Emulator, pipeline: Pipeline) -> None:
+    load_reports(pipeline, lanes_of(platform, SOME))
+    [(package,)] = query(pipeline, "SELECT DISTINCT package FROM report_lanes")
+    with pipeline.sql_client() as client:
+        client.execute_sql("UPDATE _dlt_loads SET status = 1 WHERE load_id = %s", package)
+    assert list(read_lanes(pipeline, TABLE, resource_state(pipeline))) == []
+
+
+def test_a_table_that_was_dropped_is_made_up_for(platform: Emulator, pipeline: Pipeline) -> None:
+    load_reports(pipeline, lanes_of(platform, SOME))
+    runs = len(platform.runs)
+    with pipeline.sql_client() as client:
+        client.execute_sql("DROP TABLE report_lanes")
+    load_reports(pipeline, lanes_of(platform, SOME))
+    assert len(platform.runs) == runs
+    assert query(pipeline, f"SELECT count(DISTINCT connected_account) FROM {TABLE}") == [(len(SOME),)]
+
+
+def test_crossed_loads_are_loaded_again(platform: Emulator, make_pipeline: Callable[..., Pipeline]) -> None:
+    one, other = make_pipeline(folder="one"), make_pipeline(folder="other")
+    one.run(lanes_of(platform, ACCOUNTS[:2]))
+    other.sync_destination()
+    platform.advance(END + timedelta(days=1, hours=8))
+    for pipeline in (one, other):  # both from the same state
+        pipeline.extract(lanes_of(platform, ACCOUNTS[:2]))
+        pipeline.normalize()
+        platform.advance(platform.service.now + timedelta(days=1))
+    other.load()
+    one.load()  # the older rows come last
+    third = make_pipeline(folder="third")
+    third.run(lanes_of(platform, ACCOUNTS[:2]))
+    end = platform.service.available_end.replace(microsecond=0)
+    assert query(third, "SELECT DISTINCT synced_to FROM report_lanes") == [(end,)]
+    for account in ACCOUNTS[:2]:
+        truth = platform.truth(f"{REPORT}.3", datetime(2025, 3, 1, tzinfo=UTC), end, connected_account=account)
+        stored = query(third, f"SELECT count(*) FROM {TABLE} WHERE connected_account = '{account}'")
+        assert stored == [(len(truth),)]
+
+
+def test_an_account_that_is_gone_ends_in_one_line(platform: Emulator, pipeline: Pipeline) -> None:
+    accounts = (ACCOUNTS[0], "acct_gone", *ACCOUNTS[1:5])
+    with pytest.raises(SyncFailed) as caught:
+        load_reports(pipeline, lanes_of(platform, accounts, interval="day"))
+    [failure] = caught.value.failures
+    assert (failure.account, failure.following) == ("default/acct_gone", ())
+    assert isinstance(failure.error, AccountGone)
+    assert "from 2025-03-01 on" in str(failure)
+    assert "Take the account out of connected_accounts" in str(failure)
+    assert "permissions" not in str(failure)
+    assert query(pipeline, "SELECT count(DISTINCT account) FROM report_lanes") == [(5,)]
+
+
+def test_accounts_take_turns(platform: Emulator, pipeline: Pipeline) -> None:
+    loaded: list[str] = []
+
+    def note(event: Event) -> None:
+        if event.kind == "loaded":
+            loaded.append(event.account)
+
+    source = source_of(platform, [REPORT], connected_accounts=ACCOUNTS[:6], max_concurrent_runs=1, interval="day")
+    load_reports(pipeline, source, on_event=note)
+    assert len(loaded) == 12
+    assert len(set(loaded[:6])) == 6  # each has its first day before any has its second
+
+
+def test_one_pause_is_for_all_accounts(platform: Emulator, pipeline: Pipeline) -> None:
+    platform.add_fault(Fault("status", method="POST", status=429, times=8, headers={"Retry-After": "0.5"}, body="{}"))
+    source = with_settings(lanes_of(platform, ACCOUNTS[:30]), retry_policy=RetryPolicy(attempts=3))
+    assert load_reports(pipeline, source).cells == 30
+    refused = sum(request.method == "POST" for request in platform.requests) - len(platform.runs)
+    assert refused <= 8
+
+
+def test_status_shows_many_accounts_in_a_few_lines(
+    platform: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "220")
+    monkeypatch.chdir(tmp_path)
+    database = tmp_path / "stripe_reports.duckdb"
+    pipeline = dlt.pipeline(
+        "stripe_reports",
+        destination=dlt.destinations.duckdb(str(database)),
+        dataset_name="stripe",
+        pipelines_dir=str(tmp_path / "dlt"),
+    )
+    with pytest.raises(SyncFailed):
+        load_reports(pipeline, lanes_of(platform, (*ACCOUNTS, "acct_gone")))
+
+    def status(*arguments: str) -> Any:
+        return CliRunner().invoke(cli, ["status", "--offline", *arguments], catch_exceptions=False)
+
+    shown = status()
+    assert shown.exit_code == 3
+    assert "all 61, the worst below" in shown.output
+    assert len([line for line in shown.output.splitlines() if "default/acct_" in line]) <= 22
+    assert shown.output.index("default/acct_gone") < shown.output.index("default/acct_000")
+    rows = json.loads(status("--format", "json").stdout)["rows"]
+    assert len(rows) == 61
+    assert sum(row["rows"] for row in rows) == query(pipeline, f"SELECT count(*) FROM {TABLE}")[0][0]
+    [only] = json.loads(status("--format", "json", "--account", "acct_007").stdout)["rows"]
+    assert only["account"] == "default/acct_007"
+    assert status("--account", "acct_007").exit_code == 0
