@@ -31,7 +31,6 @@ from stripe_reports_source import ConfigurationError, Report, load_reports, reco
 from stripe_reports_source.emulator import Emulator, Fault
 from stripe_reports_source.orchestration.dagster import report_assets
 from tests.conftest import query
-from tests.jobs.equal import assert_equal_datasets
 from tests.orchestration.world import World
 
 JANUARY, FEBRUARY, MARCH = "2025-01-01", "2025-02-01", "2025-03-01"
@@ -79,7 +78,8 @@ def failure_of(result: ExecuteInProcessResult) -> str:
 def test_definitions_make_no_request_and_tell_the_catalogue_of_columns(
     emulator: Emulator, world: World, assets: list[AssetsDefinition]
 ) -> None:
-    Definitions(assets=assets).resolve_asset_graph()
+    graph = Definitions(assets=assets).resolve_asset_graph()
+    assert graph.get(BALANCE).pools == {"stripe_reports_load"}
     assert not emulator.requests
     assert not (world.folder / "reports.duckdb").exists()
     [balance] = [asset for asset in assets if BALANCE in asset.keys]
@@ -97,14 +97,10 @@ def test_a_load_after_partitions_in_any_order_loads_only_what_is_missing(
     emulator: Emulator, world: World, assets: list[AssetsDefinition], instance: DagsterInstance
 ) -> None:
     for partition in (MARCH, JANUARY):
-        run(assets, partition, instance)
-    assert len(emulator.runs) == 4
-    assert load_reports(world.pipeline(), world.source()).cells == 2
-    assert load_reports(world.pipeline(), world.source()).cells == 0
-    assert len(emulator.runs) == 6
-    second = world.pipeline("second")
-    load_reports(second, world.source())
-    assert_equal_datasets(world.pipeline(), second, verdicts=False)
+        run(assets, partition, instance, PAYOUTS)
+    for cells in (1, 0):
+        assert load_reports(world.pipeline(), world.source(["payouts.itemized"])).cells == cells
+    assert len(emulator.runs) == 3
 
 
 def test_what_the_catalogue_shows_of_a_partition(
@@ -187,14 +183,12 @@ def test_reports_per_payout_come_after_the_payouts_of_the_same_run(
     key = AssetKey("payout_reconciliation_by_id_itemized")
     [graph] = [asset for asset in assets if key in asset.keys]
     assert graph.asset_deps[key] == {PAYOUTS}
-    result = run(assets, MARCH, instance)
+    shown = metadata_of(run(assets, MARCH, instance), key)
     [(runs,)] = query(
         world.pipeline(),
         "SELECT count(DISTINCT run_id) FROM report_cells WHERE table_name = 'payout_reconciliation_by_id_itemized'",
     )
-    assert metadata_of(result, key)["stripe/cells"] == runs > 0
-    alone = metadata_of(run(assets, MARCH, instance, key), key)
-    assert alone["stripe/cells"] == runs
+    assert shown["stripe/cells"] == runs > 0
 
 
 def test_of_connected_accounts_one_that_is_gone_fails_and_the_others_are_loaded(
@@ -244,17 +238,22 @@ def test_days_that_stripe_does_not_have_yet(
     emulator: Emulator, assets: list[AssetsDefinition], instance: DagsterInstance
 ) -> None:
     failed = run(assets, "2025-06-01", instance, PAYOUTS, succeeds=False)
-    assert failure_of(failed).count("payouts.itemized [default] [2025-06-01T00:00:00Z") == 1
+    assert "payouts.itemized [default] [2025-06-01T00:00:00Z" in failure_of(failed)
+    assert "all others are" not in failure_of(failed)
     assert "of which Stripe has" in failure_of(failed)
     assert not emulator.runs
 
 
-def test_no_customer_row_is_left_and_no_key_is_shown(
+def test_what_goes_between_the_steps_is_plain_and_no_row_is_left_and_no_key_is_shown(
     emulator: Emulator, world: World, assets: list[AssetsDefinition], instance: DagsterInstance
 ) -> None:
-    run(assets, JANUARY, instance, PAYOUTS)
+    """Values that any IO manager can keep: lists, texts, numbers."""
+    result = run(assets, JANUARY, instance, PAYOUTS)
+    files = result.output_for_node("payouts_itemized.fetch_payouts_itemized")
+    assert json.loads(json.dumps(files)) == files
+    assert Path(files[0]["url"]).is_absolute()
     assert not list(world.folder.rglob("*.csv"))
-    events = [str(event) for event in instance.all_logs(instance.get_runs()[0].run_id)]
+    events = [str(event) for event in instance.all_logs(result.run_id)]
     assert events
     assert not [event for event in events if emulator.settings.live_keys[0] in event]
 
@@ -271,20 +270,13 @@ def test_files_are_where_they_are_wanted_and_stay_where_a_load_fails(
     assert len(list(wanted.rglob("*.csv"))) == 1
 
 
-def test_the_check_says_what_tie_out_says(
-    world: World, assets: list[AssetsDefinition], instance: DagsterInstance
+def test_the_check_says_what_tie_out_says_and_run_alone_finds_what_differs(
+    emulator: Emulator, world: World, assets: list[AssetsDefinition], instance: DagsterInstance
 ) -> None:
-    result = run(assets, JANUARY, instance)
-    checks = {check.asset_key: check for check in result.get_asset_check_evaluations()}
+    checks = {check.asset_key: check for check in run(assets, JANUARY, instance).get_asset_check_evaluations()}
     assert set(checks) == {BALANCE, PAYOUTS}
     assert all(check.passed and check.check_name == "tie_out" for check in checks.values())
     assert "tied" in str(checks[PAYOUTS].description)
-
-
-def test_a_check_that_is_run_alone_finds_what_differs(
-    emulator: Emulator, world: World, assets: list[AssetsDefinition], instance: DagsterInstance
-) -> None:
-    run(assets, JANUARY, instance)
     pipeline = world.pipeline()
     with pipeline.sql_client() as client:
         client.execute_sql(
@@ -312,13 +304,3 @@ def test_other_columns_keys_and_groups(world: World) -> None:
 def test_a_source_without_reports_is_refused(world: World) -> None:
     with pytest.raises(ConfigurationError, match="no reports selected"):
         report_assets(world.source().with_resources("report_runs"), pipeline=world.pipeline())
-
-
-def test_what_goes_between_the_steps_is_plain(
-    world: World, assets: list[AssetsDefinition], instance: DagsterInstance
-) -> None:
-    """Values that any IO manager can keep: lists, texts, numbers."""
-    result = run(assets, JANUARY, instance, PAYOUTS)
-    files = result.output_for_node("payouts_itemized.fetch_payouts_itemized")
-    assert json.loads(json.dumps(files)) == files
-    assert Path(files[0]["url"]).is_absolute()
