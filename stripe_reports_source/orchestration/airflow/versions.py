@@ -1,0 +1,13 @@
+"""What has other addresses in Airflow 2 and in Airflow 3. Out: the same names, whichever is installed."""
+
+from __future__ import annotations
+
+try:
+    from airflow.sdk import BaseSensorOperator, TaskGroup, get_current_context, task
+except ImportError:  # Airflow 2
+    from airflow.decorators import task
+    from airflow.operators.python import get_current_context
+    from airflow.sensors.base import BaseSensorOperator
+    from airflow.utils.task_group import TaskGroup
+
+__all__ = ["BaseSensorOperator", "TaskGroup", "get_current_context", "task"]
