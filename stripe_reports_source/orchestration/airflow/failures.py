@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from airflow.exceptions import AirflowException, AirflowFailException
-
 from ... import AuthenticationError, ConfigurationError, PermissionDenied, StripeReportsError, SyncFailed
 from ...errors import remedy_of
+from .versions import AirflowException, AirflowFailException
 
 LASTING = (ConfigurationError, AuthenticationError, PermissionDenied)
 """What another try does not mend."""

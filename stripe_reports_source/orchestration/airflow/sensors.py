@@ -9,12 +9,10 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.exceptions import AirflowException, AirflowFailException
-
 from .failures import failures
 from .intervals import DataInterval, awaited
 from .triggers import Question, StripeAvailabilityTrigger
-from .versions import BaseSensorOperator
+from .versions import AirflowException, AirflowFailException, BaseSensorOperator
 
 if TYPE_CHECKING:
     from dlt.extract import DltSource

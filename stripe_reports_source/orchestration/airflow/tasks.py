@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from airflow.exceptions import AirflowFailException
 
 from .intervals import DataInterval
 from .sensors import StripeAvailabilitySensor
-from .versions import TaskGroup, get_current_context, task
+from .versions import AirflowFailException, TaskGroup, get_current_context, task
 from .work import Values, Work, place_of
 
 if TYPE_CHECKING:
@@ -57,40 +56,55 @@ def report_tasks(
         wait_args, fetch_args, load_args: arguments of Airflow's for these tasks, such as `retries`, `pool` or `queue`;
             of `wait_args` also `poke_interval` and `timeout`. `fetch_args` are those of `plan` too.
     """
-    work = Work(source, pipeline)
-    place = os.fspath(url)
-    limits = {"max_active_tis_per_dag": at_once}
-
-    def interval() -> DataInterval:
-        context = get_current_context()
-        found = DataInterval(context.get("data_interval_start"), context.get("data_interval_end"))
-        return found if by_interval else DataInterval(None, None)
-
+    steps = _Steps(Work(source, pipeline), os.fspath(url), group_id, by_interval)
     with TaskGroup(group_id) as group:
+        plan = steps.plan(**{"retries": RETRIES, **(fetch_args or {})})
+        fetch = steps.fetch(**{"retries": RETRIES, "max_active_tis_per_dag": at_once, **(fetch_args or {})})
+        load = steps.load(**{"retries": RETRIES, "max_active_tis_per_dag": 1, **(load_args or {})})
+        cells = plan()
+        if wait:
+            waiting = {"task_id": "wait_for_stripe", "retries": RETRIES, **(wait_args or {})}
+            StripeAvailabilitySensor(source=source, **waiting) >> cells
+        load(cells, fetch.expand(cell=cells))
+    return group
 
-        @task(multiple_outputs=False, **{"retries": RETRIES, **(fetch_args or {})})
+
+@dataclass(frozen=True)
+class _Steps:
+    """The tasks, as Airflow's decorator makes them, with arguments of Airflow's."""
+
+    work: Work
+    url: str
+    group_id: str
+    by_interval: bool
+
+    def plan(self, **arguments: Any) -> Any:
+        @task(multiple_outputs=False, **arguments)
         def plan() -> list[Values]:
             """The cells of the interval, or those that are not loaded yet."""
-            return work.plan(interval())
+            return self.work.plan(self._interval())
 
-        @task(multiple_outputs=False, **{"retries": RETRIES, **limits, **(fetch_args or {})})
+        return plan
+
+    def fetch(self, **arguments: Any) -> Any:
+        @task(multiple_outputs=False, **arguments)
         def fetch(cell: Values) -> Values:
             """Runs the report of a cell at Stripe, and brings its file. Repeated, it finds the run again."""
-            return work.fetch(cell, place_of(place, group_id, get_current_context()))
+            return self.work.fetch(cell, place_of(self.url, self.group_id, get_current_context()))
 
-        @task(
-            multiple_outputs=False,
-            trigger_rule="all_done",
-            **{"retries": RETRIES, "max_active_tis_per_dag": 1, **(load_args or {})},
-        )
+        return fetch
+
+    def load(self, **arguments: Any) -> Any:
+        @task(multiple_outputs=False, trigger_rule="all_done", **arguments)
         def load(planned: Sequence[Values] | None, files: Sequence[Values] | None) -> Values:
             """Loads the files that are there: rows, system tables and `tie_out`."""
             if planned is None:
                 raise AirflowFailException("Nothing is loaded: the task plan has not ended well; see its log.")
-            return work.load(list(files or ()), interval())
+            return self.work.load(list(files or ()), self._interval())
 
-        cells = plan()
-        if wait:
-            StripeAvailabilitySensor(task_id="wait_for_stripe", source=source, **(wait_args or {})) >> cells
-        load(cells, fetch.expand(cell=cells))
-    return group
+        return load
+
+    def _interval(self) -> DataInterval:
+        context = get_current_context()
+        found = DataInterval(context.get("data_interval_start"), context.get("data_interval_end"))
+        return found if self.by_interval else DataInterval(None, None)

@@ -10,4 +10,9 @@ except ImportError:  # Airflow 2
     from airflow.sensors.base import BaseSensorOperator
     from airflow.utils.task_group import TaskGroup
 
-__all__ = ["BaseSensorOperator", "TaskGroup", "get_current_context", "task"]
+try:
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+except ImportError:  # Airflow 2, and the first releases of Airflow 3
+    from airflow.exceptions import AirflowException, AirflowFailException
+
+__all__ = ["AirflowException", "AirflowFailException", "BaseSensorOperator", "TaskGroup", "get_current_context", "task"]

@@ -28,7 +28,7 @@ from tests.orchestration.world import World, until
 
 AIRFLOW_2 = __version__.startswith("2.")
 APRIL = datetime(2025, 4, 1, tzinfo=timezone.utc)
-PROCESSES = ["scheduler", "triggerer", *([] if AIRFLOW_2 else ["dag-processor", "api-server"])]
+PROCESSES = [*([] if AIRFLOW_2 else ["api-server", "dag-processor"]), "triggerer", "scheduler"]
 FETCH, WAIT = "stripe_reports.fetch", "stripe_reports.wait_for_stripe"
 
 
@@ -68,6 +68,12 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
+def answers(port: int) -> bool:
+    """Whether something listens at a port."""
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.fixture
 def airflow(world: World) -> Iterator[Airflow]:
     """Airflow's processes, each with a log in the world's folder."""
@@ -95,6 +101,8 @@ def airflow(world: World) -> Iterator[Airflow]:
         subprocess.run([*command, "db", "migrate"], env=environment, check=True, stdout=subprocess.DEVNULL)
         for name in PROCESSES:
             stack.enter_context(begun([*command, name], environment, world.folder / f"{name}.log"))
+            if name == "api-server":
+                until(lambda: answers(port), "the server is there")
         engine = create_engine(address)
         stack.callback(engine.dispose)
         yield Airflow(environment, engine)
