@@ -74,7 +74,7 @@ def test_intervals_are_what_load_reports_loads(emulator: Emulator, world: World)
             time.sleep(0.01)
         emulator.advance(APRIL)
 
-    going_on = threading.Thread(target=go_on)
+    going_on = threading.Thread(target=go_on, daemon=True)
     going_on.start()
     ended = {"wait_for_stripe": ["success"], "plan": ["success"], "fetch": ["success"] * 2, "load": ["success"]}
     assert states(run("monthly", APRIL)) == ended

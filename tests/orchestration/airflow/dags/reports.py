@@ -65,7 +65,7 @@ def dag_of(dag_id: str, made: Any, *, catchup: bool = False, **arguments: Any) -
         dag_id,
         schedule=timetable,
         start_date=JANUARY,
-        end_date=MARCH,
+        end_date=MARCH if catchup else None,
         catchup=catchup,
         is_paused_upon_creation=not catchup,
     ) as dag:
