@@ -77,7 +77,8 @@ def load_reports(
     settled which are only loaded now is loaded again, a run for each interval, so that it names them.
 
     Args:
-        pipeline: where to load to. A second call for it, or for its dataset, waits for this one.
+        pipeline: where to load to. A second call for it, or for its dataset, waits for this one, and has its report
+            runs made meanwhile.
         source: from `stripe_reports(...)`, possibly narrowed by `with_resources`.
         max_cells, max_bytes: intervals and bytes of result files per load package, of all reports together.
         on_event: called with each `Event`, from several threads.

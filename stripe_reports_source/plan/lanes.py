@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
 from ..errors import NotAvailable
@@ -15,6 +15,7 @@ from .catalog import Catalog
 from .cells import CellRequest
 from .column_types import ColumnType
 from .intervals import ONE_SECOND, Cell, Span, cells, day_of, sync_window
+from .loaded_cells import Ledger, Listed, not_listed, to_load, with_cells_of_others
 from .report import Report
 from .resolve import ResolvedReport, resolve
 from .settings import Settings
@@ -34,7 +35,15 @@ Payout = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Lane:
-    """The cells of one report of one account in one sync, in order. `key` names it in the kept state."""
+    """The cells of one report of one account in one sync, in order. `key` names it in the kept state.
+
+    Of a sync, it leaves out what is loaded already, and begins with what is lacking before the cursor.
+
+    Args:
+        gaps: interval keys of cells before the cursor, which do not move it.
+        reaches: where loaded cells end that follow a cell at once, by its interval key.
+        already: interval keys of cells that are left out, as someone has loaded them.
+    """
 
     key: str
     resolved: ResolvedReport
@@ -42,6 +51,9 @@ class Lane:
     backfill: bool
     noted: LaneState | None = None
     """The lane's state with what planning has found out, to be kept; None if there is nothing new."""
+    gaps: frozenset[str] = frozenset()
+    reaches: Mapping[str, datetime] = field(default_factory=dict)
+    already: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,7 @@ class LoadedBefore:
         cursor: end of what dlt says is loaded, None if nothing is.
         replaced_since: start of the earliest cell of a lane that a crossed sync has replaced; None if there is none.
         payouts: the payouts to run a report for that is run per payout: of which report, label and window.
+        ledger: what the ledger says of the report's cells, whoever has loaded them.
     """
 
     lanes: LaneStates
@@ -61,6 +74,7 @@ class LoadedBefore:
     cursor: datetime | None
     replaced_since: Callable[[str, Collection[str]], datetime | None]
     payouts: Callable[[ResolvedReport, str, Span | None], Sequence[Payout]]
+    ledger: Ledger = field(default_factory=Listed)
 
 
 def plan_lanes(
@@ -129,22 +143,67 @@ class _LanePlanner:
         refuse_other_lanes(resolved, self._label, connected, self._loaded.lanes)
         if known and known.report_type != resolved.offered.id:
             logger.warning("%s: goes on as %s from here on", known.report_type, resolved.offered.id)
-        noted = None
         backfill = self._window is not None or self._exact is not None
+        if not backfill and not resolved.keys:
+            return self._sync(resolved, key, known)
         if self._exact is not None:
             requests = self._exact_cells(resolved, known, self._exact)
         elif resolved.keys:
             requests = self._per_payout(resolved)
         else:
-            planned = self._backfill_window(resolved) if backfill else self._sync_window(resolved, key, known)
-            requests = whole_cells(
-                [self._request(resolved, cell) for cell in cells(planned, resolved.grid, resolved.zone)],
-                known.loaded if known else None,
-                backfill=backfill,
-            )
-        if known and not backfill and not resolved.keys:
-            noted = known.without_data_from(resolved.offered.available.end)
-        return Lane(key, resolved, tuple(requests), backfill, noted if noted != known else None)
+            requests = self._requests(resolved, self._backfill_window(resolved))
+            requests = whole_cells(requests, known.loaded if known else None, backfill=True)
+        return Lane(key, resolved, tuple(requests), backfill)
+
+    def _sync(self, resolved: ResolvedReport, key: str, known: LaneState | None) -> Lane:
+        """What is lacking before the cursor, and what is to be loaded from there on."""
+        noted = known and known.without_data_from(resolved.offered.available.end)
+        again = self._loaded.replaced_since(key, known.forks) if known else None
+        window = self._sync_window(resolved, known, again)
+        requests = self._requests(resolved, window)
+        loaded = known.loaded if known else None
+        if again is not None or (known and known.taken_back_to is not None):
+            # of what two syncs have loaded, or Stripe has taken back, the ledger does not tell the age
+            cells = whole_cells(requests, loaded, backfill=False)
+            return Lane(key, resolved, tuple(cells), False, noted if noted != known else None)
+        found = to_load(requests, self._loaded.ledger)
+        noted = with_cells_of_others(noted, resolved, found)
+        gaps = self._gaps(resolved, key, known, window.start)
+        return Lane(
+            key,
+            resolved,
+            tuple(whole_cells([*gaps, *found.cells], loaded, backfill=False)),
+            backfill=False,
+            noted=noted if noted != known else None,
+            gaps=frozenset(request.key for request in gaps),
+            reaches=found.reaches,
+            already=found.already,
+        )
+
+    def _gaps(self, resolved: ResolvedReport, key: str, known: LaneState | None, end: datetime) -> list[CellRequest]:
+        """The cells before an instant that the ledger does not list, although later ones are loaded."""
+        ledger = self._loaded.ledger
+        if known is None or known.cursor is None or ledger.packages.get(key) != (known.package or ""):
+            return []  # the ledger has yet to be compared with what is stored
+        first = first_instant(self._settings.start_date, resolved.zone)
+        requests = self._requests(resolved, Span(known.loaded.start, min(end, known.cursor)))
+        lacking = [each for each in not_listed(requests, ledger) if first is None or each.cell.whole.end > first]
+        gaps = [each for each in lacking if resolved.offered.available.covers(each.cell.span)]
+        lost = [each for each in lacking if each not in gaps]
+        for found, what in ((gaps, "they are loaded now"), (lost, "Stripe does not have them any more")):
+            if found:
+                logger.warning(
+                    "%s [%s]: %s intervals between loaded ones are not loaded, from %s on; %s",
+                    resolved.offered.id,
+                    key,
+                    len(found),
+                    found[0].cell.span,
+                    what,
+                )
+        return gaps
+
+    def _requests(self, resolved: ResolvedReport, window: Span) -> list[CellRequest]:
+        return [self._request(resolved, cell) for cell in cells(window, resolved.grid, resolved.zone)]
 
     def _request(self, resolved: ResolvedReport, cell: Cell) -> CellRequest:
         return CellRequest(resolved, self._label, self._settings.acts_on, cell)
@@ -156,7 +215,7 @@ class _LanePlanner:
         if known is None or resolved.keys or not keys:
             return []
         window = known.loaded.clamp(resolved.offered.available)
-        requests = [self._request(resolved, cell) for cell in cells(window, resolved.grid, resolved.zone)]
+        requests = self._requests(resolved, window)
         return whole_cells([request for request in requests if request.key in keys], known.loaded, backfill=False)
 
     def _per_payout(self, resolved: ResolvedReport) -> list[CellRequest]:
@@ -179,8 +238,11 @@ class _LanePlanner:
         logger.warning("%s: asked for %s, of which Stripe has %s", resolved.offered.id, asked, there)
         return there
 
-    def _sync_window(self, resolved: ResolvedReport, key: str, known: LaneState | None) -> Span:
-        """What an incremental sync of a lane reads; empty when Stripe has nothing new."""
+    def _sync_window(self, resolved: ResolvedReport, known: LaneState | None, again: datetime | None) -> Span:
+        """What an incremental sync of a lane reads; empty when Stripe has nothing new.
+
+        `again` is the start of what two crossed syncs have replaced; None if there is nothing.
+        """
         available = resolved.offered.available
         first = first_instant(self._settings.start_date, resolved.zone)
         since = None
@@ -199,7 +261,6 @@ class _LanePlanner:
                 )
             if known.taken_back_to is not None and available.end > known.taken_back_to:
                 since = min(since, known.taken_back_to)
-            again = self._loaded.replaced_since(key, known.forks)
             if again is not None:
                 logger.warning("%s: two syncs have crossed; loading again from %s", resolved.offered.id, again)
                 since = min(since, again)

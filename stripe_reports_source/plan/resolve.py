@@ -20,11 +20,11 @@ from .column_types import ColumnType
 from .columns import TableColumn, fit_to_table, split_metadata, table_columns
 from .intervals import UTC_NAMES, Grid, parse_zone
 from .report import MANAGED, Defaults, Report
+from .run_parameters import INTERVAL
 from .stripe_objects import OfferedType, OfferedTypes, Parameters
 
 _FORM = ("columns", "timezone", "decimal_separator")
 """Parameters that choose how rows are written, not which."""
-_INTERVAL = ("interval_start", "interval_end")
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class ResolvedReport:
     @staticmethod
     def filters_in(parameters: Mapping[str, Any]) -> str:
         """The parameters of a run that choose rows, without its interval, in the same form."""
-        chosen = {name: value for name, value in parameters.items() if name not in (*_FORM, *_INTERVAL)}
+        chosen = {name: value for name, value in parameters.items() if name not in (*_FORM, *INTERVAL)}
         return json.dumps(chosen, sort_keys=True, separators=(",", ":")) if chosen else ""
 
     @property

@@ -127,10 +127,11 @@ def with_loaded_cell(
     """
     report = request.report
     first = known.package_from if known and known.package == package else span.start
+    reach = span.end if synced is None or synced.reach is None else max(span.end, synced.reach)
     base = known or LaneState(span, report.grid_identity, report.offered.id, package, span.start)
     state = replace(
         base,
-        loaded=span.hull(base.loaded),
+        loaded=Span(span.start, reach).hull(base.loaded),
         grid=report.grid_identity,
         report_type=report.offered.id,
         package=package,
@@ -140,7 +141,7 @@ def with_loaded_cell(
     )
     if synced is None:
         return state
-    state = replace(state, cursor=span.end, forks=tuple(sorted(synced.forks)))
+    state = replace(state, cursor=reach, forks=tuple(sorted(synced.forks)))
     if not synced.last:
         return state
     return replace(state, complete_to=report.offered.available.end, complete_as_of=report.offered.updated)
@@ -148,10 +149,17 @@ def with_loaded_cell(
 
 @dataclass(frozen=True)
 class Synced:
-    """What a sync knows when a cell is loaded: the forks it has dealt with, and whether its lane ends here."""
+    """What a sync knows when a cell is loaded.
+
+    Args:
+        forks: those that it has dealt with.
+        last: the lane ends here.
+        reach: where cells end that follow at once and were loaded before; None if there are none.
+    """
 
     forks: Collection[str]
     last: bool
+    reach: datetime | None = None
 
 
 def _still_taken_back(known: LaneState, span: Span) -> datetime | None:

@@ -18,26 +18,12 @@ from datetime import datetime
 
 from ..errors import RunFailed, RunTimedOut, StripeError
 from ..plan.cells import Obtained
-from ..plan.intervals import UTC_NAMES
+from ..plan.run_parameters import canonical
 from ..plan.settings import RunPolicy
 from ..plan.stripe_objects import Parameters, ReportRun, unix
 from .api import StripeApi
 
 logger = logging.getLogger(__name__)
-
-
-def canonical(report_type: str, parameters: Parameters) -> str:
-    """Report type and parameters as stable text: equal exactly for runs that give the same file.
-
-    The order of columns counts. A number and its digits are the same, and so are UTC, Etc/UTC and no zone, because
-    Stripe may echo either.
-    """
-    given = {
-        name: list(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-        for name, value in parameters.items()
-        if value is not None and not (name == "timezone" and value in UTC_NAMES)
-    }
-    return json.dumps([report_type, given], sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -32,81 +32,17 @@ Stage = Literal["running", "adopted", "downloading", "fetched"]
 DOWNLOADS_PER_CELL = 3
 
 
-class CellFetcher:
-    """Fetches cells; safe from several threads.
+class CellRunner:
+    """Makes the runs of cells, and learns what Stripe refuses of a report; safe from several threads."""
 
-    Args:
-        client, runner: Stripe.
-        folder: where files go.
-        report_stage: called with each step of each cell.
-        spoiled: cells, by table and key or `ANY_CELL`, that are known not to fit; they fail without another look.
-        archive: keeps every file, before anything of it is loaded.
-    """
-
-    def __init__(
-        self,
-        client: StripeApi,
-        runner: Runner,
-        folder: Path,
-        report_stage: Callable[[CellRequest, Stage, str | None], None],
-        spoiled: Mapping[tuple[str, str], CellFailure],
-        archive: Archive | None = None,
-    ) -> None:
-        self._client = client
+    def __init__(self, runner: Runner) -> None:
         self._runner = runner
-        self._folder = folder
-        self._report_stage = report_stage
-        self._spoiled = spoiled
-        self._archive = archive
         self._lock = threading.Lock()
         self._refused: dict[str, frozenset[str]] = {}
         self._by_default: set[str] = set()
 
-    def fetch(self, request: CellRequest) -> FetchedCell:
-        """Run, download and parse one cell.
-
-        Raises:
-            CellFailure: with the cause and the run it happened to, if there was one.
-        """
-        table = request.report.report.table
-        known = self._spoiled.get((table, request.key)) or self._spoiled.get((table, ANY_CELL))
-        if known is not None:
-            raise known
-        seen: list[Obtained] = []
-
-        def note(obtained: Obtained) -> None:
-            self._report_stage(request, "adopted" if obtained.adopted else "running", obtained.run.id)
-            seen.append(obtained)
-
-        try:
-            return self._fetch(request, note, seen)
-        except Exception as error:
-            raise CellFailure(error, seen[-1] if seen else None) from error
-
-    def _fetch(self, request: CellRequest, note: Callable[[Obtained], None], seen: Sequence[Obtained]) -> FetchedCell:
-        unfit: list[str] = []
-        while True:
-            span, run = self._run_at_edges(request, unfit, note)
-            try:
-                file = self._download(request, run)
-                break
-            except UnusableFile as error:
-                if len(unfit) + 1 >= DOWNLOADS_PER_CELL:
-                    raise
-                logger.warning("%s Making a new run.", error)
-                unfit.append(run.id)
-        try:
-            if self._archive is not None:
-                file = replace(file, archive_path=self._archive.keep(file))
-            columns = _columns_of(self._report(request), read_header(file.path)[0])
-        except BaseException:
-            file.path.unlink(missing_ok=True)
-            raise
-        self._report_stage(request, "fetched", run.id)
-        return FetchedCell(request, span, Obtained(run, seen[-1].attempt, seen[-1].adopted), file, columns)
-
-    def _run_at_edges(
-        self, request: CellRequest, unfit: list[str], note: Callable[[Obtained], None]
+    def run(
+        self, request: CellRequest, unfit: Collection[str], note: Callable[[Obtained], None]
     ) -> tuple[Span, ReportRun]:
         """Ask for the cell as planned; where Stripe refuses an end of its own availability, for a second less.
 
@@ -116,7 +52,7 @@ class CellFetcher:
         available = request.report.offered.available
         span = request.cell.span
         while True:
-            report = self._report(request)
+            report = self.report(request)
             try:
                 return span, self._runner.obtain(self._run_request(request, report, span), unfit, note)
             except StripeError as error:
@@ -129,7 +65,7 @@ class CellFetcher:
                 logger.info("%s: Stripe refuses %s, asking for %s", request.report.offered.id, span, inner)
                 span = inner
 
-    def _report(self, request: CellRequest) -> ResolvedReport:
+    def report(self, request: CellRequest) -> ResolvedReport:
         """The report without the columns that Stripe has refused so far; those that the user names stay."""
         name = request.report.offered.id
         if request.report.report.columns is not None:
@@ -176,6 +112,77 @@ class CellFetcher:
             available_end=offered.available.end,
             updated=offered.updated,
         )
+
+
+class CellFetcher:
+    """Fetches cells; safe from several threads.
+
+    Args:
+        client, runner: Stripe.
+        folder: where files go.
+        report_stage: called with each step of each cell.
+        spoiled: cells, by table and key or `ANY_CELL`, that are known not to fit; they fail without another look.
+        archive: keeps every file, before anything of it is loaded.
+    """
+
+    def __init__(
+        self,
+        client: StripeApi,
+        runner: Runner,
+        folder: Path,
+        report_stage: Callable[[CellRequest, Stage, str | None], None],
+        spoiled: Mapping[tuple[str, str], CellFailure],
+        archive: Archive | None = None,
+    ) -> None:
+        self._client = client
+        self._runner = CellRunner(runner)
+        self._folder = folder
+        self._report_stage = report_stage
+        self._spoiled = spoiled
+        self._archive = archive
+
+    def fetch(self, request: CellRequest) -> FetchedCell:
+        """Run, download and parse one cell.
+
+        Raises:
+            CellFailure: with the cause and the run it happened to, if there was one.
+        """
+        table = request.report.report.table
+        known = self._spoiled.get((table, request.key)) or self._spoiled.get((table, ANY_CELL))
+        if known is not None:
+            raise known
+        seen: list[Obtained] = []
+
+        def note(obtained: Obtained) -> None:
+            self._report_stage(request, "adopted" if obtained.adopted else "running", obtained.run.id)
+            seen.append(obtained)
+
+        try:
+            return self._fetch(request, note, seen)
+        except Exception as error:
+            raise CellFailure(error, seen[-1] if seen else None) from error
+
+    def _fetch(self, request: CellRequest, note: Callable[[Obtained], None], seen: Sequence[Obtained]) -> FetchedCell:
+        unfit: list[str] = []
+        while True:
+            span, run = self._runner.run(request, unfit, note)
+            try:
+                file = self._download(request, run)
+                break
+            except UnusableFile as error:
+                if len(unfit) + 1 >= DOWNLOADS_PER_CELL:
+                    raise
+                logger.warning("%s Making a new run.", error)
+                unfit.append(run.id)
+        try:
+            if self._archive is not None:
+                file = replace(file, archive_path=self._archive.keep(file))
+            columns = _columns_of(self._runner.report(request), read_header(file.path)[0])
+        except BaseException:
+            file.path.unlink(missing_ok=True)
+            raise
+        self._report_stage(request, "fetched", run.id)
+        return FetchedCell(request, span, Obtained(run, seen[-1].attempt, seen[-1].adopted), file, columns)
 
     def _download(self, request: CellRequest, run: ReportRun) -> Downloaded:
         if run.result is None:

@@ -19,8 +19,10 @@ from ..plan.settings import Settings
 from ..plan.state import LaneStates
 from ..plan.stripe_objects import OfferedTypes
 from ..plan.system_tables import REPORT_RUNS
+from ..warehouse.cell_ledger import CellLedger
 from ..warehouse.payouts import keys_to_run
 from ..warehouse.query import select
+from .ledger import listed_packages
 
 NEWEST_RUNS = 200
 
@@ -53,7 +55,8 @@ def forecast(settings: Settings, offered: OfferedTypes, pipeline: Pipeline | Non
         offered: the report types that Stripe offers.
         pipeline: with the state of the destination; None where nothing is loaded. It is not changed.
     """
-    kept = {} if pipeline is None else pipeline.state.get("sources", {}).get("stripe_reports", {}).get("resources", {})
+    state = {} if pipeline is None else pipeline.state.get("sources", {}).get("stripe_reports", {})
+    kept = state.get("resources", {})
     coming = {report.table for report in settings.reports}
     cells: dict[str, int] = {}
     problems: dict[str, StripeReportsError] = {}
@@ -64,6 +67,7 @@ def forecast(settings: Settings, offered: OfferedTypes, pipeline: Pipeline | Non
             cursor=None,
             replaced_since=lambda lane, handled: None,
             payouts=lambda resolved, label, window: keys_to_run(resolved, pipeline, label, window, coming),
+            ledger=CellLedger(pipeline, report.table, settings.label, listed_packages(state, report.table)),
         )
         try:
             lanes = plan_lanes(report, settings, offered, load_catalog(), loaded, None)

@@ -32,7 +32,7 @@ def note_cell(archive: Archive, fetched: FetchedCell, lane: Lane) -> None:
         obtained=fetched.obtained,
         columns=fetched.columns,
         lane=lane.key,
-        backfill=lane.backfill,
+        backfill=lane.backfill or fetched.request.key in lane.gaps,
         headers=tuple(read_header(file.path)[0]),
         path=file.archive_path or "",
         bytes=file.bytes,

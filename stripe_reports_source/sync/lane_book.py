@@ -29,6 +29,7 @@ class LaneEntry:
         resolved: its report; None where it could not be planned.
         backfill: it was loaded for a window, and moves no cursor.
         failed, loaded: interval keys of this sync.
+        already: interval keys that it has found loaded, by whomever.
         compared: `report_cells` has been compared with the state from before the sync.
         look_again: the next sync has to compare it with what is stored.
     """
@@ -43,6 +44,7 @@ class LaneEntry:
     backfill: bool = False
     failed: set[str] = field(default_factory=set)
     loaded: set[str] = field(default_factory=set)
+    already: frozenset[str] = frozenset()
     compared: bool = False
     look_again: bool = False
 
@@ -69,7 +71,15 @@ class LaneBook:
         report = lane.resolved
         label = lane.cells[0].label if lane.cells else self.label  # an archive may be of several accounts
         self._entries[report.report.table, lane.key] = LaneEntry(
-            report.report.table, lane.key, label, report.offered.id, before, before, report, lane.backfill
+            report.report.table,
+            lane.key,
+            label,
+            report.offered.id,
+            before,
+            before,
+            report,
+            lane.backfill,
+            already=lane.already,
         )
 
     def not_planned(self, table: str, key: str, report: str, before: LaneState | None) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timezone
+from typing import Any
 
 import dlt
 from dlt import Pipeline
@@ -73,6 +74,12 @@ def freshness(
     return rows
 
 
+def listed_packages(source_state: Mapping[str, Any], table: str) -> dict[str, str]:
+    """The load package up to which `report_cells` lists each lane of a table, from dlt's state of the source."""
+    kept = source_state.get("resources", {}).get(REPORT_CELLS.name, {})
+    return dict(kept.get(_COVERED, {}).get(table, {}))
+
+
 def _package(state: LaneState | None) -> str:
     """The load package that has replaced cells of a lane last."""
     return (state.package if state else None) or ""
@@ -90,7 +97,8 @@ def _missing(entry: LaneEntry, pipeline: Pipeline, dropped: Collection[str]) -> 
     stored = StoredCoverage(pipeline, entry.resolved, entry.label, loaded)
     wanted = {key: row for key, row in stored.cells().items() if entry.owns(key)}
     listed = {} if REPORT_CELLS.name in dropped else stored.listed
-    stored.remove([key for key in listed if entry.owns(key) and key not in wanted and key not in entry.loaded])
+    kept = wanted.keys() | entry.loaded | entry.already
+    stored.remove([key for key in listed if entry.owns(key) and key not in kept])
     return [row for key, row in wanted.items() if listed.get(key) != row]
 
 

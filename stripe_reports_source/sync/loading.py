@@ -8,7 +8,7 @@ each package commits rows and cursor together, and the next one goes on from the
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from ..warehouse.locks import pipeline_lock
 from ..warehouse.own_jobs import own_jobs
 from ..warehouse.stored import note_altered, note_lost, stored_rows
 from .context import Load, SpoiledPackage
+from .run_ahead import RunsAhead
 from .syncs import Syncs, syncs_of
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ SYNCS_AT_MOST = 3
 def loading(pipeline: Pipeline, source: DltSource, load: Load, given: GivenFiles | None = None) -> Iterator[Loading]:
     """Begin to load a source, under the pipeline's lock: what an earlier load has left is finished first.
 
+    While it waits for the lock, its report runs are made.
+
     Args:
         pipeline: where to load to.
         source: from `stripe_reports(...)`.
@@ -47,7 +50,15 @@ def loading(pipeline: Pipeline, source: DltSource, load: Load, given: GivenFiles
     """
     syncs = syncs_of(source)
     mend = partial(mend_folder, pipeline, source.name)
-    with syncs.loading(load, given), pipeline_lock(pipeline, mend), own_jobs(pipeline):
+    syncs.refuse_second()
+    asks_stripe = given is None and not syncs.replays
+    ahead = RunsAhead(pipeline, source)
+    with ExitStack() as held:
+        held.callback(ahead.close)
+        held.enter_context(pipeline_lock(pipeline, mend, ahead.begin if asks_stripe else lambda: None))
+        ahead.close()
+        held.enter_context(syncs.loading(load, given))
+        held.enter_context(own_jobs(pipeline))
         refresh, pipeline.refresh = pipeline.refresh, None
         try:
             begun = Loading(pipeline, source, syncs, load, refresh)

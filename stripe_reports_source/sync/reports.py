@@ -61,7 +61,9 @@ class ReportInPackage:
         self._cursor = cursor
         self._hinted: set[tuple[str, ...]] = set()
         window = None if cursor.end_value is None else Span(cursor.start_value or BEGINNING, cursor.end_value)
-        self._lanes = sync.lanes(report, resource.name, self.states, cursor.last_value, window)
+        self._lanes = sync.lanes(report, resource.name, self.states, cursor.last_value, window, altered=self.altered)
+        if any(active.lane.noted is not None for active in self._lanes):
+            self.move_cursor()
 
     def cells(self) -> Generator[ArrivedCell | None, None, None]:
         """Cells as they arrive, each lane's in order; None while Stripe is awaited. Ends when the package is full."""
@@ -114,7 +116,11 @@ class ArrivedCell:
         """Rows given to dlt; the first one is the tombstone, which is not a row of the report."""
         replayed = self._request.replayed
         self._superseded = replayed is not None and replayed.superseded
-        self._backfill = active.lane.backfill or (replayed is not None and replayed.backfill)
+        self._backfill = (
+            active.lane.backfill
+            or self._request.key in active.lane.gaps
+            or (replayed is not None and replayed.backfill)
+        )
         self._sums = ControlSums(())
 
     def __enter__(self) -> ArrivedCell:
@@ -153,7 +159,8 @@ class ArrivedCell:
         if self._superseded:
             sync.outcomes.noted(fetched, self._rows, self._sums.json())
             return
-        synced = None if self._backfill else Synced(sync.forks, last=self._active.left == 1)
+        reach = lane.reaches.get(self._request.key)
+        synced = None if self._backfill else Synced(sync.forks, last=self._active.left == 1, reach=reach)
         # as it was planned: with the grid of the lane, and of a report per payout without the payout
         request = replace(self._request, report=lane.resolved)
         state = with_loaded_cell(states.get(lane.key), request, fetched.span, self._report.load_id, synced)

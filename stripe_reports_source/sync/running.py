@@ -20,11 +20,14 @@ from ..plan.cells import CellFailure, CellRequest, FetchedCell
 from ..plan.column_types import ColumnType
 from ..plan.intervals import Span, parse_zone
 from ..plan.lanes import Lane, LoadedBefore, plan_lanes
+from ..plan.loaded_cells import Ledger, Listed
 from ..plan.report import Report
 from ..plan.settings import Settings
 from ..plan.state import LaneStates
 from ..plan.stripe_objects import OfferedTypes
+from ..plan.system_tables import REPORT_CELLS
 from ..plan.windows import window_of, with_days
+from ..warehouse.cell_ledger import CellLedger
 from ..warehouse.destinations import check_destination, exact_file_format
 from ..warehouse.forks import Fork, History
 from ..warehouse.hints import stored_types
@@ -35,7 +38,9 @@ from ..warehouse.payouts import keys_to_run, payouts_table
 from .context import Load
 from .fetching import Fetching, Queue
 from .given import GivenFiles
+from .ledger import listed_packages
 from .outcomes import Outcomes
+from .package import emptied_tables
 from .replaying import Archived
 from .whose_data import WhoseData
 
@@ -156,7 +161,14 @@ class Sync:
                 self.close()
 
     def lanes(
-        self, report: Report, resource: str, states: LaneStates, cursor: datetime | None, window: Span | None
+        self,
+        report: Report,
+        resource: str,
+        states: LaneStates,
+        cursor: datetime | None,
+        window: Span | None,
+        *,
+        altered: bool,
     ) -> list[ActiveLane]:
         """The lanes of a report, planned at the first call.
 
@@ -166,6 +178,7 @@ class Sync:
             states: what is kept of its lanes.
             cursor: dlt's, the end of what is loaded; None if nothing is.
             window: for a backfill, what to load; None follows the cursor.
+            altered: the user's own steps change what is stored.
 
         Raises:
             ConfigurationError: the report cannot be run as asked. No run has been created then.
@@ -179,15 +192,16 @@ class Sync:
                 payouts=lambda resolved, label, asked: keys_to_run(
                     resolved, self.pipeline, label, asked, {other.table for other in self.settings.reports}
                 ),
+                ledger=self._ledger(report.table, altered),
             )
             if self.load.days is not None:
                 zone = parse_zone(report.timezone) if report.timezone else self.settings.defaults.zone
                 window = window_of(self.load.days, self.settings, zone)
             planned = self._plan(report, loaded, window)
             for lane in planned:
-                self.outcomes.planned(lane, states.get(lane.key))
                 if lane.noted is not None:
                     states.put(lane.key, lane.noted)
+                self.outcomes.planned(lane, states.get(lane.key))
             self._lanes[report.table] = [ActiveLane(lane, self.fetching) for lane in planned]
         return self._lanes[report.table]
 
@@ -208,7 +222,7 @@ class Sync:
             return []
         if self._whose_data is None:
             self._whose_data = WhoseData(self.pipeline, self.fetching.api)
-        self._whose_data.check(planned)
+        self._whose_data.check(planned, self.settings.label, self.settings.acts_on)
         return planned
 
     @property
@@ -230,6 +244,13 @@ class Sync:
         if self.pipeline is None:
             return {}
         return stored_types(dlt.current.source_schema().tables.get(table, {}).get("columns", {}))
+
+    def _ledger(self, table: str, altered: bool) -> Ledger:
+        """What is listed of a table, unless the load package drops or empties it."""
+        if self.pipeline is None or {table, REPORT_CELLS.name} & emptied_tables():
+            return Listed()
+        packages = listed_packages(dlt.current.source_state(), table)
+        return CellLedger(self.pipeline, table, self.settings.label, packages, altered=altered)
 
     def _replaced_since(self, handled: Collection[Fork], resource: str, lane: str) -> datetime | None:
         if self._history is None:

@@ -50,8 +50,7 @@ class Syncs:
         Raises:
             ConfigurationError: it runs in another one already.
         """
-        if not self._taken.acquire(blocking=False):
-            raise ConfigurationError("This source object is being loaded already; build another one for a second load.")
+        self._refuse_second(self._taken.acquire(blocking=False))
         self.end()
         self._load, self._given = load, given
         try:
@@ -60,6 +59,14 @@ class Syncs:
             self._load = self._given = None
             self.end()
             self._taken.release()
+
+    def refuse_second(self) -> None:
+        """Refuse a load of the source while there is another.
+
+        Raises:
+            ConfigurationError: it is being loaded.
+        """
+        self._refuse_second(not self._taken.locked())
 
     def current(self) -> Sync:
         """The sync that the calling resource takes part in; begins one if need be."""
@@ -79,6 +86,11 @@ class Syncs:
         sync, self.sync = self.sync, None
         if sync is not None:
             sync.close()
+
+    @staticmethod
+    def _refuse_second(free: bool) -> None:
+        if not free:
+            raise ConfigurationError("This source object is being loaded already; build another one for a second load.")
 
     def _is_over(self, sync: Sync, load_id: str | None) -> bool:
         return load_id != self._load_id or (load_id is None and not sync.open_reports)

@@ -26,31 +26,36 @@ class WhoseData:
         self._api = api
         self._known: dict[str, bool] = {}
 
-    def check(self, lanes: Sequence[Lane]) -> None:
+    def check(self, lanes: Sequence[Lane], label: str, account: str | None) -> None:
         """Refuse lanes whose cells would be mixed with rows that are of another account, mode, grid, zone or filter.
+
+        Args:
+            lanes: of a report, as planned: what they count as loaded already is looked at too.
+            label: the `_account` value.
+            account: the Stripe-Account header, which Stripe checks; None without one.
 
         Raises:
             ConfigurationError: names the table, what it holds and what to do.
         """
-        asked = [lane for lane in lanes if lane.cells]
+        asked = [lane for lane in lanes if lane.cells or lane.already]
         if self._pipeline is None or not asked or asked[0].resolved.report.table in dropped_tables():
             return
-        table, label = asked[0].resolved.report.table, asked[0].cells[0].label
+        table = asked[0].resolved.report.table
         holdings = noted_holdings(self._pipeline, table)
         try:
-            self._compare(asked, holdings)
+            self._compare(asked, label, holdings)
             sure = bool(holdings)
         except ConfigurationError:
             sure = False  # the ledger may speak of rows that are gone since
         if not sure:
             holdings = real_holdings(self._pipeline, table)
-            self._compare(asked, holdings)
-        if asked[0].cells[0].account is None:
+            self._compare(asked, label, holdings)
+        if account is None:
             self._prove_account(table, label, holdings)
 
-    def _compare(self, lanes: Sequence[Lane], holdings: Sequence[Holding]) -> None:
+    def _compare(self, lanes: Sequence[Lane], label: str, holdings: Sequence[Holding]) -> None:
         for lane in lanes:
-            refuse_other_data(lane.resolved, lane.cells[0].label, holdings)
+            refuse_other_data(lane.resolved, label, holdings)
 
     def _prove_account(self, table: str, label: str, holdings: Sequence[Holding]) -> None:
         """A label of the user's own may not go over to another account, nor an account to another label.

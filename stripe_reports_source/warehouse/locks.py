@@ -37,29 +37,36 @@ HOLDER = "'pid ' || a.pid || ', user ' || a.usename || coalesce(', application '
 
 
 @contextmanager
-def pipeline_lock(pipeline: Pipeline, mend: Callable[[], None] = lambda: None) -> Iterator[None]:
+def pipeline_lock(
+    pipeline: Pipeline, mend: Callable[[], None] = lambda: None, meanwhile: Callable[[], None] = lambda: None
+) -> Iterator[None]:
     """Wait until no other `load_reports` works for the pipeline, then keep others out.
 
     Args:
         pipeline: what is worked for.
         mend: called when the working folder is held, and before it is read to know what else is to be held.
+        meanwhile: called before each wait.
 
     Raises:
         WorkingFolderError: a lock file cannot be made.
     """
     with ExitStack() as held:
-        _hold(held, pipeline_file(pipeline, Path(pipeline.pipelines_dir).resolve()), pipeline)
+        _hold(held, pipeline_file(pipeline, Path(pipeline.pipelines_dir).resolve()), pipeline, meanwhile)
         mend()
         database = duckdb_file(pipeline)
         if database is not None:
-            _hold(held, database_file(database), pipeline)
+            _hold(held, database_file(database), pipeline, meanwhile)
         if destination_type(pipeline) == "postgres":
-            held.enter_context(AdvisoryLock(pipeline).held())
+            held.enter_context(AdvisoryLock(pipeline).held(meanwhile))
         yield
 
 
 def wait_for(
-    attempt: Callable[[], bool], what: str, holder: Callable[[], str] = str, patience: float = math.inf
+    attempt: Callable[[], bool],
+    what: str,
+    holder: Callable[[], str] = str,
+    patience: float = math.inf,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> bool:
     """Try until it works.
 
@@ -68,6 +75,7 @@ def wait_for(
         what: is waited for; said once, in the log, after the first attempt has failed.
         holder: who has it, in words; asked once.
         patience: seconds.
+        meanwhile: called once, before the wait.
 
     Returns:
         False where patience has ended.
@@ -76,6 +84,7 @@ def wait_for(
         return True
     name = holder()
     logger.warning("%s%s; waiting for it", what, f" ({name})" if name else "")
+    meanwhile()
     give_up = time.monotonic() + patience
     while time.monotonic() < give_up:
         time.sleep(POLL_SECONDS)
@@ -109,11 +118,16 @@ class AdvisoryLock:
         self._held = False
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold it, or go on without it once patience has ended. How the work in between ends is not changed."""
+    def held(self, meanwhile: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Hold it, or go on without it once patience has ended. How the work in between ends is not changed.
+
+        `meanwhile` is called before the wait.
+        """
         with self._pipeline.sql_client() as client:
             what = sync_of(self._pipeline)
-            self._held = wait_for(lambda: self._try(client), what, lambda: self._holder(client), self._patience)
+            self._held = wait_for(
+                lambda: self._try(client), what, lambda: self._holder(client), self._patience, meanwhile
+            )
             if not self._held:
                 logger.warning("going on without the lock of the pipeline %r", self._pipeline.pipeline_name)
             keeper = threading.Thread(target=self._keep, args=(client,), name="stripe-reports-lock", daemon=True)
@@ -203,7 +217,7 @@ def sync_of(pipeline: Pipeline) -> str:
     return f"another sync of the pipeline {pipeline.pipeline_name!r} is at work"
 
 
-def _hold(held: ExitStack, path: Path, pipeline: Pipeline) -> None:
+def _hold(held: ExitStack, path: Path, pipeline: Pipeline, meanwhile: Callable[[], None]) -> None:
     try:
         # `FileLock` waits for ever for a folder that is read-only or full
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -214,7 +228,7 @@ def _hold(held: ExitStack, path: Path, pipeline: Pipeline) -> None:
             "give permission to write there, or choose another place."
         ) from None
     lock = FileLock(path)
-    wait_for(lambda: _try_file(lock), sync_of(pipeline))
+    wait_for(lambda: _try_file(lock), sync_of(pipeline), meanwhile=meanwhile)
     held.callback(lock.release)
 
 

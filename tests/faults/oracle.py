@@ -19,7 +19,7 @@ from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.emulator.runs import Run
 from stripe_reports_source.plan.catalog import load_catalog, split_id
 from stripe_reports_source.plan.intervals import Span, cells, parse_zone
-from stripe_reports_source.stripe_api.runs import canonical
+from stripe_reports_source.plan.run_parameters import canonical
 from tests.faults.schedule import Member, Schedule
 from tests.faults.store import Store
 from tests.pipeline.ledger import ledger_faults
@@ -48,6 +48,7 @@ class Findings:
     left_behind: int = 0
     readable_by_others: int = 0
     ledger_wrong: int = 0
+    not_played: int = 0
     details: list[str] = field(default_factory=list)
 
     @property

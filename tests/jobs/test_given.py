@@ -61,6 +61,7 @@ class Desk:
             cursor=state.common_cursor(list(state)),
             replaced_since=lambda lane, forks: None,
             payouts=lambda report, label, window: (),
+            ledger=self.pipeline.ledger,
         )
         own = self.pipeline.settings
         missing = []
@@ -71,12 +72,14 @@ class Desk:
                     missing += [each.key for each in lane.cells[number - 1 :]]
                     break
                 file = found[request.key]
-                synced = Synced((), last=number == len(lane.cells))
+                reach = lane.reaches.get(request.key)
+                synced = Synced((), last=number == len(lane.cells), reach=reach)
                 known = state.get(lane.key)
                 state.put(lane.key, with_loaded_cell(known, request, file.span, None, synced))
                 before = self.stored.get(request.key)
                 if before is not None and before.interval_end == file.span.end:
                     assert self.read[before.run_id] <= self.read[file.run_id]
+                self.pipeline.note(request)
                 self.stored[request.key] = StoredRun(file.run_id, file.obtained.run.created, file.span.end)
         self._check(state.get("default"))
         return missing

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,6 +14,7 @@ from stripe_reports_source.plan.catalog import load_catalog
 from stripe_reports_source.plan.cells import CellRequest
 from stripe_reports_source.plan.intervals import Grid, Span
 from stripe_reports_source.plan.lanes import Lane, LoadedBefore, plan_lanes
+from stripe_reports_source.plan.loaded_cells import HeldRun, Listed, ListedCell
 from stripe_reports_source.plan.report import Defaults
 from stripe_reports_source.plan.resolve import ResolvedReport, resolve
 from stripe_reports_source.plan.settings import RetryPolicy, RunPolicy, Settings
@@ -87,17 +89,36 @@ class Planned:
         settings: of the source.
         state: what dlt keeps of the resource.
         stored: the stretch and the availability's end of each cell that is loaded, by its key.
+        listed, held: what the ledger says of them.
     """
 
     settings: Settings
     state: dict[str, Any] = field(default_factory=dict)
     stored: dict[str, tuple[Span, datetime]] = field(default_factory=dict)
+    listed: dict[str, ListedCell] = field(default_factory=dict)
+    held: dict[str, HeldRun] = field(default_factory=dict)
     packages: int = 0
+    kept_packages: Mapping[str, str] | None = None
+    """The package up to which each lane is listed; None where that is the last one."""
+
+    def under(self, settings: Settings) -> Planned:
+        """The same pipeline and dataset with another source."""
+        return replace(self, settings=settings)
+
+    def another(self) -> Planned:
+        """Another pipeline on the same dataset, that has loaded nothing yet."""
+        return replace(self, state={})
 
     @property
     def lanes(self) -> LaneStates:
         """The kept state of each lane."""
         return LaneStates(self.state)
+
+    @property
+    def ledger(self) -> Listed:
+        """What is listed, up to the last package of each lane."""
+        packages = {key: (state.package if (state := self.lanes.get(key)) else None) or "" for key in self.lanes}
+        return Listed(self.kept_packages or packages, self.listed, self.held)
 
     def plan(
         self,
@@ -117,6 +138,7 @@ class Planned:
             cursor=self.lanes.common_cursor(keys),
             replaced_since=crossed,
             payouts=lambda report, label, asked: payouts,
+            ledger=self.ledger,
         )
         return plan_lanes(self.settings.reports[0], self.settings, offered, load_catalog(), loaded, window, exact)
 
@@ -135,13 +157,25 @@ class Planned:
             if lane.noted is not None:
                 self.lanes.put(lane.key, lane.noted)
             for number, request in enumerate(lane.cells[:at_most], 1):
-                synced = None if lane.backfill else Synced((), last=number == len(lane.cells))
+                synced = None
+                if not lane.backfill and request.key not in lane.gaps:
+                    reach = lane.reaches.get(request.key)
+                    synced = Synced((), last=number == len(lane.cells), reach=reach)
                 known = self.lanes.get(lane.key)
                 package = f"package {self.packages}"
                 self.lanes.put(lane.key, with_loaded_cell(known, request, request.cell.span, package, synced))
                 self.stored[request.key] = (request.cell.span, lane.resolved.offered.available.end)
+                self.note(request)
                 done.append(request)
         return done
+
+    def note(self, request: CellRequest) -> None:
+        """List a cell that is loaded."""
+        report, stretch = request.report, request.cell.span
+        available = report.offered.available.end
+        self.listed[request.key] = ListedCell(report.offered.id, stretch.start, stretch.end, available, True)
+        parameters = json.dumps({**report.parameters, "interval_end": int(stretch.end.timestamp())})
+        self.held[request.key] = HeldRun(report.offered.updated, parameters, report.offered.livemode)
 
 
 def spans(cells: Sequence[CellRequest]) -> list[Span]:

@@ -27,7 +27,7 @@ import dlt
 
 from stripe_reports_source.emulator import Emulator, EmulatorSettings, Endpoint
 from stripe_reports_source.plan.intervals import Span
-from stripe_reports_source.stripe_api.runs import canonical
+from stripe_reports_source.plan.run_parameters import canonical
 from tests.pipeline.truth import NEWEST, expected_rows, loaded_rows
 from tests.webhook.process import Receiver
 

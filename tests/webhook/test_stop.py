@@ -9,7 +9,7 @@ from dlt import Pipeline
 
 from stripe_reports_source import Event, load_reports
 from stripe_reports_source.emulator import Emulator, Fault
-from stripe_reports_source.stripe_api.runs import canonical
+from stripe_reports_source.plan.run_parameters import canonical
 from tests.conftest import query, source_of
 from tests.pipeline.truth import assert_true
 

@@ -1,0 +1,204 @@
+"""Which cells are loaded already, whoever has loaded them: what a sync need not load, and what it lacks. Pure.
+
+In: cells that a sync would load, and what the ledger says. Out: those that it has to load, and how far each takes it.
+
+A cell counts as loaded only where a sync with the same settings would not load it again: the ledger and the table
+agree on it, it was run with the same parameters, it goes as far as Stripe's data does, and that data was complete
+`lookback_days` beyond it, or is what Stripe has now.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from .cells import CellRequest
+from .intervals import ONE_SECOND, Span, day_of, floor_to_grid, start_of_day
+from .resolve import ResolvedReport
+from .run_parameters import INTERVAL, canonical
+from .state import LaneState
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ListedCell:
+    """A cell as `report_cells` lists it.
+
+    Args:
+        report_type: exact id.
+        interval_start: true start; None for a report of an instant.
+        interval_end: true end.
+        available_end: up to when Stripe had data for the run; None where that is not known.
+        load_ended: the load package that listed it is loaded whole; None where nothing tells.
+    """
+
+    report_type: str
+    interval_start: datetime | None
+    interval_end: datetime | None
+    available_end: datetime | None
+    load_ended: bool | None
+
+
+@dataclass(frozen=True)
+class HeldRun:
+    """The run whose rows a table holds of a cell.
+
+    Args:
+        created: when it was made.
+        parameters: all of them, as JSON.
+        livemode: False for test data; None where the ledger does not say.
+    """
+
+    created: datetime
+    parameters: str
+    livemode: bool | None
+
+
+class Ledger(Protocol):
+    """What the ledger says of the cells of a table and account. Read when it is first asked."""
+
+    @property
+    def packages(self) -> Mapping[str, str]:
+        """The load package up to which the cells of each lane are listed."""
+        ...
+
+    @property
+    def cells(self) -> Mapping[str, ListedCell]:
+        """The listed cells, by interval key."""
+        ...
+
+    def runs_of(self, keys: Collection[str]) -> Mapping[str, HeldRun]:
+        """The run of each of these listed cells of which the table holds just the rows of its file, by interval key."""
+        ...
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A ledger in memory; empty, it is that of a table that nothing is known of."""
+
+    packages: Mapping[str, str] = field(default_factory=dict)
+    cells: Mapping[str, ListedCell] = field(default_factory=dict)
+    held: Mapping[str, HeldRun] = field(default_factory=dict)
+
+    def runs_of(self, keys: Collection[str]) -> Mapping[str, HeldRun]:
+        """See `Ledger`."""
+        return {key: run for key, run in self.held.items() if key in keys}
+
+
+@dataclass(frozen=True)
+class ToLoad:
+    """What a sync has to load of a stretch of cells.
+
+    Args:
+        cells: those that are not loaded, or not with Stripe's data.
+        before: the stretch of loaded ones that comes before the first of them; None if there is none.
+        reaches: where the loaded ones end that follow a cell at once, by its interval key.
+        already: interval keys of the loaded ones.
+    """
+
+    cells: tuple[CellRequest, ...]
+    before: Span | None
+    reaches: Mapping[str, datetime]
+    already: frozenset[str]
+
+
+def to_load(requests: Sequence[CellRequest], ledger: Ledger) -> ToLoad:
+    """Leave out the cells that are loaded already; `requests` join one another."""
+    already = _already(requests, ledger)
+    left: list[CellRequest] = []
+    reaches: dict[str, datetime] = {}
+    for request in requests:
+        if request.key not in already:
+            left.append(request)
+        elif left:
+            reaches[left[-1].key] = request.cell.span.end
+    before = None
+    if requests and requests[0].key in already:
+        end = left[0].cell.span.start if left else requests[-1].cell.span.end
+        before = Span(requests[0].cell.span.start, end)
+    return ToLoad(tuple(left), before, reaches, already)
+
+
+def with_cells_of_others(known: LaneState | None, resolved: ResolvedReport, found: ToLoad) -> LaneState | None:
+    """A lane's state with the loaded cells that come before the first that a sync has to load."""
+    if found.before is None:
+        return known
+    offered, before = resolved.offered, found.before
+    state = known or LaneState(
+        before, resolved.grid_identity, offered.id, None, before.start, livemode=offered.livemode
+    )
+    cursor = before.end if state.cursor is None else max(state.cursor, before.end)
+    state = replace(state, loaded=before.hull(state.loaded), cursor=cursor)
+    if found.cells or before.end < offered.available.end - ONE_SECOND:
+        return state
+    return replace(state, complete_to=offered.available.end, complete_as_of=offered.updated)
+
+
+def not_listed(requests: Sequence[CellRequest], ledger: Ledger) -> list[CellRequest]:
+    """The cells that the ledger does not list, or that a load has listed which has not ended."""
+    lacking = []
+    for request in requests:
+        listed = ledger.cells.get(request.key)
+        if listed is None or listed.load_ended is False:
+            lacking.append(request)
+    return lacking
+
+
+def _already(requests: Sequence[CellRequest], ledger: Ledger) -> frozenset[str]:
+    listed = {
+        request.key: request
+        for request in requests
+        if (cell := ledger.cells.get(request.key)) is not None and _goes_as_far(request, cell)
+    }
+    if not listed:
+        return frozenset()
+    runs = ledger.runs_of(listed.keys())
+    return frozenset(
+        key
+        for key, request in listed.items()
+        if (run := runs.get(key)) is not None
+        and _same_run(request.report, run)
+        and (_is_settled(request, ledger.cells[key]) or _is_newest(request, ledger.cells[key], run))
+    )
+
+
+def _goes_as_far(request: CellRequest, listed: ListedCell) -> bool:
+    """True if the cell is loaded, of the same report type, as far as Stripe's data goes and not beyond."""
+    report, span = request.report, request.cell.span
+    if report.keys or listed.report_type != report.offered.id or not listed.load_ended:
+        return False
+    if listed.interval_end is None or listed.available_end is None:
+        return False
+    from_there = report.snapshot or (listed.interval_start is not None and listed.interval_start <= span.start)
+    to_there = listed.interval_end >= span.end - ONE_SECOND
+    return from_there and to_there and listed.available_end <= report.offered.available.end
+
+
+def _same_run(report: ResolvedReport, run: HeldRun) -> bool:
+    """True if the run was made with the parameters that one would be made with now."""
+    if report.left_out and report.requested is None:
+        return False  # the file had all columns, and nothing tells which of them were loaded
+    parameters = {name: value for name, value in json.loads(run.parameters).items() if name not in INTERVAL}
+    same = canonical(report.offered.id, parameters) == canonical(report.offered.id, report.parameters)
+    return same and run.livemode == report.offered.livemode
+
+
+def _is_settled(request: CellRequest, listed: ListedCell) -> bool:
+    """True if a sync that came after the one that has loaded the cell would not have read it again."""
+    if listed.interval_end is None or listed.available_end is None or listed.interval_end < request.cell.whole.end:
+        return False
+    report = request.report
+    first_day = day_of(listed.available_end, report.zone) - timedelta(days=report.lookback_days)
+    read_again = floor_to_grid(first_day, report.grid)
+    return request.cell.whole.end <= start_of_day(read_again, report.zone)
+
+
+def _is_newest(request: CellRequest, listed: ListedCell, run: HeldRun) -> bool:
+    """True if Stripe has had no newer data since."""
+    offered = request.report.offered
+    return run.created >= offered.updated and listed.available_end == offered.available.end

@@ -1,0 +1,143 @@
+"""What the ledger says of the cells of a table, and whether the table agrees.
+
+In: a pipeline, a table and an account. Out: listed cells, and the runs whose rows are stored. Reads only, when asked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from functools import cached_property
+from typing import Any
+
+from dlt import Pipeline
+from dlt.destinations.exceptions import DatabaseException
+
+from ..plan.loaded_cells import HeldRun, ListedCell
+from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS
+from .query import select
+
+KEYS_AT_ONCE = 200
+"""Of cells that are asked for by name."""
+
+
+class CellLedger:
+    """See the module, and `plan.loaded_cells.Ledger`.
+
+    Args:
+        pipeline: whose dataset; None has no cells.
+        table: the report's.
+        account: the `_account` value.
+        packages: the load package up to which the cells of each lane are listed.
+        altered: the user's own steps change what is stored: of no cell it is known whether they were the same.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline | None,
+        table: str,
+        account: str,
+        packages: Mapping[str, str],
+        *,
+        altered: bool = False,
+    ) -> None:
+        self._pipeline = pipeline
+        self._table = table
+        self._account = account
+        self._packages = packages
+        self._altered = altered
+
+    @property
+    def packages(self) -> Mapping[str, str]:
+        """The load package up to which the cells of each lane are listed; none where there is no such list."""
+        return {} if self._listed is None else self._packages
+
+    @cached_property
+    def cells(self) -> dict[str, ListedCell]:
+        """The listed cells, by interval key."""
+        rows = self._listed or []
+        oldest = self._oldest_load() if any(ended is None for *_, ended in rows) else None
+        return {
+            str(key): ListedCell(str(type_), start, end, available, _load_ended(load, ended, oldest))
+            for key, type_, start, end, available, load, ended in rows
+        }
+
+    @cached_property
+    def _listed(self) -> list[tuple[Any, ...]] | None:
+        """None where the table is not there: it may be left out, or a contract of the user's takes none."""
+        query = (
+            "SELECT c.{column.interval_key}, c.{column.report_type}, c.{column.interval_start}, "  # noqa: S608
+            "c.{column.interval_end}, c.{column.data_available_end}, c.{column._dlt_load_id}, l.{column.load_id} "
+            f"FROM {{table.{REPORT_CELLS.name}}} c LEFT JOIN {{table._dlt_loads}} l "
+            "ON l.{column.load_id} = c.{column._dlt_load_id} AND l.{column.status} = 0 "
+            "WHERE c.{column.table_name} = %s AND c.{column.account} = %s"
+        )
+        return self._select(query, self._table, self._account)
+
+    def runs_of(self, keys: Collection[str]) -> dict[str, HeldRun]:
+        """The run of each of these listed cells of which the table holds just the rows of its file, by interval key.
+
+        Reads some columns of the account's rows.
+        """
+        if self._altered:
+            return {}
+        query = (
+            "SELECT c.{column.interval_key}, c.{column.run_id}, c.{column.rows}, r.{column.created}, "  # noqa: S608
+            "r.{column.parameters}, r.{column.livemode}, r.{column.control_totals} "
+            f"FROM {{table.{REPORT_CELLS.name}}} c JOIN {{table.{REPORT_RUNS.name}}} r "
+            "ON r.{column.run_id} = c.{column.run_id} "
+            "WHERE c.{column.table_name} = %s AND c.{column.account} = %s AND r.{column.error} IS NULL"
+        )
+        only, values = _only("c.{column.interval_key}", keys)
+        listed = self._select(query + only, self._table, self._account, *values) or []
+        stored = self._stored(keys) if listed else {}
+        return {
+            str(key): HeldRun(created, str(parameters), livemode)
+            for key, run, rows, created, parameters, livemode, totals in listed
+            if key in keys
+            and rows is not None
+            and rows == _rows_of_file(totals)
+            and stored.get(str(key), (0, run, run)) == (rows, run, run)
+        }
+
+    def _stored(self, keys: Collection[str]) -> dict[str, tuple[int, str, str]]:
+        """The rows of each cell in the table, and the first and last run that they are of."""
+        only, values = _only("t.{column._interval_key}", keys)
+        query = (
+            "SELECT t.{column._interval_key}, count(*), min(t.{column._report_run_id}), "  # noqa: S608
+            f"max(t.{{column._report_run_id}}) FROM {{table.{self._table}}} t "
+            f"WHERE t.{{column._account}} = %s{only} GROUP BY t.{{column._interval_key}}"
+        )
+        found = self._select(query, self._account, *values) or []
+        return {str(key): (int(rows), first, last) for key, rows, first, last in found}
+
+    def _oldest_load(self) -> float | None:
+        rows = self._select("SELECT min(l.{column.load_id}) FROM {table._dlt_loads} l WHERE l.{column.status} = 0")
+        return float(rows[0][0]) if rows and rows[0][0] is not None else None
+
+    def _select(self, query: str, *values: Any) -> list[tuple[Any, ...]] | None:
+        try:
+            return select(self._pipeline, query, *values)
+        except DatabaseException:  # an older version has made the tables, or the user's steps have changed them
+            return None
+
+
+def _only(column: str, keys: Collection[str]) -> tuple[str, list[str]]:
+    """A condition for some keys and its values; none for many keys."""
+    if len(keys) > KEYS_AT_ONCE:
+        return "", []
+    return f" AND {column} IN ({', '.join(['%s'] * len(keys))})", list(keys)
+
+
+def _rows_of_file(control_totals: str | None) -> int | None:
+    """The rows that a file had, whatever the user's own steps have made of them."""
+    return None if control_totals is None else sum(int(total["rows"]) for total in json.loads(control_totals))
+
+
+def _load_ended(load: str | None, ended: str | None, oldest: float | None) -> bool | None:
+    """Whether a load package is loaded whole; None where no load of its time is noted any more."""
+    if ended is not None:
+        return True
+    if load is None or oldest is None or float(load) < oldest:
+        return None
+    return False
