@@ -54,6 +54,7 @@ def offline(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv(f"SOURCES__STRIPE_REPORTS__EU__{name}", value)
     for name, value in (
         ("PREFECT_HOME", str(tmp_path / "prefect")),
+        ("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "200"),
         ("DO_NOT_TRACK", "1"),
         ("RAY_USAGE_STATS_ENABLED", "0"),
         ("RAY_AUTH_MODE", "disabled"),
