@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from dagster import AssetKey, DagsterInstance, DagsterRunStatus
 
 from stripe_reports_source.emulator import Emulator, Fault
 from tests.conftest import query
-from tests.orchestration.world import World, until
+from tests.orchestration.world import World
 
 PAYOUTS = AssetKey("payouts_itemized")
 LOCATION = "tests.orchestration.location"
@@ -39,6 +40,14 @@ def begin(world: World, partition: str, select: str = "payouts_itemized") -> sub
 def printed_by(world: World, partition: str) -> Path:
     """Where what a process has printed is."""
     return world.folder / f"{partition}.txt"
+
+
+def until(holds: Callable[[], bool], what: str) -> None:
+    """Wait, far longer than it takes."""
+    give_up = time.monotonic() + 400
+    while not holds():
+        assert time.monotonic() < give_up, what
+        time.sleep(0.2)
 
 
 @pytest.fixture
