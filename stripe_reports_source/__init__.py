@@ -40,7 +40,7 @@ from .plan.system_tables import Statement
 from .sync.progress import Event
 
 if TYPE_CHECKING:
-    from .jobs import availability, fetch_cell, plan_cells, query_tables, report_tables
+    from .jobs import availability, availability_settings, fetch_cell, plan_cells, query_tables, report_tables
     from .load import Loaded, TableLoaded, load_cells, load_reports
     from .proof import reconcile
     from .reconcile.reconciliation import Reconciliation
@@ -88,6 +88,7 @@ __all__ = [
     "__version__",
     "archived_reports",
     "availability",
+    "availability_settings",
     "fetch_cell",
     "load_cells",
     "load_reports",
@@ -104,6 +105,7 @@ _WITH_DLT = {
     "TableLoaded": "load",
     "archived_reports": "source",
     "availability": "jobs",
+    "availability_settings": "jobs",
     "fetch_cell": "jobs",
     "load_cells": "load",
     "load_reports": "load",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
@@ -59,6 +60,30 @@ def availability(source: DltSource) -> dict[str, Availability]:
 
     found = available(settings_for_jobs(source))
     return {table.table: found[table.resource] for table in report_tables(source) if table.resource in found}
+
+
+def availability_settings(source: DltSource) -> dict[str, Any]:
+    """With which arguments `stripe_reports` makes a source of which `availability` says the same, as a JSON object.
+
+    For processes that only wait for Stripe. The key is not among them: it comes from the configuration of the process.
+    The tables of that source have the names of this one's resources.
+
+    Args:
+        source: from `stripe_reports(...)`, possibly narrowed by `with_resources`.
+    """
+    settings = settings_for_jobs(source)
+    return {
+        "reports": [
+            {"report": report.report, "table_name": report.table}
+            for report in settings.reports
+            if report.table in source.selected_resources
+        ],
+        "stripe_account": settings.stripe_account,
+        "stripe_context": settings.stripe_context,
+        "retry_policy": asdict(settings.retry_policy),
+        "api_base_url": settings.api_base_url,
+        "files_base_url": settings.files_base_url,
+    }
 
 
 def query_tables(pipeline: Pipeline, query: str, *values: Any) -> list[tuple[Any, ...]]:

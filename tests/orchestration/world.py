@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,3 +71,11 @@ def world_here() -> World:
         Path(os.environ[FOLDER]),
         *(os.environ[f"{sources}{name}"] for name in ("API_KEY", "API_BASE_URL", "FILES_BASE_URL")),
     )
+
+
+def until(holds: Callable[[], bool], what: str) -> None:
+    """Wait, far longer than it takes."""
+    give_up = time.monotonic() + 400
+    while not holds():
+        assert time.monotonic() < give_up, what
+        time.sleep(0.2)

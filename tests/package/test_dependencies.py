@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from tests.package.project import PACKAGE, pins, python_versions, requirements
+from tests.package.project import APART, EXTRAS, PACKAGE, pins, python_versions, requirements, requirements_together
 
 NOT_IMPORTED = {
     "adbc-driver-postgresql",  # dlt loads it by name
@@ -23,6 +23,7 @@ NOT_IMPORTED = {
 # a release of each that is known to break this package or dlt
 BREAKING = {"dlt": "1.32.0", "duckdb": "2.0.0", "sqlglot": "30.22.0"}
 LIGHT = {"filelock"}
+NAMED_OTHERWISE = {"airflow": "apache-airflow"}
 
 
 def _imported() -> Iterator[str]:
@@ -35,9 +36,9 @@ def _imported() -> Iterator[str]:
 
 
 def imported_distributions() -> set[str]:
-    """What the package imports from outside, late imports too; each is named like its module."""
+    """What the package imports from outside, late imports too; most are named like their modules."""
     modules = {name.partition(".")[0] for name in _imported()} - set(sys.stdlib_module_names) - {PACKAGE.name}
-    return {canonicalize_name(module) for module in modules}
+    return {canonicalize_name(NAMED_OTHERWISE.get(module, module)) for module in modules}
 
 
 def test_what_is_imported_is_depended_on_and_the_reverse() -> None:
@@ -51,7 +52,7 @@ def test_what_is_known_to_break_is_not_allowed(name: str) -> None:
     assert any(not bound.contains(BREAKING[name]) for bound in bounds)
 
 
-@pytest.mark.parametrize("requirement", requirements(test=True), ids=str)
+@pytest.mark.parametrize("requirement", requirements_together(), ids=str)
 def test_the_tested_releases_are_allowed_ones(requirement: Requirement) -> None:
     tested = [pin for pin in pins() if pin.name == canonicalize_name(requirement.name)]
     assert tested, f"constraints.txt does not have {requirement.name}: run `just constraints`."
@@ -66,7 +67,15 @@ def test_each_python_has_one_release_of_each(python: str) -> None:
     environment = {"python_version": python, "python_full_version": f"{python}.0"}
     names = [pin.name for pin in pins() if pin.marker is None or pin.marker.evaluate(environment)]
     assert len(names) == len(set(names))
-    assert {canonicalize_name(requirement.name) for requirement in requirements(test=True)} <= set(names)
+    assert {canonicalize_name(requirement.name) for requirement in requirements_together()} <= set(names)
+
+
+@pytest.mark.parametrize(("extra", "file"), [(extra, file) for extra, files in APART.items() for file in files])
+def test_extras_that_are_apart_have_constraints_of_their_own(extra: str, file: str) -> None:
+    tested = {pin.name: str(pin.specifier).removeprefix("==") for pin in pins(f".ci/constraints/{file}")}
+    for requirement in [*requirements_together(), *map(Requirement, EXTRAS[extra])]:
+        if requirement.name != "dagster":
+            assert requirement.specifier.contains(tested[requirement.name]), f"{file} does not fit {requirement}."
 
 
 def test_constraints_are_exact_and_in_order() -> None:
