@@ -98,8 +98,8 @@ class FileTurn:
     def __init__(self, path: Path, what: str) -> None:
         self._path = path
         self._what = what
-        self._lock = FileLock(path)
-        self._next = FileLock(next_file(path))
+        self._lock = FileLock(path, thread_local=False)
+        self._next = FileLock(next_file(path), thread_local=False)
 
     def try_take(self) -> bool:
         """Take it if it is free, and nobody is next.
