@@ -45,7 +45,7 @@ docs *arguments:
 
 # bring constraints.txt up to pyproject.toml; `just constraints --upgrade` takes the newest releases that it allows
 constraints *arguments:
-    "{{ bin }}/uv" pip compile --quiet --universal --python-version 3.10 --extra test --strip-extras --no-annotate \
+    "{{ bin }}/uv" pip compile --quiet --universal --python-version 3.10 --extra test --extra dagster --strip-extras --no-annotate \
         --custom-compile-command "just constraints" "$@" --output-file constraints.txt pyproject.toml
 
 # tests with the newest release of a package, also above its bound in pyproject.toml: `just newest dlt tests/unit`

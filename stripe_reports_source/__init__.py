@@ -34,11 +34,12 @@ from .errors import (
 )
 from .plan.planned import FetchedFile, PlannedCell
 from .plan.report import Report
+from .plan.report_tables import Availability, ReportColumn, ReportTable
 from .plan.system_tables import Statement
 from .sync.progress import Event
 
 if TYPE_CHECKING:
-    from .jobs import fetch_cell, plan_cells
+    from .jobs import availability, fetch_cell, plan_cells, query_tables, report_tables
     from .load import Loaded, TableLoaded, load_cells, load_reports
     from .proof import reconcile
     from .reconcile.reconciliation import Reconciliation
@@ -49,6 +50,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ArchiveError",
     "AuthenticationError",
+    "Availability",
     "CellError",
     "ConfigurationError",
     "DestinationBusy",
@@ -66,6 +68,8 @@ __all__ = [
     "PlannedCell",
     "Reconciliation",
     "Report",
+    "ReportColumn",
+    "ReportTable",
     "RowError",
     "RunFailed",
     "RunTimedOut",
@@ -81,11 +85,14 @@ __all__ = [
     "WorkingFolderError",
     "__version__",
     "archived_reports",
+    "availability",
     "fetch_cell",
     "load_cells",
     "load_reports",
     "plan_cells",
+    "query_tables",
     "reconcile",
+    "report_tables",
     "stripe_reports",
 ]
 
@@ -94,11 +101,14 @@ _WITH_DLT = {
     "Reconciliation": "reconcile.reconciliation",
     "TableLoaded": "load",
     "archived_reports": "source",
+    "availability": "jobs",
     "fetch_cell": "jobs",
     "load_cells": "load",
     "load_reports": "load",
     "plan_cells": "jobs",
+    "query_tables": "jobs",
     "reconcile": "proof",
+    "report_tables": "jobs",
     "stripe_reports": "source",
 }
 """The module of each name that is imported when it is asked for."""

@@ -9,19 +9,83 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from dlt import Pipeline
 from dlt.extract import DltSource
 
 from .plan.planned import FetchedFile, PlannedCell, planned_cell
+from .plan.report_tables import Availability, ReportTable, report_table
+from .plan.windows import checked_days
 from .reconcile.kept import not_filled_in
 from .sync.syncs import settings_for_jobs
 
 logger = logging.getLogger(__name__)
 
 
-def plan_cells(pipeline: Pipeline, source: DltSource) -> list[PlannedCell]:
+def report_tables(source: DltSource) -> list[ReportTable]:
+    """The reports that a source loads, and their tables: grid, zone, columns, texts. No request is made.
+
+    Args:
+        source: from `stripe_reports(...)`, possibly narrowed by `with_resources`.
+
+    Raises:
+        ConfigurationError: it is not such a source, or asks for something that a report does not have.
+    """
+    settings = settings_for_jobs(source)
+    selected = source.selected_resources
+    return [
+        report_table(report, settings, str(selected[report.table].table_name))
+        for report in settings.reports
+        if report.table in selected
+    ]
+
+
+def availability(source: DltSource) -> dict[str, Availability]:
+    """Up to when Stripe has data for the reports of a source, by table. One request; no report is run.
+
+    Args:
+        source: from `stripe_reports(...)`, possibly narrowed by `with_resources`.
+
+    Returns:
+        What there is of each report that is offered; the log says which are not.
+
+    Raises:
+        ConfigurationError: a report cannot be run as asked.
+        StripeError, StripeUnreachable: Stripe does not answer.
+    """
+    from .sync.available import available  # HTTP, which importing us does not need
+
+    found = available(settings_for_jobs(source))
+    return {table.table: found[table.resource] for table in report_tables(source) if table.resource in found}
+
+
+def query_tables(pipeline: Pipeline, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Rows of a query on the dataset of a pipeline; a DuckDB file that another process has open is waited for.
+
+    Args:
+        pipeline: whose dataset.
+        query: SQL that every dialect takes, with `{table.report_runs}` and `{column.rows}` where a table or a column is
+            named: they are quoted as the destination does.
+        values: for the placeholders `%s` of the query.
+
+    Returns:
+        The rows; none where a table is not there (yet).
+
+    Raises:
+        DestinationBusy: another process has the file open for too long.
+    """
+    from .warehouse.own_jobs import own_jobs  # what dlt loads late, which importing us does not need
+    from .warehouse.query import select
+
+    with own_jobs(pipeline):
+        return select(pipeline, query, *values) or []
+
+
+def plan_cells(
+    pipeline: Pipeline, source: DltSource, *, days: tuple[date | str, date | str] | None = None
+) -> list[PlannedCell]:
     """The cells that `load_reports` would load now, in the order of each report; none when Stripe has nothing new.
 
     Reads the state and tables at the destination, and asks Stripe what it offers: no report is run, nothing is loaded
@@ -35,6 +99,8 @@ def plan_cells(pipeline: Pipeline, source: DltSource) -> list[PlannedCell]:
         pipeline: where the cells will be loaded to.
         source: from `stripe_reports(...)`, possibly narrowed by `with_resources`. With an `end_date`, the cells are
             those of its window, whatever is loaded.
+        days: the first day and the day after the last, in each report's zone: the cells of these days, as far as
+            Stripe has them, whatever is loaded. Give `load_cells` the same days.
 
     Raises:
         ConfigurationError: a report cannot be run as asked, or its rows would stand beside other data than its own.
@@ -44,11 +110,14 @@ def plan_cells(pipeline: Pipeline, source: DltSource) -> list[PlannedCell]:
     from .sync.planning import planning  # Arrow and HTTP, which importing us does not need
 
     settings_for_jobs(source)
-    with planning(pipeline, source) as plans:
+    window = checked_days(days)
+    with planning(pipeline, source, window) as plans:
         lanes = plans.lanes()
         planned = [planned_cell(request, lane, again=False) for lane in lanes for request in lane.cells]
         keys = {cell.interval_key for cell in planned}
-        again = {table: found - keys for table, found in not_filled_in(plans.pipeline, plans.account).items()}
+        again = {}
+        if window is None:
+            again = {table: found - keys for table, found in not_filled_in(plans.pipeline, plans.account).items()}
         if any(again.values()):
             lanes = plans.lanes(again)
             planned += [planned_cell(request, lane, again=True) for lane in lanes for request in lane.cells]

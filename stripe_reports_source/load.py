@@ -11,6 +11,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Literal
 
 from dlt import Pipeline
@@ -19,6 +20,7 @@ from dlt.extract import DltSource
 
 from .errors import SyncFailed, TieOutFailed
 from .plan.planned import FetchedFile
+from .plan.windows import checked_days, with_days
 from .proof import prove, prove_load
 from .reconcile.reconciliation import Reconciliation
 from .stripe_api.run_events import RunEvents
@@ -109,6 +111,7 @@ def load_cells(
     source: DltSource,
     files: Iterable[FetchedFile | Mapping[str, Any]],
     *,
+    days: tuple[date | str, date | str] | None = None,
     on_event: Callable[[Event], None] | None = None,
     reconcile: Literal["warn", "fail"] | None = None,
 ) -> Loaded:
@@ -124,6 +127,8 @@ def load_cells(
         pipeline: where to load to. Loads of it, or of its dataset, wait for one another.
         source: built with the settings that the cells were planned and fetched with.
         files: what `fetch_cell` returned, or its `as_json()`, in any order.
+        days: of `plan_cells`: the cells of these days alone, whatever is loaded before them. No cursor is moved, so
+            that a later `load_reports` begins where it would have begun.
         on_event: called with each `Event`, from several threads.
         reconcile: where the loaded reports do not agree: "warn" in the log, or "fail" at the end.
 
@@ -137,8 +142,9 @@ def load_cells(
     """
     from .sync.given import given_files  # Arrow and HTTP, which importing us does not need
 
-    given = given_files(settings_for_jobs(source), files)
-    load = Load(True, MAX_CELLS, MAX_BYTES, Listener(on_event))
+    window = checked_days(days)
+    given = given_files(with_days(settings_for_jobs(source), window), files)
+    load = Load(True, MAX_CELLS, MAX_BYTES, Listener(on_event), days=window)
     with loading(pipeline, source, load, given) as begun:
         begun.sync()
         again = given.again

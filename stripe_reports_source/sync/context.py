@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from ..errors import Failure, StripeReportsError, TableRefused
 from ..plan.cells import CellFailure
+from ..plan.windows import Days
 from ..stripe_api.run_events import RunEvents
 from .progress import Event
 
@@ -40,6 +41,8 @@ class Load:
         plans_only: nothing is fetched or loaded: the sync ends when all its reports are planned.
         exact: interval keys by table: those cells alone are loaded again, and no cursor is moved; None for a sync.
         wanted: tells whether another load waits for the lock.
+        days: first day and the day after the last: those cells alone, as far as Stripe has them, and no cursor is
+            moved; None for what the source asks for.
     """
 
     collects: bool = False
@@ -51,6 +54,7 @@ class Load:
     plans_only: bool = False
     exact: Mapping[str, Collection[str]] | None = None
     wanted: Callable[[], bool] = lambda: False
+    days: Days | None = None
     failures: list[Failure] = field(default_factory=list)
     spoiled: dict[tuple[str, str], CellFailure] = field(default_factory=dict)
     """Failures, by table and cell key or `ANY_CELL`, that were found after part of the cell had been extracted."""

@@ -21,6 +21,7 @@ from dlt.extract import DltSource
 from ..errors import SyncFailed, own_error
 from ..plan.lanes import Lane
 from ..plan.system_tables import SYSTEM_TABLES
+from ..plan.windows import Days
 from ..warehouse.inventory import mend_tables
 from ..warehouse.locks import duckdb_file
 from ..warehouse.own_jobs import own_jobs
@@ -30,9 +31,9 @@ from .under_way import UnderWay
 
 
 @contextmanager
-def planning(pipeline: Pipeline, source: DltSource) -> Iterator[Planning]:
-    """Begin to plan what a source would load into a pipeline."""
-    load = Load(collects=True, plans_only=True)
+def planning(pipeline: Pipeline, source: DltSource, days: Days | None = None) -> Iterator[Planning]:
+    """Begin to plan what a source would load into a pipeline; of some days where they are given."""
+    load = Load(collects=True, plans_only=True, days=days)
     syncs = syncs_of(source)
     names = [name for name in source.selected_resources if name not in {table.name for table in SYSTEM_TABLES}]
     with syncs.loading(load), TemporaryDirectory(prefix="stripe-reports-") as folder, _active_as_before():

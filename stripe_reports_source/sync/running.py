@@ -17,7 +17,7 @@ from dlt import Pipeline
 from ..errors import NotAvailable, NotOffered, StripeUnreachable
 from ..plan.catalog import load_catalog
 from ..plan.column_types import ColumnType
-from ..plan.intervals import Span
+from ..plan.intervals import Span, parse_zone
 from ..plan.lanes import Lane, LoadedBefore, plan_lanes
 from ..plan.loaded_cells import Ledger, Listed
 from ..plan.report import Report
@@ -25,6 +25,7 @@ from ..plan.settings import Settings
 from ..plan.state import LaneStates
 from ..plan.stripe_objects import OfferedTypes
 from ..plan.system_tables import REPORT_CELLS
+from ..plan.windows import window_of, with_days
 from ..warehouse.cell_ledger import CellLedger
 from ..warehouse.destinations import check_destination, exact_file_format
 from ..warehouse.forks import Fork, History
@@ -65,7 +66,7 @@ class Sync:
                 keep_own_jobs(pipeline)
                 for table in refuse_changed_tables(pipeline, dlt.current.source_schema()):
                     dlt.current.resource_state(table).clear()  # whose rows are not loaded again while they are alike
-        self.settings = settings
+        self.settings = with_days(settings, load.days)
         self.load = load
         self.under_way = under_way or UnderWay(load)
         self.outcomes = Outcomes(load, settings.label, self.under_way.columns)
@@ -161,6 +162,9 @@ class Sync:
                 ),
                 ledger=ledger,
             )
+            if self.load.days is not None:
+                zone = parse_zone(report.timezone) if report.timezone else self.settings.defaults.zone
+                window = window_of(self.load.days, self.settings, zone)
             self._lanes[report.table] = [
                 self._active(lane, states, ledger) for lane in self._plan(report, loaded, window)
             ]

@@ -32,6 +32,8 @@ from .pages import PAGES, Block, blocks, blocks_of
 
 RUN = ("bash", "python", "sql")
 PROSE = ("text",)
+NEEDS = {"dagster.md": "dagster"}
+"""Pages whose scripts are run where something is installed that the other tests do without."""
 
 
 def pages_with(language: str) -> list[Path]:
@@ -64,6 +66,8 @@ def test_the_commands_of_a_page_work_one_after_the_other(page: Path, reader: Pat
 
 @pytest.mark.parametrize("page", pages_with("python"), ids=lambda page: page.name)
 def test_the_scripts_of_a_page_work_one_after_the_other(page: Path, offline: Emulator) -> None:
+    if page.name in NEEDS:
+        pytest.importorskip(NEEDS[page.name], reason=f"{page.name} needs {NEEDS[page.name]}")
     names: dict[str, Any] = {"__name__": "__main__"}
     for block in blocks_of(page):
         if block.language == "python" and block.run:

@@ -3,6 +3,7 @@
 python -m tests.faults --schedules 100 --seed 1 --destination duckdb --jobs 2
 python -m tests.faults --seed 4711 --schedules 1          # one seed alone
 python -m tests.faults --kills --plain --until-kills 200  # by `pipeline.run`, until so many processes were killed
+python -m tests.faults --workers --schedules 100          # by `plan_cells`, `fetch_cell`, `load_cells`
 python -m tests.faults --plant "no tombstone" --schedules 20   # does the harness find it?
 """
 
@@ -38,7 +39,9 @@ def main() -> int:
         player = Player(processes(), folder, postgres, tuple(asked.plant))
 
         def play(seed: int) -> Any:
-            return player.play(make_schedule(seed, asked.destination, kills=asked.kills, plain=asked.plain))
+            return player.play(
+                make_schedule(seed, asked.destination, kills=asked.kills, plain=asked.plain, workers=asked.workers)
+            )
 
         # asked to end early, it still says what it has found
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -50,7 +53,13 @@ def main() -> int:
                     break
         except KeyboardInterrupt:
             summary.total["ended_early"] = 1
-    head = {"destination": asked.destination, "first_seed": asked.seed, "plain": asked.plain, "planted": asked.plant}
+    head = {
+        "destination": asked.destination,
+        "first_seed": asked.seed,
+        "plain": asked.plain,
+        "workers": asked.workers,
+        "planted": asked.plant,
+    }
     seconds = round(time.monotonic() - began, 1)
     print(json.dumps({**head, **summary.as_json(), "seconds": seconds}, indent=2))
     return 1 if summary.failing else 0
@@ -66,6 +75,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--destination", choices=["duckdb", "postgres"], default="duckdb")
     parser.add_argument("--kills", action="store_true", help="kill a process in each schedule")
     parser.add_argument("--plain", action="store_true", help="sync by pipeline.run, not by load_reports")
+    parser.add_argument("--workers", action="store_true", help="sync by cells as jobs, with workers that are killed")
     parser.add_argument("--plant", action="append", choices=sorted(PLANTS), default=[], help="a fault of the loader")
     parser.add_argument("--stop", action="store_true", help="stop at the first seed that finds something")
     parser.add_argument("--jobs", type=int, default=1, help="schedules side by side")

@@ -20,6 +20,7 @@ from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.destinations.sql_client import SqlClientBase
 
 from stripe_reports_source.rows import cell_tables as tables
+from stripe_reports_source.stripe_api.archive import Archive
 from stripe_reports_source.stripe_api.client import StripeClient
 from stripe_reports_source.sync import fetch, reports
 from stripe_reports_source.sync.reports import ArrivedCell
@@ -62,6 +63,8 @@ def _called(destination: Destination) -> dict[str, tuple[Any, str]]:
         "before a download": (StripeClient, "download"),
         "after a download": (StripeClient, "download"),
         "after a look at the header": (fetch, "read_header"),
+        "before a file is kept": (Archive, "keep"),
+        "after a file is kept": (Archive, "keep"),
         "after a cell": (ArrivedCell, "loaded"),
         "package written": (Pipeline, "extract"),
         "package normalised": (Pipeline, "normalize"),

@@ -35,7 +35,7 @@ def nothing_is_left_behind(work: Work, findings: Findings) -> None:
 def _is_for_a_while(work: Work, path: Path) -> bool:
     """True for files that are of use only while a sync lives. What machine 1 has left awaits its own next sync."""
     names = path.relative_to(work.folder).parts
-    return names[0] == work.temporary.name or (names[0] == "machine0" and RESULT_FILES in names)
+    return names[0] == work.temporary.name or (names[0] in ("machine0", work.fetched.name) and RESULT_FILES in names)
 
 
 def _is_open(work: Work, path: Path) -> bool:
@@ -52,5 +52,5 @@ def _outside(work: Work, files: list[Path]) -> Iterator[Path]:
     """Files outside the destination and dlt's folders."""
     for path in files:
         top = path.relative_to(work.folder).parts[0]
-        if not top.startswith(("machine", "warehouse", "tmp")) and top != "dlt":
+        if not top.startswith(("machine", "warehouse", "tmp")) and top not in ("dlt", work.fetched.name):
             yield path

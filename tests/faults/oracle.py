@@ -48,6 +48,7 @@ class Findings:
     left_behind: int = 0
     readable_by_others: int = 0
     ledger_wrong: int = 0
+    not_played: int = 0
     details: list[str] = field(default_factory=list)
 
     @property

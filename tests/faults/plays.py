@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stripe_reports_source.emulator import late_charge
@@ -32,8 +33,7 @@ REMEDY = "drop_resources"
 
 def refused(game: Game, work: Work, play: Play) -> None:
     """A sync that asks for other data than the tables hold: it must be refused, and change nothing."""
-    pending = [*work.folder.glob("machine*/*/load/normalized/*"), *work.folder.glob("machine*/*/normalize/extracted/*")]
-    if pending or not game.oracle.anything_loaded():
+    if _pending(work, "*") or not game.oracle.anything_loaded():
         return  # a refused sync, too, first loads what a killed one has left
     runs, before = len(game.emulator.runs), game.oracle.snapshot()
     work = replace(work, **_other_data(game, play))
@@ -70,19 +70,28 @@ def mended(game: Game, work: Work, step: Step) -> int:
     Returns:
         How the last sync ended.
     """
+    for machine in (0, 1) if game.schedule.plain else ():
+        if _pending(work, machine):  # dlt loads it before anything of ours can look at the tables
+            game.wait([game.start(replace(work, machine=machine))], forgiving=True)
     dropped = _drop(game, step)
     if not dropped:
         return game.wait([game.start(work)])[0]
     code = game.wait([game.start(work)], forgiving=game.schedule.plain)[0]
+    if game.schedule.plain and code not in (CLEAN, REFUSED):
+        code = game.wait([game.start(work)])[0]  # dlt has loaded what was pending, or has given up a package
     if code == REFUSED:
         said = game.said(work)
         wordy = REMEDY not in said or len(said) > SENTENCE or "\n" in said
         game.findings.note("not_mended", int(wordy), f"{dropped}: {said}")
         code = game.wait([game.start(replace(work, refresh=True, watch=False))])[0]
-    elif code != CLEAN and game.schedule.plain:
-        code = game.wait([game.start(work)])[0]  # dlt has given up a package, and begins anew
     game.findings.note("not_mended", int(code != CLEAN), f"{dropped}: ended with {code}: {game.said(work)}")
     return code
+
+
+def _pending(work: Work, machine: int | str) -> list[Path]:
+    """The packages that killed syncs have left in a working folder."""
+    places = ("load/normalized", "normalize/extracted")
+    return [found for place in places for found in work.folder.glob(f"machine{machine}/*/{place}/*")]
 
 
 def _drop(game: Game, step: Step) -> str:

@@ -16,6 +16,7 @@ from tests.faults.trouble import (
     OF_POSTGRES,
     OF_STRIPE,
     REFUSALS,
+    WORKER_POINTS,
     Form,
     Play,
     some_fault,
@@ -71,6 +72,8 @@ class Step:
         play: what else happens, see `trouble`.
         nth: which time, or which thing, the play is about.
         form: how the rows come to dlt's jobs; None as the schedule says.
+        worker_kills: where the first workers that fetch a cell are ended.
+        twice: each cell is fetched by two workers.
     """
 
     hours: int = 0
@@ -86,6 +89,8 @@ class Step:
     play: Play | None = None
     nth: int = 0
     form: Form | None = None
+    worker_kills: tuple[Kill, ...] = ()
+    twice: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,7 @@ class Schedule:
 
     Args:
         plain: by `pipeline.run`, not by `load_reports`.
+        workers: by cells as jobs: each cell is fetched by a worker of its own.
         form: how rows come to dlt's jobs in all syncs, where a step does not say.
     """
 
@@ -119,6 +125,7 @@ class Schedule:
     scale: float
     interval_edges: bool
     plain: bool = False
+    workers: bool = False
     form: Form | None = None
     steps: tuple[Step, ...] = field(default_factory=tuple)
 
@@ -133,9 +140,11 @@ class Schedule:
         return tuple(dict.fromkeys(report for member in self.members for report in member.reports))
 
 
-def make_schedule(seed: int, destination: Destination, *, kills: bool, plain: bool = False) -> Schedule:
+def make_schedule(
+    seed: int, destination: Destination, *, kills: bool, plain: bool = False, workers: bool = False
+) -> Schedule:
     """The schedule of a seed. `kills`: at least one process is killed."""
-    chance = random.Random(f"{seed}|{destination}|{plain}")
+    chance = random.Random(f"{seed}|{destination}|{'workers' if workers else plain}")
     grid: Grid = chance.choice(("day", "week", "month"))
     restated = chance.random() < 0.4
     first = date(2025, 1, 1) + timedelta(days=chance.randrange(300))
@@ -148,7 +157,7 @@ def make_schedule(seed: int, destination: Destination, *, kills: bool, plain: bo
     schedule = Schedule(
         seed=seed,
         destination=destination,
-        members=_members(chance, reports, alone=quiet or plain),
+        members=_members(chance, reports, alone=quiet or plain or workers),
         grid=grid,
         zone=chance.choice(ZONES),
         lookback_days=12 if restated else chance.choice((0, 0, 1, 3)),
@@ -158,6 +167,7 @@ def make_schedule(seed: int, destination: Destination, *, kills: bool, plain: bo
         scale=0.0 if quiet else 0.08,
         interval_edges=chance.random() < 0.7,
         plain=plain,
+        workers=workers,
         # dictionaries are given columns of dlt's own, so that they stay what they are
         form="dictionaries" if chance.random() < 0.06 else None,
     )
@@ -184,7 +194,9 @@ def _steps(chance: random.Random, schedule: Schedule, *, quiet: bool, kills: boo
             replace(pair[0], hours=24, late=2, withdrawn=False),
             replace(pair[1], hours=24, late=chance.randint(0, 1), withdrawn=True),
         ]
-    if kills and not any(step.kill and not step.kill.softly for step in steps):
+    if schedule.workers:
+        steps = [_by_workers(chance, step) for step in steps]
+    elif kills and not any(step.kill and not step.kill.softly for step in steps):
         index = chance.randrange(len(steps))
         steps[index] = replace(steps[index], kill=_kill(chance, softly=False), rival=None, play=None)
     for number, step in reversed(list(enumerate(steps))):
@@ -201,7 +213,7 @@ def _step(chance: random.Random, schedule: Schedule, *, first_step: bool) -> Ste
     alone = len(schedule.members) == 1
     play = _play(chance, schedule, first_step=first_step) if chance.random() < 0.5 else None
     rival: Literal["locked", "crossing"] | None = None
-    if play is None and alone and not schedule.plain and chance.random() < 0.2:
+    if play is None and alone and not schedule.plain and not schedule.workers and chance.random() < 0.2:
         # two processes cannot have one DuckDB file open, so there the lock has to keep them apart
         crossing = schedule.destination == "postgres" and not first_step
         rival = chance.choice(("locked", "crossing")) if crossing else "locked"
@@ -235,6 +247,22 @@ def _play(chance: random.Random, schedule: Schedule, *, first_step: bool) -> Pla
         return chance.choice(("held elsewhere", "odd objects", *of_postgres))
     groups = (REFUSALS, DROPS, OF_STRIPE, ("held elsewhere", *of_postgres))
     return chance.choice(chance.choice(groups))
+
+
+def _by_workers(chance: random.Random, step: Step) -> Step:
+    """The same step with workers, of which some are killed: most come past each point once."""
+    kills = tuple(
+        Kill(
+            chance.choice(WORKER_POINTS),
+            chance.choice((1, 1, 1, 2)),
+            round(chance.uniform(0.01, 0.2), 3),
+            softly=chance.random() < 0.2,
+        )
+        for _ in range(chance.choice((1, 2, 3, 5)))
+    )
+    # a list of runs that is behind and forgotten keys at once leave no way to find a run
+    faults = tuple(fault for fault in step.faults if not (step.forget and fault == BLIND))
+    return replace(step, worker_kills=kills, twice=chance.random() < 0.3, faults=faults)
 
 
 def _kill(chance: random.Random, *, softly: bool) -> Kill:

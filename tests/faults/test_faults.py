@@ -37,6 +37,10 @@ def test_nothing_is_lost_doubled_or_half_done(player_of: Any, destination: Desti
     assert played.findings.clean, played.findings.details
 
 
+def at(point: str, count: int = 1) -> Kill:
+    return Kill(point, count, 0.0)
+
+
 SUMMARY = (Member("faults", "default", ("balance_change_from_activity.summary",)),)
 TWO = (Member("faults", "default", (REPORT, "balance_change_from_activity.summary")),)
 DIRECTED: dict[str, Schedule] = {
@@ -68,6 +72,12 @@ DIRECTED: dict[str, Schedule] = {
         Step(hours=DAY, play="the answer to COMMIT lost", nth=5, form="csv"),
     ),
     "two accounts at once in PostgreSQL": directed("postgres", *plays("held elsewhere"), members=(US, EU)),
+    "workers": directed(
+        "duckdb",
+        Step(hours=DAY, worker_kills=(at("after creating a run"), at("after a download"), at("after a file is kept"))),
+        Step(hours=DAY, twice=True, worker_kills=(at("before a file is kept"),), kill=at("package normalised")),
+        workers=True,
+    ),
     "SIGTERM": directed(
         "duckdb",
         Step(hours=DAY, kill=Kill("after a poll", 1, 0.0, softly=True)),
@@ -85,10 +95,7 @@ def test_each_kind_of_trouble_is_withstood(player_of: Any, name: str) -> None:
     assert played.findings.clean, played.findings.details
 
 
-def at(point: str, count: int = 1) -> Kill:
-    return Kill(point, count, 0.0)
-
-
+ALL_BLIND = {**BLIND, "times": 99}
 QUIET = {"scale": 0.0, "lookback_days": 12}
 PLANTED: dict[str, tuple[Schedule, str]] = {
     "no tombstone": (
@@ -105,6 +112,12 @@ PLANTED: dict[str, tuple[Schedule, str]] = {
     ),
     "random idempotency key": (
         directed("duckdb", steps=(Step(kill=at("after creating a run")), Step(faults=(BLIND,)))),
+        "runs_beyond_need",
+    ),
+    "random key of a worker": (
+        directed(
+            "duckdb", workers=True, steps=(Step(faults=(ALL_BLIND,), worker_kills=(at("after creating a run"),)),)
+        ),
         "runs_beyond_need",
     ),
     "no transaction": (
@@ -139,5 +152,6 @@ PLANTED: dict[str, tuple[Schedule, str]] = {
 @pytest.mark.parametrize("plant", PLANTED)
 def test_planted_faults_are_found(player_of: Any, plant: str) -> None:
     schedule, found = PLANTED[plant]
-    findings = player_of(schedule.destination, plant).play(schedule).findings
+    planted = "random idempotency key" if schedule.workers else plant
+    findings = player_of(schedule.destination, planted).play(schedule).findings
     assert getattr(findings, found) > 0, findings.details

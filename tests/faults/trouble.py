@@ -78,6 +78,13 @@ KILL_POINTS = (
     "after the state is committed",
     "at any time",
 )
+WORKER_POINTS = (
+    *KILL_POINTS[: KILL_POINTS.index("half-way through a cell")],
+    "before a file is kept",
+    "after a file is kept",
+    "at any time",
+)
+"""Where a worker that fetches a cell comes past."""
 
 ERROR = '{"error": {"message": "try again", "type": "api_error"}}'
 BAD_FILES = {

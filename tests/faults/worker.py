@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 import logging
 import os
 import signal
@@ -11,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dlt
 from dlt import Pipeline
 from dlt.extract import DltSource
 
-from stripe_reports_source import SyncFailed, load_reports, stripe_reports
+from stripe_reports_source import SyncFailed, fetch_cell, load_cells, load_reports, plan_cells, stripe_reports
 from stripe_reports_source.errors import CellError, ConfigurationError, StripeReportsError, find_cause, own_error
 from stripe_reports_source.plan.cells import LoadedCell
 from stripe_reports_source.sync import loading
@@ -62,6 +63,9 @@ class Work:
         hold_for: do not load what is extracted before this file is there.
         watch: look at the tables all the time.
         said: the file for the error's text.
+        job: `plan`, `fetch` or `load`: a part of a sync by cells as jobs.
+        given: a cell to fetch, files to load, as JSON.
+        answer: the file for what comes out of a job.
     """
 
     schedule: Schedule
@@ -83,6 +87,9 @@ class Work:
     hold_for: Path | None = None
     watch: bool = False
     said: str = "said"
+    job: Literal["plan", "fetch", "load"] | None = None
+    given: Any = None
+    answer: str = ""
     plants: tuple[str, ...] = ()
 
     @property
@@ -99,6 +106,11 @@ class Work:
     def losses(self) -> Path:
         """What the loader has found lost and has mended, a line each."""
         return self.folder / "losses.txt"
+
+    @property
+    def fetched(self) -> Path:
+        """Where workers put result files."""
+        return self.folder / "fetched"
 
     @property
     def temporary(self) -> Path:
@@ -181,13 +193,28 @@ def _ending(work: Work) -> int:
 
 
 def _sync(work: Work) -> int:
-    pipeline, source = make_pipeline(work), _source(work)
+    source = _source(work)
+    if work.job:
+        (work.folder / work.answer).write_text(json.dumps(_job(work, source)), "utf-8")
+        return CLEAN
+    pipeline = make_pipeline(work)
     if not work.schedule.plain:
         load_reports(pipeline, source, max_cells=work.max_cells)
         return CLEAN
     pending = pipeline.has_pending_data
     pipeline.run(source)
     return PENDING_ALONE if pending else CLEAN
+
+
+def _job(work: Work, source: DltSource) -> list[Any] | dict[str, Any]:
+    """What comes out of a job."""
+    if work.job == "fetch":
+        return fetch_cell(source, work.given, work.fetched).as_json()
+    pipeline = make_pipeline(work)
+    if work.job == "plan":
+        return [cell.as_json() for cell in plan_cells(pipeline, source)]
+    load_cells(pipeline, source, work.given)
+    return []
 
 
 def _code(error: BaseException) -> int:

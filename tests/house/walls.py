@@ -47,7 +47,17 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "webhook": (*("source", "load", "plan", "warehouse.query", "stripe_api.run_events", "sync.progress", "errors"),),
     "orchestration": ("door", "plan.intervals", "errors"),
     "door": (
-        *("source", "jobs", "load", "proof", "sync.progress", "plan.report", "plan.planned", "plan.system_tables"),
+        *(
+            "source",
+            "jobs",
+            "load",
+            "proof",
+            "sync.progress",
+            "plan.report",
+            "plan.report_tables",
+            "plan.planned",
+            "plan.system_tables",
+        ),
         *("reconcile", "errors"),
     ),
     "faces": tuple(room for room in ROOMS if room != "faces"),

@@ -1,0 +1,200 @@
+"""Cells of some days alone, for engines with time partitions; what a source's tables are before Stripe was asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from dlt import Pipeline
+
+from stripe_reports_source import (
+    ConfigurationError,
+    FetchedFile,
+    NotAvailable,
+    PlannedCell,
+    Report,
+    SyncFailed,
+    availability,
+    load_cells,
+    load_reports,
+    plan_cells,
+    report_tables,
+)
+from stripe_reports_source.emulator import Emulator
+from tests.archive.test_replay import lanes_of
+from tests.conftest import source_of
+from tests.jobs.equal import assert_equal_datasets
+from tests.jobs.test_jobs import PLATFORM, START, Jobs, Make, jobs, loaded_cells, second  # noqa: F401  # fixtures
+
+JANUARY, FEBRUARY, MARCH = [(date(2025, month, 1), date(2025, month + 1, 1)) for month in (1, 2, 3)]
+Days = tuple[date, date]
+
+
+def plan(jobs: Jobs, days: Days) -> list[PlannedCell]:  # noqa: F811
+    """The cells of some days."""
+    return plan_cells(jobs.pipeline, jobs.source, days=days)
+
+
+def load(jobs: Jobs, days: Days, files: list[FetchedFile] | None = None) -> int:  # noqa: F811
+    """Fetch and load the cells of some days. Returns how many were loaded."""
+    files = jobs.fetch(plan(jobs, days)) if files is None else files
+    return load_cells(jobs.pipeline, jobs.source, files, days=days).cells
+
+
+def test_months_in_any_order_are_what_load_reports_loads(jobs: Jobs, second: Pipeline) -> None:  # noqa: F811
+    for days in (MARCH, JANUARY, FEBRUARY):
+        cells = plan(jobs, days)
+        assert {cell.interval_day for cell in cells} == {days[0].isoformat()}
+        assert load(jobs, days, jobs.fetch(cells)) == len(cells) == 2
+    load_reports(second, jobs.source)
+    assert_equal_datasets(jobs.pipeline, second, verdicts=False)
+
+
+def test_no_cursor_is_moved_and_repeating_changes_nothing(jobs: Jobs) -> None:  # noqa: F811
+    files = jobs.fetch(plan(jobs, FEBRUARY))
+    assert load(jobs, FEBRUARY, files) == 2
+    assert load(jobs, FEBRUARY, files) == 0
+    lanes = lanes_of(jobs.pipeline)
+    assert {state.cursor for state in lanes.values()} == {None}
+    assert len(jobs.plan()) == 6
+
+
+def test_a_gap_stops_no_other_days(jobs: Jobs) -> None:  # noqa: F811
+    february = jobs.fetch(plan(jobs, FEBRUARY))
+    with pytest.raises(SyncFailed):
+        load(jobs, FEBRUARY, february[:1])
+    load(jobs, MARCH)
+    assert ("payouts_itemized", "2025-02-01") not in loaded_cells(jobs.pipeline)
+    assert ("payouts_itemized", "2025-03-01") in loaded_cells(jobs.pipeline)
+    assert load(jobs, FEBRUARY, february) == 1
+
+
+def test_days_that_stripe_has_in_part_are_loaded_as_far_and_again(jobs: Jobs) -> None:  # noqa: F811
+    [cell, _] = plan(jobs, MARCH)
+    assert cell.interval_end == "2025-03-10T12:00:00Z"
+    load(jobs, MARCH)
+    jobs.emulator.advance(datetime(2025, 4, 3, tzinfo=timezone.utc))
+    [cell, _] = plan(jobs, MARCH)
+    assert cell.interval_end == "2025-04-01T00:00:00Z"
+    assert load(jobs, MARCH) == 2
+
+
+def test_days_that_stripe_does_not_have(jobs: Jobs) -> None:  # noqa: F811
+    with pytest.raises(SyncFailed) as caught:
+        plan(jobs, (date(2026, 1, 1), date(2026, 2, 1)))
+    assert {type(failure.error) for failure in caught.value.failures} == {NotAvailable}
+    assert not jobs.emulator.runs
+
+
+def test_days_keep_within_those_of_the_source(jobs: Jobs) -> None:  # noqa: F811
+    jobs = replace(jobs, how={"start_date": "2025-01-10", "end_date": "2025-03-01"})
+    [cell, _] = plan(jobs, JANUARY)
+    assert (cell.interval_start, cell.interval_end) == ("2025-01-10T00:00:00Z", "2025-02-01T00:00:00Z")
+    assert plan(jobs, MARCH) == []
+
+
+def test_days_are_those_of_the_zone(jobs: Jobs) -> None:  # noqa: F811
+    jobs = replace(jobs, how={"timezone": "America/New_York", "interval": "day"})
+    cells = plan(jobs, (date(2025, 3, 8), date(2025, 3, 10)))
+    assert [(cell.interval_start, cell.interval_end) for cell in cells[:2]] == [
+        ("2025-03-08T05:00:00Z", "2025-03-09T05:00:00Z"),
+        ("2025-03-09T05:00:00Z", "2025-03-10T04:00:00Z"),
+    ]
+
+
+def test_a_source_asks_for_what_stripe_has_after_days_were_planned(jobs: Jobs) -> None:  # noqa: F811
+    """Days allow what is there in part; the source itself stays as it was."""
+    source = source_of(jobs.emulator, ["balance.summary"], start_date="2025-03-01", end_date="2025-04-01")
+    assert plan_cells(jobs.pipeline, source, days=MARCH)
+    with pytest.raises(SyncFailed, match="of which Stripe has"):
+        plan_cells(jobs.pipeline, source)
+
+
+@pytest.mark.parametrize("days", [(date(2025, 2, 1), date(2025, 2, 1)), ("2025-02", "2025-03")])
+def test_days_that_are_none_are_refused(jobs: Jobs, days: Any) -> None:  # noqa: F811
+    with pytest.raises(ConfigurationError, match="days"):
+        plan_cells(jobs.pipeline, jobs.source, days=days)
+    with pytest.raises(ConfigurationError, match="days"):
+        load_cells(jobs.pipeline, jobs.source, [], days=days)
+
+
+def test_reports_per_payout_are_those_whose_payouts_took_effect_in_the_days(
+    start_emulator: Make, pipeline: Pipeline
+) -> None:
+    emulator = start_emulator(**PLATFORM, business_start=START.date() - timedelta(days=9))
+    reports = ["payouts.itemized", "payout_reconciliation.by_id.itemized"]
+    load_reports(pipeline, source_of(emulator, reports[:1]))
+
+    def payouts(days: Days) -> set[str]:
+        source = source_of(emulator, reports).with_resources("payout_reconciliation_by_id_itemized")
+        return {cell.keys for cell in plan_cells(pipeline, source, days=days)}
+
+    first, rest = (date(2025, 3, 1), date(2025, 3, 4)), (date(2025, 3, 4), date(2025, 4, 1))
+    assert payouts(first)
+    assert payouts(rest)
+    assert not payouts(first) & payouts(rest)
+    assert payouts((date(2025, 3, 1), date(2025, 4, 1))) == payouts(first) | payouts(rest)
+
+
+def test_tables_are_told_without_a_request(emulator: Emulator) -> None:
+    weekly = Report("payouts.itemized", interval="week", timezone="Europe/Berlin", lookback_days=1, table_name="paid")
+    source = source_of(emulator, ["balance.summary", weekly, "nobody.knows.this"], start_date="2025-01-10")
+    source.balance_summary.apply_hints(table_name="balances")
+    balances, paid, unknown = report_tables(source)
+    assert (balances.resource, balances.table, balances.grid, balances.timezone) == (
+        *("balance_summary", "balances", "month", "UTC"),
+    )
+    assert (paid.table, paid.report, paid.grid, paid.timezone) == (
+        *("paid", "payouts.itemized", "week", "Europe/Berlin"),
+    )
+    assert (paid.lookback_days, balances.lookback_days) == (1, 3)
+    assert (balances.account, balances.start_date, balances.end_date) == ("default", date(2025, 1, 10), None)
+    assert "never add them up" in balances.description
+    assert unknown.columns == ()
+    assert not emulator.requests
+
+
+def test_columns_that_are_told_are_those_that_are_loaded(jobs: Jobs) -> None:  # noqa: F811
+    """In their order; with a metadata column, and without personal ones."""
+    report = Report("payout_reconciliation.itemized", metadata={"payment_metadata[orderId]": "order_ref"})
+    jobs = replace(jobs, reports=[report], how={"personal_data": False})
+    load(jobs, JANUARY)
+    [table] = report_tables(jobs.source)
+    with jobs.pipeline.sql_client() as client:
+        stored = client.execute_sql(
+            "SELECT column_name FROM information_schema.columns WHERE table_name = %s ORDER BY ordinal_position",
+            table.table,
+        )
+    told = [column.name for column in table.columns]
+    assert "order_ref" in told
+    assert {name for (name,) in stored or ()} - {"_cell_dropped"} == set(told)
+    assert all(column.type and column.description for column in table.columns)
+
+
+def test_some_tables_of_a_source(jobs: Jobs) -> None:  # noqa: F811
+    [table] = report_tables(jobs.source.with_resources("payouts_itemized", "report_runs"))
+    assert table.table == "payouts_itemized"
+
+
+def test_what_a_report_does_not_have_is_refused_without_a_request(emulator: Emulator) -> None:
+    source = source_of(emulator, [Report("balance.summary", parameters={"payout": "po_1"})])
+    with pytest.raises(ConfigurationError, match="'payout'"):
+        report_tables(source)
+    assert not emulator.requests
+
+
+def test_availability_is_one_request(jobs: Jobs, caplog: pytest.LogCaptureFixture) -> None:  # noqa: F811
+    jobs = replace(jobs, reports=["balance.summary", "payouts.itemized.3"])
+    end = jobs.emulator.settings.available_end
+    found = availability(jobs.source)
+    assert {table: there.end for table, there in found.items()} == {"balance_summary": end, "payouts_itemized": end}
+    assert [request.method for request in jobs.emulator.requests] == ["GET"]
+    jobs.emulator.advance(end + timedelta(days=1))
+    jobs.emulator.alter("payouts.itemized.3", hidden=True)
+    later = availability(jobs.source)
+    assert set(later) == {"balance_summary"}
+    assert later["balance_summary"].end == end + timedelta(days=1)
+    assert later["balance_summary"].updated > found["balance_summary"].updated
+    assert "payouts.itemized.3" in caplog.text

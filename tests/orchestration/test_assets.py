@@ -1,0 +1,260 @@
+"""Assets in one process: what is materialized is what `load_reports` loads, and what the catalogue then shows of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("dagster", reason='Dagster is not installed: pip install "stripe-reports-source[dagster]"')
+
+from dagster import (
+    AssetCheckSeverity,
+    AssetKey,
+    AssetsDefinition,
+    AssetSelection,
+    DagsterInstance,
+    Definitions,
+    ExecuteInProcessResult,
+    RetryPolicy,
+    define_asset_job,
+    materialize,
+)
+
+from stripe_reports_source import ConfigurationError, Report, load_reports, reconcile
+from stripe_reports_source.emulator import Emulator, Fault
+from stripe_reports_source.orchestration.dagster import report_assets
+from tests.conftest import query
+from tests.jobs.equal import assert_equal_datasets
+from tests.orchestration.world import World
+
+JANUARY, FEBRUARY, MARCH = "2025-01-01", "2025-02-01", "2025-03-01"
+BALANCE, PAYOUTS = AssetKey("balance_summary"), AssetKey("payouts_itemized")
+RUNS = "/v1/reporting/report_runs"
+
+
+@pytest.fixture
+def assets(world: World) -> list[AssetsDefinition]:
+    """Of two reports, by month."""
+    return report_assets(world.source(), pipeline=world.pipeline())
+
+
+def run(
+    assets: Sequence[AssetsDefinition],
+    partition: str,
+    instance: DagsterInstance,
+    *keys: AssetKey,
+    succeeds: bool = True,
+) -> ExecuteInProcessResult:
+    """Materialize a partition of some assets, or of all."""
+    selection = AssetSelection.assets(*keys) if keys else None
+    result = materialize(
+        assets, partition_key=partition, instance=instance, selection=selection, raise_on_error=succeeds
+    )
+    assert result.success is succeeds
+    return result
+
+
+def metadata_of(result: ExecuteInProcessResult, key: AssetKey) -> dict[str, Any]:
+    """What the catalogue shows of the partition that was materialized."""
+    [found] = result.asset_materializations_for_node(key.to_python_identifier())
+    assert found.asset_key == key
+    return {name: value.value for name, value in found.metadata.items()}
+
+
+def failure_of(result: ExecuteInProcessResult) -> str:
+    """What people read of a step that failed."""
+    [first, *_] = [event for event in result.all_events if event.is_step_failure]
+    error = first.step_failure_data.error
+    assert error is not None
+    return str(error.message)
+
+
+def test_definitions_make_no_request_and_tell_the_catalogue_of_columns(
+    emulator: Emulator, world: World, assets: list[AssetsDefinition]
+) -> None:
+    Definitions(assets=assets).resolve_asset_graph()
+    assert not emulator.requests
+    assert not (world.folder / "reports.duckdb").exists()
+    [balance] = [asset for asset in assets if BALANCE in asset.keys]
+    spec = balance.get_asset_spec(BALANCE)
+    assert "never add them up" in (spec.description or "")
+    assert spec.metadata["dagster/table_name"] == "reports_data.balance_summary"
+    columns = {column.name: column for column in spec.metadata["dagster/column_schema"].columns}
+    assert columns["net_amount"].type == "decimal(38,9)"
+    assert columns["_interval_key"].description == "Identity of the grid cell: what loading it again replaces"
+    assert spec.kinds == {"stripe", "dlt"}
+    assert spec.group_name == "stripe"
+
+
+def test_partitions_in_any_order_are_what_load_reports_loads(
+    world: World, assets: list[AssetsDefinition], instance: DagsterInstance
+) -> None:
+    for partition in (MARCH, JANUARY, FEBRUARY):
+        run(assets, partition, instance)
+    second = world.pipeline("second")
+    load_reports(second, world.source())
+    assert_equal_datasets(world.pipeline(), second, verdicts=False)
+
+
+def test_what_the_catalogue_shows_of_a_partition(
+    emulator: Emulator, world: World, assets: list[AssetsDefinition], instance: DagsterInstance
+) -> None:
+    shown = metadata_of(run(assets, MARCH, instance, PAYOUTS), PAYOUTS)
+    [made] = emulator.runs
+    [(rows,)] = query(world.pipeline(), "SELECT count(*) FROM payouts_itemized")
+    [(sha256,)] = query(world.pipeline(), "SELECT sha256 FROM report_runs")
+    end = emulator.settings.available_end.timestamp()
+    assert shown["dagster/partition_row_count"] == rows > 0
+    assert (shown["stripe/run_id"], shown["stripe/sha256"]) == (made.id, sha256)
+    assert shown["stripe/loaded_to"] == shown["stripe/available_to"] == end
+    assert shown["stripe/open_failures"] == 0
+    assert "stripe/checked_at" in shown
+    assert (shown["stripe/cells"], shown["stripe/cells_loaded"]) == (1, 1)
+    assert "tied" in shown["stripe/tie_out"]
+
+
+def test_a_partition_again_makes_no_run_and_loads_nothing(
+    emulator: Emulator, assets: list[AssetsDefinition], instance: DagsterInstance
+) -> None:
+    first = metadata_of(run(assets, JANUARY, instance, PAYOUTS), PAYOUTS)
+    again = metadata_of(run(assets, JANUARY, instance, PAYOUTS), PAYOUTS)
+    assert len(emulator.runs) == 1
+    assert (first["stripe/cells_loaded"], again["stripe/cells_loaded"]) == (1, 0)
+    for name in ("dagster/partition_row_count", "stripe/run_id", "stripe/sha256"):
+        assert first[name] == again[name]
+
+
+def test_a_partition_that_stripe_has_in_part_is_replaced_later(
+    emulator: Emulator, world: World, assets: list[AssetsDefinition], instance: DagsterInstance
+) -> None:
+    first = metadata_of(run(assets, MARCH, instance, PAYOUTS), PAYOUTS)
+    emulator.advance(datetime(2025, 4, 2, tzinfo=timezone.utc))
+    later = metadata_of(run(assets, MARCH, instance, PAYOUTS), PAYOUTS)
+    assert later["stripe/loaded_to"] == datetime(2025, 4, 1, tzinfo=timezone.utc).timestamp()
+    assert later["dagster/partition_row_count"] > first["dagster/partition_row_count"]
+    assert query(world.pipeline(), "SELECT interval_day, complete FROM report_cells") == [
+        (datetime(2025, 3, 1).date(), True)
+    ]
+
+
+def test_a_partition_that_fails_fails_alone(
+    emulator: Emulator, world: World, assets: list[AssetsDefinition], instance: DagsterInstance
+) -> None:
+    run(assets, JANUARY, instance, PAYOUTS)
+    emulator.add_fault(Fault("run_failed", method="POST", path=RUNS, times=3))
+    failed = run(assets, FEBRUARY, instance, PAYOUTS, succeeds=False)
+    assert "An internal error occurred" in failure_of(failed)
+    run(assets, MARCH, instance, PAYOUTS)
+    days = "SELECT interval_day FROM report_cells ORDER BY interval_day"
+    assert [day.isoformat() for (day,) in query(world.pipeline(), days)] == [JANUARY, MARCH]
+    assert instance.get_materialized_partitions(PAYOUTS) == {JANUARY, MARCH}
+    run(assets, FEBRUARY, instance, PAYOUTS)
+    assert [day.isoformat() for (day,) in query(world.pipeline(), days)] == [JANUARY, FEBRUARY, MARCH]
+
+
+def test_a_step_is_tried_again_with_the_same_run(emulator: Emulator, world: World, instance: DagsterInstance) -> None:
+    """The file cannot be had at first; no second run is made for it."""
+    policy = {"attempts": 1}
+    source = world.source(["payouts.itemized"], retry_policy=policy)
+    assets = report_assets(source, pipeline=world.pipeline(), retry_policy=RetryPolicy(max_retries=2))
+    emulator.add_fault(Fault("status", address="files", status=503, times=2))
+    run(assets, JANUARY, instance)
+    assert len(emulator.runs) == 1
+
+
+def test_what_another_try_does_not_mend_is_not_tried_again(
+    emulator: Emulator, world: World, instance: DagsterInstance
+) -> None:
+    source = world.source(["payouts.itemized"], api_key="rk_live_" + "wrong")
+    assets = report_assets(source, pipeline=world.pipeline(), retry_policy=RetryPolicy(max_retries=2))
+    failed = run(assets, JANUARY, instance, succeeds=False)
+    assert "Set an api_key that is valid" in failure_of(failed)
+    assert not [event for event in failed.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"]
+
+
+def test_days_that_stripe_does_not_have_yet(
+    emulator: Emulator, assets: list[AssetsDefinition], instance: DagsterInstance
+) -> None:
+    failed = run(assets, "2025-06-01", instance, PAYOUTS, succeeds=False)
+    assert "of which Stripe has" in failure_of(failed)
+    assert not emulator.runs
+
+
+def test_no_customer_row_is_left_and_no_key_is_shown(
+    emulator: Emulator, world: World, assets: list[AssetsDefinition], instance: DagsterInstance
+) -> None:
+    run(assets, JANUARY, instance, PAYOUTS)
+    assert not list(world.folder.rglob("*.csv"))
+    events = [str(event) for event in instance.all_logs(instance.get_runs()[0].run_id)]
+    assert events
+    assert not [event for event in events if emulator.settings.live_keys[0] in event]
+
+
+def test_files_are_where_they_are_wanted_and_stay_where_a_load_fails(
+    emulator: Emulator, world: World, instance: DagsterInstance
+) -> None:
+    header = "payment_metadata[order_id]"
+    broken = Report("payout_reconciliation.itemized", metadata=[header], types={header: "bool"})
+    wanted = world.folder / "wanted"
+    assets = report_assets(world.source([broken]), pipeline=world.pipeline(), url=wanted)
+    failed = run(assets, JANUARY, instance, succeeds=False)
+    assert header.replace("[", "_").replace("]", "") in failure_of(failed) or header in failure_of(failed)
+    assert len(list(wanted.rglob("*.csv"))) == 1
+
+
+def test_the_check_says_what_tie_out_says(
+    world: World, assets: list[AssetsDefinition], instance: DagsterInstance
+) -> None:
+    result = run(assets, JANUARY, instance)
+    checks = {check.asset_key: check for check in result.get_asset_check_evaluations()}
+    assert set(checks) == {BALANCE, PAYOUTS}
+    assert all(check.passed and check.check_name == "tie_out" for check in checks.values())
+    assert "tied" in str(checks[PAYOUTS].description)
+
+
+def test_a_check_that_is_run_alone_finds_what_differs(
+    emulator: Emulator, world: World, assets: list[AssetsDefinition], instance: DagsterInstance
+) -> None:
+    run(assets, JANUARY, instance)
+    pipeline = world.pipeline()
+    with pipeline.sql_client() as client:
+        client.execute_sql(
+            "DELETE FROM payouts_itemized WHERE payout_id = (SELECT min(payout_id) FROM payouts_itemized)"
+        )
+    assert not reconcile(pipeline).ok
+    asked = len(emulator.requests)
+    job = define_asset_job("checks", selection=AssetSelection.all_asset_checks())
+    defs = Definitions(assets=assets, jobs=[job])
+    result = defs.resolve_job_def("checks").execute_in_process(instance=instance)
+    found = {check.asset_key: check for check in result.get_asset_check_evaluations()}[PAYOUTS]
+    assert not found.passed
+    assert found.severity is AssetCheckSeverity.ERROR
+    assert "(variance)" in str(found.description)
+    assert len(emulator.requests) == asked
+
+
+def test_other_columns_keys_and_groups(world: World) -> None:
+    named = Report("payouts.itemized", table_name="paid")
+    assets = report_assets(world.source([named]), pipeline=world.pipeline(), key_prefix=["raw", "eu"], group_name="g")
+    assert [asset.keys for asset in assets[:1]] == [{AssetKey(["raw", "eu", "paid"])}]
+    assert {key.asset_key for key in assets[1].check_keys} == {AssetKey(["raw", "eu", "paid"])}
+
+
+def test_a_source_without_reports_is_refused(world: World) -> None:
+    with pytest.raises(ConfigurationError, match="no reports selected"):
+        report_assets(world.source().with_resources("report_runs"), pipeline=world.pipeline())
+
+
+def test_what_goes_between_the_steps_is_plain(
+    world: World, assets: list[AssetsDefinition], instance: DagsterInstance
+) -> None:
+    """Values that any IO manager can keep: lists, texts, numbers."""
+    result = run(assets, JANUARY, instance, PAYOUTS)
+    files = result.output_for_node("payouts_itemized.fetch_payouts_itemized")
+    assert json.loads(json.dumps(files)) == files
+    assert Path(files[0]["url"]).is_absolute()
