@@ -24,8 +24,8 @@ POLL_SECONDS = 0.5
 FIRST_POLL_SECONDS = 0.05
 SAY_SECONDS = 1.0
 """A wait that is shorter is not worth a word."""
-NEXT_POLL_SECONDS = 0.1
-"""How often the one that is next looks whether it is its turn."""
+NEXT_POLL_SECONDS = 0.03
+"""How often the one that is next looks whether it is its turn with a file."""
 
 
 def wait_for(
