@@ -105,12 +105,9 @@ def load_reports(
     sources = checked_sources(source)
     if len(sources) > 1 and pipeline.refresh:
         raise ConfigurationError(f"refresh={pipeline.refresh!r} drops what a source before has loaded; give one.")
+    least, most = (MAX_CELLS, MOST_CELLS) if max_cells is None else (max_cells, None)
     listener = Listener(on_event)
-    most_cells = MOST_CELLS if max_cells is None else None
-    loads = (
-        Load(True, max_cells or MAX_CELLS, max_bytes, listener, stop, run_events, most_cells=most_cells)
-        for _ in sources
-    )
+    loads = (Load(True, least, max_bytes, listener, stop, run_events, most_cells=most) for _ in sources)
     return _ended(*_load_each(pipeline, zip(sources, loads, strict=True), reconcile == "refresh"), reconcile)
 
 

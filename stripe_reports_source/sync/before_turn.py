@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from importlib import import_module
 from pathlib import Path
 
 from dlt import Pipeline
@@ -22,6 +23,9 @@ from .syncs import syncs_of
 from .under_way import UnderWay
 
 logger = logging.getLogger(__name__)
+
+NEEDED_LATER = ("pyarrow.dataset", "pyarrow.parquet", "stripe_reports_source.sync.verdicts")
+"""What a load imports while it has its turn, unless it has done so before."""
 
 
 def begin_meanwhile(pipeline: Pipeline, source: DltSource, load: Load) -> UnderWay | None:
@@ -46,4 +50,6 @@ def begin_meanwhile(pipeline: Pipeline, source: DltSource, load: Load) -> UnderW
             by_table[lane.resolved.report.table].append(list(lane.cells))
     for table, cells in by_table.items():
         under_way.fetching.queues(table, cells)
+    for module in NEEDED_LATER:
+        import_module(module)
     return under_way

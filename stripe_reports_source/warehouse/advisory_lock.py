@@ -17,7 +17,7 @@ from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 from dlt.destinations.sql_client import SqlClientBase
 
-from .locks import NEXT_POLL_SECONDS, sync_of, wait_for
+from .locks import sync_of, wait_for
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +33,8 @@ LOCK = (
     "AND (l.classid::bigint << 32 | l.objid::bigint) = %s"
 )
 """SQL that is true of a row `l` of `pg_locks` for an advisory lock that someone holds."""
+NEXT_POLL_SECONDS = 0.1
+"""How often the one that is next looks whether it is its turn."""
 WANTED_SECONDS = 0.5
 """How often PostgreSQL is asked whether someone is next."""
 

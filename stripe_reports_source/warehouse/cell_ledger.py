@@ -15,7 +15,7 @@ from dlt.destinations.exceptions import DatabaseException
 
 from ..plan.loaded_cells import HeldRun, ListedCell
 from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS
-from .query import select
+from .query import reading, reading_frugally
 
 KEYS_AT_ONCE = 200
 """Of cells that are asked for by name."""
@@ -108,16 +108,20 @@ class CellLedger:
             f"max(t.{{column._report_run_id}}) FROM {{table.{self._table}}} t "
             f"WHERE t.{{column._account}} = %s{only} GROUP BY t.{{column._interval_key}}"
         )
-        found = self._select(query, self._account, *values) or []
+        found = self._select(query, self._account, *values, frugally=True) or []
         return {str(key): (int(rows), first, last) for key, rows, first, last in found}
 
     def _oldest_load(self) -> float | None:
         rows = self._select("SELECT min(l.{column.load_id}) FROM {table._dlt_loads} l WHERE l.{column.status} = 0")
         return float(rows[0][0]) if rows and rows[0][0] is not None else None
 
-    def _select(self, query: str, *values: Any) -> list[tuple[Any, ...]] | None:
+    def _select(self, query: str, *values: Any, frugally: bool = False) -> list[tuple[Any, ...]] | None:
+        """As `select`; None also where a table is not as it should be. `frugally` is for queries over many rows."""
+        if self._pipeline is None:
+            return None
         try:
-            return select(self._pipeline, query, *values)
+            with reading_frugally(self._pipeline) if frugally else reading(self._pipeline) as reader:
+                return reader.select(query, *values)
         except DatabaseException:  # an older version has made the tables, or the user's steps have changed them
             return None
 

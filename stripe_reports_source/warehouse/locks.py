@@ -24,8 +24,8 @@ POLL_SECONDS = 0.5
 FIRST_POLL_SECONDS = 0.05
 SAY_SECONDS = 1.0
 """A wait that is shorter is not worth a word."""
-NEXT_POLL_SECONDS = 0.1
-"""How often the one that is next looks whether it is its turn."""
+NEXT_POLL_SECONDS = 0.03
+"""How often the one that is next looks whether it is its turn with a file."""
 
 
 def wait_for(
@@ -98,8 +98,8 @@ class FileTurn:
     def __init__(self, path: Path, what: str) -> None:
         self._path = path
         self._what = what
-        self._lock = FileLock(path)
-        self._next = FileLock(next_file(path))
+        self._lock = FileLock(path, thread_local=False)
+        self._next = FileLock(next_file(path), thread_local=False)
 
     def try_take(self) -> bool:
         """Take it if it is free, and nobody is next.

@@ -119,3 +119,44 @@ def test_small_outcomes_that_wait_hold_no_slot() -> None:
     assert not started.acquire(timeout=0)
     assert [outcome.job for outcome in take_all(pool, queue, 12)] == list(range(12))
     pool.close(1)
+
+
+def test_new_queues_go_on_with_what_is_there_of_their_first_jobs() -> None:
+    """Jobs 1 to 4 were queued, 1 and 3 are done, 2 and 4 under way; then 2, 3, 5 and 4 are wanted, and 1 is not."""
+    go_on, begun, seen, thrown = threading.Event(), threading.Semaphore(0), list[int](), list[int]()
+
+    def work(job: int) -> int:
+        seen.append(job)
+        begun.release()
+        if job % 2 == 0:
+            assert go_on.wait(10)
+        return job * 10
+
+    pool: FetchPool[int, int] = FetchPool(4, work, thrown.append)
+    old = pool.queue([1, 2, 3, 4])
+    for _ in range(4):
+        assert begun.acquire(timeout=10)
+    while pool.ready() != (1, 0):
+        pool.wait(1)
+    [new] = pool.queue_again([old], [[2, 3, 5, 4]], lambda job: job)
+    assert thrown == [10]
+    assert pool.take(old) is None
+    go_on.set()
+    assert [outcome.result for outcome in take_all(pool, new, 4)] == [20, 30, 50, 40]
+    assert sorted(seen) == [1, 2, 3, 4, 4, 5]  # the first run of job 4 came before one that had not been started
+    pool.close(1)
+    assert sorted(thrown) == [10, 40]
+
+
+def test_a_pool_is_at_work_until_all_is_done_or_it_is_full() -> None:
+    pool: FetchPool[int, int] = FetchPool(1, lambda job: job, lambda result: None, bytes_of=lambda result: 10)
+    assert not pool.at_work
+    queue = pool.queue([1, 2])
+    pool.wait(10)
+    while pool.at_work:
+        pool.wait(1)
+    assert pool.ready() == (1, 10)  # the next job has to wait for the place of the first
+    assert [outcome.job for outcome in take_all(pool, queue, 2)] == [1, 2]
+    assert not pool.at_work
+    assert pool.ready() == (0, 0)
+    pool.close(1)

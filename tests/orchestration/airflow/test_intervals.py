@@ -26,6 +26,7 @@ TABLE = ReportTable(
     lookback_days=3,
     description="",
     columns=(),
+    payouts_table=None,
 )
 NEW_YORK = replace(TABLE, timezone="America/New_York")
 
