@@ -33,7 +33,8 @@ pytestmark = pytest.mark.long
 Make = Callable[..., Emulator]
 Pipelines = Callable[..., Pipeline]
 REPORTS = ("balance.summary", "payouts.itemized", "ending_balance_reconciliation.itemized")
-WHEN = {"_dlt_load_id"}
+LOADED_BY = {"_dlt_load_id", "pipeline_name", "package", "package_from", "listed_package"}
+WHEN = {*LOADED_BY}
 """Columns that say when something was loaded."""
 
 

@@ -119,3 +119,29 @@ def test_small_outcomes_that_wait_hold_no_slot() -> None:
     assert not started.acquire(timeout=0)
     assert [outcome.job for outcome in take_all(pool, queue, 12)] == list(range(12))
     pool.close(1)
+
+
+def test_queues_take_turns_whatever_their_length() -> None:
+    began: list[int] = []
+    go = threading.Event()
+
+    def work(job: int) -> int:
+        assert go.wait(10)
+        began.append(job)
+        return job
+
+    pool: FetchPool[int, int] = FetchPool(1, work, lambda result: None)
+    holding = pool.queue([0])
+    queues = [pool.queue([10 * number + step for step in range(3)]) for number in (1, 2, 3)]
+    go.set()
+    take_all(pool, holding, 1)
+    left = dict.fromkeys(queues, 3)
+    while left:
+        pool.wait(1)
+        for queue in pool.ready():
+            take_all(pool, queue, 1)
+            left[queue] -= 1
+            if not left[queue]:
+                del left[queue]
+    assert began == [0, 10, 20, 30, 11, 21, 31, 12, 22, 32]
+    pool.close(1)
