@@ -33,8 +33,8 @@ pytestmark = pytest.mark.long
 Make = Callable[..., Emulator]
 Pipelines = Callable[..., Pipeline]
 REPORTS = ("balance.summary", "payouts.itemized", "ending_balance_reconciliation.itemized")
-WHEN = {"_dlt_load_id"}
-"""Columns that say when something was loaded."""
+WHEN = {"_dlt_load_id", "pipeline_name", "package", "package_from", "listed_package"}
+"""Columns that say when something was loaded, and by which load."""
 
 
 def tables_of(pipeline: Pipeline) -> list[str]:

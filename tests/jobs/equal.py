@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dlt import Pipeline
 
-from tests.archive.test_replay import assert_equal
+from tests.archive.test_replay import WHEN, assert_equal
 
-WHEN_AND_WHO = {"_dlt_load_id", "adopted", "checked_at"}
+WHEN_AND_WHO = WHEN | {"adopted", "checked_at"}
 """Who loads second finds every run at Stripe."""
 
 

@@ -76,6 +76,7 @@ def test_what_is_kept_of_an_account_is_a_row(platform: Emulator, make_pipeline: 
     assert {at for _, at, *_ in lane_rows(pipeline)} == {platform.service.available_end.replace(microsecond=0)}
 
 
+@pytest.mark.long
 def test_what_an_older_version_has_kept_in_dlts_state_is_taken_over(platform: Emulator, pipeline: Pipeline) -> None:
     load_reports(pipeline, lanes_of(platform, SOME))
     kept = read_lanes(pipeline, TABLE, resource_state(pipeline))
@@ -95,6 +96,7 @@ def test_what_an_older_version_has_kept_in_dlts_state_is_taken_over(platform: Em
     assert pipeline.state["sources"]["stripe_reports"]["resources"]["report_cells"]["covered"][TABLE] == {}
 
 
+@pytest.mark.long
 def test_rows_are_void_once_dlt_forgets_the_report(platform: Emulator, make_pipeline: Callable[..., Pipeline]) -> None:
     pipeline = make_pipeline()
     load_reports(pipeline, lanes_of(platform, SOME))
@@ -105,6 +107,7 @@ def test_rows_are_void_once_dlt_forgets_the_report(platform: Emulator, make_pipe
     assert load_reports(pipeline, lanes_of(platform, SOME)).cells == len(SOME) - 3
 
 
+@pytest.mark.long
 def test_rows_of_a_load_that_has_not_ended_do_not_count(platform: Emulator, pipeline: Pipeline) -> None:
     load_reports(pipeline, lanes_of(platform, SOME))
     [(package,)] = query(pipeline, "SELECT DISTINCT package FROM report_lanes")
@@ -113,6 +116,7 @@ def test_rows_of_a_load_that_has_not_ended_do_not_count(platform: Emulator, pipe
     assert list(read_lanes(pipeline, TABLE, resource_state(pipeline))) == []
 
 
+@pytest.mark.long
 def test_a_table_that_was_dropped_is_made_up_for(platform: Emulator, pipeline: Pipeline) -> None:
     load_reports(pipeline, lanes_of(platform, SOME))
     runs = len(platform.runs)
@@ -123,6 +127,7 @@ def test_a_table_that_was_dropped_is_made_up_for(platform: Emulator, pipeline: P
     assert query(pipeline, f"SELECT count(DISTINCT connected_account) FROM {TABLE}") == [(len(SOME),)]
 
 
+@pytest.mark.long
 def test_crossed_loads_are_loaded_again(platform: Emulator, make_pipeline: Callable[..., Pipeline]) -> None:
     one, other = make_pipeline(folder="one"), make_pipeline(folder="other")
     one.run(lanes_of(platform, ACCOUNTS[:2]))

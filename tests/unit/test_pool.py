@@ -136,7 +136,7 @@ def test_new_queues_go_on_with_what_is_there_of_their_first_jobs() -> None:
     old = pool.queue([1, 2, 3, 4])
     for _ in range(4):
         assert begun.acquire(timeout=10)
-    while pool.ready() != (1, 0):
+    while pool.ready_to_take() != (1, 0):
         pool.wait(1)
     [new] = pool.queue_again([old], [[2, 3, 5, 4]], lambda job: job)
     assert thrown == [10]
@@ -155,8 +155,34 @@ def test_a_pool_is_at_work_until_all_is_done_or_it_is_full() -> None:
     pool.wait(10)
     while pool.at_work:
         pool.wait(1)
-    assert pool.ready() == (1, 10)  # the next job has to wait for the place of the first
+    assert pool.ready_to_take() == (1, 10)  # the next job has to wait for the place of the first
     assert [outcome.job for outcome in take_all(pool, queue, 2)] == [1, 2]
     assert not pool.at_work
-    assert pool.ready() == (0, 0)
+    assert pool.ready_to_take() == (0, 0)
+    pool.close(1)
+
+
+def test_queues_take_turns_whatever_their_length() -> None:
+    began: list[int] = []
+    go = threading.Event()
+
+    def work(job: int) -> int:
+        assert go.wait(10)
+        began.append(job)
+        return job
+
+    pool: FetchPool[int, int] = FetchPool(1, work, lambda result: None)
+    holding = pool.queue([0])
+    queues = [pool.queue([10 * number + step for step in range(3)]) for number in (1, 2, 3)]
+    go.set()
+    take_all(pool, holding, 1)
+    left = dict.fromkeys(queues, 3)
+    while left:
+        pool.wait(1)
+        for queue in pool.ready():
+            take_all(pool, queue, 1)
+            left[queue] -= 1
+            if not left[queue]:
+                del left[queue]
+    assert began == [0, 10, 20, 30, 11, 21, 31, 12, 22, 32]
     pool.close(1)
