@@ -123,6 +123,7 @@ def begun(command: list[str], environment: dict[str, str], log: Path) -> Iterato
         process.wait()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_runs_side_by_side_a_killed_worker_and_a_wait_in_the_triggerer(
     emulator: Emulator, world: World, airflow: Airflow

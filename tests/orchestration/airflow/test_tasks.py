@@ -104,6 +104,7 @@ def test_a_failed_cell_fails_alone_and_the_run_is_red(emulator: Emulator, world:
     assert loaded_days(world, "payouts_itemized") == ["2025-01-01"]
 
 
+@pytest.mark.long
 def test_without_an_interval_what_is_not_loaded_yet_and_nothing_twice(emulator: Emulator, world: World) -> None:
     assert run("whatever_is_new", FEBRUARY).state == "success"
     second = world.pipeline("second")
