@@ -479,7 +479,7 @@ def test_what_is_not_a_source_of_ours_is_refused(emulator: Emulator, pipeline: P
 
 def dlt_command(folder: Path, *arguments: str) -> str:
     """What a command of dlt's prints."""
-    command = [sys.executable, "-m", "dlt", "--non-interactive", *arguments]
+    command = [sys.executable, "-m", "dlt", "--yes", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
