@@ -197,6 +197,7 @@ def test_what_has_failed_is_not_tried_again_after_others_have_worked(emulator: E
     sync.join(120)
     assert isinstance(sync.answer, SyncFailed)
     assert len(sync.answer.failures) == 1
+    assert [event.kind for event in heard].count("failed") == 1
     assert [run.status for run in emulator.runs].count("failed") == 1
     assert sorted((event.table, event.count) for event in heard if event.kind == "planned") == [
         ("balance_summary", 3),
