@@ -12,7 +12,19 @@ from tests.house import walls
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "stripe_reports_source"
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-VERBS = ("lint", "types", "test", "test-one", "demo", "faults", "bench", "docs", "constraints", "newest")
+VERBS = (
+    "lint",
+    "types",
+    "test",
+    "test-one",
+    "demo",
+    "faults",
+    "bench",
+    "docs",
+    "engine-constraints",
+    "constraints",
+    "newest",
+)
 WORDS = ("report type", "report run", "interval", "cell", "lane", "cursor", "availability", "load package")
 PATH = r"[\w.-]+(?:/[\w.-]+)*/?"
 FILE = re.compile(rf"(?<![\w/.])((?:{PATH}/)?(?:[\w-]+\.(?:py|json|md|toml|yaml)|justfile|\.ci/run))(?![\w/])")
