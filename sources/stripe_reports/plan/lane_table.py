@@ -1,0 +1,1 @@
+../../../stripe_reports_source/plan/lane_table.py

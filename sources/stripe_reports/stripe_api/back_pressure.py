@@ -1,0 +1,1 @@
+../../../stripe_reports_source/stripe_api/back_pressure.py

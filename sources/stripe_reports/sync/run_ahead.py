@@ -1,1 +1,0 @@
-../../../stripe_reports_source/sync/run_ahead.py
