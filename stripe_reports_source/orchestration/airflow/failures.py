@@ -8,17 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ... import AuthenticationError, ConfigurationError, PermissionDenied, StripeReportsError, SyncFailed
-from ...errors import remedy_of
+from ... import StripeReportsError
+from ..sentences import LASTING, sentence_of
 from .versions import AirflowException, AirflowFailException
-
-LASTING = (ConfigurationError, AuthenticationError, PermissionDenied)
-"""What another try does not mend."""
-
-
-def sentence_of(error: StripeReportsError) -> str:
-    """What has happened and what to do; `SyncFailed` says the latter itself."""
-    return str(error) if isinstance(error, SyncFailed) else f"{error} {remedy_of(error)}"
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from ... import ConfigurationError, StripeReportsError
-from .failures import LASTING, sentence_of
+from ..sentences import LASTING, sentence_of
 
 if TYPE_CHECKING:
     from dlt.extract import DltSource
