@@ -30,7 +30,7 @@ from .ledger import covered_cells, freshness
 from .package import current_load_id, emptied_tables
 from .running import Sync
 
-LEDGER = (REPORT_RUNS, REPORT_COLUMNS, REPORT_CELLS, REPORT_FRESHNESS)
+LEDGER = (REPORT_RUNS, REPORT_COLUMNS, REPORT_CELLS, REPORT_LANES, REPORT_FRESHNESS)
 """What tells of the rows that are loaded, and is written with them whatever is selected."""
 
 
@@ -91,7 +91,7 @@ def _freshness_rows(sync: Sync, of_table: str | None) -> list[FreshnessRow] | No
 
 
 def _lane_rows(sync: Sync, of_table: str | None) -> Sequence[SystemRow] | None:
-    return sync.take_lane_rows() or None
+    return sync.take_lane_rows(of_table) or None
 
 
 def _column_rows(sync: Sync, of_table: str | None) -> Sequence[SystemRow] | None:

@@ -90,8 +90,8 @@ class ReportInPackage:
             start=cursor.initial_value,
         )
         self._cursors = self.states.cursors([active.lane.key for active in self._lanes])
-        for active in self._lanes:
-            self._refuse_hints(active.lane)
+        for active in self._lanes[:1]:  # lanes of a report differ in the connected account alone
+            self._refuse_hints(active.lane, any(other.lane.cells for other in self._lanes))
         if any(active.lane.noted is not None for active in self._lanes):
             self.move_cursor()
 
@@ -169,11 +169,11 @@ class ReportInPackage:
         """The name of its dlt resource."""
         return str(self._resource.name)
 
-    def _refuse_hints(self, lane: Lane) -> None:
+    def _refuse_hints(self, lane: Lane, has_cells: bool) -> None:
         """Refuse what the user's hints and contracts would make of the columns that are asked for."""
         columns = lane.resolved.table_columns(lane.resolved.requested or ())
         refuse_column_hints(self._resource, columns)
-        if lane.cells and self.load_id is not None:
+        if has_cells and self.load_id is not None:
             refuse_contract(self._resource, [column.name for column in columns])
 
     def keep(self, lane: str, state: LaneState) -> None:

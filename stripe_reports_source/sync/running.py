@@ -26,7 +26,7 @@ from ..plan.report import Report
 from ..plan.settings import Settings
 from ..plan.state import LaneStates
 from ..plan.stripe_objects import OfferedTypes
-from ..plan.system_tables import REPORT_CELLS, REPORT_LANES, LaneRow, SystemTable
+from ..plan.system_tables import REPORT_CELLS, REPORT_LANES, LaneRow
 from ..plan.windows import window_of, with_days
 from ..warehouse.cell_ledger import CellLedger
 from ..warehouse.destinations import check_destination, exact_file_format
@@ -89,6 +89,8 @@ class Sync:
         self._started: set[str] = set()
         self._gave_way = False
         self._claimed: dict[str, str] = {}
+        self._in_table: dict[str, LaneTable] = {}
+        self._replaced: dict[tuple[str, frozenset[str]], dict[str, datetime]] = {}
 
     def claim(self, table: str, resource: str) -> None:
         """Note that a resource loads a table.
@@ -101,8 +103,6 @@ class Sync:
             raise ConfigurationError(
                 f"resources {other!r} and {resource!r} both have the table name {table!r}; give each its own."
             )
-        self._in_table: dict[str, LaneTable] = {}
-        self._replaced: dict[tuple[str, frozenset[str]], dict[str, datetime]] = {}
 
     @property
     def offered(self) -> dict[str, OfferedTypes]:
@@ -158,22 +158,25 @@ class Sync:
         if table not in self._in_table:
             gone = {table, REPORT_LANES.name} & emptied_tables()
             self._in_table[table] = LaneTable({}) if gone else read_lanes(self.pipeline, table, resource_state)
-            if _is_extracted(REPORT_LANES):
-                take_listed(dlt.current.source_state(), table, self.settings.label, self._in_table[table])
-        package = load_id if _is_extracted(REPORT_LANES) else None
-        return LaneStates(resource_state, self._in_table[table], package, self.settings.label)
+            take_listed(dlt.current.source_state(), table, self.settings.label, self._in_table[table])
+        return LaneStates(resource_state, self._in_table[table], load_id, self.settings.label)
 
-    def take_lane_rows(self) -> list[LaneRow]:
-        """The rows of `report_lanes` that no load package holds yet."""
+    def take_lane_rows(self, of_table: str | None) -> list[LaneRow]:
+        """The rows of `report_lanes` that no load package holds yet, of one report's table; None is of all."""
         if self.pipeline is None:
             return []
         name = self.pipeline.pipeline_name
-        return [row for table, lanes in self._in_table.items() for row in lanes.take_rows(name, table)]
+        return [
+            row
+            for table, lanes in self._in_table.items()
+            if of_table in (None, table)
+            for row in lanes.take_rows(name, table)
+        ]
 
     @property
     def listed(self) -> dict[str, MutableMapping[str, str]]:
         """The load packages up to which `report_cells` lists the lanes that are in `report_lanes`, by table."""
-        return {table: lanes.listed for table, lanes in self._in_table.items()} if _is_extracted(REPORT_LANES) else {}
+        return {table: lanes.listed for table, lanes in self._in_table.items()}
 
     def lanes(
         self,
@@ -321,8 +324,3 @@ class Sync:
         if (table, loads) not in self._replaced:
             self._replaced[table, loads] = first_replaced(self.pipeline, table, label, loads)
         return self._replaced[table, loads].get(lane.removeprefix(f"{label}/"))
-
-
-def _is_extracted(table: SystemTable) -> bool:
-    """True if dlt extracts a system table beside the reports."""
-    return table.name in dlt.current.source().resources.selected
