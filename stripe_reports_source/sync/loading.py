@@ -7,6 +7,7 @@ each package commits rows and cursor together, and the next one goes on from the
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -32,6 +33,8 @@ from .syncs import Syncs, syncs_of
 if TYPE_CHECKING:
     from .given import GivenFiles
     from .under_way import UnderWay
+
+logger = logging.getLogger(__name__)
 
 SYNCS_AT_MOST = 3
 
@@ -127,9 +130,12 @@ class Loading:
     def begin(self) -> None:
         """Load what was left pending, and look at what there is."""
         self._finish_pending()
+        known = self._source.name in self._pipeline.schemas
         if self._pipeline.config.restore_from_destination and not self._pipeline.dev_mode:
             # what others have loaded meanwhile: `run` takes over their state once in the life of a pipeline object
             self._pipeline.sync_destination()
+        if known and self._source.name not in self._pipeline.schemas:  # dlt forgets what is not there
+            logger.warning("the dataset %r is gone; everything is loaded anew", self._pipeline.dataset_name)
         # what this machine has never loaded may have lost tables that its schema does not tell of
         self._is_new_here = self._source.name not in self._pipeline.schemas
         mend_tables(self._pipeline, self._source, self._refresh)
