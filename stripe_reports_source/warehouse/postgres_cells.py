@@ -162,7 +162,7 @@ class CellClient(RepeatableClient, PostgresClient):
 
         def attempt() -> bool:
             with _locked_out() as lost:
-                made.append(super(CellClient, self).update_stored_schema(only_tables, expected_update, force))  # type: ignore[arg-type]
+                made.append(super(CellClient, self).update_stored_schema(only_tables, expected_update, force))
             return not lost
 
         self.wait_for_table(attempt, sorted(only_tables or self.schema.tables))

@@ -13,6 +13,7 @@ from typing import Any
 import dlt
 from dlt.common.destination import Destination
 from dlt.common.schema import Schema
+from dlt.common.schema.typing import TSchemaTables
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.common.storages.load_package import LoadJobInfo, ParsedLoadJobFileName, commit_load_package_state
 from dlt.destinations.job_client_impl import SqlJobClientBase
@@ -65,6 +66,19 @@ class RepeatableClient(SqlJobClientBase):
         super().initialize_storage(truncate_tables)  # type: ignore[arg-type]  # dlt's None
         if holds_cells(self.schema):
             _ask_for_abort(True)
+
+    def update_stored_schema(
+        self,
+        only_tables: Iterable[str] | None = None,
+        expected_update: TSchemaTables | None = None,
+        force: bool = False,
+    ) -> TSchemaTables | None:
+        """Make what is missing of the tables, also what was dropped by hand where no load is known to have ended.
+
+        dlt goes by the schema that is stored. Where loads have ended, we look before anything is extracted.
+        """
+        anew = holds_cells(self.schema) and dlt.current.pipeline().first_run
+        return super().update_stored_schema(only_tables, expected_update, force or anew)  # type: ignore[arg-type]
 
     def complete_load(self, load_id: str) -> None:
         super().complete_load(load_id)

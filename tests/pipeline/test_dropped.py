@@ -134,3 +134,32 @@ def test_dlts_own_tables_are_made_anew(emulator: Emulator, make_pipeline: Make, 
     load_reports(make_pipeline(folder=folder), source_of(emulator, REPORTS))
     assert_true(emulator, make_pipeline(), REPORTS, end=emulator.settings.available_end)
     assert load_reports(make_pipeline(folder=folder), source_of(emulator, REPORTS)).cells == 0
+
+
+NO_LOAD_ENDED = "DELETE FROM _dlt_loads"
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["DROP TABLE _dlt_loads"],
+        ["DROP TABLE _dlt_pipeline_state"],
+        ["DROP TABLE _dlt_version"],
+        [NO_LOAD_ENDED, f"DROP TABLE {TABLE}"],
+        [NO_LOAD_ENDED, f"ALTER TABLE {TABLE} DROP COLUMN net"],
+    ],
+    ids=", ".join,
+)
+def test_a_plain_run_that_knows_of_no_load_makes_all_that_is_missing(
+    emulator: Emulator, make_pipeline: Make, statements: list[str]
+) -> None:
+    """On another machine, as what tells of loads is gone, or none has ever ended."""
+    make_pipeline().run(source_of(emulator, REPORTS))
+    for statement in statements:
+        query(make_pipeline(), statement)
+    make_pipeline(folder="another machine").run(source_of(emulator, REPORTS))
+    assert_true(emulator, make_pipeline(), REPORTS, end=emulator.settings.available_end)
+    runs = posts(emulator)
+    make_pipeline(folder="another machine").run(source_of(emulator, REPORTS))
+    assert posts(emulator) == runs
