@@ -220,6 +220,8 @@ def _step(chance: random.Random, schedule: Schedule, *, first_step: bool) -> Ste
     quietly = play in DROPS or play in REFUSALS or play == "a report goes"
     # what is taken back was loaded, so that time stands still until then
     hours = 0 if first_step or play == "data taken back" else chance.choice((0, 12, 24, 24, 48, 132))
+    if play in REFUSALS:
+        hours = hours or 24  # whose key it is, is only asked where there is something to run
     killed = rival is None and not quietly and chance.random() < (0.8 if schedule.plain else 0.4)
     return Step(
         hours=hours,
