@@ -6,14 +6,13 @@ Some workers are killed, and the cell is given to another one; cells may be fetc
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from tests.faults.schedule import Step
-from tests.faults.worker import CLEAN, STOPPED, Work
+from tests.faults.schedule import Kill, Step
+from tests.faults.worker import CLEAN, KILLED, Work
 
 if TYPE_CHECKING:
     from tests.faults.harness import Game
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 AT_ONCE = 4
 ROUNDS = 5
 """More than it takes until nothing is planned any more."""
-KILLED = (-signal.SIGKILL, -signal.SIGTERM, STOPPED)
 
 
 def sync_by_jobs(game: Game, work: Work, step: Step) -> int:
@@ -39,7 +37,7 @@ def sync_by_jobs(game: Game, work: Work, step: Step) -> int:
     return CLEAN
 
 
-def _fetched(game: Game, work: Work, step: Step, cells: list[Any], kills: list[Any]) -> list[Any]:
+def _fetched(game: Game, work: Work, step: Step, cells: list[Any], kills: list[Kill]) -> list[Any]:
     """The files of cells, as far as they can be had. Each of `kills` ends a worker."""
     found, numbers = [], count()
     waiting = [cell for cell in cells for _ in range(2 if step.twice else 1)]

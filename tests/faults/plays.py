@@ -150,7 +150,8 @@ def odd_objects(game: Game, work: Work, step: Step) -> None:
     emulator.alter(f"odd.report.{step.nth}", odd, absent=("livemode",))
     available = emulator.settings.first_available
     parameters = {
-        "interval_start": int((available + timedelta(hours=1)).timestamp()),
+        # no two are alike: a second run of the same interval would be one too many
+        "interval_start": int((available + timedelta(hours=1, seconds=len(emulator.runs))).timestamp()),
         "interval_end": int((available + timedelta(hours=2)).timestamp()),
     }
     live = f"live{'' if work.label != 'eu' else f'@{game.other_account}'}:"

@@ -33,6 +33,7 @@ from tests.faults.watch import watching
 CLEAN, NOT_ALL_LOADED, OWN_ERROR, OTHER_ERROR, REFUSED, PENDING_ALONE, STOPPED = 0, 3, 4, 5, 6, 7, 130
 """PENDING_ALONE: a plain run has loaded what an earlier one had left, and no more, as dlt's own `run` does. That may be
 older than what another machine has loaded since; the next run sees it."""
+KILLED = (-signal.SIGKILL, -signal.SIGTERM, STOPPED)
 BEFOREHAND = (
     "dlt._workspace.cli",
     "dlt.common.configuration.plugins",
