@@ -11,7 +11,6 @@ from typing import Any
 
 import dlt
 from dlt import Pipeline
-from dlt.common.pipeline import LoadInfo
 
 from ..plan.system_tables import TIE_OUT, Statement
 from ..plan.table_texts import SYSTEM_TEXTS
@@ -21,16 +20,39 @@ from ..warehouse.hints import system_hints
 from .package import current_load_id
 
 REPLACED_BY = ("equation", "interval_key")
+MOST_STATEMENTS = 20_000
+"""Of a load package: DuckDB merges them in this process's memory."""
 
 
-def write_statements(pipeline: Pipeline, source_name: str, statements: Sequence[Statement]) -> LoadInfo:
-    """Load statements.
+def write_statements(pipeline: Pipeline, source_name: str, statements: Sequence[Statement]) -> None:
+    """Load statements, in as many load packages as keep them small: a platform may have very many.
 
     Args:
         pipeline: where to.
         source_name: the source, in whose schema the table is.
-        statements: all there are of each equation and cell among them.
+        statements: all there are of each equation and cell among them; those of one stand together.
     """
+    for part in parts(statements, MOST_STATEMENTS):
+        _write(pipeline, source_name, part)
+
+
+def parts(statements: Sequence[Statement], most: int) -> Iterator[Sequence[Statement]]:
+    """The statements in parts of some `most`, none of which ends within the statements of an equation and cell."""
+    begin = 0
+    while begin < len(statements):
+        end = begin + most
+        while 0 < end < len(statements) and _replaced(statements[end]) == _replaced(statements[end - 1]):
+            end += 1
+        yield statements[begin:end]
+        begin = end
+
+
+def _replaced(statement: Statement) -> tuple[str, ...]:
+    """What a statement replaces is all that was said before of the same."""
+    return tuple(getattr(statement, name) for name in REPLACED_BY)
+
+
+def _write(pipeline: Pipeline, source_name: str, statements: Sequence[Statement]) -> None:
     hints = system_hints(TIE_OUT)
     for name in REPLACED_BY:
         hints[name]["merge_key"] = True
@@ -48,7 +70,6 @@ def write_statements(pipeline: Pipeline, source_name: str, statements: Sequence[
     is_new = TIE_OUT.name not in pipeline.schemas[source_name].tables
     pipeline.extract(resource, schema=pipeline.schemas[source_name])
     pipeline.normalize()
-    info = pipeline.load()
+    pipeline.load()
     if is_new:  # what is loaded before has its comments; the next sync would be the first to write these
         write_comments(pipeline, source_name, {TIE_OUT.name: SYSTEM_TEXTS[TIE_OUT.name]})
-    return info
