@@ -89,6 +89,7 @@ def sync(urls: tuple[str, str], api_key: str, accounts: Sequence[str], in_flight
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         failed: list[str] = []
         took: list[tuple[float, float]] = []
+        of_main = resource.getrusage(resource.RUSAGE_THREAD)
         for _ in range(2):
             began, worked = time.monotonic(), time.process_time()
             try:
@@ -96,6 +97,9 @@ def sync(urls: tuple[str, str], api_key: str, accounts: Sequence[str], in_flight
             except SyncFailed as error:
                 failed = [failure.account for failure in error.failures]
             took.append((time.monotonic() - began, time.process_time() - worked))
+            if len(took) == 1:
+                main = resource.getrusage(resource.RUSAGE_THREAD)
+                main_cpu = main.ru_utime + main.ru_stime - of_main.ru_utime - of_main.ru_stime
         (seconds, cpu), (nothing_new_seconds, nothing_new_cpu) = took
         with pipeline.sql_client() as client:
             rows = client.execute_sql(f"SELECT count(DISTINCT connected_account) FROM {REPORT.replace('.', '_')}")
@@ -105,6 +109,7 @@ def sync(urls: tuple[str, str], api_key: str, accounts: Sequence[str], in_flight
     return {
         "seconds": round(seconds, 1),
         "cpu_ms_per_account": round(cpu * 1000 / len(accounts), 2),
+        "cpu_ms_per_account_of_main_thread": round(main_cpu * 1000 / len(accounts), 2),
         "nothing_new_seconds": round(nothing_new_seconds, 1),
         "nothing_new_cpu_ms_per_account": round(nothing_new_cpu * 1000 / len(accounts), 2),
         "state_bytes": state_bytes,
