@@ -23,6 +23,7 @@ from ..plan.lanes import Lane
 from ..plan.system_tables import SYSTEM_TABLES
 from ..plan.windows import Days
 from ..warehouse.inventory import mend_tables
+from ..warehouse.kept_open import KeptOpen
 from ..warehouse.locks import duckdb_file
 from ..warehouse.own_jobs import own_jobs
 from .context import Load
@@ -39,10 +40,15 @@ def planning(pipeline: Pipeline, source: DltSource, days: Days | None = None) ->
     with syncs.loading(load), TemporaryDirectory(prefix="stripe-reports-") as folder, _active_as_before():
         shadow = _shadow(pipeline, Path(folder))
         with own_jobs(shadow):
-            shadow.sync_destination()
-            shadow.refresh = pipeline.refresh
-            mend_tables(shadow, source, pipeline.refresh, make=False)
-            yield Planning(shadow, source.with_resources(*names), syncs, load)
+            load.database = KeptOpen(shadow)
+            try:
+                load.database.keep()
+                shadow.sync_destination()
+                shadow.refresh = pipeline.refresh
+                mend_tables(shadow, source, pipeline.refresh, make=False)
+                yield Planning(shadow, source.with_resources(*names), syncs, load)
+            finally:
+                load.database.let_go()
 
 
 class Planning:

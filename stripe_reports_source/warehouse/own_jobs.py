@@ -8,7 +8,7 @@ time only; a plain `pipeline.run` does not tell when it ends, so that the pipeli
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import dlt
@@ -33,8 +33,10 @@ def own_jobs(pipeline: Pipeline) -> Iterator[None]:
     """
     usual = pipeline.destination
     keep_own_jobs(pipeline)
+    own = pipeline.destination
     try:
-        yield
+        with own.settled() if isinstance(own, StandIn) else nullcontext():
+            yield
     except Exception as error:
         busy = find_cause(error, DestinationBusy)
         if busy is None or busy is error:

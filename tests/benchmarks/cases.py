@@ -288,6 +288,7 @@ def side_by_side(bench: Bench) -> Result:
     def all_in_one() -> Measured:
         return load([(days[0], days[-1])], one_pipeline=True)
 
+    all_in_one()  # writes and reads in bytecode
     taken = Pairs().run(bench.pairs, lambda: load(months, one_pipeline=True), all_in_one)
     others = Pairs().run(bench.pairs, lambda: load(months, one_pipeline=False), all_in_one)
     return {**_ratio(taken.figures()), "runs": len(months), "by_pipelines_of_their_own": others.figures()["ratio"]}
