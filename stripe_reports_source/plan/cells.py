@@ -29,7 +29,7 @@ class Replayed:
     backfill: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CellRequest:
     """A cell of a report of an account. `label` is the `_account` value, `account` the Stripe-Account header."""
 
@@ -50,7 +50,7 @@ class CellRequest:
         return self.report.cell_key(self.label, self.cell.first_day)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Obtained:
     """A run in its present state, and how this sync got it: created or adopted, at which attempt."""
 
@@ -59,7 +59,7 @@ class Obtained:
     adopted: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Downloaded:
     """A result file on disk, whole: bytes as announced, and what a reader can check it by.
 
@@ -72,7 +72,7 @@ class Downloaded:
     archive_path: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FetchedCell:
     """A cell on this disk. `span` is the interval that was really asked for."""
 
@@ -83,7 +83,7 @@ class FetchedCell:
     columns: tuple[TableColumn, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LoadedCell:
     """A cell in a load package: what the destination has to hold of it once the package is loaded.
 
@@ -104,6 +104,16 @@ class LoadedCell:
     run_id: str
     rows: int
     altered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CountedCell:
+    """A cell that is loaded: its table, lane and interval key, and the rows that the destination holds of it."""
+
+    table: str
+    lane: str
+    key: str
+    rows: int
 
 
 class CellFailure(Exception):

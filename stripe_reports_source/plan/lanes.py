@@ -14,8 +14,8 @@ from ..errors import NotAvailable
 from .catalog import Catalog
 from .cells import CellRequest
 from .column_types import ColumnType
-from .intervals import ONE_SECOND, Cell, Span, cells, day_of, sync_window
-from .loaded_cells import Ledger, Listed, not_listed, to_load, with_cells_of_others
+from .intervals import ONE_SECOND, Cell, Grid, Span, cells, day_of, sync_window
+from .loaded_cells import NO_KEYS, Ledger, Listed, not_listed, to_load, with_cells_of_others
 from .report import Report
 from .resolve import ResolvedReport, resolve
 from .settings import Settings
@@ -33,7 +33,7 @@ Payout = Mapping[str, str]
 """The run parameters of one payout, such as `{"payout": "po_..."}`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Lane:
     """The cells of one report of one account in one sync, in order. `key` names it in the kept state.
 
@@ -51,9 +51,9 @@ class Lane:
     backfill: bool
     noted: LaneState | None = None
     """The lane's state with what planning has found out, to be kept; None if there is nothing new."""
-    gaps: frozenset[str] = frozenset()
+    gaps: frozenset[str] = NO_KEYS
     reaches: Mapping[str, datetime] = field(default_factory=dict)
-    already: frozenset[str] = frozenset()
+    already: frozenset[str] = NO_KEYS
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,7 @@ class _LanePlanner:
         self._loaded = loaded
         self._window = window
         self._exact = exact
+        self._cells: dict[tuple[Span, Grid, str], list[Cell]] = {}
         # dlt's cursor is that of the slowest lane, which says nothing of the others
         self._cursor = loaded.cursor if one_lane else None
 
@@ -178,7 +179,7 @@ class _LanePlanner:
             tuple(whole_cells([*gaps, *found.cells], loaded, backfill=False)),
             backfill=False,
             noted=noted if noted != known else None,
-            gaps=frozenset(request.key for request in gaps),
+            gaps=frozenset(request.key for request in gaps) if gaps else NO_KEYS,
             reaches=found.reaches,
             already=found.already,
         )
@@ -206,7 +207,11 @@ class _LanePlanner:
         return gaps
 
     def _requests(self, resolved: ResolvedReport, window: Span) -> list[CellRequest]:
-        return [self._request(resolved, cell) for cell in cells(window, resolved.grid, resolved.zone)]
+        """The cells of a window: those of lanes with the same window are the same values."""
+        cut_by = window, resolved.grid, resolved.zone.key
+        if cut_by not in self._cells:
+            self._cells[cut_by] = list(cells(window, resolved.grid, resolved.zone))
+        return [self._request(resolved, cell) for cell in self._cells[cut_by]]
 
     def _request(self, resolved: ResolvedReport, cell: Cell) -> CellRequest:
         return CellRequest(resolved, self._label, self._settings.acts_on, cell)

@@ -24,8 +24,11 @@ from .state import LaneState
 
 logger = logging.getLogger(__name__)
 
+NO_KEYS: frozenset[str] = frozenset()
+"""Of no cell: Python makes each empty set anew, and there is one for each account."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class ListedCell:
     """A cell as `report_cells` lists it.
 
@@ -46,7 +49,7 @@ class ListedCell:
     load_id: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class HeldRun:
     """The run whose rows a table holds of a cell.
 
@@ -92,7 +95,7 @@ class Listed:
         return {key: run for key, run in self.held.items() if key in keys}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ToLoad:
     """What a sync has to load of a stretch of cells.
 
@@ -159,7 +162,7 @@ def loaded_already(requests: Sequence[CellRequest], ledger: Ledger) -> frozenset
         if (cell := ledger.cells.get(request.key)) is not None and _goes_as_far(request, cell)
     }
     if not listed:
-        return frozenset()
+        return NO_KEYS
     runs = ledger.runs_of(listed.keys())
     return frozenset(
         key

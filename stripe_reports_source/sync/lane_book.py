@@ -16,7 +16,7 @@ ALL_INTERVALS = ""
 """Stands for the intervals of a lane that could not be planned."""
 
 
-@dataclass
+@dataclass(slots=True)
 class LaneEntry:
     """A lane of a sync.
 
