@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from ..conftest import postgres_server
 from .big_stripe import KEY, MONTH_END, BigStripe
 from .data import Written, write_report
 from .measure import Measured, Pairs, at_once, by_stage, measure, megabytes, worker
+from .postgres import day_into_table, load_and_copy
 from .table import COLUMNS, REPORT, reference_sql
 from .tie_out import COPY_ACTIVITY, SIX, Month, fill, months_from
 from .verify import Wrong, check_load
@@ -330,6 +332,21 @@ def tie_out(bench: Bench) -> Result:
     }
 
 
+def postgres_load(bench: Bench) -> Result:
+    """The first load of a twentieth of the rows into PostgreSQL: processor time against COPY of the file."""
+    with postgres_server() as address:
+        return load_and_copy(address, bench.stripe, bench.file(bench.rows // 20), bench.pairs, bench.ground)
+
+
+def postgres_day(bench: Bench) -> Result:
+    """A cell of 1,000 rows into a PostgreSQL table with half of the rows, against one with a thousandth of that."""
+    rows = bench.rows // 2
+    with postgres_server() as address:
+        return day_into_table(
+            address, bench.stripe, bench.file(1_000), (rows, rows // 1_000), bench.pairs, bench.ground
+        )
+
+
 def _make_dataset(folder: Path, months: Sequence[Month], rows: int) -> None:
     """Tables as a small load makes them, with rows of our own."""
     from stripe_reports_source.emulator import EmulatorSettings
@@ -413,6 +430,15 @@ CASES = (
         1.5,
         None,
         side_by_side,
+    ),
+    Case("postgres-load", "PostgreSQL: processor time of a first load, against COPY", "times", 3, None, postgres_load),
+    Case(
+        "postgres-day",
+        "PostgreSQL: a small cell into a large table, against a small one",
+        "times",
+        1.3,
+        None,
+        postgres_day,
     ),
     Case("tie-out", "the proof after a load of one month, against that load", "times", 0.33, None, tie_out),
 )
