@@ -11,6 +11,7 @@ import logging
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from ..warehouse.forks import History
 from ..warehouse.inventory import make_missing_tables, mend_tables
 from ..warehouse.kept_open import KeptOpen
 from ..warehouse.leftovers import abort_begun_packages, mend_folder, remove_leftovers, set_aside
-from ..warehouse.own_jobs import own_jobs
+from ..warehouse.own_jobs import import_early, own_jobs
 from ..warehouse.stored import note_altered, note_lost, stored_rows
 from ..warehouse.turns import PipelineLock, pipeline_lock
 from .context import GivesWay, Load, SpoiledPackage
@@ -71,6 +72,8 @@ def loading(pipeline: Pipeline, source: DltSource, load: Load, given: GivenFiles
         for under_way in meanwhile:
             under_way.close()
 
+    import_early(pipeline)
+    import_module(".resources", __package__)
     with ExitStack() as held:
         held.callback(close)
         lock = held.enter_context(pipeline_lock(pipeline, mend, begin))

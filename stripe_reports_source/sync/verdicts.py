@@ -1,7 +1,7 @@
-"""Statements into the table `tie_out`, as a small load package of their own.
+"""Statements into the table `tie_out`: straight into DuckDB, elsewhere as a small load package of their own.
 
-In: statements of a look at a dataset. Out: a load package. All that was said before of the same equation and cell is
-replaced, so that a sum which no longer ties does not go on to say that it does.
+In: statements of a look at a dataset. Out: rows. All that was said before of the same equation and cell is replaced, so
+that a sum which no longer ties does not go on to say that it does.
 """
 
 from __future__ import annotations
@@ -11,26 +11,31 @@ from typing import Any
 
 import dlt
 from dlt import Pipeline
-from dlt.common.pipeline import LoadInfo
 
 from ..plan.system_tables import TIE_OUT, Statement
 from ..plan.table_texts import SYSTEM_TEXTS
 from ..rows.system_rows import system_table
 from ..warehouse.comments import write_comments
+from ..warehouse.duckdb_rows import replace_rows
 from ..warehouse.hints import system_hints
 from .package import current_load_id
 
 REPLACED_BY = ("equation", "interval_key")
 
 
-def write_statements(pipeline: Pipeline, source_name: str, statements: Sequence[Statement]) -> LoadInfo:
-    """Load statements.
+def write_statements(pipeline: Pipeline, source_name: str, statements: Sequence[Statement]) -> None:
+    """Write statements.
 
     Args:
         pipeline: where to.
         source_name: the source, in whose schema the table is.
         statements: all there are of each equation and cell among them.
     """
+    known = pipeline.schemas[source_name].tables.get(TIE_OUT.name, {}).get("columns", {})
+    if TIE_OUT.columns.keys() <= known.keys() and replace_rows(
+        pipeline, TIE_OUT.name, REPLACED_BY, lambda load_id: system_table(TIE_OUT, statements, load_id)
+    ):
+        return
     hints = system_hints(TIE_OUT)
     for name in REPLACED_BY:
         hints[name]["merge_key"] = True
@@ -45,10 +50,8 @@ def write_statements(pipeline: Pipeline, source_name: str, statements: Sequence[
         write_disposition={"disposition": "merge", "strategy": "delete-insert"},
         columns=hints,
     )
-    is_new = TIE_OUT.name not in pipeline.schemas[source_name].tables
     pipeline.extract(resource, schema=pipeline.schemas[source_name])
     pipeline.normalize()
-    info = pipeline.load()
-    if is_new:  # what is loaded before has its comments; the next sync would be the first to write these
+    pipeline.load()
+    if not known:  # what is loaded before has its comments; the next sync would be the first to write these
         write_comments(pipeline, source_name, {TIE_OUT.name: SYSTEM_TEXTS[TIE_OUT.name]})
-    return info

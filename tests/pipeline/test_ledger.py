@@ -95,6 +95,25 @@ def test_cells_say_what_is_covered(emulator: Emulator, pipeline: Pipeline, way: 
     ) == [(0,)]
 
 
+def test_statements_are_written_with_the_package_that_was_loaded(emulator: Emulator, pipeline: Pipeline) -> None:
+    """Into DuckDB straight, once dlt has made their table: no package of their own."""
+    load_reports(pipeline, source_of(emulator, REPORTS))
+    [[before, first]] = query(pipeline, "SELECT count(*), max(checked_at) FROM tie_out")
+    loads = packages(pipeline)
+    emulator.advance(datetime(2025, 4, 2, tzinfo=UTC))
+    loaded = load_reports(pipeline, source_of(emulator, REPORTS))
+    assert packages(pipeline) == loads + 1
+    [newest] = loaded.load_infos[-1].loads_ids
+    said = query(pipeline, "SELECT DISTINCT _dlt_load_id = %s, checked_at > %s FROM tie_out", newest, first)
+    assert sorted(said) == [(False, False), (True, True)]
+    [[rows, whole, identities]] = query(
+        pipeline,
+        "SELECT count(*), count(checked_at), count(DISTINCT (equation, account, interval_key, currency, item)) "
+        "FROM tie_out",
+    )
+    assert rows == whole == identities > before
+
+
 @BOTH
 @WAYS
 def test_a_cell_that_is_loaded_again_has_one_row(emulator: Emulator, pipeline: Pipeline, way: str) -> None:
