@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -15,6 +15,8 @@ from stripe_reports_source import Report, SyncFailed, load_reports
 from stripe_reports_source.emulator import Emulator, Fault, late_charge
 from stripe_reports_source.plan.catalog import load_catalog
 from stripe_reports_source.plan.intervals import Cell, Span, cells, parse_zone
+from stripe_reports_source.plan.loaded_cells import Listed, Stretch
+from stripe_reports_source.warehouse.cell_ledger import CellLedger
 from tests.conftest import BOTH, query, source_of
 from tests.pipeline.ledger import Totals, assert_ledger, control_columns, totals_of
 from tests.pipeline.test_stored import TABLE, only_usd
@@ -112,6 +114,26 @@ def test_statements_are_written_with_the_package_that_was_loaded(emulator: Emula
         "FROM tie_out",
     )
     assert rows == whole == identities > before
+
+
+@BOTH
+def test_what_is_asked_of_some_cells_is_what_all_of_the_ledger_says(emulator: Emulator, pipeline: Pipeline) -> None:
+    load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+    for spoil, whole in (("SELECT 1", 3), ("UPDATE _dlt_loads SET status = 1", 0)):
+        query(pipeline, spoil)
+        ledger = CellLedger(pipeline, TABLE, "default", {})
+        first, *others = ledger.cells
+        assert ledger.listed([*others, "default|unknown|2025-01-01"]) == {key: ledger.cells[key] for key in others}
+        prefix = first.removesuffix("2025-01-01")
+        stretch = ledger.stretch(prefix)
+        assert stretch == Listed(cells=ledger.cells).stretch(prefix) == Stretch(whole, *days(ledger.cells, prefix))
+        assert ledger.stretch("other|") is None
+
+
+def days(cells: Iterable[str], prefix: str) -> tuple[date, date]:
+    """The first and the last day of cells."""
+    found = [date.fromisoformat(key.removeprefix(prefix)) for key in cells]
+    return min(found), max(found)
 
 
 @BOTH
