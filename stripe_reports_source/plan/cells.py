@@ -5,7 +5,7 @@ In: what was planned, and what Stripe answered. Out: frozen values; nothing here
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .columns import TableColumn
@@ -31,23 +31,25 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True)
 class CellRequest:
-    """A cell of a report of an account. `label` is the `_account` value, `account` the Stripe-Account header."""
+    """A cell of a report of an account. `label` is the `_account` value, `account` the Stripe-Account header.
+
+    `key` is the `_interval_key` of the cell: one text for all who speak of it, as there may be thousands of cells.
+    """
 
     report: ResolvedReport
     label: str
     account: str | None
     cell: Cell
     replayed: Replayed | None = None
+    key: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", self.report.cell_key(self.label, self.cell.first_day))
 
     @property
     def title(self) -> str:
         """What is asked for, in words: the interval, or the key of a report without one."""
         return self.report.filters if self.report.keys else str(self.cell.span)
-
-    @property
-    def key(self) -> str:
-        """The `_interval_key` of the cell."""
-        return self.report.cell_key(self.label, self.cell.first_day)
 
 
 @dataclass(frozen=True, slots=True)

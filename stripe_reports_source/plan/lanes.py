@@ -88,7 +88,7 @@ def plan_lanes(
     window: Span | None,
     exact: Collection[str] | None = None,
 ) -> list[Lane]:
-    """The lanes of a report: one, or one per connected account.
+    """The lanes of a report: one, or one per connected account; those that are furthest behind come first.
 
     Args:
         report: the user's words.
@@ -116,7 +116,9 @@ def plan_lanes(
         if known_in_part:
             logger.warning("%s", known_in_part)
     planner = _LanePlanner(settings, loaded, window, exact, one_lane=len(accounts) == 1)
-    return [planner.lane(*lane) for lane in zip(resolved, accounts, strict=True)]
+    lanes = [planner.lane(*lane) for lane in zip(resolved, accounts, strict=True)]
+    # what is furthest behind comes first: a sync that always ends early would leave the last accounts out for good
+    return sorted(lanes, key=lambda lane: planner.reached(lane.key))
 
 
 class _LanePlanner:
@@ -140,7 +142,13 @@ class _LanePlanner:
         # dlt's cursor is that of the slowest lane, which says nothing of the others
         self._cursor = loaded.cursor if one_lane else None
 
+    def reached(self, key: str) -> datetime:
+        """Up to when a lane is loaded by syncs."""
+        known = self._loaded.lanes.get(key)
+        return BEGINNING if known is None or known.cursor is None else known.cursor
+
     def lane(self, resolved: ResolvedReport, connected: str | None) -> Lane:
+        """A lane, planned."""
         key = f"{self._label}/{connected}" if connected else self._label
         known = self._loaded.lanes.get(key)
         refuse_other_mode(resolved, self._label, known.livemode if known else None)

@@ -6,6 +6,7 @@ loaded; sides loaded to different instants; the same; wholly explained; data of 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -227,7 +228,7 @@ class Judge:
             fee_difference=found.fee_difference if found else None,
             count_difference=int(found.count_difference) if found else None,
             status=status,
-            reason=reason,
+            reason=sys.intern(reason),  # many are the same
             figure_run=_runs(sides.figure.values()),
             against_run=_runs(beside),
             checked_at=self._now,

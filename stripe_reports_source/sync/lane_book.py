@@ -68,6 +68,10 @@ class LaneBook:
     def __iter__(self) -> Iterator[LaneEntry]:
         return iter(self._entries.values())
 
+    def clear(self) -> None:
+        """Forget all lanes."""
+        self._entries.clear()
+
     def planned(self, lane: Lane, before: LaneState | None) -> None:
         """Enter a lane that is to be loaded."""
         report = lane.resolved

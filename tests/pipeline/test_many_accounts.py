@@ -192,11 +192,11 @@ def test_status_reads_the_last_run_of_each_account_and_those_of_failures(
 ) -> None:
     pipeline = make_pipeline()
     load_reports(pipeline, lanes_of(platform, SOME))
-    spoilt = Fault("replace", address="files", times=None, body="nonsense\n")
+    fails = Fault("run_failed", method="POST", times=None)
     for day in (1, 2, 3):
         platform.advance(END + timedelta(days=day, hours=8))
         if day == 2:
-            platform.add_fault(spoilt)
+            platform.add_fault(fails)
             with pytest.raises(SyncFailed):
                 load_reports(pipeline, lanes_of(platform, SOME[:1]))
             [failed] = [found for found in report_status(pipeline) if found.failures]
