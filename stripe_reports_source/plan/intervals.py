@@ -21,7 +21,7 @@ ONE_SECOND = timedelta(seconds=1)
 UTC_NAMES = ("UTC", "Etc/UTC")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Span:
     """A half-open stretch of time `[start, end)`, both UTC instants."""
 
@@ -47,7 +47,7 @@ class Span:
         return self.start >= self.end
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cell:
     """One cell of the grid: the unit that a load replaces.
 

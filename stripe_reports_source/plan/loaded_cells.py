@@ -25,8 +25,11 @@ from .state import LaneState
 
 logger = logging.getLogger(__name__)
 
+NO_KEYS: frozenset[str] = frozenset()
+"""Of no cell: Python makes each empty set anew, and there is one for each account."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class ListedCell:
     """A cell as `report_cells` lists it.
 
@@ -47,7 +50,7 @@ class ListedCell:
     load_id: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class HeldRun:
     """The run whose rows a table holds of a cell.
 
@@ -124,7 +127,7 @@ class Listed:
         return {key: run for key, run in self.held.items() if key in keys}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ToLoad:
     """What a sync has to load of a stretch of cells.
 
@@ -203,7 +206,7 @@ def loaded_already(requests: Sequence[CellRequest], ledger: Ledger) -> frozenset
         if (cell := cells.get(request.key)) is not None and _goes_as_far(request, cell)
     }
     if not there:
-        return frozenset()
+        return NO_KEYS
     runs = ledger.runs_of(there.keys())
     return frozenset(
         key

@@ -20,7 +20,7 @@ from dlt.common.pipeline import LoadInfo
 from dlt.extract import DltSource
 
 from ..errors import Failure, NotStored, find_cause, own_error
-from ..plan.cells import LoadedCell
+from ..plan.cells import CountedCell
 from ..plan.table_texts import table_texts
 from ..warehouse.comments import write_comments
 from ..warehouse.forks import History
@@ -122,8 +122,7 @@ class Loading:
             load.wanted = lock.wanted
         load.database = KeptOpen(pipeline)
         self.infos: list[LoadInfo] = []
-        self.stored: list[tuple[LoadedCell, int]] = []
-        """Cells that are loaded, each with the rows that the destination holds of it."""
+        self.stored: list[CountedCell] = []
 
     @property
     def stopped(self) -> bool:
@@ -160,6 +159,7 @@ class Loading:
                 break
             # the next sync mends what one without a lock has crossed, or runs reports for new payouts
             self._syncs.end()
+        self._syncs.end()  # what follows does not need the plan, of which there may be thousands of lanes
         write_comments(self._pipeline, self._source.name, table_texts(self._syncs.settings.reports))
 
     def load_cells(self, cells: Mapping[str, Collection[str]]) -> set[str]:
@@ -179,7 +179,7 @@ class Loading:
         finally:
             self._load.exact = None
             self._syncs.end()
-        return {cell.request.key for cell, _ in self.stored[before:]}
+        return {cell.key for cell in self.stored[before:]}
 
     def _finish_pending(self) -> None:
         remove_leftovers(self._pipeline)
@@ -253,7 +253,11 @@ class Loading:
         stored = stored_rows(self._pipeline, cells, info.loads_ids) if cells else []
         altered = [(cell, rows) for cell, rows in stored if rows != cell.rows and cell.altered]
         lost = [(cell, rows) for cell, rows in stored if rows != cell.rows and not cell.altered]
-        self.stored += [(cell, rows) for cell, rows in stored if rows == cell.rows or cell.altered]
+        self.stored += [
+            CountedCell(cell.request.report.report.table, cell.lane, cell.request.key, rows)
+            for cell, rows in stored
+            if rows == cell.rows or cell.altered
+        ]
         if altered:
             note_altered(self._pipeline, altered)
         if lost:

@@ -1,4 +1,4 @@
-"""The folder in which a sync keeps Stripe's result files, for its owner only, until their rows are given to dlt.
+"""The folder of a sync for Stripe's result files or for a plan, for its owner only, until their rows are given to dlt.
 
 In: dlt's working folder. Out: a folder that is removed when the sync ends, or by the next sync where its process was
 killed: a lock on a file beside it tells whether that still lives, since the system gives it back at any death.

@@ -303,6 +303,13 @@ class Sync:
         self._lanes.clear()
         self.fetching.close()
 
+    def end(self) -> None:
+        """Close it, and let go of what it knows of each lane: nothing more is asked of it."""
+        self.close()
+        self.outcomes.book.clear()
+        self._in_table.clear()
+        self._replaced.clear()
+
     def _column_types(self, table: str) -> dict[str, ColumnType]:
         if self.pipeline is None:
             return {}

@@ -1,4 +1,4 @@
-"""Statements into the table `tie_out`: straight into DuckDB, elsewhere as a small load package of their own.
+"""Statements into the table `tie_out`: straight into DuckDB, elsewhere as small load packages of their own.
 
 In: statements of a look at a dataset. Out: rows. All that was said before of the same equation and cell is replaced, so
 that a sum which no longer ties does not go on to say that it does.
@@ -21,16 +21,39 @@ from ..warehouse.hints import system_hints
 from .package import current_load_id
 
 REPLACED_BY = ("equation", "interval_key")
+MOST_STATEMENTS = 20_000
+"""At once: DuckDB merges them in this process's memory."""
 
 
 def write_statements(pipeline: Pipeline, source_name: str, statements: Sequence[Statement]) -> None:
-    """Write statements.
+    """Write statements, in as many parts as keep them small: a platform may have very many.
 
     Args:
         pipeline: where to.
         source_name: the source, in whose schema the table is.
-        statements: all there are of each equation and cell among them.
+        statements: all there are of each equation and cell among them; those of one stand together.
     """
+    for part in parts(statements, MOST_STATEMENTS):
+        _write(pipeline, source_name, part)
+
+
+def parts(statements: Sequence[Statement], most: int) -> Iterator[Sequence[Statement]]:
+    """The statements in parts of some `most`, none of which ends within the statements of an equation and cell."""
+    begin = 0
+    while begin < len(statements):
+        end = begin + most
+        while 0 < end < len(statements) and _replaced(statements[end]) == _replaced(statements[end - 1]):
+            end += 1
+        yield statements[begin:end]
+        begin = end
+
+
+def _replaced(statement: Statement) -> tuple[str, ...]:
+    """What a statement replaces is all that was said before of the same."""
+    return tuple(getattr(statement, name) for name in REPLACED_BY)
+
+
+def _write(pipeline: Pipeline, source_name: str, statements: Sequence[Statement]) -> None:
     known = pipeline.schemas[source_name].tables.get(TIE_OUT.name, {}).get("columns", {})
     if TIE_OUT.columns.keys() <= known.keys() and replace_rows(
         pipeline, TIE_OUT.name, REPLACED_BY, lambda load_id: system_table(TIE_OUT, statements, load_id)
