@@ -88,6 +88,13 @@ def next_on_grid(first_day: date, grid: Grid) -> date:
     return first_day + timedelta(days=7 if grid == "week" else 1)
 
 
+def count_on_grid(first_day: date, last_day: date, grid: Grid) -> int:
+    """How many cells there are from one to another, both included, of which a zone may have skipped a day's."""
+    if grid == "month":
+        return 12 * (last_day.year - first_day.year) + last_day.month - first_day.month + 1
+    return (last_day - first_day).days // (7 if grid == "week" else 1) + 1
+
+
 def cells(window: Span, grid: Grid, zone: ZoneInfo) -> Iterator[Cell]:
     """The cells that cover `window` exactly, oldest first, the first and the last clamped to it.
 

@@ -15,7 +15,7 @@ from .catalog import Catalog
 from .cells import CellRequest
 from .column_types import ColumnType
 from .intervals import ONE_SECOND, Cell, Grid, Span, cells, day_of, sync_window
-from .loaded_cells import NO_KEYS, Ledger, Listed, not_listed, to_load, with_cells_of_others
+from .loaded_cells import NO_KEYS, Ledger, Listed, lists_all, not_listed, to_load, with_cells_of_others
 from .report import Report
 from .resolve import ResolvedReport, resolve
 from .settings import Settings
@@ -197,8 +197,11 @@ class _LanePlanner:
         ledger = self._loaded.ledger
         if known is None or known.cursor is None or ledger.packages.get(key) != (known.package or ""):
             return []  # the ledger has yet to be compared with what is stored
+        window = Span(known.loaded.start, min(end, known.cursor))
+        if lists_all(ledger.stretch(resolved.key_prefix(self._label)), window, resolved.grid, resolved.zone):
+            return []
         first = first_instant(self._settings.start_date, resolved.zone)
-        requests = self._requests(resolved, Span(known.loaded.start, min(end, known.cursor)))
+        requests = self._requests(resolved, window)
         lacking = [each for each in not_listed(requests, ledger) if first is None or each.cell.whole.end > first]
         gaps = [each for each in lacking if resolved.offered.available.covers(each.cell.span)]
         lost = [each for each in lacking if each not in gaps]

@@ -254,7 +254,10 @@ class Sync:
         Raises:
             GivesWay: it holds nothing.
         """
-        if self.fetching.wait() or not self.load.wanted():
+        if self.fetching.wait():
+            return
+        self.load.database.let_go()
+        if not self.load.wanted():
             return
         if self.load.cells or self.outcomes.has_rows:
             self.load.gives_way = True

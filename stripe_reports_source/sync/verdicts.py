@@ -1,7 +1,7 @@
-"""Statements into the table `tie_out`, as a small load package of their own.
+"""Statements into the table `tie_out`: straight into DuckDB, elsewhere as small load packages of their own.
 
-In: statements of a look at a dataset. Out: a load package. All that was said before of the same equation and cell is
-replaced, so that a sum which no longer ties does not go on to say that it does.
+In: statements of a look at a dataset. Out: rows. All that was said before of the same equation and cell is replaced, so
+that a sum which no longer ties does not go on to say that it does.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from ..plan.system_tables import TIE_OUT, Statement
 from ..plan.table_texts import SYSTEM_TEXTS
 from ..rows.system_rows import system_table
 from ..warehouse.comments import write_comments
+from ..warehouse.duckdb_rows import replace_rows
 from ..warehouse.hints import system_hints
 from .package import current_load_id
 
 REPLACED_BY = ("equation", "interval_key")
 MOST_STATEMENTS = 20_000
-"""Of a load package: DuckDB merges them in this process's memory."""
+"""At once: DuckDB merges them in this process's memory."""
 
 
 def write_statements(
     pipeline: Pipeline, source_name: str, statements: Sequence[Statement], most: int = MOST_STATEMENTS
 ) -> None:
-    """Load statements, in as many load packages as keep them small: a platform may have very many.
+    """Write statements, in as many parts as keep them small: a platform may have very many.
 
     Args:
         pipeline: where to.
@@ -56,6 +57,11 @@ def _replaced(statement: Statement) -> tuple[str, ...]:
 
 
 def _write(pipeline: Pipeline, source_name: str, statements: Sequence[Statement]) -> None:
+    known = pipeline.schemas[source_name].tables.get(TIE_OUT.name, {}).get("columns", {})
+    if TIE_OUT.columns.keys() <= known.keys() and replace_rows(
+        pipeline, TIE_OUT.name, REPLACED_BY, lambda load_id: system_table(TIE_OUT, statements, load_id)
+    ):
+        return
     hints = system_hints(TIE_OUT)
     for name in REPLACED_BY:
         hints[name]["merge_key"] = True
@@ -70,9 +76,8 @@ def _write(pipeline: Pipeline, source_name: str, statements: Sequence[Statement]
         write_disposition={"disposition": "merge", "strategy": "delete-insert"},
         columns=hints,
     )
-    is_new = TIE_OUT.name not in pipeline.schemas[source_name].tables
     pipeline.extract(resource, schema=pipeline.schemas[source_name])
     pipeline.normalize()
     pipeline.load()
-    if is_new:  # what is loaded before has its comments; the next sync would be the first to write these
+    if not known:  # what is loaded before has its comments; the next sync would be the first to write these
         write_comments(pipeline, source_name, {TIE_OUT.name: SYSTEM_TEXTS[TIE_OUT.name]})
