@@ -23,7 +23,7 @@ from stripe_reports_source.plan.run_parameters import canonical
 from tests.faults.schedule import Member, Schedule
 from tests.faults.store import Store
 from tests.pipeline.ledger import ledger_faults
-from tests.pipeline.truth import WITH_CONNECTED
+from tests.pipeline.truth import ALL_NEWEST
 
 Rows = Counter[tuple[Any, ...]]
 
@@ -182,7 +182,7 @@ class Oracle:
 
     def _expected(self, member: Member, report: str, window: Span, accounts: Sequence[str]) -> Rows:
         """A member's rows of all cells of a window, with the bounds of their cell; of connected accounts, if given."""
-        name = WITH_CONNECTED[report]
+        name = ALL_NEWEST[report]
         known = load_catalog().get(name)
         assert known is not None
         options = {"timezone": self._schedule.zone} if known.accepts("timezone") else {}
@@ -197,7 +197,7 @@ class Oracle:
 
     def _loaded(self, report: str, accounts: Sequence[str], label: str | None = None) -> Rows:
         """A table's rows, in the same form."""
-        known = load_catalog().get(WITH_CONNECTED[report])
+        known = load_catalog().get(ALL_NEWEST[report])
         assert known is not None
         columns = [column.name for column in known.columns] + ["_account", "_interval_start", "_interval_end"]
         where = "true" if label is None else f"_account = '{label}'"

@@ -16,7 +16,7 @@ from stripe_reports_source.plan import system_tables
 from tests.faults.schedule import Step
 from tests.faults.trouble import Play
 from tests.faults.worker import CLEAN, NOT_ALL_LOADED, REFUSED, Work, hold_database
-from tests.pipeline.truth import WITH_CONNECTED
+from tests.pipeline.truth import ALL_NEWEST
 
 if TYPE_CHECKING:
     from tests.faults.harness import Game
@@ -166,7 +166,7 @@ def report_goes(game: Game) -> str:
     if not game.oracle.anything_loaded():
         return ""
     for name in game.emulator.service.type_names:
-        if name.rpartition(".")[0] == WITH_CONNECTED[report].rpartition(".")[0]:
+        if name.rpartition(".")[0] == ALL_NEWEST[report].rpartition(".")[0]:
             game.emulator.alter(name, hidden=True)
     return report
 

@@ -13,7 +13,7 @@ from stripe_reports_source.plan.catalog import load_catalog
 from stripe_reports_source.plan.columns import table_columns
 from stripe_reports_source.plan.control_totals import ControlColumns
 from tests.conftest import query
-from tests.pipeline.truth import NEWEST
+from tests.pipeline.truth import ALL_NEWEST
 
 Run = Callable[[str], Sequence[tuple[Any, ...]]]
 Totals = dict[tuple[str | None, str | None], tuple[int, dict[str, Decimal]]]
@@ -95,7 +95,7 @@ def _other_totals(run: Run, name: Callable[[str], str], report: str, keys: Seque
 
 def control_columns(report: str) -> ControlColumns:
     """What control totals are taken of in a report's newest version."""
-    known = load_catalog().get(NEWEST[report])
+    known = load_catalog().get(ALL_NEWEST[report])
     assert known is not None
     return ControlColumns.of(table_columns([column.name for column in known.columns], known, names={}, types={}))
 

@@ -27,8 +27,8 @@ NEWEST = {
     "ending_balance_reconciliation.summary": "ending_balance_reconciliation.summary.1",
     "tax.transactions.itemized": "tax.transactions.itemized.2",
 }
-WITH_CONNECTED = {**NEWEST, "connected_account_payouts.itemized": "connected_account_payouts.itemized.3"}
-"""And one that only a platform is offered."""
+"""What an account is offered that is not a platform."""
+ALL_NEWEST = NEWEST | {"connected_account_payouts.itemized": "connected_account_payouts.itemized.3"}
 
 
 def expected_rows(
