@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -77,13 +81,42 @@ def postgres() -> Iterator[str]:
         yield address
 
 
+@contextmanager
+def mariadb_server() -> Iterator[str]:
+    """The address of a MariaDB server with an empty data folder; a skipped test where the machine has none."""
+    if shutil.which("mariadbd") is None:
+        pytest.skip("this machine has no mariadbd")
+    with tempfile.TemporaryDirectory(prefix="stripe-reports-maria-") as folder:
+        data, socket = f"--datadir={folder}/data", f"{folder}/socket"
+        user = ["--user=root"] if os.getuid() == 0 else []
+        installs = ["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal", *user, data]
+        subprocess.run(installs, check=True, capture_output=True)
+        server = ["mariadbd", "--no-defaults", "--skip-networking", f"--socket={socket}", *user, data]
+        with subprocess.Popen(server, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+            try:
+                while running.poll() is None and not Path(socket).exists():
+                    time.sleep(0.05)
+                yield f"mysql+pymysql://root@localhost/?unix_socket={quote(socket, safe='')}"
+            finally:
+                running.terminate()
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[str]:
+    """A MariaDB server that lives as long as the tests."""
+    with mariadb_server() as address:
+        yield address
+
+
 @pytest.fixture
 def destination(request: pytest.FixtureRequest) -> str:
     """`duckdb`; tests for all destinations set it with `BOTH`."""
     return str(getattr(request, "param", "duckdb"))
 
 
-BOTH = pytest.mark.parametrize("destination", ["duckdb", "postgres"], indirect=True)
+DESTINATIONS = os.environ.get("TEST_DESTINATIONS", "duckdb,postgres").split(",")
+"""Others that tests for all destinations can be run with: `mariadb`; see `.ci/run`."""
+BOTH = pytest.mark.parametrize("destination", DESTINATIONS, indirect=True)
 
 
 @pytest.fixture
@@ -95,6 +128,9 @@ def make_pipeline(
     made: Any = dlt.destinations.duckdb(str(tmp_path / "reports.duckdb"))
     if destination == "postgres":
         made = dlt.destinations.postgres(request.getfixturevalue("postgres"))
+        dataset = f"stripe_{uuid.uuid4().hex[:12]}"
+    elif destination == "mariadb":
+        made = dlt.destinations.sqlalchemy(request.getfixturevalue("mariadb"))
         dataset = f"stripe_{uuid.uuid4().hex[:12]}"
 
     def make(name: str = "reports", folder: str = "pipelines") -> Pipeline:
@@ -136,4 +172,7 @@ def with_settings(source: DltSource, **changes: Any) -> DltSource:
 def query(pipeline: Pipeline, sql: str, *values: Any) -> list[tuple[Any, ...]]:
     """Rows of a query on the pipeline's dataset."""
     with pipeline.sql_client() as client:
+        if client.capabilities.sqlglot_dialect == "mysql":
+            client.execute_sql(f"USE {client.escape_column_name(client.dataset_name)}")
+            sql = sql.replace('"', "`")
         return [tuple(row) for row in client.execute_sql(sql, *values) or ()]

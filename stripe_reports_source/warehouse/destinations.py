@@ -38,6 +38,10 @@ def check_destination(pipeline: Pipeline) -> None:
             f"destination {destination.destination_name!r} cannot replace rows (dlt's merge strategy 'delete-insert'), "
             "so each refresh would double them; use duckdb, postgres, snowflake, bigquery or another SQL destination."
         )
+    if destination_type(pipeline) == "sqlalchemy":
+        from .sqlalchemy_servers import check_dialect  # SQLAlchemy, which others need not have
+
+        check_dialect(pipeline)
     if not capabilities.supports_ddl_transactions:
         logger.warning(
             "destination %r replaces an interval's rows in two steps, not in one transaction: while a load runs, a "

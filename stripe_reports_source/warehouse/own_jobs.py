@@ -17,6 +17,7 @@ from dlt.common.destination import Destination
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from ..errors import DestinationBusy, find_cause
+from .destinations import destination_type
 from .repeatable import RepeatableClient, StandIn
 
 DEFAULT_STAGING = "%s_staging"
@@ -63,10 +64,17 @@ def keep_own_jobs(pipeline: Pipeline) -> None:
         check_encoding(pipeline)
         pipeline.destination = CellPostgres.instead_of(usual, **_own_staging(pipeline))
     elif isinstance(usual, Destination) and not isinstance(usual, StandIn):
-        pipeline.destination = _standing_in(usual, **_own_staging(pipeline))
+        if destination_type(pipeline) == "sqlalchemy":
+            from .sqlalchemy_servers import ServerClient, check_server, engine_settings
+
+            check_server(pipeline)
+            config = {**_own_staging(pipeline), **engine_settings(pipeline)}
+            pipeline.destination = _standing_in(usual, ServerClient, **config)
+        else:
+            pipeline.destination = _standing_in(usual, RepeatableClient, **_own_staging(pipeline))
 
 
-def _standing_in(usual: Any, **config: Any) -> Any:
+def _standing_in(usual: Any, base: Any, **config: Any) -> Any:
     """Any other destination: dlt's own jobs, a staging dataset of its own, and begun packages that ask for abort."""
 
     class AnyDestination(StandIn, type(usual)):  # type: ignore[misc]  # whichever dlt has
@@ -75,7 +83,7 @@ def _standing_in(usual: Any, **config: Any) -> Any:
             usual_class = self.usual.client_class
             if not issubclass(usual_class, SqlJobClientBase):
                 return usual_class
-            return type(usual_class.__name__, (RepeatableClient, usual_class), {})
+            return type(usual_class.__name__, (base, usual_class), {})
 
     return AnyDestination.instead_of(usual, **config)
 
