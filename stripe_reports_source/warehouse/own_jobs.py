@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 import dlt
@@ -63,6 +64,11 @@ def keep_own_jobs(pipeline: Pipeline) -> None:
 
         check_encoding(pipeline)
         pipeline.destination = CellPostgres.instead_of(usual, **_own_staging(pipeline))
+    elif type(usual) is dlt.destinations.filesystem:
+        if find_spec("deltalake") is not None:
+            from .delta_cells import CellFilesystem
+
+            pipeline.destination = CellFilesystem.instead_of(usual)
     elif isinstance(usual, Destination) and not isinstance(usual, StandIn):
         if destination_type(pipeline) == "sqlalchemy":
             from .sqlalchemy_servers import ServerClient, check_server, engine_settings

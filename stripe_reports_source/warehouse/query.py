@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
+from importlib.util import find_spec
 from typing import Any
 
 from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.sql_client import SqlClientBase
 
+from .destinations import destination_type
 from .locks import duckdb_file
 
 
@@ -56,7 +58,7 @@ class Reader:
 @contextmanager
 def reading(pipeline: Pipeline) -> Iterator[Reader]:
     """One connection for several queries."""
-    with pipeline.sql_client() as client:
+    with sql_client(pipeline) as client:
         _select_database(client)
         yield Reader(client)
 
@@ -64,7 +66,7 @@ def reading(pipeline: Pipeline) -> Iterator[Reader]:
 @contextmanager
 def reading_frugally(pipeline: Pipeline) -> Iterator[Reader]:
     """As `reading`, for queries over many rows: a DuckDB file is read with little memory, which is this process's."""
-    with pipeline.sql_client() as client:
+    with sql_client(pipeline) as client:
         if duckdb_file(pipeline) is None:
             _select_database(client)
             yield Reader(client)
@@ -80,6 +82,16 @@ def _select_database(client: SqlClientBase[Any]) -> None:
     if client.capabilities.sqlglot_dialect == "mysql" and client.execute_sql("SELECT DATABASE()") == [(None,)]:
         with suppress(DatabaseUndefinedRelation):
             client.execute_sql(f"USE {client.escape_column_name(client.dataset_name)}")
+
+
+def sql_client(pipeline: Pipeline) -> SqlClientBase[Any]:
+    """dlt's client of the pipeline's dataset; for Delta tables one of our own, see `delta_tables`."""
+    if destination_type(pipeline) != "filesystem" or find_spec("deltalake") is None:
+        return pipeline.sql_client()
+    from .delta_tables import DeltaSqlClient  # an extra
+
+    client: Any = pipeline.destination_client()
+    return DeltaSqlClient(client, client.dataset_name)
 
 
 def select(pipeline: Pipeline | None, query: str, *values: Any) -> list[tuple[Any, ...]] | None:

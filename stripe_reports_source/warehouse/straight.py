@@ -108,11 +108,17 @@ def unselected(tables: Sequence[SystemTable]) -> list[tuple[SystemTable, DltReso
         ConfigurationError: one has hints under which its rows would not be replaced.
     """
     resources = dlt.current.source().resources
+    table_format = next((each.compute_table_schema().get("table_format") for each in resources.values()), None)
     found = []
     for table in tables:
         if table.name not in resources:
             resource: Any = dlt.resource(
-                [], name=table.name, write_disposition=MERGE, columns=system_hints(table), selected=False
+                [],
+                name=table.name,
+                write_disposition=MERGE,
+                table_format=table_format,  # type: ignore[arg-type]
+                columns=system_hints(table),
+                selected=False,
             )
             resources.add(resource)
         if table.name not in resources.selected:
