@@ -1,9 +1,9 @@
 """Delta tables on dlt's `filesystem`: the cells of a package replaced in one commit of each table.
 
-In: a pipeline with a normalised package. Out: the package loaded. dlt merges into Delta by primary key alone, and appends
-without one. Here the files of a table replace the rows of their keys: delta-rs writes new files without the old rows and
-with the new ones, and a reader sees them with the next entry of the table's log or not at all. A job may run any number
-of times, and beside others: a commit that another one has come before is tried again on the newer version.
+In: a pipeline with a normalised package. Out: the package loaded. dlt merges into Delta by primary key alone. Here the
+files of a table replace the rows of their keys: delta-rs writes new files without the old rows and with the new ones, and
+a reader sees all of that with the next entry of the table's log, or nothing. A job may run any number of times, and beside
+others: a commit that another one has come before is tried again on the newer version.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ TRIES = 10
 """Of a commit that others' commits come before."""
 ROWS_PER_BATCH = 20_000
 KEPT_STATISTICS = "_interval_key,_interval_day,_account"
-"""The columns of which a table's log says the least and greatest value of each file: delta-rs writes those of amounts as
-floating point numbers, by which a reader may pass over a file that has the amount."""
+"""The columns of which a table's log says the least and greatest value of each file: delta-rs writes those of amounts
+as floating point numbers, by which a reader may pass over a file that has the amount."""
 
 
 class CellFilesystem(StandIn, dlt.destinations.filesystem):

@@ -1,8 +1,8 @@
 """Delta tables of a dataset on dlt's `filesystem`: read with SQL, and changed a row at a time, as any database.
 
-In: dlt's client of such a dataset. Out: a client whose queries see the newest version of each Delta table, whether dlt's
-schema here knows of it or not, without an extension that DuckDB would have to download; and whose UPDATE and DELETE are
-commits of the table. dlt's own reads through `delta_scan`, and changes nothing.
+In: dlt's client of such a dataset. Out: a client whose queries see the newest version of each Delta table, whether
+dlt's schema here knows of it or not, without an extension that DuckDB would have to download; and whose UPDATE and
+DELETE are commits of the table. dlt's own reads through `delta_scan`, and changes nothing.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ class DeltaSqlClient(FilesystemSqlClient):
             for field in pa.schema(table.schema().to_arrow())
         )
         files = ", ".join(map(self.capabilities.escape_literal, table.file_uris()))
-        rows = f" UNION ALL BY NAME SELECT * FROM read_parquet([{files}], union_by_name = true)" if files else ""
-        return f"SELECT {columns} WHERE false{rows}"
+        typed = f"SELECT {columns} WHERE false"
+        return f"{typed} UNION ALL BY NAME FROM read_parquet([{files}], union_by_name = true)" if files else typed
 
     @contextmanager
     def execute_query(self, query: Any, *args: Any, **kwargs: Any) -> Iterator[DBApiCursor]:

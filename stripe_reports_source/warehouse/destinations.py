@@ -43,7 +43,8 @@ def check_destination(pipeline: Pipeline, table_format: str | None = None) -> No
         return
     if table_format is not None and table_format not in capabilities.supported_table_formats:
         raise ConfigurationError(
-            f"table_format {table_format!r}: destination {destination.destination_name!r} has no such tables; leave it out."
+            f"table_format {table_format!r}: destination {destination.destination_name!r} has no such tables; "
+            "leave it out."
         )
     if "delete-insert" not in (capabilities.supported_merge_strategies or ()):
         raise ConfigurationError(
