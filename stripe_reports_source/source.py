@@ -26,7 +26,7 @@ from .plan.system_tables import SYSTEM_TABLES, SystemTable
 from .sync.configured import configured_names
 from .sync.syncs import Syncs, syncs_of
 from .warehouse.hints import system_hints
-from .warehouse.straight import MERGE, CellResource, Passed
+from .warehouse.straight import CellResource, Passed, merge
 
 DEFAULT_REPORTS = (
     "balance.summary",
@@ -188,7 +188,7 @@ def _merged(rows: Callable[..., Iterator[Any]], syncs: Syncs, name: str, **hints
     made = dlt.resource(
         rows,
         name=name,
-        write_disposition=MERGE,
+        write_disposition=merge(syncs.settings.table_format),
         table_format=syncs.settings.table_format,  # type: ignore[arg-type]  # one of dlt's
         _impl_cls=CellResource,
         **hints,

@@ -18,6 +18,7 @@ from ..plan.table_texts import SYSTEM_TEXTS
 from ..rows.system_rows import system_table
 from ..warehouse.comments import write_comments
 from ..warehouse.hints import system_hints
+from ..warehouse.straight import merge
 from .package import current_load_id
 
 REPLACED_BY = ("equation", "interval_key")
@@ -44,7 +45,7 @@ def write_statements(pipeline: Pipeline, source_name: str, statements: Sequence[
     resource = dlt.resource(
         rows,
         name=TIE_OUT.name,
-        write_disposition={"disposition": "merge", "strategy": "delete-insert"},
+        write_disposition=merge(table_format),
         columns=hints,
         table_format=table_format,
     )

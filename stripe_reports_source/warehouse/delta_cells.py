@@ -1,9 +1,9 @@
 """Delta tables on dlt's `filesystem`: the cells of a package replaced in one commit of each table.
 
 In: a pipeline with a normalised package. Out: the package loaded. dlt merges into Delta by primary key alone. Here the
-files of a table replace the rows of their keys: delta-rs writes new files without the old rows and with the new ones, and
-a reader sees all of that with the next entry of the table's log, or nothing. A job may run any number of times, and beside
-others: a commit that another one has come before is tried again on the newer version.
+files of a table replace the rows of their keys: delta-rs writes new files, without the old rows and with the new ones,
+and a reader sees all of that with the next entry of the table's log, or nothing. A job may run any number of times, and
+beside others: a commit that another one has come before is tried again on the newer version.
 """
 
 from __future__ import annotations

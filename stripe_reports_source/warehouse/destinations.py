@@ -38,10 +38,10 @@ def check_destination(pipeline: Pipeline, table_format: str | None = None) -> No
     if destination is None:
         return
     capabilities = destination.capabilities()
-    if destination_type(pipeline) == "filesystem" and "delta" in capabilities.supported_table_formats:
+    if destination_type(pipeline) == "filesystem" and "delta" in (capabilities.supported_table_formats or ()):
         _check_files(table_format)
         return
-    if table_format is not None and table_format not in capabilities.supported_table_formats:
+    if table_format is not None and table_format not in (capabilities.supported_table_formats or ()):
         raise ConfigurationError(
             f"table_format {table_format!r}: destination {destination.destination_name!r} has no such tables; "
             "leave it out."

@@ -22,7 +22,15 @@ from ..plan.system_tables import SystemTable
 from .dispositions import CELL_KEY, OWN_STEPS, refuse_other_dispositions
 from .hints import system_hints
 
-MERGE: TWriteDispositionConfig = {"disposition": "merge", "strategy": "delete-insert"}
+
+def merge(table_format: str | None) -> TWriteDispositionConfig:
+    """How rows replace earlier ones, in dlt's words.
+
+    Args:
+        table_format: of the tables. dlt does not merge into files in this way, and asks for it while it extracts, where
+            our own client is not there yet; without a strategy it takes the client's.
+    """
+    return "merge" if table_format else {"disposition": "merge", "strategy": "delete-insert"}
 
 
 class Passed(ItemTransform[Any, dict[str, Any]]):
@@ -115,7 +123,7 @@ def unselected(tables: Sequence[SystemTable]) -> list[tuple[SystemTable, DltReso
             resource: Any = dlt.resource(
                 [],
                 name=table.name,
-                write_disposition=MERGE,
+                write_disposition=merge(table_format),
                 table_format=table_format,  # type: ignore[arg-type]
                 columns=system_hints(table),
                 selected=False,
