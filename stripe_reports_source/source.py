@@ -26,7 +26,7 @@ from .plan.system_tables import SYSTEM_TABLES, SystemTable
 from .sync.configured import configured_names
 from .sync.syncs import Syncs, syncs_of
 from .warehouse.hints import system_hints
-from .warehouse.straight import CellResource, Passed, merge
+from .warehouse.straight import CellResource, Passed, merged
 
 DEFAULT_REPORTS = (
     "balance.summary",
@@ -101,9 +101,7 @@ def stripe_reports(
     Raises:
         ConfigurationError: a setting is wrong; Stripe was not asked.
     """
-    given = {**locals(), "reports": DEFAULT_REPORTS if reports is None else reports}
-    refuse_misspelt(configured_names(), given)
-    yield from _resources(Syncs(checked_settings(given)))
+    yield from _resources(Syncs(_checked(locals())))
 
 
 @dlt.source(
@@ -133,6 +131,13 @@ def archived_reports(archive_url: str | None = None, table_format: str | None = 
     archived = Archived(archive_url)
     settings = replace(archived.settings, table_format=checked_table_format(table_format))
     yield from _resources(Syncs(settings, archived))
+
+
+def _checked(given: Mapping[str, Any]) -> Settings:
+    """The arguments of `stripe_reports`, checked, and those in dlt's config by their names."""
+    given = {**given, "reports": DEFAULT_REPORTS if given["reports"] is None else given["reports"]}
+    refuse_misspelt(configured_names(), given)
+    return checked_settings(given)
 
 
 def _resources(syncs: Syncs) -> Iterator[DltResource]:
@@ -185,13 +190,6 @@ def _system_resource(table: SystemTable, syncs: Syncs) -> DltResource:
 
 def _merged(rows: Callable[..., Iterator[Any]], syncs: Syncs, name: str, **hints: Any) -> DltResource:
     """A resource whose cells or rows replace earlier ones. It carries `syncs` as an argument, see `syncs_of`."""
-    made = dlt.resource(
-        rows,
-        name=name,
-        write_disposition=merge(syncs.settings.table_format),
-        table_format=syncs.settings.table_format,  # type: ignore[arg-type]  # one of dlt's
-        _impl_cls=CellResource,
-        **hints,
-    )
-    resource: DltResource = made(syncs=syncs)
+    replaced = merged(syncs.settings.table_format)
+    resource: DltResource = dlt.resource(rows, name=name, _impl_cls=CellResource, **replaced, **hints)(syncs=syncs)
     return resource

@@ -18,7 +18,7 @@ from ..plan.table_texts import SYSTEM_TEXTS
 from ..rows.system_rows import system_table
 from ..warehouse.comments import write_comments
 from ..warehouse.hints import system_hints
-from ..warehouse.straight import merge
+from ..warehouse.straight import merged
 from .package import current_load_id
 
 REPLACED_BY = ("equation", "interval_key")
@@ -45,9 +45,8 @@ def write_statements(pipeline: Pipeline, source_name: str, statements: Sequence[
     resource = dlt.resource(
         rows,
         name=TIE_OUT.name,
-        write_disposition=merge(table_format),
         columns=hints,
-        table_format=table_format,
+        **merged(table_format),
     )
     is_new = TIE_OUT.name not in tables
     pipeline.extract(resource, schema=pipeline.schemas[source_name])

@@ -161,8 +161,8 @@ def _groups(rows: pa.Table, keys: Sequence[str]) -> str:
     for *group, value in zip(*(rows.column(key).to_pylist() for key in keys), strict=True):
         found[tuple(group)].add(value)
     conditions = []
-    for group, values in found.items():
-        parts = [f'"{name}" = {text_literal(value)}' for name, value in zip(outer, group, strict=True)]
+    for of_group, values in found.items():
+        parts = [f'"{name}" = {text_literal(value)}' for name, value in zip(outer, of_group, strict=True)]
         conditions.append(" AND ".join([*parts, f'"{inner}" IN ({_listed(values)})']))
     return " OR ".join(f"({condition})" for condition in conditions) or "false"
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import dlt
 from dlt.common.data_writers.writers import count_rows_in_items
-from dlt.common.schema.typing import TWriteDispositionConfig
 from dlt.extract import DltResource
 from dlt.extract.items import ResolvablePipeItem, SupportsPipe
 from dlt.extract.items_transform import BaseItemTransform, ItemTransform, LimitItem
@@ -23,14 +22,16 @@ from .dispositions import CELL_KEY, OWN_STEPS, refuse_other_dispositions
 from .hints import system_hints
 
 
-def merge(table_format: str | None) -> TWriteDispositionConfig:
-    """How rows replace earlier ones, in dlt's words.
+def merged(table_format: str | None) -> dict[str, Any]:
+    """The hints by which rows replace earlier ones.
 
     Args:
         table_format: of the tables. dlt does not merge into files in this way, and asks for it while it extracts, where
             our own client is not there yet; without a strategy it takes the client's.
     """
-    return "merge" if table_format else {"disposition": "merge", "strategy": "delete-insert"}
+    if table_format:
+        return {"write_disposition": "merge", "table_format": table_format}
+    return {"write_disposition": {"disposition": "merge", "strategy": "delete-insert"}}
 
 
 class Passed(ItemTransform[Any, dict[str, Any]]):
@@ -123,10 +124,9 @@ def unselected(tables: Sequence[SystemTable]) -> list[tuple[SystemTable, DltReso
             resource: Any = dlt.resource(
                 [],
                 name=table.name,
-                write_disposition=merge(table_format),
-                table_format=table_format,  # type: ignore[arg-type]
                 columns=system_hints(table),
                 selected=False,
+                **merged(table_format),
             )
             resources.add(resource)
         if table.name not in resources.selected:

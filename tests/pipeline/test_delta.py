@@ -100,7 +100,7 @@ def test_an_emptied_cell_has_no_rows(emulator: Emulator, pipeline: Pipeline) -> 
     assert query(pipeline, "SELECT rows FROM report_cells ORDER BY interval_key")[0] == (0,)
 
 
-def die_after_a_commit(folder: Path, hosts: dict[str, str]) -> None:
+def die_after_a_commit(folder: Path, hosts: dict[str, Any]) -> None:
     from stripe_reports_source.warehouse.delta_cells import CellJob
 
     real = CellJob.run
@@ -122,7 +122,7 @@ def test_a_sync_after_a_kill_doubles_and_loses_nothing(
 ) -> None:
     load_reports(make_pipeline(), source_of(emulator, [PAYOUTS]))
     emulator.advance(emulator.settings.available_end + timedelta(days=1))
-    hosts = {"api_base_url": emulator.api_url, "files_base_url": emulator.files_url}
+    hosts: dict[str, Any] = {"api_base_url": emulator.api_url, "files_base_url": emulator.files_url}
     hosts["api_key"] = emulator.settings.live_keys[0]
     # delta-rs has threads, which a fork does not take along
     killed = multiprocessing.get_context("spawn").Process(target=die_after_a_commit, args=(tmp_path, hosts))
