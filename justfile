@@ -58,7 +58,7 @@ engine-constraints *arguments:
     done <<< "airflow-2 apache-airflow==2.10.0
     airflow-3 apache-airflow>=3,<4
     ray-prefect ray prefect
-    warehouses deltalake pymysql sqlalchemy duckdb-extension-delta"
+    warehouses deltalake pymysql sqlalchemy duckdb-extension-delta duckdb-extension-ducklake dlt[snowflake,bigquery,redshift,databricks,clickhouse,mssql,synapse]"
 
 # tests with the newest release of a package, also above its bound in pyproject.toml: `just newest dlt tests/unit`
 newest package *tests:

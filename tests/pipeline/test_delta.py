@@ -39,11 +39,11 @@ def table(tmp_path: Path, name: str) -> Any:
 
 
 def cells_of(version: Any) -> dict[str, set[str]]:
-    """The runs whose rows a version of a table has, by cell."""
+    """The load packages whose rows a version of a table has, by cell."""
     found: dict[str, set[str]] = {}
-    rows = version.to_pyarrow_table(columns=["_interval_key", "_report_run_id"]).to_pylist()
+    rows = version.to_pyarrow_table(columns=["_interval_key", "_dlt_load_id"]).to_pylist()
     for row in rows:
-        found.setdefault(row["_interval_key"], set()).add(row["_report_run_id"])
+        found.setdefault(row["_interval_key"], set()).add(row["_dlt_load_id"])
     return found
 
 

@@ -70,19 +70,20 @@ def test_every_value_comes_back(emulator: Emulator, pipeline: Pipeline) -> None:
 
 
 @MARIADB
-def test_a_merge_that_fails_half_way_leaves_the_cell_as_it_was_and_quotes_no_row(
-    emulator: Emulator, pipeline: Pipeline
+@pytest.mark.parametrize("table", ["payouts_summary", "report_cells"])
+def test_a_merge_that_fails_half_way_leaves_the_rows_as_they_were_and_quotes_none(
+    emulator: Emulator, pipeline: Pipeline, table: str
 ) -> None:
     window = {"start_date": "2025-01-01", "end_date": "2025-03-01"}
     load_reports(pipeline, source_of(emulator, ["payouts.summary"], **window))
-    before = query(pipeline, "SELECT * FROM payouts_summary ORDER BY 1, 2, 3")
+    before = query(pipeline, f"SELECT * FROM {table} ORDER BY 1, 2, 3")
     assert before
-    query(pipeline, "ALTER TABLE payouts_summary ADD COLUMN refused INT NOT NULL")  # not what the merge inserts
+    query(pipeline, f"ALTER TABLE {table} ADD COLUMN refused INT NOT NULL")  # not what the merge inserts
     with pytest.raises(Exception, match="refused") as caught:
         load_reports(pipeline, source_of(emulator, ["payouts.summary"], **window))
     assert "[parameters:" not in str(caught.value)
-    query(pipeline, "ALTER TABLE payouts_summary DROP COLUMN refused")
-    assert query(pipeline, "SELECT * FROM payouts_summary ORDER BY 1, 2, 3") == before
+    query(pipeline, f"ALTER TABLE {table} DROP COLUMN refused")
+    assert query(pipeline, f"SELECT * FROM {table} ORDER BY 1, 2, 3") == before
 
 
 @contextmanager
