@@ -85,7 +85,7 @@ def _standing_in(usual: Any, base: Any, **config: Any) -> Any:
 
     class AnyDestination(StandIn, type(usual)):  # type: ignore[misc]  # whichever dlt has
         def _raw_capabilities(self) -> DestinationCapabilitiesContext:
-            capabilities: DestinationCapabilitiesContext = super()._raw_capabilities()
+            capabilities: DestinationCapabilitiesContext = type(usual)._raw_capabilities(self)
             if capabilities.supports_ddl_transactions:
                 # dlt leaves it open, and would run the merges of tables without a word like `create` one by one
                 capabilities.supports_transactions = True
