@@ -211,8 +211,8 @@ def _both(first: Loaded, second: Loaded) -> Loaded:
 
 def _loaded(begun: Loading, found: Reconciliation | None) -> Loaded:
     rows: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for cell, stored in begun.stored:
-        rows[cell.request.report.report.table, cell.lane].append(stored)
+    for cell in begun.stored:
+        rows[cell.table, cell.lane].append(cell.rows)
     tables = [TableLoaded(table, account, len(counts), sum(counts)) for (table, account), counts in rows.items()]
     rows_loaded = sum(table.rows for table in tables)
     return Loaded(tuple(begun.infos), len(begun.stored), rows_loaded, tuple(tables), found)

@@ -192,7 +192,7 @@ class _Reload:
 
     def __init__(self, begun: Loading) -> None:
         self._begun = begun
-        self.fresh = {cell.request.key for cell, _ in begun.stored}
+        self.fresh = {cell.key for cell in begun.stored}
         """Keys of cells that this call has loaded."""
         self.asked = set(self.fresh)
         """Keys of cells that it has tried to load."""

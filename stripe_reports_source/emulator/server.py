@@ -132,6 +132,14 @@ class Emulator:
         """Send an object, or all, as they are again."""
         self.service.alterations.restore(identity)
 
+    def revoke(self, account: str, *, after_runs: int = 0) -> None:
+        """Let a connected account leave the platform, now or amid what is going on: after so many runs more."""
+        self.service.platform.leave(account, len(self.runs) + after_runs)
+
+    def reconnect(self, account: str) -> None:
+        """Let an account that has left be connected again."""
+        self.service.platform.come_back(account)
+
     def add_fault(self, fault: Fault) -> None:
         """Put a fault in force."""
         self.faults.add(fault)

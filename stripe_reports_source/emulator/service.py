@@ -26,6 +26,7 @@ from .itemized import Value
 from .kept import Answer, KeptAnswers
 from .keys import LIVE, business_seen
 from .ledger import Ledger
+from .platform import Platform
 from .query import Query
 from .reports import CONNECTED, computable, rows
 from .runs import Run, run_of_an_earlier_start
@@ -45,6 +46,7 @@ class StripeService:
         self._ledgers = {LIVE: self.ledger}
         self.identity = settings.identity or secrets.token_hex(8)
         self.alterations = Alterations()
+        self.platform = Platform(settings.revoked_accounts)
         self.files_url = ""
         self.on_event: Callable[[str, dict[str, Any], str | None], None] = lambda kind, about, account: None
         self.runs: list[Run] = []
@@ -200,13 +202,7 @@ class StripeService:
                     400, "Missing required param: report_type.", param="report_type", code="parameter_missing"
                 )
             known = self._type(report_type, live)
-            if parameters.get("connected_account") in self.settings.revoked_accounts:
-                account = parameters["connected_account"]
-                raise ApiError(  # unverified text
-                    403,
-                    f"The account '{account}' is not connected to your platform or access to it has been revoked.",
-                    code="account_invalid",
-                )
+            self.platform.refuse_gone(parameters, len(self.runs))
             query = self._checked(known, parameters)
             self._check_payout(known, parameters, scope)
             if fault is not None and fault.action == "kept_error":

@@ -5,7 +5,7 @@ In: what was planned, and what Stripe answered. Out: frozen values; nothing here
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .columns import TableColumn
@@ -29,28 +29,30 @@ class Replayed:
     backfill: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CellRequest:
-    """A cell of a report of an account. `label` is the `_account` value, `account` the Stripe-Account header."""
+    """A cell of a report of an account. `label` is the `_account` value, `account` the Stripe-Account header.
+
+    `key` is the `_interval_key` of the cell: one text for all who speak of it, as there may be thousands of cells.
+    """
 
     report: ResolvedReport
     label: str
     account: str | None
     cell: Cell
     replayed: Replayed | None = None
+    key: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", self.report.cell_key(self.label, self.cell.first_day))
 
     @property
     def title(self) -> str:
         """What is asked for, in words: the interval, or the key of a report without one."""
         return self.report.filters if self.report.keys else str(self.cell.span)
 
-    @property
-    def key(self) -> str:
-        """The `_interval_key` of the cell."""
-        return self.report.cell_key(self.label, self.cell.first_day)
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Obtained:
     """A run in its present state, and how this sync got it: created or adopted, at which attempt."""
 
@@ -59,7 +61,7 @@ class Obtained:
     adopted: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Downloaded:
     """A result file on disk, whole: bytes as announced, and what a reader can check it by.
 
@@ -72,7 +74,7 @@ class Downloaded:
     archive_path: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FetchedCell:
     """A cell on this disk. `span` is the interval that was really asked for."""
 
@@ -83,7 +85,7 @@ class FetchedCell:
     columns: tuple[TableColumn, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LoadedCell:
     """A cell in a load package: what the destination has to hold of it once the package is loaded.
 
@@ -104,6 +106,16 @@ class LoadedCell:
     run_id: str
     rows: int
     altered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CountedCell:
+    """A cell that is loaded: its table, lane and interval key, and the rows that the destination holds of it."""
+
+    table: str
+    lane: str
+    key: str
+    rows: int
 
 
 class CellFailure(Exception):

@@ -21,7 +21,7 @@ ONE_SECOND = timedelta(seconds=1)
 UTC_NAMES = ("UTC", "Etc/UTC")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Span:
     """A half-open stretch of time `[start, end)`, both UTC instants."""
 
@@ -47,7 +47,7 @@ class Span:
         return self.start >= self.end
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cell:
     """One cell of the grid: the unit that a load replaces.
 
@@ -86,6 +86,13 @@ def next_on_grid(first_day: date, grid: Grid) -> date:
     if grid == "month":
         return (first_day + timedelta(days=31)).replace(day=1)
     return first_day + timedelta(days=7 if grid == "week" else 1)
+
+
+def count_on_grid(first_day: date, last_day: date, grid: Grid) -> int:
+    """How many cells there are from one to another, both included, of which a zone may have skipped a day's."""
+    if grid == "month":
+        return 12 * (last_day.year - first_day.year) + last_day.month - first_day.month + 1
+    return (last_day - first_day).days // (7 if grid == "week" else 1) + 1
 
 
 def cells(window: Span, grid: Grid, zone: ZoneInfo) -> Iterator[Cell]:

@@ -14,7 +14,7 @@ from .state import LaneState
 from .system_tables import LaneRow
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class KeptLane:
     """A lane as it is kept: its state, and the load package up to which `report_cells` lists its cells."""
 

@@ -14,8 +14,8 @@ from ..errors import NotAvailable
 from .catalog import Catalog
 from .cells import CellRequest
 from .column_types import ColumnType
-from .intervals import ONE_SECOND, Cell, Span, cells, day_of, sync_window
-from .loaded_cells import Ledger, Listed, not_listed, to_load, with_cells_of_others
+from .intervals import ONE_SECOND, Cell, Grid, Span, cells, day_of, sync_window
+from .loaded_cells import NO_KEYS, Ledger, Listed, lists_all, not_listed, to_load, with_cells_of_others
 from .report import Report
 from .resolve import ResolvedReport, resolve
 from .settings import Settings
@@ -33,7 +33,7 @@ Payout = Mapping[str, str]
 """The run parameters of one payout, such as `{"payout": "po_..."}`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Lane:
     """The cells of one report of one account in one sync, in order. `key` names it in the kept state.
 
@@ -51,9 +51,9 @@ class Lane:
     backfill: bool
     noted: LaneState | None = None
     """The lane's state with what planning has found out, to be kept; None if there is nothing new."""
-    gaps: frozenset[str] = frozenset()
+    gaps: frozenset[str] = NO_KEYS
     reaches: Mapping[str, datetime] = field(default_factory=dict)
-    already: frozenset[str] = frozenset()
+    already: frozenset[str] = NO_KEYS
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def plan_lanes(
     window: Span | None,
     exact: Collection[str] | None = None,
 ) -> list[Lane]:
-    """The lanes of a report: one, or one per connected account.
+    """The lanes of a report: one, or one per connected account; those that are furthest behind come first.
 
     Args:
         report: the user's words.
@@ -116,7 +116,9 @@ def plan_lanes(
         if known_in_part:
             logger.warning("%s", known_in_part)
     planner = _LanePlanner(settings, loaded, window, exact, one_lane=len(accounts) == 1)
-    return [planner.lane(*lane) for lane in zip(resolved, accounts, strict=True)]
+    lanes = [planner.lane(*lane) for lane in zip(resolved, accounts, strict=True)]
+    # what is furthest behind comes first: a sync that always ends early would leave the last accounts out for good
+    return sorted(lanes, key=lambda lane: planner.reached(lane.key))
 
 
 class _LanePlanner:
@@ -136,10 +138,17 @@ class _LanePlanner:
         self._loaded = loaded
         self._window = window
         self._exact = exact
+        self._cells: dict[tuple[Span, Grid, str], list[Cell]] = {}
         # dlt's cursor is that of the slowest lane, which says nothing of the others
         self._cursor = loaded.cursor if one_lane else None
 
+    def reached(self, key: str) -> datetime:
+        """Up to when a lane is loaded by syncs."""
+        known = self._loaded.lanes.get(key)
+        return BEGINNING if known is None or known.cursor is None else known.cursor
+
     def lane(self, resolved: ResolvedReport, connected: str | None) -> Lane:
+        """A lane, planned."""
         key = f"{self._label}/{connected}" if connected else self._label
         known = self._loaded.lanes.get(key)
         refuse_other_mode(resolved, self._label, known.livemode if known else None)
@@ -178,7 +187,7 @@ class _LanePlanner:
             tuple(whole_cells([*gaps, *found.cells], loaded, backfill=False)),
             backfill=False,
             noted=noted if noted != known else None,
-            gaps=frozenset(request.key for request in gaps),
+            gaps=frozenset(request.key for request in gaps) if gaps else NO_KEYS,
             reaches=found.reaches,
             already=found.already,
         )
@@ -188,8 +197,11 @@ class _LanePlanner:
         ledger = self._loaded.ledger
         if known is None or known.cursor is None or ledger.packages.get(key) != (known.package or ""):
             return []  # the ledger has yet to be compared with what is stored
+        window = Span(known.loaded.start, min(end, known.cursor))
+        if lists_all(ledger.stretch(resolved.key_prefix(self._label)), window, resolved.grid, resolved.zone):
+            return []
         first = first_instant(self._settings.start_date, resolved.zone)
-        requests = self._requests(resolved, Span(known.loaded.start, min(end, known.cursor)))
+        requests = self._requests(resolved, window)
         lacking = [each for each in not_listed(requests, ledger) if first is None or each.cell.whole.end > first]
         gaps = [each for each in lacking if resolved.offered.available.covers(each.cell.span)]
         lost = [each for each in lacking if each not in gaps]
@@ -206,7 +218,11 @@ class _LanePlanner:
         return gaps
 
     def _requests(self, resolved: ResolvedReport, window: Span) -> list[CellRequest]:
-        return [self._request(resolved, cell) for cell in cells(window, resolved.grid, resolved.zone)]
+        """The cells of a window: those of lanes with the same window are the same values."""
+        cut_by = window, resolved.grid, resolved.zone.key
+        if cut_by not in self._cells:
+            self._cells[cut_by] = list(cells(window, resolved.grid, resolved.zone))
+        return [self._request(resolved, cell) for cell in self._cells[cut_by]]
 
     def _request(self, resolved: ResolvedReport, cell: Cell) -> CellRequest:
         return CellRequest(resolved, self._label, self._settings.acts_on, cell)

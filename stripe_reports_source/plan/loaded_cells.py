@@ -13,19 +13,23 @@ import json
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 from .cells import CellRequest
-from .intervals import ONE_SECOND, Span, day_of, floor_to_grid, start_of_day
+from .intervals import ONE_SECOND, Grid, Span, count_on_grid, day_of, floor_to_grid, start_of_day
 from .resolve import ResolvedReport
 from .run_parameters import INTERVAL, canonical
 from .state import LaneState
 
 logger = logging.getLogger(__name__)
 
+NO_KEYS: frozenset[str] = frozenset()
+"""Of no cell: Python makes each empty set anew, and there is one for each account."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class ListedCell:
     """A cell as `report_cells` lists it.
 
@@ -46,7 +50,7 @@ class ListedCell:
     load_id: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class HeldRun:
     """The run whose rows a table holds of a cell.
 
@@ -61,6 +65,15 @@ class HeldRun:
     livemode: bool | None
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """How many cells of a lane are listed by load packages that are loaded whole, and the first and last day of all."""
+
+    cells: int
+    first_day: date
+    last_day: date
+
+
 class Ledger(Protocol):
     """What the ledger says of the cells of a table and account. Read when it is first asked."""
 
@@ -71,7 +84,15 @@ class Ledger(Protocol):
 
     @property
     def cells(self) -> Mapping[str, ListedCell]:
-        """The listed cells, by interval key."""
+        """All listed cells, by interval key."""
+        ...
+
+    def listed(self, keys: Collection[str]) -> Mapping[str, ListedCell]:
+        """Those of these cells that are listed, by interval key."""
+        ...
+
+    def stretch(self, prefix: str) -> Stretch | None:
+        """The listed cells of the lane whose interval keys begin so; None where there are none."""
         ...
 
     def runs_of(self, keys: Collection[str]) -> Mapping[str, HeldRun]:
@@ -87,12 +108,26 @@ class Listed:
     cells: Mapping[str, ListedCell] = field(default_factory=dict)
     held: Mapping[str, HeldRun] = field(default_factory=dict)
 
+    def listed(self, keys: Collection[str]) -> Mapping[str, ListedCell]:
+        """See `Ledger`."""
+        return {key: self.cells[key] for key in keys if key in self.cells}
+
+    def stretch(self, prefix: str) -> Stretch | None:
+        """See `Ledger`."""
+        days = {
+            date.fromisoformat(key.removeprefix(prefix)): cell
+            for key, cell in self.cells.items()
+            if key.startswith(prefix)
+        }
+        whole = sum(bool(cell.load_ended) for cell in days.values())
+        return Stretch(whole, min(days), max(days)) if days else None
+
     def runs_of(self, keys: Collection[str]) -> Mapping[str, HeldRun]:
         """See `Ledger`."""
         return {key: run for key, run in self.held.items() if key in keys}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ToLoad:
     """What a sync has to load of a stretch of cells.
 
@@ -151,22 +186,34 @@ def not_listed(requests: Sequence[CellRequest], ledger: Ledger) -> list[CellRequ
     return lacking
 
 
+def lists_all(stretch: Stretch | None, window: Span, grid: Grid, zone: ZoneInfo) -> bool:
+    """True if a lane lists all cells of a window, whole; False also where only a look at each of them tells."""
+    if window.empty:
+        return True
+    if stretch is None:
+        return False
+    first, last = (day_of(at, zone) for at in (window.start, window.end - ONE_SECOND))
+    around = stretch.first_day <= first and floor_to_grid(last, grid) <= stretch.last_day
+    return around and stretch.cells == count_on_grid(stretch.first_day, stretch.last_day, grid)
+
+
 def loaded_already(requests: Sequence[CellRequest], ledger: Ledger) -> frozenset[str]:
     """The interval keys of those cells that are loaded as a sync would load them now."""
-    listed = {
+    cells = ledger.listed([request.key for request in requests]) if requests else {}
+    there = {
         request.key: request
         for request in requests
-        if (cell := ledger.cells.get(request.key)) is not None and _goes_as_far(request, cell)
+        if (cell := cells.get(request.key)) is not None and _goes_as_far(request, cell)
     }
-    if not listed:
-        return frozenset()
-    runs = ledger.runs_of(listed.keys())
+    if not there:
+        return NO_KEYS
+    runs = ledger.runs_of(there.keys())
     return frozenset(
         key
-        for key, request in listed.items()
+        for key, request in there.items()
         if (run := runs.get(key)) is not None
         and _same_run(request.report, run)
-        and (_is_settled(request, ledger.cells[key]) or _is_newest(request, ledger.cells[key], run))
+        and (_is_settled(request, cells[key]) or _is_newest(request, cells[key], run))
     )
 
 

@@ -27,7 +27,7 @@ _FORM = ("columns", "timezone", "decimal_separator")
 """Parameters that choose how rows are written, not which."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ResolvedReport:
     """A report with all decided but the interval.
 

@@ -26,7 +26,7 @@ _LANES = "lanes"
 _IN_TABLE = "report_lanes"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LaneState:
     """How far a lane is loaded, and by which load package.
 

@@ -70,7 +70,7 @@ class OfferedTypes:
         return iter(self.types)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ResultFile:
     """The CSV file of a succeeded run. `size` is in bytes; `created` tells how old its data is."""
 
@@ -80,7 +80,7 @@ class ResultFile:
     created: datetime | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ReportRun:
     """A report run in one of its three states; a run that succeeded has a `result`."""
 

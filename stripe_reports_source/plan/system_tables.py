@@ -34,7 +34,7 @@ class TypeRow:
     livemode: bool = field(metadata=_column(BOOL, "False for test data"))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunRow:
     """A report run that a load used, and what became of it."""
 
@@ -87,7 +87,7 @@ class ColumnRow:
     description: str = field(metadata=_column(TEXT, "What the column holds"))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CellRow:
     """A cell that is loaded: what a report table covers, empty cells included."""
 
@@ -113,7 +113,7 @@ class CellRow:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FreshnessRow:
     """How far a table is loaded for an account, and when that was last compared with Stripe."""
 
@@ -140,7 +140,7 @@ class FreshnessRow:
         return self.table_name, self.account
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LaneRow:
     """How far a report is loaded for a connected account: what the next sync must know of it."""
 
@@ -166,7 +166,7 @@ class LaneRow:
     forks: str | None = field(metadata=_column(TEXT, "Crossed loads that are dealt with, as JSON"))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Statement:
     """A verdict: whether two figures of an equation agree, for a cell, a currency and an item.
 

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
+from functools import cached_property
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -21,7 +22,7 @@ from ..warehouse.query import Reader
 from .inputs import DAY_LENGTH, cell_name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CoveredCell:
     """A row of `report_cells`, and the base id of its report."""
 
@@ -161,9 +162,16 @@ class Coverage:
         return lane[at] if 0 <= at < len(lane) else None
 
     def _alike(self, base: str, rows_chosen: tuple[str, str]) -> Iterator[CoveredCell]:
-        for (name, _), cells in self._lanes.items():
-            if name == base and cells[0].rows_chosen == rows_chosen:
-                yield from cells
+        for cells in self._lanes_with.get((base, rows_chosen), ()):
+            yield from cells
+
+    @cached_property
+    def _lanes_with(self) -> dict[tuple[str, tuple[str, str]], list[list[CoveredCell]]]:
+        """The lanes of a report with the same rows: there may be thousands, of which each looks for its own."""
+        found: dict[tuple[str, tuple[str, str]], list[list[CoveredCell]]] = defaultdict(list)
+        for (base, _), cells in self._lanes.items():
+            found[base, cells[0].rows_chosen].append(cells)
+        return found
 
 
 def _merged(parts: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:

@@ -6,6 +6,7 @@ loaded; sides loaded to different instants; the same; wholly explained; data of 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -14,7 +15,7 @@ from ..plan.system_tables import Statement
 from .coverage import Coverage, CoveredCell
 from .equations import BEFORE, PLACED, Equation
 from .inputs import DAY_LENGTH, Input
-from .queries import OTHERS, Figure
+from .queries import OTHERS, Figure, shared_zero
 
 _EXPLAINED = {
     (
@@ -92,8 +93,12 @@ class Judge:
 
     def key(self, cell: str, sides: Sides) -> str:
         """The interval key of the statements about a cell."""
+        base = self.base(self._equation.figure[0])
+        own = self._coverage.get(base, cell)
+        if own is not None:
+            return own.key
         account = next(side.account for _, side in sides.all if side is not None)
-        return interval_key(cell, account, self.base(self._equation.figure[0]))
+        return interval_key(cell, account, base)
 
     def not_comparable(self, cell: str, sides: Sides, reason: str) -> Statement:
         """The statement of a cell that has nothing to compare with."""
@@ -206,12 +211,11 @@ class Judge:
             [cell for _, cell in self._beside(found, sides) if cell not in own] if found else sides.against.values()
         )
         figure, against = (found.figure, found.against) if found else (None, None)
-        difference = None if figure is None or against is None else figure - against
-        account = loaded.account
+        difference = None if figure is None or against is None else shared_zero(figure - against)
         return Statement(
             equation=self._equation.name,
-            account=account,
-            interval_key=interval_key(cell, account, self.base(self._equation.figure[0])),
+            account=loaded.account,
+            interval_key=self.key(cell, sides),
             currency=found.currency if found else "",
             item=found.item if found else "",
             interval_day=loaded.day,
@@ -224,7 +228,7 @@ class Judge:
             fee_difference=found.fee_difference if found else None,
             count_difference=int(found.count_difference) if found else None,
             status=status,
-            reason=reason,
+            reason=sys.intern(reason),  # many are the same
             figure_run=_runs(sides.figure.values()),
             against_run=_runs(beside),
             checked_at=self._now,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -20,6 +20,8 @@ from ..warehouse.query import Reader
 from .coverage import Coverage, CoveredCell
 from .scope import Scope
 
+CELLS_AT_ONCE = 1000
+"""Whose groups and totals are in memory at once."""
 _STORED = "rows_stored_equal_file"
 _JOIN = "cells_join"
 LEDGER_CHECKS = (_STORED, _JOIN)
@@ -53,14 +55,19 @@ def rows_stored_equal_file(
     known = coverage.keys()
     for table in sorted({cell.table for cell in cells}):
         of_table = [cell for cell in cells if cell.table == table]
-        files = {cell.key: runs.get(cell.run_id or "") for cell in of_table}
-        stored = _stored(reader, table, columns.get(table, {}), files.values(), min(cell.day for cell in of_table))
-        for cell in of_table:
-            yield from _compared(cell, stored.get(cell.key, {}), files[cell.key], now)
-        for key in sorted(set(stored) - known):
+        first_day = min(cell.day for cell in of_table)
+        for begin in range(0, len(of_table), CELLS_AT_ONCE):
+            some = of_table[begin : begin + CELLS_AT_ONCE]
+            files = {cell.key: _parsed(runs.get(cell.run_id or "")) for cell in some}
+            only = None if len(some) == len(of_table) else files.keys()
+            stored = _stored(reader, table, columns.get(table, {}), files.values(), first_day, only)
+            for cell in some:
+                yield from _compared(cell, stored.get(cell.key, {}), files[cell.key], now)
+        rows = _rows_stored(reader, table, columns.get(table, {}), first_day)
+        for key in sorted(rows.keys() - known):
             account = key.partition(f"|{of_table[0].base}|")[0]
             if scope.accounts is None or account in scope.accounts:
-                yield _unlisted(key, account, table, sum(group.rows for group in stored[key].values()), now)
+                yield _unlisted(key, account, table, rows[key], now)
 
 
 def cells_join(reader: Reader, coverage: Coverage, scope: Scope, now: datetime) -> Iterator[Statement]:
@@ -114,8 +121,8 @@ def _between(key: str, cell: CoveredCell, following: CoveredCell) -> bool:
     return key.startswith(f"{lane}|") and cell.key < key < following.key and key.count("|") == cell.key.count("|")
 
 
-def _runs(reader: Reader, scope: Scope) -> dict[str, list[dict[str, Any]]]:
-    """The control totals of runs that have some, by run."""
+def _runs(reader: Reader, scope: Scope) -> dict[str, str]:
+    """The control totals of runs that have some, by run, as JSON."""
     query = (
         f"SELECT {{column.run_id}}, {{column.control_totals}} FROM {{table.{REPORT_RUNS.name}}} "  # noqa: S608
         "WHERE {column.control_totals} IS NOT NULL"
@@ -125,7 +132,11 @@ def _runs(reader: Reader, scope: Scope) -> dict[str, list[dict[str, Any]]]:
         # days begin at other instants in other zones; runs per payout have no interval
         query += " AND ({column.interval_end} >= %s OR {column.interval_end} IS NULL)"
         values.append(datetime.combine(scope.since - timedelta(days=2), datetime.min.time()))
-    return {run: json.loads(totals) for run, totals in reader.select(query, *values) or ()}
+    return dict(reader.select(query, *values) or ())
+
+
+def _parsed(totals: str | None) -> list[dict[str, Any]] | None:
+    return None if totals is None else list(json.loads(totals))
 
 
 def _stored(
@@ -133,28 +144,41 @@ def _stored(
     table: str,
     columns: Mapping[str, ColumnType],
     files: Iterable[list[dict[str, Any]] | None],
-    first_day: Any,
+    first_day: date,
+    only: Collection[str] | None,
 ) -> dict[str, dict[Group, Totals]]:
-    """What is stored of each cell of a table."""
+    """What is stored of each cell of a table, or of some, by their keys."""
     amounts = sorted({name for file in files for group in file or () for name in group["amounts"]} & set(columns))
     currency = "{column.currency}" if "currency" in columns else "''"
     category = next((f"{{column.{name}}}" for name in ("reporting_category", "category") if name in columns), "''")
     sums = "".join(f", SUM({{column.{name}}})" for name in amounts)
-    later = (
-        " WHERE {column._interval_day} >= %s OR {column._interval_day} IS NULL" if "_interval_day" in columns else ""
-    )
+    chosen, chosen_by = _later(columns, first_day)
+    if only is not None:
+        chosen += f" AND {{column._interval_key}} IN ({', '.join(['%s'] * len(only))})"
     query = (
-        f"SELECT {{column._interval_key}}, {currency}, {category}, COUNT(*){sums} FROM {{table.{table}}}{later} "  # noqa: S608
+        f"SELECT {{column._interval_key}}, {currency}, {category}, COUNT(*){sums} FROM {{table.{table}}}{chosen} "  # noqa: S608
         f"GROUP BY {', '.join(part for part in ('{column._interval_key}', currency, category) if part != chr(39) * 2)}"
     )
     found: dict[str, dict[Group, Totals]] = defaultdict(lambda: defaultdict(Totals))
-    for key, group_currency, group_category, rows, *totals in (
-        reader.select(query, *([first_day] if later else [])) or ()
-    ):
+    for key, group_currency, group_category, rows, *totals in reader.select(query, *chosen_by, *(only or ())) or ():
         group = (group_currency or "", group_category or "")
         values = {name: Decimal(total or 0) for name, total in zip(amounts, totals, strict=True)}
         found[key][group].add(int(rows), values)
     return found
+
+
+def _rows_stored(reader: Reader, table: str, columns: Mapping[str, ColumnType], first_day: date) -> dict[str, int]:
+    """How many rows are stored of each cell of a table."""
+    later, by = _later(columns, first_day)
+    query = f"SELECT {{column._interval_key}}, COUNT(*) FROM {{table.{table}}}{later} GROUP BY {{column._interval_key}}"  # noqa: S608
+    return {key: int(rows) for key, rows in reader.select(query, *by) or ()}
+
+
+def _later(columns: Mapping[str, ColumnType], first_day: date) -> tuple[str, list[Any]]:
+    """A condition for rows from a day on, and its values; all rows of a table that an older version has made."""
+    if "_interval_day" not in columns:
+        return " WHERE 1 = 1", []
+    return " WHERE ({column._interval_day} >= %s OR {column._interval_day} IS NULL)", [first_day]
 
 
 def _compared(

@@ -7,10 +7,12 @@ does what dialects differ in.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import sqlglot
@@ -40,7 +42,7 @@ _SOURCE = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)")
 _PLACEHOLDER = re.compile(r'["`\[](table|column):([^"`\]]+)["`\]]')
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Figure:
     """A row of an equation's answer: two figures of an item, or the sums of all items of a cell that tie."""
 
@@ -71,9 +73,33 @@ def figure_of(row: Sequence[Any]) -> Figure:
     figure, against, gross, fee, count = (
         number if isinstance(number, Decimal) else Decimal(number) for number in numbers
     )
+    if against == figure and against.same_quantum(figure):
+        against = figure
     return Figure(
-        account, cell, currency, item, figure, against, gross, fee, int(count), note, against_cell, moment, int(items)
+        account,
+        cell,
+        sys.intern(currency),
+        item,
+        figure,
+        against,
+        shared_zero(gross),
+        shared_zero(fee),
+        int(count),
+        note,
+        against_cell,
+        moment,
+        int(items),
     )
+
+
+def shared_zero(number: Decimal) -> Decimal:
+    """The number; of zeros with as many places one value: most differences are, and there may be very many."""
+    return number if number else _zero(str(number))
+
+
+@lru_cache(maxsize=64)
+def _zero(text: str) -> Decimal:
+    return Decimal(text)
 
 
 def equation_query(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from ..plan.cells import CellFailure, CellRequest, FetchedCell
 from ..plan.lanes import Lane
 from .fetching import Fetching, Queue
@@ -12,10 +10,12 @@ from .fetching import Fetching, Queue
 class ActiveLane:
     """A lane, and which of its cells are still to come."""
 
+    __slots__ = ("_done", "_fetching", "_queue", "lane")
+
     def __init__(self, lane: Lane, fetching: Fetching) -> None:
         self.lane = lane
         self._fetching = fetching
-        self._coming = deque(lane.cells)
+        self._done = 0
         self._queue: Queue | None = None
 
     @property
@@ -26,12 +26,12 @@ class ActiveLane:
     @property
     def left(self) -> int:
         """Cells that are neither loaded nor given up."""
-        return len(self._coming)
+        return len(self.lane.cells) - self._done
 
     @property
     def next_cell(self) -> CellRequest:
         """The cell that `take` gives next, or gave last."""
-        return self._coming[0]
+        return self.lane.cells[self._done]
 
     def start(self, queue: Queue) -> None:
         """Take the cells from a queue from now on."""
@@ -43,12 +43,12 @@ class ActiveLane:
 
     def release(self, taken: FetchedCell | CellFailure) -> None:
         """Be through with the cell that was taken: free its slot and its file."""
-        self._coming.popleft()
+        self._done += 1
         if self._queue is not None:
             self._fetching.release(self._queue, taken)
 
     def abandon(self) -> None:
         """Give up the cells that are still to come."""
-        self._coming.clear()
+        self._done = len(self.lane.cells)
         if self._queue is not None:
             self._fetching.cancel(self._queue)

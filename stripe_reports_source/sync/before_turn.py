@@ -24,7 +24,7 @@ from .under_way import UnderWay
 
 logger = logging.getLogger(__name__)
 
-NEEDED_LATER = ("pyarrow.dataset", "pyarrow.parquet", "stripe_reports_source.sync.verdicts")
+NEEDED_LATER = ("pyarrow.dataset", "pyarrow.parquet", ".verdicts")
 """What a load imports while it has its turn, unless it has done so before."""
 
 
@@ -51,5 +51,5 @@ def begin_meanwhile(pipeline: Pipeline, source: DltSource, load: Load) -> UnderW
     for table, cells in by_table.items():
         under_way.fetching.queues(table, cells)
     for module in NEEDED_LATER:
-        import_module(module)
+        import_module(module, __package__)
     return under_way

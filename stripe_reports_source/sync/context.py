@@ -15,6 +15,7 @@ from ..errors import Failure, StripeReportsError, TableRefused
 from ..plan.cells import CellFailure
 from ..plan.windows import Days
 from ..stripe_api.run_events import RunEvents
+from ..warehouse.kept_open import KeptOpen
 from .progress import Event
 
 PACKAGE_SECONDS = 20
@@ -47,6 +48,7 @@ class Load:
         days: first day and the day after the last: those cells alone, as far as Stripe has them, and no cursor is
             moved; None for what the source asks for.
         wanted: tells whether another load waits for the lock.
+        database: of the pipeline; others may have it while the load waits.
     """
 
     collects: bool = False
@@ -59,6 +61,7 @@ class Load:
     exact: Mapping[str, Collection[str]] | None = None
     days: Days | None = None
     wanted: Callable[[], bool] = lambda: False
+    database: KeptOpen = field(default_factory=KeptOpen)
     failures: list[Failure] = field(default_factory=list)
     spoiled: dict[tuple[str, str], CellFailure] = field(default_factory=dict)
     """Failures, by table and cell key or `ANY_CELL`, that were found after part of the cell had been extracted."""

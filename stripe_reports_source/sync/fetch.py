@@ -53,8 +53,12 @@ class CellRunner:
         span = request.cell.span
         while True:
             report = self.report(request)
+            asked = self._run_request(request, report, span)
             try:
-                return span, self._runner.obtain(self._run_request(request, report, span), unfit, note)
+                run = self._runner.obtain(asked, unfit, note)
+                # the answer repeats the names of all columns, and there may be thousands of runs
+                same = run.parameters == asked.parameters
+                return span, replace(run, parameters=asked.parameters) if same else run
             except StripeError as error:
                 if _refuses_columns(report, error):
                     self._without_refused(report, error)
@@ -140,6 +144,7 @@ class CellFetcher:
         self._report_stage = report_stage
         self._spoiled = spoiled
         self._archive = archive
+        self._known_columns: dict[tuple[TableColumn, ...], tuple[TableColumn, ...]] = {}
 
     def fetch(self, request: CellRequest) -> FetchedCell:
         """Run, download and parse one cell.
@@ -165,7 +170,7 @@ class CellFetcher:
     def as_planned_now(self, fetched: FetchedCell, request: CellRequest) -> FetchedCell | CellFailure:
         """A cell that an earlier plan has asked for in the same words, for a later one."""
         try:
-            columns = _columns_of(self._runner.report(request), read_header(fetched.file.path)[0])
+            columns = self._columns_of(request, fetched.file)
         except Exception as error:
             fetched.file.path.unlink(missing_ok=True)
             return CellFailure(error, fetched.obtained)
@@ -186,12 +191,17 @@ class CellFetcher:
         try:
             if self._archive is not None:
                 file = replace(file, archive_path=self._archive.keep(file))
-            columns = _columns_of(self._runner.report(request), read_header(file.path)[0])
+            columns = self._columns_of(request, file)
         except BaseException:
             file.path.unlink(missing_ok=True)
             raise
         self._report_stage(request, "fetched", run.id)
         return FetchedCell(request, span, Obtained(run, seen[-1].attempt, seen[-1].adopted), file, columns)
+
+    def _columns_of(self, request: CellRequest, file: Downloaded) -> tuple[TableColumn, ...]:
+        """The table columns of a cell's file: one value for all cells that have the same ones."""
+        columns = _columns_of(self._runner.report(request), read_header(file.path)[0])
+        return self._known_columns.setdefault(columns, columns)
 
     def _download(self, request: CellRequest, run: ReportRun) -> Downloaded:
         if run.result is None:

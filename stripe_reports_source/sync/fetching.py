@@ -75,7 +75,9 @@ class Fetching:
     def offered(self) -> OfferedTypes:
         """The report types that the account offers: asked once."""
         if self._offered is None:
+            self._load.database.let_go()  # who waits for Stripe keeps nobody else waiting
             self._offered = self.api.report_types(self._settings.acts_on)
+            self._load.database.keep()
         return self._offered
 
     @property

@@ -6,7 +6,7 @@ and only then the word that the cells are loaded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +16,8 @@ from .reports import ArrivedCell, ReportInPackage
 
 MOST_BYTES = 8 << 20
 """Of the tables that are held."""
+MOST_TABLES = 32
+"""After so many of one form they become one: Arrow's own part of a table is larger than a small cell's rows."""
 
 
 class HeldCells:
@@ -44,15 +46,22 @@ class HeldCells:
         """
         for table in cell.all_tables():
             self._columns.setdefault(table.schema, cell.columns)
-            self._tables.setdefault(table.schema, []).append(table)
+            tables = self._tables.setdefault(table.schema, [])
+            tables.append(table)
             self._bytes += table.nbytes
+            if len(tables) >= MOST_TABLES:
+                tables[:] = [_joined(tables)]
         self._cells.append(cell)
 
     def give_out(self) -> Iterator[Any]:
         """The tables for dlt; after the last of them the cells are loaded."""
         for schema, tables in self._tables.items():
-            yield self._report.hinted(pa.concat_tables(tables).combine_chunks(), self._columns[schema])
+            yield self._report.hinted(_joined(tables), self._columns[schema])
         # after the last yield: a generator that is closed at a yield has not moved the cursor
         for cell in self._cells:
             cell.loaded()
         self._empty()
+
+
+def _joined(tables: Sequence[pa.Table]) -> pa.Table:
+    return pa.concat_tables(tables).combine_chunks()

@@ -16,7 +16,7 @@ ALL_INTERVALS = ""
 """Stands for the intervals of a lane that could not be planned."""
 
 
-@dataclass
+@dataclass(slots=True)
 class LaneEntry:
     """A lane of a sync.
 
@@ -67,6 +67,10 @@ class LaneBook:
 
     def __iter__(self) -> Iterator[LaneEntry]:
         return iter(self._entries.values())
+
+    def clear(self) -> None:
+        """Forget all lanes."""
+        self._entries.clear()
 
     def planned(self, lane: Lane, before: LaneState | None) -> None:
         """Enter a lane that is to be loaded."""

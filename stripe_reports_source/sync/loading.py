@@ -11,6 +11,8 @@ import logging
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlt import Pipeline
@@ -18,16 +20,18 @@ from dlt.common.pipeline import LoadInfo
 from dlt.extract import DltSource
 
 from ..errors import Failure, NotStored, find_cause, own_error
-from ..plan.cells import LoadedCell
+from ..plan.cells import CountedCell
 from ..plan.table_texts import table_texts
 from ..warehouse.comments import write_comments
 from ..warehouse.forks import History
 from ..warehouse.inventory import make_missing_tables, mend_tables
+from ..warehouse.kept_open import KeptOpen
 from ..warehouse.leftovers import abort_begun_packages, mend_folder, remove_leftovers, set_aside
-from ..warehouse.own_jobs import own_jobs
+from ..warehouse.own_jobs import import_early, own_jobs
 from ..warehouse.stored import note_altered, note_lost, stored_rows
 from ..warehouse.turns import PipelineLock, pipeline_lock
 from .context import GivesWay, Load, SpoiledPackage
+from .result_files import remove_abandoned, result_folder
 from .syncs import Syncs, syncs_of
 
 if TYPE_CHECKING:
@@ -68,6 +72,8 @@ def loading(pipeline: Pipeline, source: DltSource, load: Load, given: GivenFiles
         for under_way in meanwhile:
             under_way.close()
 
+    import_early(pipeline)
+    import_module(".resources", __package__)
     with ExitStack() as held:
         held.callback(close)
         lock = held.enter_context(pipeline_lock(pipeline, mend, begin))
@@ -81,6 +87,7 @@ def loading(pipeline: Pipeline, source: DltSource, load: Load, given: GivenFiles
             begun.begin()
             yield begun
         finally:
+            load.database.let_go()
             pipeline.refresh = refresh
 
 
@@ -113,9 +120,9 @@ class Loading:
         self._lock = lock
         if lock is not None:
             load.wanted = lock.wanted
+        load.database = KeptOpen(pipeline)
         self.infos: list[LoadInfo] = []
-        self.stored: list[tuple[LoadedCell, int]] = []
-        """Cells that are loaded, each with the rows that the destination holds of it."""
+        self.stored: list[CountedCell] = []
 
     @property
     def stopped(self) -> bool:
@@ -129,6 +136,7 @@ class Loading:
 
     def begin(self) -> None:
         """Load what was left pending, and look at what there is."""
+        self._load.database.keep()
         self._finish_pending()
         known = self._source.name in self._pipeline.schemas
         if self._pipeline.config.restore_from_destination and not self._pipeline.dev_mode:
@@ -151,6 +159,7 @@ class Loading:
                 break
             # the next sync mends what one without a lock has crossed, or runs reports for new payouts
             self._syncs.end()
+        self._syncs.end()  # what follows does not need the plan, of which there may be thousands of lanes
         write_comments(self._pipeline, self._source.name, table_texts(self._syncs.settings.reports))
 
     def load_cells(self, cells: Mapping[str, Collection[str]]) -> set[str]:
@@ -170,10 +179,11 @@ class Loading:
         finally:
             self._load.exact = None
             self._syncs.end()
-        return {cell.request.key for cell, _ in self.stored[before:]}
+        return {cell.key for cell in self.stored[before:]}
 
     def _finish_pending(self) -> None:
         remove_leftovers(self._pipeline)
+        remove_abandoned(result_folder(Path(self._pipeline.working_dir)))
         abort_begun_packages(self._pipeline, self._source.name)
         if not self._pipeline.has_pending_data:
             return
@@ -194,6 +204,7 @@ class Loading:
             try:
                 self._pipeline.extract(self._source, refresh=self._refresh)
                 self._pipeline.normalize()
+                self._load.database.keep()
                 if self._is_new_here:
                     make_missing_tables(self._pipeline, self._source.name, only_dlts=False)
                 info = self._load_package(self._pipeline, self._source.name)
@@ -216,6 +227,7 @@ class Loading:
                 self._count(info)
             if self._load.stopped or not self._load.full:
                 return
+            self._load.database.let_go()  # the next package waits for Stripe first
             if self._load.wanted():
                 self._give_way()
 
@@ -223,6 +235,7 @@ class Loading:
         """Let another load work until there is something to load, and plan anew: it may have loaded it."""
         under_way = self._syncs.give_way()
         if self._lock is not None and under_way is not None:
+            self._load.database.let_go()
             self._lock.give_way(under_way)
             self.begin()
 
@@ -240,7 +253,11 @@ class Loading:
         stored = stored_rows(self._pipeline, cells, info.loads_ids) if cells else []
         altered = [(cell, rows) for cell, rows in stored if rows != cell.rows and cell.altered]
         lost = [(cell, rows) for cell, rows in stored if rows != cell.rows and not cell.altered]
-        self.stored += [(cell, rows) for cell, rows in stored if rows == cell.rows or cell.altered]
+        self.stored += [
+            CountedCell(cell.request.report.report.table, cell.lane, cell.request.key, rows)
+            for cell, rows in stored
+            if rows == cell.rows or cell.altered
+        ]
         if altered:
             note_altered(self._pipeline, altered)
         if lost:

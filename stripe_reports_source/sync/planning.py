@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import dlt
@@ -23,9 +22,11 @@ from ..plan.lanes import Lane
 from ..plan.system_tables import SYSTEM_TABLES
 from ..plan.windows import Days
 from ..warehouse.inventory import mend_tables
+from ..warehouse.kept_open import KeptOpen
 from ..warehouse.locks import duckdb_file
 from ..warehouse.own_jobs import own_jobs
 from .context import Load
+from .result_files import ResultFiles
 from .syncs import Syncs, syncs_of
 from .under_way import UnderWay
 
@@ -36,13 +37,18 @@ def planning(pipeline: Pipeline, source: DltSource, days: Days | None = None) ->
     load = Load(collects=True, plans_only=True, days=days)
     syncs = syncs_of(source)
     names = [name for name in source.selected_resources if name not in {table.name for table in SYSTEM_TABLES}]
-    with syncs.loading(load), TemporaryDirectory(prefix="stripe-reports-") as folder, _active_as_before():
-        shadow = _shadow(pipeline, Path(folder))
+    with syncs.loading(load), _folder(pipeline) as folder, _active_as_before():
+        shadow = _shadow(pipeline, folder)
         with own_jobs(shadow):
-            shadow.sync_destination()
-            shadow.refresh = pipeline.refresh
-            mend_tables(shadow, source, pipeline.refresh, make=False)
-            yield Planning(shadow, source.with_resources(*names), syncs, load)
+            load.database = KeptOpen(shadow)
+            try:
+                load.database.keep()
+                shadow.sync_destination()
+                shadow.refresh = pipeline.refresh
+                mend_tables(shadow, source, pipeline.refresh, make=False)
+                yield Planning(shadow, source.with_resources(*names), syncs, load)
+            finally:
+                load.database.let_go()
 
 
 class Planning:
@@ -87,6 +93,16 @@ class Planning:
     def problems(self) -> list[str]:
         """Reports that cannot be planned, each with why; whoever loads them hears of it too."""
         return [str(failure) for failure in self._load.last_failures()]
+
+
+@contextmanager
+def _folder(pipeline: Pipeline) -> Iterator[Path]:
+    """A folder that the next sync removes where this process is killed."""
+    folder = ResultFiles(Path(pipeline.working_dir))
+    try:
+        yield folder.path
+    finally:
+        folder.close_with_parent()
 
 
 def _shadow(pipeline: Pipeline, folder: Path) -> Pipeline:

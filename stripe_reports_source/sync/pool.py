@@ -25,7 +25,7 @@ class Stopped(BaseException):
     """Raised inside a worker that waits when the pool is closed. Not an Exception: no retry may catch it."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Outcome(Generic[J, R]):
     """What became of a job: a result or an error, once it is finished. `queue` gives it out."""
 
@@ -39,6 +39,8 @@ class Outcome(Generic[J, R]):
 
 class JobQueue(Generic[J, R]):
     """The jobs of one report of one account. All fields are the pool's, under its lock."""
+
+    __slots__ = ("begun", "cancelled", "group", "jobs", "slots", "started", "taken_bytes")
 
     def __init__(self, jobs: Sequence[J], group: str) -> None:
         self.group = group

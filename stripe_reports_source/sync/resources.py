@@ -51,6 +51,7 @@ def report_items(report: Report, syncs: Syncs, cursor: dlt.sources.incremental[d
                         held.hold(cell)
                     else:
                         yield from held.give_out()
+                        sync.load.database.let_go()
                         yield from cell.items()
                 if held.enough:
                     yield from held.give_out()
@@ -81,3 +82,4 @@ def _until_reports_end(sync: Sync) -> Iterator[None]:
     while sync.open_reports:
         sync.fetching.wait()
         yield None
+    sync.load.database.keep()  # for the questions of all system tables

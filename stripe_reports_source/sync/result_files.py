@@ -1,4 +1,4 @@
-"""The folder in which a sync keeps Stripe's result files, for its owner only, until their rows are given to dlt.
+"""The folder of a sync for Stripe's result files or for a plan, for its owner only, until their rows are given to dlt.
 
 In: dlt's working folder. Out: a folder that is removed when the sync ends, or by the next sync where its process was
 killed: a lock on a file beside it tells whether that still lives, since the system gives it back at any death.
@@ -29,7 +29,7 @@ class ResultFiles:
         Args:
             working_dir: the pipeline's; None keeps the files in the system's temporary folder.
         """
-        parent = Path(tempfile.gettempdir() if working_dir is None else working_dir) / FOLDER
+        parent = result_folder(Path(tempfile.gettempdir()) if working_dir is None else working_dir)
         parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         remove_abandoned(parent)
         self.path = parent / uuid.uuid4().hex
@@ -46,6 +46,11 @@ class ResultFiles:
         self.close()
         with suppress(OSError):  # it is not empty
             self.path.parent.rmdir()
+
+
+def result_folder(working_dir: Path) -> Path:
+    """Where syncs have their folders, in a working folder of dlt's."""
+    return working_dir / FOLDER
 
 
 def remove_abandoned(parent: Path) -> None:

@@ -254,7 +254,10 @@ class Sync:
         Raises:
             GivesWay: it holds nothing.
         """
-        if self.fetching.wait() or not self.load.wanted():
+        if self.fetching.wait():
+            return
+        self.load.database.let_go()
+        if not self.load.wanted():
             return
         if self.load.cells or self.outcomes.has_rows:
             self.load.gives_way = True
@@ -299,6 +302,13 @@ class Sync:
         """Stop the workers and remove the files. The runs stay at Stripe, where the next sync finds them."""
         self._lanes.clear()
         self.fetching.close()
+
+    def end(self) -> None:
+        """Close it, and let go of what it knows of each lane: nothing more is asked of it."""
+        self.close()
+        self.outcomes.book.clear()
+        self._in_table.clear()
+        self._replaced.clear()
 
     def _column_types(self, table: str) -> dict[str, ColumnType]:
         if self.pipeline is None:

@@ -106,7 +106,7 @@ class Syncs:
             under_way.fetching.close()
         sync, self.sync = self.sync, None
         if sync is not None:
-            sync.close()
+            sync.end()
         with self._plain_lock:
             self._end_plain(lambda sync: True)
 

@@ -103,9 +103,7 @@ class UnderWay:
 
     def _loaded_by_others(self, lane: LaneKey, requests: Sequence[CellRequest], ledger: Ledger) -> Collection[str]:
         """Cells that a load has listed since they were planned first: a backfill loads what was listed before anew."""
-        listed = {
-            request.key: cell.load_id for request in requests if (cell := ledger.cells.get(request.key)) is not None
-        }
+        listed = {key: cell.load_id for key, cell in ledger.listed([request.key for request in requests]).items()}
         before = self.listed.setdefault(lane, listed)
         since = [request for request in requests if listed.get(request.key) != before.get(request.key)]
         return loaded_already(since, ledger) if since else ()

@@ -1,7 +1,7 @@
-"""Statements into the table `tie_out`, as a small load package of their own.
+"""Statements into the table `tie_out`: straight into DuckDB, elsewhere as small load packages of their own.
 
-In: statements of a look at a dataset. Out: a load package. All that was said before of the same equation and cell is
-replaced, so that a sum which no longer ties does not go on to say that it does.
+In: statements of a look at a dataset. Out: rows. All that was said before of the same equation and cell is replaced, so
+that a sum which no longer ties does not go on to say that it does.
 """
 
 from __future__ import annotations
@@ -11,27 +11,55 @@ from typing import Any
 
 import dlt
 from dlt import Pipeline
-from dlt.common.pipeline import LoadInfo
 
 from ..plan.system_tables import TIE_OUT, Statement
 from ..plan.table_texts import SYSTEM_TEXTS
 from ..rows.system_rows import system_table
 from ..warehouse.comments import write_comments
+from ..warehouse.duckdb_rows import replace_rows
 from ..warehouse.hints import system_hints
 from ..warehouse.straight import merged
 from .package import current_load_id
 
 REPLACED_BY = ("equation", "interval_key")
+MOST_STATEMENTS = 20_000
+"""At once: DuckDB merges them in this process's memory."""
 
 
-def write_statements(pipeline: Pipeline, source_name: str, statements: Sequence[Statement]) -> LoadInfo:
-    """Load statements.
+def write_statements(pipeline: Pipeline, source_name: str, statements: Sequence[Statement]) -> None:
+    """Write statements, in as many parts as keep them small: a platform may have very many.
 
     Args:
         pipeline: where to.
         source_name: the source, in whose schema the table is.
-        statements: all there are of each equation and cell among them.
+        statements: all there are of each equation and cell among them; those of one stand together.
     """
+    for part in parts(statements, MOST_STATEMENTS):
+        _write(pipeline, source_name, part)
+
+
+def parts(statements: Sequence[Statement], most: int) -> Iterator[Sequence[Statement]]:
+    """The statements in parts of some `most`, none of which ends within the statements of an equation and cell."""
+    begin = 0
+    while begin < len(statements):
+        end = begin + most
+        while 0 < end < len(statements) and _replaced(statements[end]) == _replaced(statements[end - 1]):
+            end += 1
+        yield statements[begin:end]
+        begin = end
+
+
+def _replaced(statement: Statement) -> tuple[str, ...]:
+    """What a statement replaces is all that was said before of the same."""
+    return tuple(getattr(statement, name) for name in REPLACED_BY)
+
+
+def _write(pipeline: Pipeline, source_name: str, statements: Sequence[Statement]) -> None:
+    known = pipeline.schemas[source_name].tables.get(TIE_OUT.name, {}).get("columns", {})
+    if TIE_OUT.columns.keys() <= known.keys() and replace_rows(
+        pipeline, TIE_OUT.name, REPLACED_BY, lambda load_id: system_table(TIE_OUT, statements, load_id)
+    ):
+        return
     hints = system_hints(TIE_OUT)
     for name in REPLACED_BY:
         hints[name]["merge_key"] = True
@@ -42,16 +70,9 @@ def write_statements(pipeline: Pipeline, source_name: str, statements: Sequence[
     # dlt's own merge, which drops what the table has of a merge key: the job of our own goes by one key alone
     tables = pipeline.schemas[source_name].tables
     table_format = next((table["table_format"] for table in tables.values() if table.get("table_format")), None)
-    resource = dlt.resource(
-        rows,
-        name=TIE_OUT.name,
-        columns=hints,
-        **merged(table_format),
-    )
-    is_new = TIE_OUT.name not in tables
+    resource = dlt.resource(rows, name=TIE_OUT.name, columns=hints, **merged(table_format))
     pipeline.extract(resource, schema=pipeline.schemas[source_name])
     pipeline.normalize()
-    info = pipeline.load()
-    if is_new:  # what is loaded before has its comments; the next sync would be the first to write these
+    pipeline.load()
+    if not known:  # what is loaded before has its comments; the next sync would be the first to write these
         write_comments(pipeline, source_name, {TIE_OUT.name: SYSTEM_TEXTS[TIE_OUT.name]})
-    return info

@@ -1,6 +1,6 @@
-"""PostgreSQL's lock for a pipeline, on a connection of its own.
+"""PostgreSQL's lock for a dataset, on a connection of its own.
 
-In: a pipeline. Out: a lock that all machines see, which ends with its connection.
+In: a pipeline. Out: a lock that all pipelines of its dataset share on all machines, and that ends with its connection.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 from dlt.destinations.sql_client import SqlClientBase
 
-from .locks import sync_of, wait_for
+from .locks import load_into, wait_for
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,9 @@ NEXT_POLL_SECONDS = 0.1
 """How often the one that is next looks whether it is its turn."""
 WANTED_SECONDS = 0.5
 """How often PostgreSQL is asked whether someone is next."""
+LOADS = "stripe_reports"
+IS_NEXT = "stripe_reports is next"
+"""Which of the two locks of a dataset."""
 
 
 def lock_number(*names: str) -> int:
@@ -45,10 +48,10 @@ def lock_number(*names: str) -> int:
 
 
 class AdvisoryLock:
-    """PostgreSQL's lock for a pipeline, on a connection of its own that a thread keeps in use.
+    """PostgreSQL's lock for a dataset, on a connection of its own that a thread keeps in use.
 
     Args:
-        pipeline: whose syncs keep one another out.
+        pipeline: whose dataset; loads into it keep one another out.
         patience: seconds to wait for it.
         keep_alive: seconds between two uses of the connection.
     """
@@ -59,9 +62,7 @@ class AdvisoryLock:
         self._pipeline = pipeline
         self._patience = patience
         self._keep_alive = keep_alive
-        names = str(pipeline.dataset_name), pipeline.pipeline_name
-        self._number = lock_number("stripe_reports", *names)
-        self._next = lock_number("stripe_reports is next", *names)
+        self._dataset = f"the dataset {str(pipeline.dataset_name)!r}"
         self._is_next = False
         self._done = threading.Event()
         self._held = False
@@ -81,7 +82,7 @@ class AdvisoryLock:
         """Take it if it is free, and nobody is next."""
         with ExitStack() as opened:
             client = self._opened(opened)
-            if self._is_held(client, self._next) or not self._try(client, self._number):
+            if self._is_held(client, IS_NEXT) or not self._try(client, LOADS):
                 return False
             self._keep_open(opened, client, held=True)
             return True
@@ -90,20 +91,20 @@ class AdvisoryLock:
         """Wait for it, or go on without it once patience has ended; always true."""
         with ExitStack() as opened:
             client = self._opened(opened)
-            held = not self._is_held(client, self._next) and self._try(client, self._number)
+            held = not self._is_held(client, IS_NEXT) and self._try(client, LOADS)
             if not held:
                 held = wait_for(
                     lambda: self._try_in_turn(client),
-                    sync_of(self._pipeline),
+                    load_into(self._dataset),
                     lambda: self._holder(client),
                     self._patience,
                     NEXT_POLL_SECONDS,
                 )
             if self._is_next:
                 self._is_next = False
-                client.execute_sql("SELECT pg_advisory_unlock(%s)", self._next)
+                self._unlock(client, IS_NEXT)
             if not held:
-                logger.warning("going on without the lock of the pipeline %r", self._pipeline.pipeline_name)
+                logger.warning("going on without the lock of %s", self._dataset)
             self._keep_open(opened, client, held=held)
             return True
 
@@ -119,7 +120,7 @@ class AdvisoryLock:
             self._asked = now
             try:
                 with self._pipeline.sql_client() as client:
-                    self._wanted = self._is_held(client, self._next)
+                    self._wanted = self._is_held(client, IS_NEXT)
             except (DatabaseException, DestinationConnectionError):  # the load itself will say so
                 self._wanted = False
         return self._wanted
@@ -140,25 +141,32 @@ class AdvisoryLock:
         self._open = opened.pop_all()
 
     def _try_in_turn(self, client: SqlClientBase[Any]) -> bool:
-        self._is_next = self._is_next or self._try(client, self._next)
-        return self._is_next and self._try(client, self._number)
+        self._is_next = self._is_next or self._try(client, IS_NEXT)
+        return self._is_next and self._try(client, LOADS)
 
     def holder(self) -> str:
         """The session that holds it now, in words; empty where none does."""
         with self._pipeline.sql_client() as client:
             return self._holder(client)
 
-    def _try(self, client: SqlClientBase[Any], number: int) -> bool:
-        rows = client.execute_sql("SELECT pg_try_advisory_lock(%s)", number)
+    def _number(self, client: SqlClientBase[Any], which: str) -> int:
+        return lock_number(which, client.dataset_name)
+
+    def _try(self, client: SqlClientBase[Any], which: str) -> bool:
+        rows = client.execute_sql("SELECT pg_try_advisory_lock(%s)", self._number(client, which))
         return bool(rows and rows[0][0])
 
-    def _is_held(self, client: SqlClientBase[Any], number: int) -> bool:
-        return bool(client.execute_sql(f"SELECT 1 FROM pg_locks l WHERE {LOCK}", number))  # noqa: S608
+    def _unlock(self, client: SqlClientBase[Any], which: str) -> None:
+        client.execute_sql("SELECT pg_advisory_unlock(%s)", self._number(client, which))
+
+    def _is_held(self, client: SqlClientBase[Any], which: str) -> bool:
+        query = f"SELECT 1 FROM pg_locks l WHERE {LOCK}"  # noqa: S608
+        return bool(client.execute_sql(query, self._number(client, which)))
 
     def _holder(self, client: SqlClientBase[Any]) -> str:
         rows = client.execute_sql(
             f"SELECT {HOLDER} FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid WHERE {LOCK}",  # noqa: S608
-            self._number,
+            self._number(client, LOADS),
         )
         return str(rows[0][0]) if rows else ""
 
@@ -174,12 +182,12 @@ class AdvisoryLock:
         try:
             if client.native_connection is None:
                 client.open_connection()
-            self._held = self._try(client, self._number)
+            self._held = self._try(client, LOADS)
         except Exception:  # the server may be away; the load itself will say so
             self._held = False
         logger.warning(
-            "the connection that held the lock of the pipeline %r was lost (%s); %s",
-            self._pipeline.pipeline_name,
+            "the connection that held the lock of %s was lost (%s); %s",
+            self._dataset,
             str(error).strip().splitlines()[0],
             "the lock is taken again" if self._held else "going on without the lock",
         )
@@ -188,10 +196,10 @@ class AdvisoryLock:
         if not self._held:
             return
         try:
-            client.execute_sql("SELECT pg_advisory_unlock(%s)", self._number)
+            self._unlock(client, LOADS)
         except Exception as error:  # a lock that is gone needs no release, and hides nothing
             logger.warning(
-                "the connection that held the lock of the pipeline %r was lost: %s",
-                self._pipeline.pipeline_name,
+                "the connection that held the lock of %s was lost: %s",
+                self._dataset,
                 str(error).strip().splitlines()[0],
             )

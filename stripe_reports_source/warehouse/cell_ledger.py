@@ -7,18 +7,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from datetime import date
 from functools import cached_property
 from typing import Any
 
 from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException
 
-from ..plan.loaded_cells import HeldRun, ListedCell
+from ..plan.loaded_cells import HeldRun, ListedCell, Stretch
 from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS
 from .query import reading, reading_frugally
 
 KEYS_AT_ONCE = 200
 """Of cells that are asked for by name."""
+_CELLS = (
+    f"FROM {{table.{REPORT_CELLS.name}}} c LEFT JOIN {{table._dlt_loads}} l "
+    "ON l.{column.load_id} = c.{column._dlt_load_id} AND l.{column.status} = 0 "
+    "WHERE c.{column.table_name} = %s AND c.{column.account} = %s"
+)
+_LISTED = (
+    "SELECT c.{column.interval_key}, c.{column.report_type}, c.{column.interval_start}, c.{column.interval_end}, "
+    f"c.{{column.data_available_end}}, c.{{column._dlt_load_id}}, l.{{column.load_id}} {_CELLS}"
+)
+_DAY = len("2025-01-31")
 
 
 class CellLedger:
@@ -50,29 +61,50 @@ class CellLedger:
     @property
     def packages(self) -> Mapping[str, str]:
         """The load package up to which the cells of each lane are listed; none where there is no such list."""
-        return {} if self._listed is None else self._packages
+        return self._packages if self._is_there else {}
+
+    @cached_property
+    def _is_there(self) -> bool:
+        """False where there is no such table, or not as it should be: it may be left out, or a contract takes none."""
+        return self._select(f"{_LISTED} AND 1 = 0", self._table, self._account) is not None
 
     @cached_property
     def cells(self) -> dict[str, ListedCell]:
-        """The listed cells, by interval key."""
-        rows = self._listed or []
+        """All listed cells, by interval key."""
+        return self._listed()
+
+    def listed(self, keys: Collection[str]) -> dict[str, ListedCell]:
+        """Those of these cells that are listed, by interval key."""
+        if len(self._stretches) == 1 and len(keys) <= KEYS_AT_ONCE:
+            [prefix] = self._stretches
+            of_lane = [key for key in keys if key.startswith(prefix)]
+            return self._listed(of_lane) if of_lane else {}
+        # a question for each of thousands of accounts would cost more than all there is
+        return {key: self.cells[key] for key in keys if key in self.cells}
+
+    def stretch(self, prefix: str) -> Stretch | None:
+        """The listed cells of the lane whose interval keys begin so; None where there are none, or it is not known."""
+        return self._stretches.get(prefix)
+
+    @cached_property
+    def _stretches(self) -> dict[str, Stretch]:
+        """All lanes, by what their keys begin with."""
+        prefix = f"substr(c.{{column.interval_key}}, 1, length(c.{{column.interval_key}}) - {_DAY})"
+        query = (
+            f"SELECT {prefix}, count(l.{{column.load_id}}), min(c.{{column.interval_day}}), "
+            f"max(c.{{column.interval_day}}) {_CELLS} GROUP BY {prefix}"
+        )
+        rows = self._select(query, self._table, self._account) or ()
+        return {str(lane): Stretch(int(count), *days) for lane, count, *days in rows if type(days[0]) is date}
+
+    def _listed(self, keys: Collection[str] | None = None) -> dict[str, ListedCell]:
+        only, values = ("", []) if keys is None else _only("c.{column.interval_key}", keys)
+        rows = self._select(_LISTED + only, self._table, self._account, *values) or []
         oldest = self._oldest_load() if any(ended is None for *_, ended in rows) else None
         return {
             str(key): ListedCell(str(type_), start, end, available, _load_ended(load, ended, oldest), load)
             for key, type_, start, end, available, load, ended in rows
         }
-
-    @cached_property
-    def _listed(self) -> list[tuple[Any, ...]] | None:
-        """None where the table is not there: it may be left out, or a contract of the user's takes none."""
-        query = (
-            "SELECT c.{column.interval_key}, c.{column.report_type}, c.{column.interval_start}, "  # noqa: S608
-            "c.{column.interval_end}, c.{column.data_available_end}, c.{column._dlt_load_id}, l.{column.load_id} "
-            f"FROM {{table.{REPORT_CELLS.name}}} c LEFT JOIN {{table._dlt_loads}} l "
-            "ON l.{column.load_id} = c.{column._dlt_load_id} AND l.{column.status} = 0 "
-            "WHERE c.{column.table_name} = %s AND c.{column.account} = %s"
-        )
-        return self._select(query, self._table, self._account)
 
     def runs_of(self, keys: Collection[str]) -> dict[str, HeldRun]:
         """The run of each of these listed cells of which the table holds just the rows of its file, by interval key.

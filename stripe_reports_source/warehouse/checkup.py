@@ -17,7 +17,7 @@ from dlt.destinations.sql_client import SqlClientBase
 from ..errors import ConfigurationError, DestinationBusy, WorkingFolderError
 from .advisory_lock import AdvisoryLock
 from .destinations import check_destination, destination_type
-from .locks import database_file, duckdb_file, is_held, pipeline_file, sync_of
+from .locks import database_file, duckdb_file, is_held, load_into, pipeline_file, sync_of
 from .query import sql_client
 
 _MAY = (
@@ -85,13 +85,14 @@ def free_of_syncs(pipeline: Pipeline, folder: Path) -> str:
     Raises:
         DestinationBusy: one is.
     """
-    database = duckdb_file(pipeline)
-    files = [pipeline_file(pipeline, folder), *([database_file(database)] if database else [])]
-    holder = next((str(file) for file in files if is_held(file)), "")
-    if not holder and destination_type(pipeline) == "postgres":
-        holder = AdvisoryLock(pipeline).holder()
+    database, own = duckdb_file(pipeline), pipeline_file(pipeline, folder)
+    if is_held(own):
+        raise DestinationBusy(f"{sync_of(pipeline)} ({own}).")
+    if database is not None and is_held(database_file(database)):
+        raise DestinationBusy(f"{load_into(f'the DuckDB file {database}')} ({database_file(database)}).")
+    holder = AdvisoryLock(pipeline).holder() if destination_type(pipeline) == "postgres" else ""
     if holder:
-        raise DestinationBusy(f"{sync_of(pipeline)} ({holder}).")
+        raise DestinationBusy(f"{load_into(f'the dataset {str(pipeline.dataset_name)!r}')} ({holder}).")
     return "no sync is at work"
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import dlt
@@ -78,6 +79,25 @@ class CellDuckDb(StandIn, dlt.destinations.duckdb):
     bytes_per_thread: int = BYTES_PER_THREAD
     most_memory: int = 0
     """Bytes that DuckDB may use where it cannot do with less."""
+    _settled: dict[tuple[Any, ...], Any] | None = None
+
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """See `StandIn`. Connections that are open at the same time share one open database then, as in dlt's loads."""
+        self._settled = {}
+        try:
+            yield
+        finally:
+            self._settled = None
+
+    def configuration(self, initial_config: Any, accept_partial: bool = False) -> Any:
+        """As dlt's, which looks it up field by field for each client, and each time asks for capabilities."""
+        if self._settled is None or initial_config is None:
+            return super().configuration(initial_config, accept_partial)
+        place = accept_partial, initial_config.dataset_name, initial_config.default_schema_name
+        if place not in self._settled:
+            self._settled[place] = super().configuration(initial_config, accept_partial)
+        return self._settled[place]
 
     @property
     def client_class(self) -> type[DuckDbClient]:

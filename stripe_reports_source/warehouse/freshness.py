@@ -34,7 +34,7 @@ LOCK_SECONDS = 2
 """How long a stamp waits for a lock in PostgreSQL before it goes with a load package, which can wait."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LedgerRun:
     """A run of `report_runs` that has failed.
 

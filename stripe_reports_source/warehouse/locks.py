@@ -92,6 +92,11 @@ def sync_of(pipeline: Pipeline) -> str:
     return f"another sync of the pipeline {pipeline.pipeline_name!r} is at work"
 
 
+def load_into(place: str) -> str:
+    """Who holds the lock of a database or a dataset, in words."""
+    return f"another load into {place} is at work"
+
+
 class FileTurn:
     """A lock on a file. `what` is waited for."""
 

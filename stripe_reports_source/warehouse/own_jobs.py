@@ -8,7 +8,8 @@ time only; a plain `pipeline.run` does not tell when it ends, so that the pipeli
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -23,6 +24,19 @@ from .repeatable import RepeatableClient, StandIn
 
 DEFAULT_STAGING = "%s_staging"
 """dlt's own name for the staging dataset."""
+_IMPORTED = {
+    dlt.destinations.duckdb: (".duckdb_cells", "pandas"),
+    dlt.destinations.postgres: (".postgres_cells",),
+    dlt.destinations.filesystem: (".delta_cells",),
+}
+"""What loads of our own import. DuckDB imports pandas, where there is one, with the first parameter of a statement."""
+
+
+def import_early(pipeline: Pipeline) -> None:
+    """Import what a load into the pipeline's destination needs, while it keeps no other load waiting."""
+    for module in _IMPORTED.get(type(pipeline.destination), ()):
+        with suppress(ImportError):  # whoever needs it says so
+            import_module(module, __package__)
 
 
 @contextmanager
@@ -35,8 +49,10 @@ def own_jobs(pipeline: Pipeline) -> Iterator[None]:
     """
     usual = pipeline.destination
     keep_own_jobs(pipeline)
+    own = pipeline.destination
     try:
-        yield
+        with own.settled() if isinstance(own, StandIn) else nullcontext():
+            yield
     except Exception as error:
         busy = find_cause(error, DestinationBusy)
         if busy is None or busy is error:

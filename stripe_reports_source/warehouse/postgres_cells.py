@@ -40,8 +40,17 @@ from ..errors import ConfigurationError, DestinationBusy
 from ..plan.columns import TOMBSTONE
 from .advisory_lock import HOLDER, lock_number
 from .destinations import EXACT_ADBC, adbc_version
+from .dispositions import CELL_KEY
 from .locks import wait_for
-from .repeatable import RepeatableClient, StandIn, holds_cells, key_columns, loaded_whole, whole_in
+from .repeatable import (
+    RepeatableClient,
+    StandIn,
+    holds_cells,
+    is_cell_table,
+    key_columns,
+    loaded_whole,
+    whole_in,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -162,11 +171,36 @@ class CellClient(RepeatableClient, PostgresClient):
 
         def attempt() -> bool:
             with _locked_out() as lost:
+                self._make_indexes()
                 made.append(super(CellClient, self).update_stored_schema(only_tables, expected_update, force))
             return not lost
 
         self.wait_for_table(attempt, sorted(only_tables or self.schema.tables))
         return made[-1]
+
+    def _make_indexes(self) -> None:
+        """An index on the cell key of each table of cells that has none, and that is there to be put in order.
+
+        Without one a cell is looked for in all rows. A table's first load makes none: building it from the rows that
+        are there costs a fraction of keeping it up with each of them.
+        """
+        cells = [table for table in self.schema.tables.values() if is_cell_table(table)]
+        if self.sql_client.dataset_name != self.dataset_name or not cells:
+            return
+        with self.maybe_ddl_transaction():
+            lacking = self.sql_client.execute_sql(
+                "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+                "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = %s AND NOT a.attisdropped "
+                "WHERE n.nspname = %s AND c.relname IN %s AND c.relkind IN ('r', 'p') "
+                "AND pg_has_role(c.relowner, 'USAGE') AND NOT EXISTS (SELECT 1 FROM pg_index i "
+                "WHERE i.indrelid = c.oid AND i.indkey[0] = a.attnum AND i.indisvalid AND i.indpred IS NULL)",
+                CELL_KEY,
+                self.dataset_name,
+                tuple(str(table["name"]) for table in cells),
+            )
+            for (name,) in lacking or ():
+                table = self.sql_client.make_qualified_table_name(name)
+                self.sql_client.execute_sql(f"CREATE INDEX ON {table} ({self.sql_client.escape_column_name(CELL_KEY)})")
 
     @contextmanager
     def maybe_ddl_transaction(self) -> Iterator[None]:

@@ -6,12 +6,15 @@ In: dlt's tables, job files and load packages. Out: a base for clients of dlt's 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dlt
+from dlt.common.configuration.container import Container
 from dlt.common.destination import Destination
+from dlt.common.pipeline import PipelineContext
 from dlt.common.schema import Schema
 from dlt.common.schema.typing import TSchemaTables
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
@@ -40,6 +43,11 @@ class StandIn(Destination[Any, Any]):
         own = cls.__new__(cls)
         own.__dict__.update(usual.__dict__, usual=usual, config_params={**usual.config_params, **config})
         return own
+
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """Until the end of the block, dlt's configuration of it need not be looked up again for each client."""
+        yield
 
     @property
     def destination_type(self) -> str:
@@ -77,7 +85,7 @@ class RepeatableClient(SqlJobClientBase):
 
         dlt goes by the schema that is stored. Where loads have ended, we look before anything is extracted.
         """
-        anew = holds_cells(self.schema) and dlt.current.pipeline().first_run
+        anew = holds_cells(self.schema) and _at_work().first_run
         return super().update_stored_schema(only_tables, expected_update, force or anew)  # type: ignore[arg-type]
 
     def complete_load(self, load_id: str) -> None:
@@ -89,7 +97,7 @@ class RepeatableClient(SqlJobClientBase):
 def _ask_for_abort(wanted: bool) -> None:
     try:
         state: Any = dlt.current.load_package_state()["state"]
-        pipeline = dlt.current.pipeline()
+        pipeline = _at_work()
     except CurrentLoadPackageStateNotAvailable:
         return  # no package is being loaded
     if state.get("abort_requested", False) == wanted:
@@ -99,6 +107,11 @@ def _ask_for_abort(wanted: bool) -> None:
     if not wanted or len(pending) == 1:
         state["abort_requested"] = wanted
         commit_load_package_state()
+
+
+def _at_work() -> Any:
+    """The pipeline that loads. As `dlt.current.pipeline()`, which looks up the configuration of a new one first."""
+    return Container()[PipelineContext].pipeline()
 
 
 def holds_cells(schema: Schema) -> bool:

@@ -6,10 +6,9 @@ that is known. Out: one `ReportStatus` per table and account that was ever asked
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,14 +16,14 @@ from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException
 
 from ..plan.state import lanes_in
-from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS, FreshnessRow
+from ..plan.system_tables import REPORT_CELLS, FreshnessRow
 from .freshness import freshness_table
 from .query import select
+from .status_runs import ShownRun, accounts_in, lane_sql, open_runs, shown_runs
 
 LaneKey = tuple[str, str]
 """A table, and an account as `report_freshness` writes it."""
 PENDING = "pending"
-_ACCOUNT_IDS = re.compile(r'"(acct_[^"]+)"')
 NO_RUN = "no run could be made for it, or its record is gone; the next sync says why"
 
 
@@ -102,8 +101,8 @@ def report_status(pipeline: Pipeline, available: Mapping[str, datetime] | None =
     cursors = loaded_cursors(pipeline)
     with freshness_table(pipeline) as freshness:
         fresh = freshness.rows
-    of_lane: dict[LaneKey, list[_Run]] = {lane: [] for lane in (*cursors, *fresh)}
-    for run in _runs(pipeline):
+    of_lane: dict[LaneKey, list[ShownRun]] = {lane: [] for lane in (*cursors, *fresh)}
+    for run in shown_runs(pipeline):
         lanes = [lane for lane in run.lanes if lane in of_lane]
         # of an older version's ledger, or of a table that was never loaded
         for lane in lanes or [(run.table_name, run.account)]:
@@ -133,7 +132,7 @@ def label_of(account: str) -> str:
 
 def _status(
     lane: LaneKey,
-    runs: Sequence[_Run],
+    runs: Sequence[ShownRun],
     fresh: FreshnessRow | None,
     cursor: datetime | None,
     available: Mapping[str, datetime] | None,
@@ -143,11 +142,11 @@ def _status(
     last = runs[0] if runs else None
     table, account = lane
     report_type = fresh.report_type if fresh else last.report_type if last else covered_type
-    open_runs = _open_runs(runs)
-    failures = [run.why for run in open_runs if run.status != PENDING]
-    pending = [run.why for run in open_runs if run.status == PENDING]
+    still_open = open_runs(runs)
+    failures = [run.why for run in still_open if run.status != PENDING]
+    pending = [run.why for run in still_open if run.status == PENDING]
     # what could not even be planned has no run
-    unknown = (fresh.open_failures if fresh else 0) - len(open_runs)
+    unknown = (fresh.open_failures if fresh else 0) - len(still_open)
     last_known = fresh.available_to if fresh else None
     return ReportStatus(
         table=table,
@@ -159,58 +158,9 @@ def _status(
         rows=rows,
         last_run=f"{last.run_id} {last.status}" if last else None,
         last_run_created=last.created if last else None,
-        failures=(*failures, *[NO_RUN] * (1 if unknown > 0 and not open_runs else 0)),
+        failures=(*failures, *[NO_RUN] * (1 if unknown > 0 and not still_open else 0)),
         pending=tuple(pending),
     )
-
-
-@dataclass(frozen=True)
-class _Run:
-    """A row of `report_runs`, as far as a status needs it."""
-
-    run_id: str
-    report_type: str
-    account: str
-    table_name: str
-    interval_start: datetime | None
-    interval_end: datetime | None
-    parameters: str
-    status: str
-    created: datetime
-    error: str | None
-
-    @property
-    def lanes(self) -> Iterator[LaneKey]:
-        """The lanes that it may be of: its account's own, and those of the connected accounts that it names."""
-        yield self.table_name, self.account
-        for connected in _ACCOUNT_IDS.findall(self.parameters):
-            yield self.table_name, f"{self.account}/{connected}"
-
-    @property
-    def place(self) -> object:
-        """What the run was made for. An interval that has grown since begins where it did."""
-        return self.interval_start or self.interval_end or self.parameters
-
-    @property
-    def why(self) -> str:
-        return f"{self.run_id}: {self.error}"
-
-
-def _open_runs(runs: Sequence[_Run]) -> list[_Run]:
-    """The newest run of each interval, where it has failed. `runs` are newest first."""
-    newest: dict[object, _Run] = {}
-    for run in runs:
-        newest.setdefault(run.place, run)
-    return [run for run in newest.values() if run.error is not None]
-
-
-def _runs(pipeline: Pipeline) -> list[_Run]:
-    names = ", ".join(f"{{column.{column.name}}}" for column in fields(_Run))
-    query = (
-        f"SELECT {names} FROM {{table.{REPORT_RUNS.name}}} "  # noqa: S608
-        "ORDER BY {column.created} DESC, {column.run_id} DESC"
-    )
-    return [_Run(*row) for row in select(pipeline, query) or ()]
 
 
 def _covered(pipeline: Pipeline) -> dict[LaneKey, str]:
@@ -243,12 +193,13 @@ class _Rows:
 
     def _counted(self, table: str) -> Counter[LaneKey]:
         counts: Counter[LaneKey] = Counter()
+        lane = lane_sql("t.{column._interval_key}")
         found = self._select(
-            "SELECT t.{column._account}, t.{column._interval_key}, COUNT(*) "  # noqa: S608
-            f"FROM {{table.{table}}} t GROUP BY t.{{column._account}}, t.{{column._interval_key}}"
+            f"SELECT t.{{column._account}}, {lane}, COUNT(*) "  # noqa: S608
+            f"FROM {{table.{table}}} t GROUP BY t.{{column._account}}, {lane}"
         )
         for label, key, rows in found:
-            for connected in _ACCOUNT_IDS.findall(key):
+            for connected in accounts_in(key):
                 counts[table, f"{label}/{connected}"] += int(rows)
         return counts
 

@@ -42,15 +42,21 @@ def stored_rows(
         by_table[cell.request.report.report.table].append(cell)
     found = []
     for table, of_table in by_table.items():
+        keys = sorted({cell.request.key for cell in of_table})
         query = (
             f"SELECT {{column._interval_key}}, count(*) FROM {{table.{table}}} "  # noqa: S608
-            f"WHERE {{column._dlt_load_id}} IN ({', '.join(['%s'] * len(load_ids))}) GROUP BY {{column._interval_key}}"
+            f"WHERE {{column._interval_key}} IN ({_places(keys)}) AND {{column._dlt_load_id}} IN ({_places(load_ids)}) "
+            "GROUP BY {column._interval_key}"
         )
-        counts = dict(select(pipeline, query, *load_ids) or ())
+        counts = dict(select(pipeline, query, *keys, *load_ids) or ())
         for cell in of_table:
             rows = int(counts.get(cell.request.key, 0))
             found.append((cell, rows) if rows or not cell.rows else _replaced_meanwhile(pipeline, cell, load_ids))
     return found
+
+
+def _places(values: Sequence[str]) -> str:
+    return ", ".join(["%s"] * len(values))
 
 
 def _replaced_meanwhile(pipeline: Pipeline, cell: LoadedCell, load_ids: Sequence[str]) -> tuple[LoadedCell, int]:

@@ -1,9 +1,9 @@
-"""One load at a time per pipeline, where there is a common place for a lock; held while it works, not while it waits.
+"""One load at a time per pipeline and dataset, where a lock reaches; held while it works, not while it waits.
 
-In: a pipeline. Out: a lock on the working folder, on a DuckDB database, in PostgreSQL, which is given to others while
-there is nothing to do but to wait. It spares work and waiting; tables and cursors come out right without it too (see
-`forks` for the cursor, `postgres_cells` and `duckdb_cells` for the rows: whatever two loads share is locked in the
-transaction that writes it).
+In: a pipeline. Out: a lock on the working folder, on a DuckDB database, on a dataset in PostgreSQL, which is given to
+others while there is nothing to do but to wait. It spares work and waiting; tables and cursors come out right without
+it too (see `forks` for the cursor, `postgres_cells` and `duckdb_cells` for the rows: whatever two loads share is locked
+in the transaction that writes it).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dlt import Pipeline
 
 from .advisory_lock import AdvisoryLock
 from .destinations import destination_type
-from .locks import POLL_SECONDS, FileTurn, database_file, duckdb_file, pipeline_file, sync_of
+from .locks import POLL_SECONDS, FileTurn, database_file, duckdb_file, load_into, pipeline_file, sync_of
 
 logger = logging.getLogger(__name__)
 
@@ -75,9 +75,10 @@ class PipelineLock:
         self._mend = mend
         self._held = ExitStack()
         self._turns: list[Turn] = []
+        self._where: tuple[Path | None, str] | None = None
 
     def take(self, meanwhile: Callable[[], Waiting | None] = lambda: None) -> None:
-        """Wait until no other load works for the pipeline, then keep others out.
+        """Wait until no other load works for the pipeline or its dataset, then keep others out.
 
         Args:
             meanwhile: begins what goes on while it waits; None is returned where there is nothing.
@@ -87,7 +88,7 @@ class PipelineLock:
         """
         if self._take(lambda turn: turn.try_take()):
             return
-        logger.info("%s", sync_of(self._pipeline))
+        logger.info("%s, or another load into its dataset", sync_of(self._pipeline))
         waiting = meanwhile()
         if waiting is None:
             self._take(lambda turn: turn.take())
@@ -127,13 +128,15 @@ class PipelineLock:
         return True
 
     def _parts(self) -> Iterator[Turn]:
-        what = sync_of(self._pipeline)
-        yield FileTurn(pipeline_file(self._pipeline, Path(self._pipeline.pipelines_dir).resolve()), what)
+        folder = Path(self._pipeline.pipelines_dir).resolve()
+        yield FileTurn(pipeline_file(self._pipeline, folder), sync_of(self._pipeline))
         self._mend()
-        database = duckdb_file(self._pipeline)
+        if self._where is None:
+            self._where = duckdb_file(self._pipeline), destination_type(self._pipeline)
+        database, kind = self._where
         if database is not None:
-            yield FileTurn(database_file(database), what)
-        if destination_type(self._pipeline) == "postgres":
+            yield FileTurn(database_file(database), load_into(f"the DuckDB file {database}"))
+        if kind == "postgres":
             yield AdvisoryLock(self._pipeline)
 
 

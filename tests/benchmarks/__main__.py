@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from .big_stripe import BigStripe
-from .cases import CASES, Bench, Case
+from .cases import CASES, FULL_ROWS, Bench, Case
 from .compare import comparison_table, comparisons
 from .measure import CommandFailed
 from .verify import Wrong
@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m tests.benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     names = [case.name for case in CASES]
-    parser.add_argument("--rows", type=int, default=10_000_000, help="of the large load; the others take a fifth")
+    parser.add_argument("--rows", type=int, default=FULL_ROWS, help="of the large load; the others take a fifth")
     parser.add_argument("--pairs", type=int, default=5, help="measurements of each case and of its reference")
     parser.add_argument("--big-pairs", type=int, help="the same for the large load; default: as --pairs")
     parser.add_argument("--runs", type=int, default=200, help="of the case many-runs")
@@ -119,7 +119,7 @@ def _row(case: Case, result: dict[str, Any]) -> str:
     size = f", {result['rows']:,} rows" if "rows" in result else f", {result['runs']}" if "runs" in result else ""
     seconds = f"{result['seconds']:.2f} s" if "seconds" in result else ""
     reference = f"{result['reference_seconds']:.2f} s" if "reference_seconds" in result else ""
-    value = f"{result['value']:g}" + (" MB" if case.unit == "MB" else "")
+    value = f"{result['value']:g}" + ("" if case.unit == "times" else f" {case.unit}")
     if "small_peak_mb" in result:
         value += f" ({result['small_peak_mb']:g} MB with {result['small_rows']:,} rows)"
     if "polls_per_run" in result:

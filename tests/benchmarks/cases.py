@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from ..conftest import postgres_server
 from .big_stripe import KEY, MONTH_END, BigStripe
 from .data import Written, write_report
 from .measure import Measured, Pairs, at_once, by_stage, measure, megabytes, worker
+from .postgres import day_into_table, load_and_copy
 from .table import COLUMNS, REPORT, reference_sql
 from .tie_out import COPY_ACTIVITY, SIX, Month, fill, months_from
 from .verify import Wrong, check_load
@@ -36,6 +38,8 @@ FOUR_REPORTS = [
     "payouts.itemized",
     "payout_reconciliation.itemized",
 ]
+FULL_ROWS = 10_000_000
+"""Of the large load, at which the other cases have their full size."""
 IN_FLIGHT = 8
 RUN_SECONDS = 1.0
 LONG_RUN_SECONDS = 6.0
@@ -256,6 +260,36 @@ def many_runs(bench: Bench) -> Result:
     }
 
 
+def daily_cells(bench: Bench) -> Result:
+    """Many daily cells of four reports whose runs take no time: processor time for each cell, start-up included."""
+    from stripe_reports_source.emulator import EmulatorSettings
+
+    first = date(2022, 1, 1)
+    start = datetime(first.year, first.month, first.day, tzinfo=timezone.utc)
+    days = max(1, 1_095 * bench.rows // FULL_ROWS)
+    settings = EmulatorSettings(scale=0.2, business_start=first, available_end=start + timedelta(days=days))
+    taken = []
+    for _ in range(bench.big_pairs):
+        folder = bench.ground("ours")
+        with _emulator(settings) as emulator:
+            command = _sync(emulator, folder / "warehouse.duckdb", FOUR_REPORTS, interval="day", in_flight=IN_FLIGHT)
+            taken.append(measure(command, folder))
+            cells = len(emulator.runs)
+        with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as connection:
+            found = connection.execute("SELECT count(*), count(DISTINCT run_id) FROM stripe.report_cells").fetchone()
+        if found != (cells, cells) or cells != days * len(FOUR_REPORTS):
+            raise Wrong(f"{days} days of four reports were wanted; {found} cells were loaded of {cells} runs")
+    processor = statistics.median(process.cpu_seconds for process in taken)
+    return {
+        "value": round(1_000 * processor / cells, 1),
+        "runs": cells,
+        "cpu_seconds": round(processor, 2),
+        "seconds": round(statistics.median(process.seconds for process in taken), 2),
+        "peak_mb": megabytes(taken),
+        "verified": True,
+    }
+
+
 def side_by_side(bench: Bench) -> Result:
     """A process for each of four months, all at once on one DuckDB file, against one call for all of them."""
     from stripe_reports_source.emulator import EmulatorSettings
@@ -288,6 +322,7 @@ def side_by_side(bench: Bench) -> Result:
     def all_in_one() -> Measured:
         return load([(days[0], days[-1])], one_pipeline=True)
 
+    all_in_one()  # writes and reads in bytecode
     taken = Pairs().run(bench.pairs, lambda: load(months, one_pipeline=True), all_in_one)
     others = Pairs().run(bench.pairs, lambda: load(months, one_pipeline=False), all_in_one)
     return {**_ratio(taken.figures()), "runs": len(months), "by_pipelines_of_their_own": others.figures()["ratio"]}
@@ -328,6 +363,21 @@ def tie_out(bench: Bench) -> Result:
         "whole_against_copying": whole.figures()["ratio"],
         "whole_peak_mb": megabytes(whole.ours),
     }
+
+
+def postgres_load(bench: Bench) -> Result:
+    """The first load of a twentieth of the rows into PostgreSQL: processor time against COPY of the file."""
+    with postgres_server() as address:
+        return load_and_copy(address, bench.stripe, bench.file(bench.rows // 20), bench.pairs, bench.ground)
+
+
+def postgres_day(bench: Bench) -> Result:
+    """A cell of 1,000 rows into a PostgreSQL table with half of the rows, against one with a thousandth of that."""
+    rows = bench.rows // 2
+    with postgres_server() as address:
+        return day_into_table(
+            address, bench.stripe, bench.file(1_000), (rows, rows // 1_000), bench.pairs, bench.ground
+        )
 
 
 def _make_dataset(folder: Path, months: Sequence[Month], rows: int) -> None:
@@ -406,6 +456,7 @@ CASES = (
         None,
         many_runs,
     ),
+    Case("daily-cells", "daily cells of four reports, processor time a cell", "ms", 15, None, daily_cells),
     Case(
         "side-by-side",
         "four processes on one DuckDB file, a month and a run of 6 s each, against one call for all",
@@ -413,6 +464,15 @@ CASES = (
         1.5,
         None,
         side_by_side,
+    ),
+    Case("postgres-load", "PostgreSQL: processor time of a first load, against COPY", "times", 3, None, postgres_load),
+    Case(
+        "postgres-day",
+        "PostgreSQL: a small cell into a large table, against a small one",
+        "times",
+        1.3,
+        None,
+        postgres_day,
     ),
     Case("tie-out", "the proof after a load of one month, against that load", "times", 0.33, None, tie_out),
 )

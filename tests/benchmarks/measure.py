@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+LEFT_OUT = ("SOURCES__", "DLT_", "PYTHONDONTWRITEBYTECODE")
+"""Of the environment: without bytecode each process would compile all that it imports, which no user's does."""
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 
 
@@ -58,7 +60,7 @@ def measure(command: Sequence[str], folder: Path, *, profile: bool = False) -> M
     said, log = folder / "said.json", folder / "output.log"
     said.unlink(missing_ok=True)
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("SOURCES__", "DLT_"))},
+        **{name: value for name, value in os.environ.items() if not name.startswith(LEFT_OUT)},
         "PYTHONPATH": str(ROOT),
         "DLT_DATA_DIR": str(folder / "dlt"),
         "RUNTIME__DLTHUB_TELEMETRY": "false",

@@ -88,6 +88,8 @@ class Player:
             test_keys=(f"rk_test_{uuid.uuid4().hex}",),
             accounts={keys[1]: OTHER_ACCOUNT},
             traits=TRAITS,
+            connected_accounts=schedule.connected or EmulatorSettings.connected_accounts,
+            all_types=bool(schedule.connected),
         )
         with ExitStack() as stack:
             store = Store(str(folder / "warehouse.duckdb"), DATASET)
@@ -205,6 +207,7 @@ class Game:
             expected = (NOT_ALL_LOADED, REFUSED)
             self.findings.note("refusals_missed", int(code not in expected), f"{gone} is gone, ended with {code}")
             self.emulator.restore()
+            self.emulator.reconnect(gone)
         if self._announced is not None:
             self._unseen = code != CLEAN
             return  # what is loaded is more than there is
@@ -216,7 +219,7 @@ class Game:
             self.oracle.cursors_hide_no_hole(moment)
 
     def _trouble(self, number: int, step: Step) -> str:
-        """What is there before the sync begins. Returns the report that is no longer offered."""
+        """What is there before the sync begins. Returns the report or the account that goes."""
         self._advance(step, number)
         if step.lost_folder:
             shutil.rmtree(self._work.folder / f"machine{step.machine}", ignore_errors=True)
@@ -235,6 +238,8 @@ class Game:
             self._announced = plays.take_back(self, step)
         elif step.play == "odd objects":
             plays.odd_objects(self, self._work, step)
+        if step.play == "an account leaves":
+            return plays.account_leaves(self, step)
         return plays.report_goes(self) if step.play == "a report goes" else ""
 
     def _advance(self, step: Step, number: int) -> None:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -84,8 +84,9 @@ class Oracle:
 
         Args:
             moment: for the finding.
-            but: a report that is not looked at.
+            but: a report, or a connected account, that is not looked at.
         """
+        accounts = [account for account in self._schedule.connected if account != but]
         window = Span(self._first, self._emulator.service.available_end - self._edge)
         for report in self._schedule.reports:
             if report == but:
@@ -93,8 +94,8 @@ class Oracle:
             wanted: Rows = Counter()
             for member in self._schedule.members:
                 if report in member.reports:
-                    wanted += self._expected(member, report, window)
-            found = self._loaded(report)
+                    wanted += self._expected(member, report, window, accounts)
+            found = self._loaded(report, accounts)
             lost, doubled = wanted - found, found - wanted
             self._findings.note("rows_lost", lost.total(), f"{moment}, {report}: {next(iter(lost), None)}")
             self._findings.note("rows_doubled", doubled.total(), f"{moment}, {report}: {next(iter(doubled), None)}")
@@ -109,16 +110,17 @@ class Oracle:
     def cursors_hide_no_hole(self, moment: str) -> None:
         """At any moment: every cell before the committed cursor is loaded, to its end or to the cursor."""
         zone = parse_zone(self._schedule.zone)
-        for member, report, lane in self._lanes():
+        for member, report, accounts, lane in self._lanes():
             if "cursor" not in lane or not self._store.columns(report.replace(".", "_")):
                 continue
             loaded: dict[str, Rows] = defaultdict(Counter)
-            for row, count in self._loaded(report, member.label).items():
+            for row, count in self._loaded(report, accounts, member.label).items():
                 loaded[str(row[-2])][row] += count
             for cell in cells(Span(self._first, lane["cursor"]), self._schedule.grid, zone):
                 found = loaded[str(cell.span.start)]
                 end = max((row[-1] for row in found), default=cell.span.end)
-                if end < cell.span.end or self._expected(member, report, Span(cell.span.start, end)) != found:
+                asked = Span(cell.span.start, end)
+                if end < cell.span.end or self._expected(member, report, asked, accounts) != found:
                     self._findings.note(
                         "cursors_past_a_hole", 1, f"{moment}, {report}: {cell.span}, cursor {lane['cursor']}"
                     )
@@ -129,7 +131,7 @@ class Oracle:
         for report in self._schedule.reports:
             table = report.replace(".", "_")
             tables[table] = Counter(map(repr, self._store.rows(table, sorted(self._store.columns(table)))))
-        return tables, [(report, repr(lane)) for _, report, lane in self._lanes()]
+        return tables, [(report, repr(lane)) for _, report, _, lane in self._lanes()]
 
     def anything_loaded(self) -> bool:
         """True if every report has rows, and the ledger is there."""
@@ -178,8 +180,8 @@ class Oracle:
                 found.add("frr_" + request.path.split("/")[3].removeprefix("file_"))
         return found
 
-    def _expected(self, member: Member, report: str, window: Span) -> Rows:
-        """A member's rows of all cells of a window, with the bounds of their cell."""
+    def _expected(self, member: Member, report: str, window: Span, accounts: Sequence[str]) -> Rows:
+        """A member's rows of all cells of a window, with the bounds of their cell; of connected accounts, if given."""
         name = NEWEST[report]
         known = load_catalog().get(name)
         assert known is not None
@@ -187,24 +189,34 @@ class Oracle:
         found: Rows = Counter()
         for cell in cells(window, self._schedule.grid, parse_zone(self._schedule.zone)):
             start = None if known.shape == "snapshot" else cell.span.start
-            for row in self._emulator.truth_for(self._keys[member], name, start, cell.span.end, **options):
-                found[(*row, member.label, start, cell.span.end)] += 1
+            for account in accounts or (None,):
+                about = options if account is None else {**options, "connected_account": account}
+                for row in self._emulator.truth_for(self._keys[member], name, start, cell.span.end, **about):
+                    found[(*row, member.label, start, cell.span.end)] += 1
         return found
 
-    def _loaded(self, report: str, label: str | None = None) -> Rows:
+    def _loaded(self, report: str, accounts: Sequence[str], label: str | None = None) -> Rows:
         """A table's rows, in the same form."""
         known = load_catalog().get(NEWEST[report])
         assert known is not None
         columns = [column.name for column in known.columns] + ["_account", "_interval_start", "_interval_end"]
         where = "true" if label is None else f"_account = '{label}'"
+        if accounts:
+            where += f" AND connected_account IN ({', '.join(map(repr, accounts))})"
         return Counter(self._store.rows(report.replace(".", "_"), columns, where))
 
-    def _lanes(self) -> Iterator[tuple[Member, str, dict[str, Any]]]:
-        """What the state of each pipeline's youngest committed load says of each of its lanes."""
+    def _lanes(self) -> Iterator[tuple[Member, str, Sequence[str], dict[str, Any]]]:
+        """What is kept of each lane, and its connected account, if it has one.
+
+        That is what the state of each pipeline's youngest committed load says, or `report_lanes`.
+        """
         state, loads = self._store.table("_dlt_pipeline_state"), self._store.table("_dlt_loads")
         if not self._store.columns("_dlt_pipeline_state") or not self._store.columns("_dlt_loads"):
             return
         for member in self._schedule.members:
+            for report in member.reports:
+                for account, cursor in self._rows_of_lanes(member.pipeline, report.replace(".", "_")):
+                    yield member, report, [account.rpartition("/")[2]], {"cursor": cursor}
             rows = self._store.run(
                 f"SELECT s.state FROM {state} s JOIN {loads} l ON l.load_id = s._dlt_load_id "
                 f"WHERE l.status = 0 AND s.pipeline_name = '{member.pipeline}' ORDER BY l.load_id DESC LIMIT 1"
@@ -213,7 +225,17 @@ class Oracle:
                 resources = decompress_state(text)["sources"]["stripe_reports"]["resources"]
                 for report in member.reports:
                     for lane in resources.get(report.replace(".", "_"), {}).get("lanes", {}).values():
-                        yield member, report, lane
+                        yield member, report, (), lane
+
+    def _rows_of_lanes(self, pipeline: str, table: str) -> list[tuple[Any, ...]]:
+        """The rows of `report_lanes` whose load package is loaded whole: account and cursor."""
+        if not self._schedule.connected or not self._store.columns("report_lanes"):
+            return []
+        return self._store.run(
+            f"SELECT r.account, r.synced_to FROM {self._store.table('report_lanes')} r "
+            f"JOIN {self._store.table('_dlt_loads')} l ON l.load_id = r._dlt_load_id AND l.status = 0 "
+            f"WHERE r.pipeline_name = '{pipeline}' AND r.table_name = '{table}' AND r.synced_to IS NOT NULL"
+        )
 
 
 @cache

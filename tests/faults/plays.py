@@ -171,6 +171,13 @@ def report_goes(game: Game) -> str:
     return report
 
 
+def account_leaves(game: Game, step: Step) -> str:
+    """A connected account leaves the platform amid the sync, before its own turn comes; returns which."""
+    account = game.schedule.connected[-1]
+    game.emulator.revoke(account, after_runs=step.nth)
+    return account
+
+
 @contextmanager
 def around(game: Game, step: Step) -> Iterator[dict[str, Any]]:
     """What goes on while a sync is at work; gives changes to its work order."""

@@ -111,6 +111,7 @@ class Schedule:
         plain: by `pipeline.run`, not by `load_reports`.
         workers: by cells as jobs: each cell is fetched by a worker of its own.
         form: how rows come to dlt's jobs in all syncs, where a step does not say.
+        connected: the platform's accounts, for each of which the reports are run.
     """
 
     seed: int
@@ -127,6 +128,7 @@ class Schedule:
     plain: bool = False
     workers: bool = False
     form: Form | None = None
+    connected: tuple[str, ...] = ()
     steps: tuple[Step, ...] = field(default_factory=tuple)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,14 @@ def at(point: str, count: int = 1) -> Kill:
 
 
 SUMMARY = (Member("faults", "default", ("balance_change_from_activity.summary",)),)
+CONNECTED = "connected_account_payouts.itemized"
+PLATFORM: dict[str, Any] = {
+    "members": (Member("faults", "default", (CONNECTED,)),),
+    "connected": tuple(f"acct_{number:02d}" for number in range(20)),
+    "business_start": date(2025, 1, 13),
+    "lookback_days": 0,
+    "concurrency": 4,
+}
 TWO = (Member("faults", "default", (REPORT, "balance_change_from_activity.summary")),)
 DIRECTED: dict[str, Schedule] = {
     "other data": directed("duckdb", *plays(*REFUSALS)),
@@ -77,6 +86,23 @@ DIRECTED: dict[str, Schedule] = {
         Step(hours=DAY, worker_kills=(at("after creating a run"), at("after a download"), at("after a file is kept"))),
         Step(hours=DAY, twice=True, worker_kills=(at("before a file is kept"),), kill=at("package normalised")),
         workers=True,
+    ),
+    "connected accounts": directed(
+        "duckdb",
+        Step(hours=DAY, kill=at("after creating a run", 7)),
+        Step(hours=DAY, kill=at("after a cell", 5), max_cells=7, machine=1),
+        Step(hours=DAY, kill=at("before cells are replaced"), lost_folder=True),
+        Step(hours=DAY, kill=at("before the state is committed"), forget=True),
+        Step(hours=DAY, play="an account leaves", nth=5, faults=(BLIND,)),
+        **PLATFORM,
+    ),
+    "connected accounts in PostgreSQL": directed(
+        "postgres",
+        Step(hours=DAY, kill=at("after a download", 9), max_cells=7),
+        Step(hours=DAY, kill=at("half-way through a merge"), machine=1),
+        Step(hours=DAY, kill=at("after the state is committed"), lost_folder=True),
+        Step(hours=DAY, play="an account leaves", nth=5),
+        **PLATFORM,
     ),
     "SIGTERM": directed(
         "duckdb",

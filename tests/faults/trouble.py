@@ -23,6 +23,7 @@ Play = Literal[
     "data taken back",
     "odd objects",
     "a report goes",
+    "an account leaves",
     # the destination, during the sync
     "held elsewhere",
     "the lock's connection lost",

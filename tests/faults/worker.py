@@ -239,6 +239,7 @@ def _source(work: Work) -> DltSource:
         interval=schedule.grid,
         timezone=schedule.zone,
         lookback_days=schedule.lookback_days,
+        connected_accounts=schedule.connected or None,
         max_concurrent_runs=schedule.concurrency,
         run_timeout=0.3,
         retry_policy={"first_delay": 0.002, "longest_delay": 0.01},

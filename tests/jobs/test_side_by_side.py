@@ -88,6 +88,7 @@ def assert_loaded_once(emulator: Emulator, job: Job, jobs: list[Job]) -> None:
         pytest.param("duckdb", "other pipelines", marks=pytest.mark.long),
         pytest.param("postgres", "machines", marks=pytest.mark.long),
         pytest.param("postgres", "one folder", marks=pytest.mark.long),
+        pytest.param("postgres", "other pipelines", marks=pytest.mark.long),
     ],
     indirect=["destination"],
 )
@@ -103,6 +104,8 @@ def test_each_process_loads_a_month(emulator: Emulator, job: Job, how: str) -> N
     [
         ("duckdb", "syncs"),
         pytest.param("duckdb", "backfills", marks=pytest.mark.long),
+        pytest.param("duckdb", "other pipelines", marks=pytest.mark.long),
+        pytest.param("postgres", "other pipelines", marks=pytest.mark.long),
         pytest.param("postgres", "syncs", marks=pytest.mark.long),
         pytest.param("postgres", "backfills", marks=pytest.mark.long),
     ],
@@ -111,9 +114,11 @@ def test_each_process_loads_a_month(emulator: Emulator, job: Job, how: str) -> N
 def test_all_processes_want_the_same_months(emulator: Emulator, job: Job, how: str) -> None:
     """Nothing is loaded before all of them are at work: each has planned all months."""
     emulator.add_fault(Fault("run_stuck", method="POST", path=RUNS, times=None))
-    if how == "backfills":
+    if how != "syncs":
         job = replace(job, settings={**job.settings, "start_date": MONTHS[0][0], "end_date": MONTHS[-1][1]})
     jobs = [replace(job, machine=f"machine{number}", answer=f"{number}.json") for number in range(3)]
+    if how == "other pipelines":
+        jobs = [replace(each, name=f"jobs{number}") for number, each in enumerate(jobs)]
     with at_work(jobs) as processes:
         until(lambda: all_run(emulator, jobs))
         emulator.clear_faults()

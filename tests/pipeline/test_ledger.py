@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -15,6 +15,8 @@ from stripe_reports_source import Report, SyncFailed, load_reports
 from stripe_reports_source.emulator import Emulator, Fault, late_charge
 from stripe_reports_source.plan.catalog import load_catalog
 from stripe_reports_source.plan.intervals import Cell, Span, cells, parse_zone
+from stripe_reports_source.plan.loaded_cells import Listed, Stretch
+from stripe_reports_source.warehouse.cell_ledger import CellLedger
 from tests.conftest import BOTH, query, source_of
 from tests.pipeline.ledger import Totals, assert_ledger, control_columns, totals_of
 from tests.pipeline.test_stored import TABLE, only_usd
@@ -93,6 +95,45 @@ def test_cells_say_what_is_covered(emulator: Emulator, pipeline: Pipeline, way: 
         "SELECT count(*) FROM report_cells WHERE run_id NOT IN (SELECT run_id FROM report_runs) "
         "OR _dlt_load_id NOT IN (SELECT load_id FROM _dlt_loads)",
     ) == [(0,)]
+
+
+def test_statements_are_written_with_the_package_that_was_loaded(emulator: Emulator, pipeline: Pipeline) -> None:
+    """Into DuckDB straight, once dlt has made their table: no package of their own."""
+    load_reports(pipeline, source_of(emulator, REPORTS))
+    [[before, first]] = query(pipeline, "SELECT count(*), max(checked_at) FROM tie_out")
+    loads = packages(pipeline)
+    emulator.advance(datetime(2025, 4, 2, tzinfo=UTC))
+    loaded = load_reports(pipeline, source_of(emulator, REPORTS))
+    assert packages(pipeline) == loads + 1
+    [newest] = loaded.load_infos[-1].loads_ids
+    said = query(pipeline, "SELECT DISTINCT _dlt_load_id = %s, checked_at > %s FROM tie_out", newest, first)
+    assert sorted(said) == [(False, False), (True, True)]
+    [[rows, whole, identities]] = query(
+        pipeline,
+        "SELECT count(*), count(checked_at), count(DISTINCT (equation, account, interval_key, currency, item)) "
+        "FROM tie_out",
+    )
+    assert rows == whole == identities > before
+
+
+@BOTH
+def test_what_is_asked_of_some_cells_is_what_all_of_the_ledger_says(emulator: Emulator, pipeline: Pipeline) -> None:
+    load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+    for spoil, whole in (("SELECT 1", 3), ("UPDATE _dlt_loads SET status = 1", 0)):
+        query(pipeline, spoil)
+        ledger = CellLedger(pipeline, TABLE, "default", {})
+        first, *others = ledger.cells
+        assert ledger.listed([*others, "default|unknown|2025-01-01"]) == {key: ledger.cells[key] for key in others}
+        prefix = first.removesuffix("2025-01-01")
+        stretch = ledger.stretch(prefix)
+        assert stretch == Listed(cells=ledger.cells).stretch(prefix) == Stretch(whole, *days(ledger.cells, prefix))
+        assert ledger.stretch("other|") is None
+
+
+def days(cells: Iterable[str], prefix: str) -> tuple[date, date]:
+    """The first and the last day of cells."""
+    found = [date.fromisoformat(key.removeprefix(prefix)) for key in cells]
+    return min(found), max(found)
 
 
 @BOTH

@@ -20,6 +20,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from stripe_reports_source import load_reports
 from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.errors import LoadInterrupted, WorkingFolderError, own_error
+from stripe_reports_source.sync.result_files import FOLDER
 from stripe_reports_source.warehouse.duckdb_cells import CellDuckDb, CellJob
 from stripe_reports_source.warehouse.leftovers import abort_begun_packages
 from tests.conftest import BOTH, query, source_of
@@ -51,6 +52,18 @@ def test_abandoned_extractions_do_not_fill_the_disk(emulator: Emulator, pipeline
     load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))
     assert not (normalize / "abandoned").exists()
     assert (normalize / "at_work").exists()
+
+
+def test_result_files_of_a_killed_sync_go_although_nothing_is_to_be_fetched(
+    emulator: Emulator, pipeline: Pipeline
+) -> None:
+    load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))
+    left = Path(pipeline.working_dir) / FOLDER / "killed"
+    left.mkdir(parents=True)
+    (left / "report.csv").write_text("payout_id\npo_1\n")
+    left.with_suffix(".lock").touch()
+    assert load_reports(pipeline, source_of(emulator, ["payouts.itemized"])).cells == 0
+    assert not [*left.parent.glob("*")]
 
 
 def load_until_killed(pipeline: Pipeline) -> None:

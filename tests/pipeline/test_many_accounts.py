@@ -19,6 +19,8 @@ from stripe_reports_source.cli import cli
 from stripe_reports_source.emulator import Emulator, Fault
 from stripe_reports_source.plan.settings import RetryPolicy
 from stripe_reports_source.warehouse.lane_table import read_lanes
+from stripe_reports_source.warehouse.status import report_status
+from stripe_reports_source.warehouse.status_runs import shown_runs
 from tests.conftest import BOTH, query, source_of, with_settings
 
 Make = Callable[..., Emulator]
@@ -181,6 +183,38 @@ def test_one_pause_is_for_all_accounts(platform: Emulator, pipeline: Pipeline) -
     assert load_reports(pipeline, source).cells == 30
     refused = sum(request.method == "POST" for request in platform.requests) - len(platform.runs)
     assert refused <= 8
+
+
+@BOTH
+@pytest.mark.long
+def test_status_reads_the_last_run_of_each_account_and_those_of_failures(
+    platform: Emulator, make_pipeline: Callable[..., Pipeline]
+) -> None:
+    pipeline = make_pipeline()
+    load_reports(pipeline, lanes_of(platform, SOME))
+    fails = Fault("run_failed", method="POST", times=None)
+    for day in (1, 2, 3):
+        platform.advance(END + timedelta(days=day, hours=8))
+        if day == 2:
+            platform.add_fault(fails)
+            with pytest.raises(SyncFailed):
+                load_reports(pipeline, lanes_of(platform, SOME[:1]))
+            [failed] = [found for found in report_status(pipeline) if found.failures]
+            assert failed.account == f"default/{SOME[0]}"
+            platform.clear_faults()
+        load_reports(pipeline, lanes_of(platform, SOME))
+    listed = query(pipeline, "SELECT interval_key, created, run_id, error FROM report_runs")
+    last = {run for key, created, run, _ in listed if created == max(at for of, at, *_ in listed if of == key)}
+    [broken] = {key for key, *_, error in listed if error is not None}
+    of_broken = {run for key, _, run, _ in listed if key == broken}
+    assert {run.run_id for run in shown_runs(pipeline)} == last | of_broken
+    assert len(last | of_broken) < len(listed) / 2
+    found = report_status(pipeline)
+    assert len(found) == len(SOME)
+    assert {status.last_run for status in found} == {f"{run} succeeded" for run in last}
+    assert not any(status.failures for status in found)
+    counts = query(pipeline, f"SELECT connected_account, count(*) FROM {TABLE} GROUP BY 1")
+    assert {status.account: status.rows for status in found} == {f"default/{account}": rows for account, rows in counts}
 
 
 def test_status_shows_many_accounts_in_a_few_lines(

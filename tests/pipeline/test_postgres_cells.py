@@ -292,3 +292,27 @@ def test_a_table_too_wide_is_named_and_the_others_go_on(
     later = make_pipeline()
     load_reports(later, source_of(emulator, [activity, PAYOUTS]))
     assert_true(emulator, later, [activity, PAYOUTS], end=emulator.settings.available_end)
+
+
+def test_a_table_gets_an_index_on_its_cell_key_once_it_has_rows(
+    emulator: Emulator, make_pipeline: Callable[..., Pipeline]
+) -> None:
+    """By the package after its first one, also by another machine; one that is there is taken as it is."""
+    loaded = make_pipeline()
+
+    def indexes() -> int:
+        count = "SELECT count(*) FROM pg_index WHERE indrelid = %s::regclass"
+        return int(query(loaded, count, f"{loaded.dataset_name}.{TABLE}")[0][0])
+
+    loaded.run(source_of(emulator, [PAYOUTS], end_date="2025-02-01"))
+    assert indexes() == 0
+    loaded.run(source_of(emulator, [PAYOUTS], start_date="2025-02-01", end_date="2025-03-01"))
+    assert indexes() == 1
+    load_reports(make_pipeline("another", "elsewhere"), source_of(emulator, [PAYOUTS]))
+    assert indexes() == 1
+    assert_true(emulator, loaded, [PAYOUTS], end=emulator.settings.available_end)
+    with loaded.sql_client() as client:
+        client.execute_sql("SET enable_seqscan = off")
+        table = client.make_qualified_table_name(TABLE)
+        plan = client.execute_sql(f"EXPLAIN DELETE FROM {table} WHERE (_interval_key) IN (%s)", (("key",),))
+    assert any("Index" in line for (line,) in plan or ())

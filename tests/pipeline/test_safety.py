@@ -107,7 +107,7 @@ def test_a_lost_lock_hides_nothing(
     ended: list[int] = []
     load_reports(pipeline, source_of(emulator, [REPORT]), on_event=lambda event: ended.append(end_connections()))
     assert sum(ended) == 1
-    assert "the connection that held the lock of the pipeline 'reports' was lost" in caplog.text
+    assert f"the connection that held the lock of the dataset {pipeline.dataset_name!r} was lost" in caplog.text
     assert_true(emulator, pipeline, [REPORT], end=emulator.settings.available_end)
 
     def fail() -> None:
@@ -156,7 +156,8 @@ def test_who_holds_the_lock_is_said(make_pipeline: Callable[..., Pipeline], capl
         waiting = AdvisoryLock(second, patience=0.0)
         with waiting.held():
             pass
-    assert f"another sync of the pipeline 'reports' is at work (pid {pid}, user postgres); waiting" in caplog.text
+    said = f"another load into the dataset {second.dataset_name!r} is at work (pid {pid}, user postgres); waiting"
+    assert said in caplog.text
     assert "going on without the lock" in caplog.text
 
 

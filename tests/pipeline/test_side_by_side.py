@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -161,6 +163,24 @@ def test_others_load_while_stripe_is_awaited(emulator: Emulator, make_pipeline: 
     assert sync.answer.cells == 2
     assert months(emulator) == [1, 2, 3]
     assert_true(emulator, second, [PAYOUTS], end=emulator.settings.available_end)
+
+
+def test_a_duckdb_file_can_be_read_while_stripe_is_awaited(
+    emulator: Emulator, pipeline: Pipeline, tmp_path: Path
+) -> None:
+    """It is kept open from one question to the next, but not for longer: January is loaded, February is awaited."""
+    load_reports(pipeline, backfill(emulator, 1))
+    emulator.add_fault(stuck(times=1))
+    sync = Waiting(pipeline, source_of(emulator, [PAYOUTS]))
+    read = "import duckdb, sys; print(duckdb.connect(sys.argv[1], read_only=True).sql(sys.argv[2]).fetchall())"
+    command = [sys.executable, "-c", read, str(tmp_path / "reports.duckdb"), f"SELECT count(*) FROM stripe.{TABLE}"]
+    until(lambda: len(emulator.runs) == 3)
+    until(lambda: subprocess.run(command, capture_output=True).returncode == 0)
+    assert sync.is_alive()
+    emulator.clear_faults()
+    sync.join(120)
+    assert sync.answer.cells == 2
+    assert_true(emulator, pipeline, [PAYOUTS], end=emulator.settings.available_end)
 
 
 @BOTH

@@ -25,6 +25,7 @@ NEWEST = {
     "payout_reconciliation.summary": "payout_reconciliation.summary.2",
     "ending_balance_reconciliation.itemized": "ending_balance_reconciliation.itemized.4",
     "ending_balance_reconciliation.summary": "ending_balance_reconciliation.summary.1",
+    "connected_account_payouts.itemized": "connected_account_payouts.itemized.3",
     "tax.transactions.itemized": "tax.transactions.itemized.2",
 }
 

@@ -1,0 +1,50 @@
+"""Rows written straight into a DuckDB table, where a load package of dlt's would cost more than all the rest of a look.
+
+In: a pipeline, a table that there is already, rows. Out: they are in it, instead of those with the same keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pyarrow as pa
+from dlt import Pipeline
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
+
+from .duckdb_cells import CellDuckDb
+
+NEW_ROWS = "stripe_reports_new_rows"
+
+
+def replace_rows(pipeline: Pipeline, table: str, keys: Sequence[str], rows: Callable[[str], pa.Table]) -> bool:
+    """Replace rows in one transaction.
+
+    Args:
+        pipeline: that is loading in our own way.
+        table: dlt's name of it.
+        keys: columns; rows that agree in them with a new one are dropped.
+        rows: makes the new ones, with the name of the load package that was loaded last.
+
+    Returns:
+        False where that cannot be: another destination, or no such table.
+    """
+    if not isinstance(pipeline.destination, CellDuckDb):
+        return False
+    with pipeline.sql_client() as client:
+        connection: Any = client.native_connection
+        target, loads = client.make_qualified_table_name(table), client.make_qualified_table_name("_dlt_loads")
+        columns = ", ".join(map(client.escape_column_name, keys))
+        try:
+            found = client.execute_sql(f"SELECT max(load_id) FROM {loads} WHERE status = 0")  # noqa: S608
+            if not found or found[0][0] is None:
+                return False
+            connection.register(NEW_ROWS, rows(str(found[0][0])))
+            with client.begin_transaction():
+                client.execute_sql(f"DELETE FROM {target} WHERE ({columns}) IN (SELECT {columns} FROM {NEW_ROWS})")  # noqa: S608
+                client.execute_sql(f"INSERT INTO {target} BY NAME SELECT * FROM {NEW_ROWS}")  # noqa: S608
+        except DatabaseUndefinedRelation:
+            return False
+        finally:
+            connection.unregister(NEW_ROWS)
+    return True

@@ -1,0 +1,108 @@
+"""The runs that a status shows: the last one of each lane, and those that say what has failed and is not loaded.
+
+In: a pipeline. Out: rows of `report_runs`, newest first. A ledger has a run for each account and day, so that the
+database picks them: what is read grows with the lanes and the failures, not with the history.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from dlt import Pipeline
+from dlt.destinations.exceptions import DatabaseException
+
+from ..plan.system_tables import REPORT_RUNS
+from .query import Reader, reading
+
+_ACCOUNT_IDS = re.compile(r'"(acct_[^"]+)"')
+_DAY_LENGTH = len("2025-01-31")
+_COLUMNS = ("run_id", "report_type", "account", "table_name", "interval_start", "interval_end", "status", "created")
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRun:
+    """A row of `report_runs`, as far as a status needs it. `made_for`: its interval key, else its parameters."""
+
+    run_id: str
+    report_type: str
+    account: str
+    table_name: str
+    interval_start: datetime | None
+    interval_end: datetime | None
+    status: str
+    created: datetime
+    error: str | None
+    made_for: str
+
+    @property
+    def lanes(self) -> Iterator[tuple[str, str]]:
+        """The lanes that it may be of: its account's own, and those of the connected accounts that it names."""
+        yield self.table_name, self.account
+        for connected in accounts_in(self.made_for):
+            yield self.table_name, f"{self.account}/{connected}"
+
+    @property
+    def place(self) -> object:
+        """What the run was made for. An interval that has grown since begins where it did."""
+        return self.interval_start or self.interval_end or self.made_for
+
+    @property
+    def why(self) -> str:
+        return f"{self.run_id}: {self.error}"
+
+
+def accounts_in(key: str) -> list[str]:
+    """The connected accounts that an interval key or parameters name."""
+    return _ACCOUNT_IDS.findall(key)
+
+
+def lane_sql(key: str) -> str:
+    """What the interval keys of a lane's cells have in common, as SQL: the key without its day."""
+    return f"CASE WHEN LENGTH({key}) > {_DAY_LENGTH} THEN SUBSTR({key}, 1, LENGTH({key}) - {_DAY_LENGTH}) ELSE '' END"
+
+
+def open_runs(runs: Sequence[ShownRun]) -> list[ShownRun]:
+    """The newest run of each interval, where it has failed. `runs` are newest first, all of one lane."""
+    newest: dict[object, ShownRun] = {}
+    for run in runs:
+        newest.setdefault(run.place, run)
+    return [run for run in newest.values() if run.error is not None]
+
+
+def shown_runs(pipeline: Pipeline) -> list[ShownRun]:
+    """The last run of each lane, every run that has failed, and all later ones of the same cells; newest first."""
+    with reading(pipeline) as reader:
+        try:
+            found = [*_select(reader, _LAST), *_select(reader, _FAILED)]
+        except DatabaseException:  # an older version's ledger has no keys, or the dialect other functions
+            found = _select(reader, _ALL)
+    unique = {run.run_id: run for run in found}
+    return sorted(unique.values(), key=lambda run: (run.created, run.run_id), reverse=True)
+
+
+def _select(reader: Reader, query: str) -> list[ShownRun]:
+    rows: Sequence[tuple[Any, ...]] = reader.select(query) or ()
+    return [ShownRun(*row) for row in rows]
+
+
+_SHOWN = ", ".join(f"r.{{column.{name}}}" for name in (*_COLUMNS, "error"))
+_MADE_FOR = "COALESCE(r.{column.interval_key}, r.{column.parameters})"
+_RUNS = f"{{table.{REPORT_RUNS.name}}}"
+_LANE = ("r.{column.table_name}", "r.{column.account}", lane_sql("r.{column.interval_key}"))
+_LAST = (
+    f"SELECT {_SHOWN}, {_MADE_FOR} FROM {_RUNS} r JOIN ("  # noqa: S608
+    f"SELECT {_LANE[0]} AS of_table, {_LANE[1]} AS of_account, {_LANE[2]} AS lane, MAX(r.{{column.created}}) AS newest "
+    f"FROM {_RUNS} r GROUP BY {', '.join(_LANE)}) l "
+    f"ON {_LANE[0]} = l.of_table AND {_LANE[1]} = l.of_account AND {_LANE[2]} = l.lane "
+    "AND r.{column.created} = l.newest"
+)
+_FAILED = (
+    f"SELECT {_SHOWN}, {_MADE_FOR} FROM {_RUNS} r WHERE r.{{column.error}} IS NOT NULL "  # noqa: S608
+    f"OR r.{{column.interval_key}} IS NULL OR r.{{column.interval_key}} IN "
+    f"(SELECT f.{{column.interval_key}} FROM {_RUNS} f WHERE f.{{column.error}} IS NOT NULL)"
+)
+_ALL = f"SELECT {_SHOWN}, r.{{column.parameters}} FROM {_RUNS} r"  # noqa: S608
