@@ -112,9 +112,9 @@ def _look(dataset: Dataset, now: datetime, scope: Scope) -> list[Statement]:
     unique = {_key(statement): statement for statement in reversed(found)}
     looked = Looked(compared, coverage.names(), scope.since, whole=scope.touched is None)
     unique |= settled_since(before, unique, looked, now)
-    return sorted(
-        unique.values(), key=lambda statement: (str(statement.interval_day), statement.equation, _key(statement))
-    )
+    in_order = [unique[key] for key in sorted(unique)]
+    in_order.sort(key=lambda statement: statement.interval_day or date.max)
+    return in_order
 
 
 class _Look:

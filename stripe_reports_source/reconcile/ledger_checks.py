@@ -48,16 +48,20 @@ def rows_stored_equal_file(
     scope: Scope,
     columns: Mapping[str, Mapping[str, ColumnType]],
     now: datetime,
+    at_once: int = CELLS_AT_ONCE,
 ) -> Iterator[Statement]:
-    """Each cell's rows and amounts, by currency and category, as they are stored, and as its file has them."""
+    """Each cell's rows and amounts, by currency and category, as they are stored, and as its file has them.
+
+    `at_once`: so many cells of a table at a time.
+    """
     cells = in_window(coverage, scope)
     runs = _runs(reader, scope)
     known = coverage.keys()
     for table in sorted({cell.table for cell in cells}):
         of_table = [cell for cell in cells if cell.table == table]
         first_day = min(cell.day for cell in of_table)
-        for begin in range(0, len(of_table), CELLS_AT_ONCE):
-            some = of_table[begin : begin + CELLS_AT_ONCE]
+        for begin in range(0, len(of_table), at_once):
+            some = of_table[begin : begin + at_once]
             files = {cell.key: _parsed(runs.get(cell.run_id or "")) for cell in some}
             only = None if len(some) == len(of_table) else files.keys()
             stored = _stored(reader, table, columns.get(table, {}), files.values(), first_day, only)

@@ -207,6 +207,8 @@ class Fetching:
             raise Stopped
 
     def _sleep(self, seconds: float) -> None:
+        if self._pool is None:  # a question that the plan waits for
+            self._load.database.let_go()
         if self._pool is not None:
             self._pool.sleep(seconds)
         elif self._load.stop is None:

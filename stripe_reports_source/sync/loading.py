@@ -7,6 +7,7 @@ each package commits rows and cursor together, and the next one goes on from the
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SYNCS_AT_MOST = 3
+MANY_CELLS = 1000
+"""Of a load, whose plan is worth some time to be rid of."""
 
 
 @contextmanager
@@ -159,7 +162,9 @@ class Loading:
                 break
             # the next sync mends what one without a lock has crossed, or runs reports for new payouts
             self._syncs.end()
-        self._syncs.end()  # what follows does not need the plan, of which there may be thousands of lanes
+        self._syncs.end()  # what follows does not need the plan
+        if len(self.stored) > MANY_CELLS:
+            gc.collect()  # of thousands of lanes, which hold one another, so that Python frees them much later
         write_comments(self._pipeline, self._source.name, table_texts(self._syncs.settings.reports))
 
     def load_cells(self, cells: Mapping[str, Collection[str]]) -> set[str]:

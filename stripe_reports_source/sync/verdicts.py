@@ -26,19 +26,22 @@ MOST_STATEMENTS = 20_000
 """At once: DuckDB merges them in this process's memory."""
 
 
-def write_statements(pipeline: Pipeline, source_name: str, statements: Sequence[Statement]) -> None:
+def write_statements(
+    pipeline: Pipeline, source_name: str, statements: Sequence[Statement], most: int = MOST_STATEMENTS
+) -> None:
     """Write statements, in as many parts as keep them small: a platform may have very many.
 
     Args:
         pipeline: where to.
         source_name: the source, in whose schema the table is.
         statements: all there are of each equation and cell among them; those of one stand together.
+        most: of a load package, or a few more.
     """
-    for part in parts(statements, MOST_STATEMENTS):
+    for part in _parts(statements, most):
         _write(pipeline, source_name, part)
 
 
-def parts(statements: Sequence[Statement], most: int) -> Iterator[Sequence[Statement]]:
+def _parts(statements: Sequence[Statement], most: int) -> Iterator[Sequence[Statement]]:
     """The statements in parts of some `most`, none of which ends within the statements of an equation and cell."""
     begin = 0
     while begin < len(statements):

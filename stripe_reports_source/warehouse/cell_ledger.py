@@ -25,9 +25,10 @@ _CELLS = (
     "ON l.{column.load_id} = c.{column._dlt_load_id} AND l.{column.status} = 0 "
     "WHERE c.{column.table_name} = %s AND c.{column.account} = %s"
 )
+_NEEDED = ("report_type", "interval_start", "interval_end", "data_available_end", "_dlt_load_id")
 _LISTED = (
-    "SELECT c.{column.interval_key}, c.{column.report_type}, c.{column.interval_start}, c.{column.interval_end}, "
-    f"c.{{column.data_available_end}}, c.{{column._dlt_load_id}}, l.{{column.load_id}} {_CELLS}"
+    f"SELECT c.{{column.interval_key}}, {', '.join(f'c.{{column.{name}}}' for name in _NEEDED)}, "
+    f"l.{{column.load_id}} {_CELLS}"
 )
 _DAY = len("2025-01-31")
 
@@ -61,7 +62,7 @@ class CellLedger:
     @property
     def packages(self) -> Mapping[str, str]:
         """The load package up to which the cells of each lane are listed; none where there is no such list."""
-        return self._packages if self._is_there else {}
+        return {} if self._lanes is None and not self._is_there else self._packages
 
     @cached_property
     def _is_there(self) -> bool:
@@ -75,27 +76,34 @@ class CellLedger:
 
     def listed(self, keys: Collection[str]) -> dict[str, ListedCell]:
         """Those of these cells that are listed, by interval key."""
-        if len(self._stretches) == 1 and len(keys) <= KEYS_AT_ONCE:
-            [prefix] = self._stretches
-            of_lane = [key for key in keys if key.startswith(prefix)]
+        lanes = self._lanes or {}
+        if len(lanes) == 1 and len(keys) <= KEYS_AT_ONCE:
+            of_lane = [key for key in keys if key.startswith(tuple(lanes))]
             return self._listed(of_lane) if of_lane else {}
         # a question for each of thousands of accounts would cost more than all there is
         return {key: self.cells[key] for key in keys if key in self.cells}
 
     def stretch(self, prefix: str) -> Stretch | None:
         """The listed cells of the lane whose interval keys begin so; None where there are none, or it is not known."""
-        return self._stretches.get(prefix)
+        return (self._lanes or {}).get(prefix)
 
     @cached_property
-    def _stretches(self) -> dict[str, Stretch]:
-        """All lanes, by what their keys begin with."""
+    def _lanes(self) -> dict[str, Stretch] | None:
+        """All lanes, by what their keys begin with; None where that cannot be asked, or a column is lacking."""
         prefix = f"substr(c.{{column.interval_key}}, 1, length(c.{{column.interval_key}}) - {_DAY})"
+        needed = ", ".join(f"count(c.{{column.{name}}})" for name in _NEEDED)
         query = (
             f"SELECT {prefix}, count(l.{{column.load_id}}), min(c.{{column.interval_day}}), "
-            f"max(c.{{column.interval_day}}) {_CELLS} GROUP BY {prefix}"
+            f"max(c.{{column.interval_day}}), {needed} {_CELLS} GROUP BY {prefix}"
         )
-        rows = self._select(query, self._table, self._account) or ()
-        return {str(lane): Stretch(int(count), *days) for lane, count, *days in rows if type(days[0]) is date}
+        rows = self._select(query, self._table, self._account)
+        if rows is None:
+            return None
+        return {
+            str(lane): Stretch(int(count), first, last)
+            for lane, count, first, last, *_ in rows
+            if type(first) is type(last) is date
+        }
 
     def _listed(self, keys: Collection[str] | None = None) -> dict[str, ListedCell]:
         only, values = ("", []) if keys is None else _only("c.{column.interval_key}", keys)

@@ -23,6 +23,7 @@ class KeptOpen:
     def __init__(self, pipeline: Pipeline | None = None) -> None:
         self._pipeline = pipeline
         self._client: SqlClientBase[Any] | None = None
+        self._is_open = False
         self._changes = threading.Lock()
 
     def keep(self) -> None:
@@ -33,14 +34,15 @@ class KeptOpen:
         """
         with self._changes:
             if self._client is None and self._pipeline is not None and duckdb_file(self._pipeline) is not None:
-                client = self._pipeline.sql_client()
+                self._client = self._pipeline.sql_client()
+            if self._client is not None and not self._is_open:
                 with suppress(DestinationConnectionError):  # whoever asks the first question says so
-                    client.open_connection()
-                    self._client = client
+                    self._client.open_connection()
+                    self._is_open = True
 
     def let_go(self) -> None:
         """Close it when the questions that are being asked have been answered."""
         with self._changes:
-            client, self._client = self._client, None
-            if client is not None:
-                client.close_connection()
+            if self._client is not None and self._is_open:
+                self._is_open = False
+                self._client.close_connection()

@@ -35,7 +35,7 @@ _IMPORTED = {
 def import_early(pipeline: Pipeline) -> None:
     """Import what a load into the pipeline's destination needs, while it keeps no other load waiting."""
     for module in _IMPORTED.get(type(pipeline.destination), ()):
-        with suppress(ImportError):  # whoever needs it says so
+        with suppress(Exception):  # whoever needs it says so; DuckDB goes on without a pandas that is broken
             import_module(module, __package__)
 
 

@@ -14,9 +14,10 @@ from typing import Any
 import dlt
 from dlt.common.configuration.container import Container
 from dlt.common.destination import Destination
+from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.pipeline import PipelineContext
 from dlt.common.schema import Schema
-from dlt.common.schema.typing import TSchemaTables
+from dlt.common.schema.typing import TColumnSchema, TSchemaTables
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.common.storages.load_package import LoadJobInfo, ParsedLoadJobFileName, commit_load_package_state
 from dlt.destinations.job_client_impl import SqlJobClientBase
@@ -87,6 +88,16 @@ class RepeatableClient(SqlJobClientBase):
         """
         anew = holds_cells(self.schema) and _at_work().first_run
         return super().update_stored_schema(only_tables, expected_update, force or anew)  # type: ignore[arg-type]
+
+    def _make_add_column_sql(
+        self, new_columns: Sequence[TColumnSchema], table: PreparedTableSchema | None = None
+    ) -> list[str]:
+        """Columns that a table gets later may be NULL, as they are in its rows: DuckDB adds no others.
+
+        dlt's own `_dlt_id` is such a column, where the rows of a step of the user's come after emptied cells.
+        """
+        columns: list[TColumnSchema] = [{**column, "nullable": True} for column in new_columns]
+        return super()._make_add_column_sql(columns, table)  # type: ignore[arg-type]  # dlt's None
 
     def complete_load(self, load_id: str) -> None:
         super().complete_load(load_id)

@@ -26,7 +26,7 @@ from dlt.extract.incremental.context import TimeIntervalContext
 from stripe_reports_source import ConfigurationError, Report, SyncFailed, load_reports, stripe_reports
 from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.errors import own_error
-from tests.conftest import query, source_of
+from tests.conftest import BOTH, query, source_of
 from tests.pipeline.ledger import assert_ledger
 from tests.pipeline.truth import assert_true
 from tests.pipeline.ways import WAYS, load, posts, refusal
@@ -199,6 +199,15 @@ def test_what_a_step_leaves_nothing_of_is_emptied(world: World, form: Callable[[
     if world.way == "load_reports":
         listed = query(world.pipeline, "SELECT month(interval_day), rows > 0 FROM report_cells ORDER BY 1")
         assert listed == [(1, False), (2, True), (3, False)]
+
+
+@BOTH
+def test_rows_that_come_after_emptied_cells_may_have_another_form(emulator: Emulator, pipeline: Pipeline) -> None:
+    for end in ("2025-01-02", "2025-01-20"):  # the first payout is days after the first charge
+        source = source_of(emulator, [PAYOUTS], interval="day", end_date=end)
+        source.resources[TABLE].add_map(as_rows)
+        load_reports(pipeline, source)
+    assert query(pipeline, f"SELECT count(*) > 0, count(*) = count(_dlt_id) FROM {TABLE}") == [(True, True)]
 
 
 def test_the_steps_of_a_run_one_by_one(emulator: Emulator, pipeline: Pipeline) -> None:

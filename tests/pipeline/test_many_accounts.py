@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections import Counter
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
@@ -175,6 +177,40 @@ def test_accounts_take_turns(platform: Emulator, pipeline: Pipeline) -> None:
     load_reports(pipeline, source, on_event=note)
     assert len(loaded) == 12
     assert len(set(loaded[:6])) == 6  # each has its first day before any has its second
+
+
+def test_syncs_that_always_end_early_leave_no_account_out(platform: Emulator, pipeline: Pipeline) -> None:
+    for day in range(6):
+        platform.advance(END + timedelta(days=day, hours=8))
+        stop, loaded = threading.Event(), Counter[str]()
+
+        def note(event: Event, stop: threading.Event = stop, loaded: Counter[str] = loaded) -> None:
+            loaded[event.kind] += 1
+            if loaded["loaded"] >= 8:
+                stop.set()
+
+        load_reports(pipeline, lanes_of(platform, ACCOUNTS[:24]), on_event=note, stop=stop)
+    reached = [at for _, at, *_ in lane_rows(pipeline)]
+    assert len(reached) == 24
+    assert max(reached) - min(reached) <= timedelta(days=3)
+
+
+def test_max_concurrent_runs_is_for_all_accounts_together(platform: Emulator, pipeline: Pipeline) -> None:
+    lock, most = threading.Lock(), 0
+    in_flight: set[str | None] = set()
+
+    def note(event: Event) -> None:
+        nonlocal most
+        with lock:
+            if event.kind == "running":
+                in_flight.add(event.run_id)
+            elif event.kind == "fetched":
+                in_flight.discard(event.run_id)
+            most = max(most, len(in_flight))
+
+    load_reports(pipeline, lanes_of(platform), on_event=note)
+    assert not in_flight
+    assert 1 < most <= 8
 
 
 def test_one_pause_is_for_all_accounts(platform: Emulator, pipeline: Pipeline) -> None:

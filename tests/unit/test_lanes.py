@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tracemalloc
 from datetime import date, datetime, timedelta
 
 import pytest
@@ -264,9 +265,33 @@ def test_a_connected_account_that_has_failed_makes_no_other_go_back() -> None:
     planned.lanes.put("default/acct_2", state.to_be_loaded_from(utc("2025-02-01")))
     [february] = [key for key in planned.listed if "acct_2" in key and key.endswith("2025-02-01")]
     del planned.listed[february]
-    first, second = planned.plan(offered)
-    assert not first.cells
-    assert spans(second.cells) == [span("2025-02-01", "2025-03-01")]
+    behind, other = planned.plan(offered)
+    assert not other.cells
+    assert spans(behind.cells) == [span("2025-02-01", "2025-03-01")]
+
+
+def test_the_accounts_that_are_furthest_behind_come_first() -> None:
+    accounts = tuple(f"acct_{number}" for number in range(1, 5))
+    planned = Planned(settings(CONNECTED, connected_accounts=accounts))
+    planned.sync(offer(span("2025-01-01", "2025-03-10"), "connected_account_payouts.itemized.1"))
+    for account, day in (("acct_3", "2025-02-01"), ("acct_2", "2025-02-10")):
+        state = planned.lanes.get(f"default/{account}")
+        assert state is not None
+        planned.lanes.put(f"default/{account}", state.to_be_loaded_from(utc(day)))
+    lanes = planned.plan(offer(span("2025-01-01", "2025-03-11"), "connected_account_payouts.itemized.1"))
+    assert [lane.key.removeprefix("default/acct_") for lane in lanes] == ["3", "2", "1", "4"]
+
+
+def test_an_account_takes_little_memory() -> None:
+    accounts = tuple(f"acct_{number:06}" for number in range(500))
+    planned = Planned(settings(CONNECTED, connected_accounts=accounts))
+    offered = offer(span("2025-03-01", "2025-03-10"), "connected_account_payouts.itemized.1")
+    tracemalloc.start()
+    lanes = planned.plan(offered)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(lanes) == 500
+    assert taken / 500 < 1500, taken / 500
 
 
 def test_connected_accounts_have_lanes_and_cells_of_their_own() -> None:
@@ -277,7 +302,7 @@ def test_connected_accounts_have_lanes_and_cells_of_their_own() -> None:
     assert len({request.key for request in done}) == 2
     assert {request.label for request in done} == {"default"}
     more = planned.under(settings(CONNECTED, connected_accounts=("acct_1", "acct_2", "acct_3")))
-    assert [len(lane.cells) for lane in more.plan(offered)] == [0, 0, 1]
+    assert [len(lane.cells) for lane in more.plan(offered)] == [1, 0, 0]
 
 
 def test_one_run_per_account_is_not_mixed_with_one_for_all() -> None:
