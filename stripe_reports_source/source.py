@@ -7,6 +7,7 @@ and no thread; all work happens in the resources' generators.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +21,12 @@ from .plan.intervals import parse_zone, start_of_day
 from .plan.lanes import BEGINNING
 from .plan.report import Report
 from .plan.setting_lists import refuse_misspelt
-from .plan.settings import Settings, checked_settings
+from .plan.settings import Settings, checked_settings, checked_table_format
 from .plan.system_tables import SYSTEM_TABLES, SystemTable
 from .sync.configured import configured_names
 from .sync.syncs import Syncs, syncs_of
 from .warehouse.hints import system_hints
-from .warehouse.straight import MERGE, CellResource, Passed
+from .warehouse.straight import CellResource, Passed, merged
 
 DEFAULT_REPORTS = (
     "balance.summary",
@@ -69,6 +70,7 @@ def stripe_reports(
     retry_policy: Mapping[str, float] | None = None,
     run_policy: Mapping[str, float] | None = None,
     archive_url: str | None = None,
+    table_format: str | None = None,
     api_key: TSecretStrValue = dlt.secrets.value,
     api_base_url: str = "https://api.stripe.com",
     files_base_url: str = "https://files.stripe.com",
@@ -92,15 +94,14 @@ def stripe_reports(
         personal_data: False leaves out the columns that hold names, addresses, e-mail and the like.
         retry_policy, run_policy: numbers of `RetryPolicy` and `RunPolicy` to change, such as `{"attempts": 10}`.
         archive_url: a folder, or an address that fsspec takes, where each result file is kept as Stripe wrote it.
+        table_format: `delta` for Delta tables on dlt's destination `filesystem`; None is the destination's own form.
         api_key: a restricted key that may read report types and runs (which includes creating runs) and files.
         api_base_url, files_base_url: Stripe's API and file host, or an emulator on this machine.
 
     Raises:
         ConfigurationError: a setting is wrong; Stripe was not asked.
     """
-    given = {**locals(), "reports": DEFAULT_REPORTS if reports is None else reports}
-    refuse_misspelt(configured_names(), given)
-    yield from _resources(Syncs(checked_settings(given)))
+    yield from _resources(Syncs(_checked(locals())))
 
 
 @dlt.source(
@@ -108,7 +109,7 @@ def stripe_reports(
     section="stripe_reports",
     schema_contract=CONTRACT,
 )
-def archived_reports(archive_url: str | None = None) -> Iterator[DltResource]:
+def archived_reports(archive_url: str | None = None, table_format: str | None = None) -> Iterator[DltResource]:
     """The tables that an archive was written for, loaded from it again: no key, no request to Stripe.
 
     `load_reports` with it makes a dataset that is equal to the first in every row of a report, in `report_runs` and
@@ -117,6 +118,7 @@ def archived_reports(archive_url: str | None = None) -> Iterator[DltResource]:
     Args:
         archive_url: as it was given to `stripe_reports`, or where the archive was moved to. It has to be given or
             configured; as dlt sees it, it may be left out, so that `dlt init` asks nobody for it.
+        table_format: as of `stripe_reports`.
 
     Raises:
         ConfigurationError: there is no such archive, or none is given.
@@ -127,7 +129,15 @@ def archived_reports(archive_url: str | None = None) -> Iterator[DltResource]:
     if archive_url is None:
         raise ConfigurationError("archive_url is not set; archived_reports reads the archive that is there.")
     archived = Archived(archive_url)
-    yield from _resources(Syncs(archived.settings, archived))
+    settings = replace(archived.settings, table_format=checked_table_format(table_format))
+    yield from _resources(Syncs(settings, archived))
+
+
+def _checked(given: Mapping[str, Any]) -> Settings:
+    """The arguments of `stripe_reports`, checked, and those in dlt's config by their names."""
+    given = {**given, "reports": DEFAULT_REPORTS if given["reports"] is None else given["reports"]}
+    refuse_misspelt(configured_names(), given)
+    return checked_settings(given)
 
 
 def _resources(syncs: Syncs) -> Iterator[DltResource]:
@@ -180,7 +190,6 @@ def _system_resource(table: SystemTable, syncs: Syncs) -> DltResource:
 
 def _merged(rows: Callable[..., Iterator[Any]], syncs: Syncs, name: str, **hints: Any) -> DltResource:
     """A resource whose cells or rows replace earlier ones. It carries `syncs` as an argument, see `syncs_of`."""
-    resource: DltResource = dlt.resource(rows, name=name, write_disposition=MERGE, _impl_cls=CellResource, **hints)(
-        syncs=syncs
-    )
+    replaced = merged(syncs.settings.table_format)
+    resource: DltResource = dlt.resource(rows, name=name, _impl_cls=CellResource, **replaced, **hints)(syncs=syncs)
     return resource

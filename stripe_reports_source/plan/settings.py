@@ -22,6 +22,7 @@ from .texts import printable
 
 Number = TypeVar("Number", int, float)
 Policy = TypeVar("Policy", "RetryPolicy", "RunPolicy")
+TABLE_FORMATS = ("delta", "iceberg")
 _MOST = 4e9
 """Far above any sensible setting, and below the seconds that a thread can be made to wait."""
 
@@ -132,6 +133,7 @@ class Settings:
     parse_policy: ParsePolicy = ParsePolicy()
     stripe_context: str | None = None
     archive_url: str | None = field(default=None, repr=False)
+    table_format: str | None = None
 
     @property
     def acts_on(self) -> str | None:
@@ -179,6 +181,7 @@ def checked_settings(given: Mapping[str, Any]) -> Settings:
         personal_data=bool(given["personal_data"]),
         stripe_context=context_path(given["stripe_context"]),
         archive_url=checked_archive_url(given["archive_url"]),
+        table_format=checked_table_format(given["table_format"]),
     )
 
 
@@ -213,6 +216,19 @@ def checked_archive_url(url: str | None, setting: str = "archive_url") -> str | 
             f"{setting} must be a folder, or an address that files can be written to, such as 's3://bucket/stripe'."
         )
     return url
+
+
+def checked_table_format(table_format: str | None) -> str | None:
+    """The form of the tables, where a destination has several.
+
+    Raises:
+        ConfigurationError: there is no such form.
+    """
+    if table_format is not None and table_format not in TABLE_FORMATS:
+        raise ConfigurationError(
+            f"table_format {table_format!r} must be one of {', '.join(TABLE_FORMATS)}, or left out."
+        )
+    return table_format
 
 
 def checked_reports(reports: Any) -> tuple[Report, ...]:

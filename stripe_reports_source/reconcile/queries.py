@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 import sqlglot
+from sqlglot import exp
 
 from ..plan.system_tables import REPORT_CELLS
 from .equations import PLACED, Equation
@@ -213,11 +214,29 @@ def in_dialect(
         dialect: sqlglot's name of the destination's.
         quote_table, quote_column: the destination's way to write a name.
     """
+    written = query
     if dialect not in _INLINES:
-        query = query.replace(_INLINE, " AS (")
-    written = query if dialect == "duckdb" else sqlglot.parse_one(query, read="duckdb").sql(dialect=dialect)
+        flat = _side_by_side(sqlglot.parse_one(query.replace(_INLINE, " AS ("), read="duckdb"))
+        written = flat.sql(dialect=dialect)
+    elif dialect != "duckdb":
+        written = sqlglot.parse_one(query, read="duckdb").sql(dialect=dialect)
     quote = {"table": quote_table, "column": quote_column}
     return _PLACEHOLDER.sub(lambda found: quote[found[1]](found[2]), written)
+
+
+def _side_by_side(query: Any) -> Any:
+    """Common table expressions after one another: SQL Server takes none within another, MariaDB not all of them."""
+    outer = query.find(exp.With)
+    if outer is None:
+        return query
+    listed: list[Any] = []
+    for part in outer.expressions:
+        for inner in part.this.find_all(exp.With):
+            listed += inner.expressions
+            inner.pop()
+        listed.append(part)
+    outer.set("expressions", listed)
+    return query
 
 
 def _inputs_in(check: str, equation: Equation) -> list[str]:

@@ -62,7 +62,7 @@ class Sync:
         under_way: UnderWay | None = None,
     ) -> None:
         if pipeline is not None:
-            check_destination(pipeline)
+            check_destination(pipeline, settings.table_format)
             close_to_others(pipeline)
             if not load.collects:
                 check_begun_packages(pipeline)

@@ -18,6 +18,7 @@ from ..rows.system_rows import system_table
 from ..warehouse.comments import write_comments
 from ..warehouse.duckdb_rows import replace_rows
 from ..warehouse.hints import system_hints
+from ..warehouse.straight import merged
 from .package import current_load_id
 
 REPLACED_BY = ("equation", "interval_key")
@@ -70,12 +71,9 @@ def _write(pipeline: Pipeline, source_name: str, statements: Sequence[Statement]
         yield system_table(TIE_OUT, statements, current_load_id())
 
     # dlt's own merge, which drops what the table has of a merge key: the job of our own goes by one key alone
-    resource = dlt.resource(
-        rows,
-        name=TIE_OUT.name,
-        write_disposition={"disposition": "merge", "strategy": "delete-insert"},
-        columns=hints,
-    )
+    tables = pipeline.schemas[source_name].tables
+    table_format = next((table["table_format"] for table in tables.values() if table.get("table_format")), None)
+    resource = dlt.resource(rows, name=TIE_OUT.name, columns=hints, **merged(table_format))
     pipeline.extract(resource, schema=pipeline.schemas[source_name])
     pipeline.normalize()
     pipeline.load()

@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import dlt
 from dlt import Pipeline
 from dlt.destinations.sql_client import SqlClientBase
 
@@ -17,6 +18,7 @@ from ..errors import ConfigurationError, DestinationBusy, WorkingFolderError
 from .advisory_lock import AdvisoryLock
 from .destinations import check_destination, destination_type
 from .locks import database_file, duckdb_file, is_held, load_into, pipeline_file, sync_of
+from .query import sql_client
 
 _MAY = (
     "SELECT current_user, current_database(), COALESCE("
@@ -33,13 +35,13 @@ def reached(pipeline: Pipeline) -> str:
     Raises:
         ConfigurationError: the destination cannot replace rows, or may not be written.
     """
-    check_destination(pipeline)
+    check_destination(pipeline, dlt.config.get("sources.stripe_reports.table_format", str))
     file = duckdb_file(pipeline)
     if file is not None and not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
         raise ConfigurationError(
             f"{file} or its folder may be read, but not written; give permission to write there, or set --database."
         )
-    with pipeline.sql_client() as client:
+    with sql_client(pipeline) as client:
         client.execute_sql("SELECT 1")
         if destination_type(pipeline) == "postgres":
             _refuse_no_rights(client)

@@ -18,7 +18,7 @@ from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRela
 from ..plan.intervals import ONE_SECOND, Span, day_of, floor_to_grid, next_on_grid, start_of_day
 from ..plan.resolve import ResolvedReport
 from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS, CellRow
-from .query import select
+from .query import select, sql_client
 
 _COLUMNS = tuple(column.name for column in fields(CellRow))
 _RUN_COLUMNS = (
@@ -238,7 +238,7 @@ def count_cells(pipeline: Pipeline, counts: Sequence[tuple[int, tuple[str, str, 
 def _change(pipeline: Pipeline, statement: str, cells: Sequence[tuple[tuple[Any, ...], tuple[str, str, str]]]) -> None:
     if not cells:
         return
-    with pipeline.sql_client() as client:
+    with sql_client(pipeline) as client:
         quoted = statement.format(
             table=client.make_qualified_table_name(REPORT_CELLS.name), rows=client.escape_column_name("rows")
         )

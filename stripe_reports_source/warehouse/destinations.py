@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 
 from dlt import Pipeline
 from dlt.common.typing import TLoaderFileFormat
@@ -18,13 +19,17 @@ EXACT_ADBC = Version("1.12")
 5,581 random values with 1.11, none of 2 million with 1.12 and 1.13)."""
 
 
-def check_destination(pipeline: Pipeline) -> None:
+def check_destination(pipeline: Pipeline, table_format: str | None = None) -> None:
     """Refuse a destination that would keep old rows beside new ones; warn of one that replaces them in two steps.
 
     A cell is replaced by dlt's `delete-insert` merge. Destinations without it (plain-file `filesystem`, vector
     stores) fall back to appending, which doubles rows at every refresh. dlt runs our merges in a transaction where the
     destination's capabilities say `supports_ddl_transactions` (see `columns.TOMBSTONE`): not on BigQuery, Databricks,
-    ClickHouse, Athena, Dremio and Synapse.
+    ClickHouse, Athena, Dremio and Synapse. Into Delta tables on `filesystem` this package replaces cells by itself.
+
+    Args:
+        pipeline: whose destination.
+        table_format: as the source is set.
 
     Raises:
         ConfigurationError: names the destination and some that work.
@@ -33,17 +38,39 @@ def check_destination(pipeline: Pipeline) -> None:
     if destination is None:
         return
     capabilities = destination.capabilities()
+    if destination_type(pipeline) == "filesystem" and "delta" in (capabilities.supported_table_formats or ()):
+        _check_files(table_format)
+        return
+    if table_format is not None and table_format not in (capabilities.supported_table_formats or ()):
+        raise ConfigurationError(
+            f"table_format {table_format!r}: destination {destination.destination_name!r} has no such tables; "
+            "leave it out."
+        )
     if "delete-insert" not in (capabilities.supported_merge_strategies or ()):
         raise ConfigurationError(
             f"destination {destination.destination_name!r} cannot replace rows (dlt's merge strategy 'delete-insert'), "
             "so each refresh would double them; use duckdb, postgres, snowflake, bigquery or another SQL destination."
         )
+    if destination_type(pipeline) == "sqlalchemy":
+        from .sqlalchemy_servers import check_dialect  # SQLAlchemy, which others need not have
+
+        check_dialect(pipeline)
     if not capabilities.supports_ddl_transactions:
         logger.warning(
             "destination %r replaces an interval's rows in two steps, not in one transaction: while a load runs, a "
             "reader may see an interval empty (wait for the load's row in _dlt_loads); nothing is lost or doubled.",
             destination.destination_name,
         )
+
+
+def _check_files(table_format: str | None) -> None:
+    if table_format != "delta":
+        raise ConfigurationError(
+            "destination 'filesystem' cannot replace rows of plain files, so each refresh would double them; set "
+            "table_format='delta' (Delta tables), or use duckdb, postgres or another SQL destination."
+        )
+    if find_spec("deltalake") is None:
+        raise ConfigurationError("table_format 'delta' needs the package deltalake: pip install \".[deltalake]\".")
 
 
 def destination_type(pipeline: Pipeline) -> str:

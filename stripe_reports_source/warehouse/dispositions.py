@@ -131,7 +131,7 @@ def checked_table(resource: DltResource, only: str | None = None) -> str:
         )
     if only is None and (not is_normal(table) or table in {system.name for system in (*SYSTEM_TABLES, TIE_OUT)}):
         raise ConfigurationError(
-            f"resource {resource.name!r} has the table name {table!r}, which must be lower snake case and not that of "
-            "a system table."
+            f"resource {resource.name!r} has the table name {table!r}, which must be lower snake case, up to 63 "
+            "characters, and not that of a system table."
         )
     return table

@@ -22,7 +22,7 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from ..plan.system_tables import REPORT_FRESHNESS, REPORT_RUNS, FreshnessRow
 from .destinations import destination_type
-from .query import Reader
+from .query import Reader, sql_client
 
 logger = logging.getLogger(__name__)
 
@@ -148,13 +148,13 @@ def freshness_table(pipeline: Pipeline | None) -> Iterator[FreshnessTable]:
     if pipeline is None:
         yield FreshnessTable(None)
         return
-    with pipeline.sql_client() as client:
+    with sql_client(pipeline) as client:
         yield FreshnessTable(client, destination_type(pipeline) == "postgres")
 
 
 def note_failure(pipeline: Pipeline, table: str, account: str, loaded_to: datetime) -> None:
     """Say that a lane is loaded no further than an instant, because of one failure more; if there is such a table."""
-    with pipeline.sql_client() as client:
+    with sql_client(pipeline) as client:
         name, end, opened = _names(client, "loaded_to", "open_failures")
         where = " AND ".join(f"{column} = %s" for column in _names(client, *_KEY)[1:])
         new_end = f"CASE WHEN {end} < %s THEN {end} ELSE %s END"

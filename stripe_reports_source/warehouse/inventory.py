@@ -56,6 +56,9 @@ def mend_tables(pipeline: Pipeline, source: DltSource, refresh: str | None, *, m
     schema = pipeline.schemas[source.name].clone()
     _leave_out(schema, _refreshed(source, refresh))
     client = pipeline.destination_client(source.name)
+    if destination_type(pipeline) == "filesystem":
+        _mend_files(pipeline, source.name, schema, client)
+        return
     if not isinstance(client, SqlJobClientBase) or not isinstance(client, WithStateSync):
         return
     with client:
@@ -72,6 +75,20 @@ def mend_tables(pipeline: Pipeline, source: DltSource, refresh: str | None, *, m
                 logger.warning("the table %r is gone; it is made and loaded anew", table)
             client.update_stored_schema(force=True)
     _forget(pipeline, source.name, {schema.tables[table].get("resource") or table for table in found.tables})
+
+
+def _mend_files(pipeline: Pipeline, source_name: str, schema: Schema, client: Any) -> None:
+    """Load anew what was removed of a dataset of files: the first rows make the tables."""
+    if not client.is_storage_initialized():
+        logger.warning("the dataset %r is gone; everything is loaded anew", pipeline.dataset_name)
+        pipeline.drop()
+        return
+    known = [str(table.get("name")) for table in schema.data_tables(seen_data_only=True)]
+    gone = [name for name, columns in client.get_storage_tables(known) if not columns]
+    for name in gone:
+        logger.warning("the table %r is gone; it is made and loaded anew", name)
+    if gone:
+        _forget(pipeline, source_name, {schema.tables[name].get("resource") or name for name in gone})
 
 
 def make_missing_tables(pipeline: Pipeline, source_name: str, *, only_dlts: bool) -> None:

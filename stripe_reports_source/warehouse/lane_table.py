@@ -20,7 +20,7 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from ..plan.lane_table import KeptLane, LaneTable, kept_lane
 from ..plan.state import since_of
 from ..plan.system_tables import REPORT_CELLS, REPORT_LANES, LaneRow
-from .query import select
+from .query import select, sql_client
 
 _COLUMNS = tuple(column.name for column in fields(LaneRow))
 _ACCOUNT = re.compile(r'"connected_account":"([^"]+)"')
@@ -56,7 +56,7 @@ def read_lanes(pipeline: Pipeline | None, table: str, resource_state: Mapping[st
 
 def set_back(pipeline: Pipeline, table: str, lane: str, start: datetime) -> None:
     """Let the next sync of a lane load again from an instant on, if the lane has a row."""
-    with pipeline.sql_client() as client:
+    with sql_client(pipeline) as client:
         name = client.make_qualified_table_name(REPORT_LANES.name)
         synced, complete, *keys = map(client.escape_column_name, ("synced_to", "complete_to", *REPORT_LANES.key))
         where = " AND ".join(f"{key} = %s" for key in keys)

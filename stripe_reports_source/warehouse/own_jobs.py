@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import dlt
 from dlt import Pipeline
-from dlt.common.destination import Destination
+from dlt.common.destination import Destination, DestinationCapabilitiesContext
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from ..errors import DestinationBusy, find_cause
+from .destinations import destination_type
 from .repeatable import RepeatableClient, StandIn
 
 DEFAULT_STAGING = "%s_staging"
@@ -25,6 +27,7 @@ DEFAULT_STAGING = "%s_staging"
 _IMPORTED = {
     dlt.destinations.duckdb: (".duckdb_cells", "pandas"),
     dlt.destinations.postgres: (".postgres_cells",),
+    dlt.destinations.filesystem: (".delta_cells",),
 }
 """What loads of our own import. DuckDB imports pandas, where there is one, with the first parameter of a statement."""
 
@@ -77,20 +80,39 @@ def keep_own_jobs(pipeline: Pipeline) -> None:
 
         check_encoding(pipeline)
         pipeline.destination = CellPostgres.instead_of(usual, **_own_staging(pipeline))
+    elif type(usual) is dlt.destinations.filesystem:
+        if find_spec("deltalake") is not None:
+            from .delta_cells import CellFilesystem
+
+            pipeline.destination = CellFilesystem.instead_of(usual)
     elif isinstance(usual, Destination) and not isinstance(usual, StandIn):
-        pipeline.destination = _standing_in(usual, **_own_staging(pipeline))
+        if destination_type(pipeline) == "sqlalchemy":
+            from .sqlalchemy_servers import ServerClient, check_server, engine_settings
+
+            check_server(pipeline)
+            config = {**_own_staging(pipeline), **engine_settings(pipeline)}
+            pipeline.destination = _standing_in(usual, ServerClient, **config)
+        else:
+            pipeline.destination = _standing_in(usual, RepeatableClient, **_own_staging(pipeline))
 
 
-def _standing_in(usual: Any, **config: Any) -> Any:
+def _standing_in(usual: Any, base: Any, **config: Any) -> Any:
     """Any other destination: dlt's own jobs, a staging dataset of its own, and begun packages that ask for abort."""
 
     class AnyDestination(StandIn, type(usual)):  # type: ignore[misc]  # whichever dlt has
+        def _raw_capabilities(self) -> DestinationCapabilitiesContext:
+            capabilities: DestinationCapabilitiesContext = type(usual)._raw_capabilities(self)
+            if capabilities.supports_ddl_transactions:
+                # dlt leaves it open, and would run the merges of tables without a word like `create` one by one
+                capabilities.supports_transactions = True
+            return capabilities
+
         @property
         def client_class(self) -> Any:
             usual_class = self.usual.client_class
             if not issubclass(usual_class, SqlJobClientBase):
                 return usual_class
-            return type(usual_class.__name__, (RepeatableClient, usual_class), {})
+            return type(usual_class.__name__, (base, usual_class), {})
 
     return AnyDestination.instead_of(usual, **config)
 

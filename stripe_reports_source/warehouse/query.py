@@ -5,14 +5,17 @@ In: a pipeline and a query. Out: rows; None where there is no such table, which 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
+from importlib.util import find_spec
 from typing import Any
 
 from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.sql_client import SqlClientBase
 
+from .destinations import destination_type
 from .locks import duckdb_file
 
 
@@ -29,6 +32,7 @@ class Reader:
         self._most_memory = most_memory
         self._tables = _Quoted(client.make_qualified_table_name)
         self._columns = _Quoted(client.escape_column_name)
+        self._has_zones = bool(client.capabilities.supports_tz_aware_datetime)
 
     def select(self, query: str, *values: Any) -> list[tuple[Any, ...]] | None:
         """See `select`."""
@@ -41,7 +45,8 @@ class Reader:
         """The rows of a query in the destination's own words."""
 
         def attempt() -> list[tuple[Any, ...]]:
-            return [tuple(row) for row in self.client.execute_sql(sql, *values) or ()]
+            rows = self.client.execute_sql(sql, *values) or ()
+            return [tuple(row) if self._has_zones else _in_utc(row) for row in rows]
 
         if self._most_memory is None:
             return attempt()
@@ -53,21 +58,40 @@ class Reader:
 @contextmanager
 def reading(pipeline: Pipeline) -> Iterator[Reader]:
     """One connection for several queries."""
-    with pipeline.sql_client() as client:
+    with sql_client(pipeline) as client:
+        _select_database(client)
         yield Reader(client)
 
 
 @contextmanager
 def reading_frugally(pipeline: Pipeline) -> Iterator[Reader]:
     """As `reading`, for queries over many rows: a DuckDB file is read with little memory, which is this process's."""
-    with pipeline.sql_client() as client:
+    with sql_client(pipeline) as client:
         if duckdb_file(pipeline) is None:
+            _select_database(client)
             yield Reader(client)
             return
         from .duckdb_memory import frugal  # DuckDB, which importing us does not need
 
         with frugal(client, pipeline) as most_memory:
             yield Reader(client, most_memory)
+
+
+def _select_database(client: SqlClientBase[Any]) -> None:
+    """MySQL and MariaDB take no common table expression before a database is selected, whichever."""
+    if client.capabilities.sqlglot_dialect == "mysql" and client.execute_sql("SELECT DATABASE()") == [(None,)]:
+        with suppress(DatabaseUndefinedRelation):
+            client.execute_sql(f"USE {client.escape_column_name(client.dataset_name)}")
+
+
+def sql_client(pipeline: Pipeline) -> SqlClientBase[Any]:
+    """dlt's client of the pipeline's dataset; for Delta tables one of our own, see `delta_tables`."""
+    if destination_type(pipeline) != "filesystem" or find_spec("deltalake") is None:
+        return pipeline.sql_client()
+    from .delta_tables import DeltaSqlClient  # an extra
+
+    client: Any = pipeline.destination_client()
+    return DeltaSqlClient(client, client.dataset_name)
 
 
 def select(pipeline: Pipeline | None, query: str, *values: Any) -> list[tuple[Any, ...]] | None:
@@ -86,6 +110,15 @@ def select(pipeline: Pipeline | None, query: str, *values: Any) -> list[tuple[An
         return None
     with reading(pipeline) as reader:
         return reader.select(query, *values)
+
+
+def _in_utc(row: Iterable[Any]) -> tuple[Any, ...]:
+    """A row of a database that has times without a zone alone: the instants that are read through us are in UTC."""
+    aware = (
+        value.replace(tzinfo=timezone.utc) if isinstance(value, datetime) and value.tzinfo is None else value
+        for value in row
+    )
+    return tuple(aware)
 
 
 class _Quoted:

@@ -22,7 +22,7 @@ from ..plan.system_tables import REPORT_RUNS
 from .coverage import count_cells, remove_cells
 from .freshness import note_failure
 from .lane_table import set_back
-from .query import select
+from .query import select, sql_client
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ def _listed(cell: LoadedCell) -> tuple[str, str, str]:
 
 
 def _note(pipeline: Pipeline, column: str, values: Iterable[tuple[Any, str]]) -> None:
-    with pipeline.sql_client() as client:
+    with sql_client(pipeline) as client:
         table, name = client.make_qualified_table_name(REPORT_RUNS.name), client.escape_column_name(column)
         try:
             for value, run_id in values:

@@ -12,7 +12,6 @@ from typing import Any
 
 import dlt
 from dlt.common.data_writers.writers import count_rows_in_items
-from dlt.common.schema.typing import TWriteDispositionConfig
 from dlt.extract import DltResource
 from dlt.extract.items import ResolvablePipeItem, SupportsPipe
 from dlt.extract.items_transform import BaseItemTransform, ItemTransform, LimitItem
@@ -22,7 +21,17 @@ from ..plan.system_tables import SystemTable
 from .dispositions import CELL_KEY, OWN_STEPS, refuse_other_dispositions
 from .hints import system_hints
 
-MERGE: TWriteDispositionConfig = {"disposition": "merge", "strategy": "delete-insert"}
+
+def merged(table_format: str | None) -> dict[str, Any]:
+    """The hints by which rows replace earlier ones.
+
+    Args:
+        table_format: of the tables. dlt does not merge into files in this way, and asks for it while it extracts, where
+            our own client is not there yet; without a strategy it takes the client's.
+    """
+    if table_format:
+        return {"write_disposition": "merge", "table_format": table_format}
+    return {"write_disposition": {"disposition": "merge", "strategy": "delete-insert"}}
 
 
 class Passed(ItemTransform[Any, dict[str, Any]]):
@@ -108,11 +117,16 @@ def unselected(tables: Sequence[SystemTable]) -> list[tuple[SystemTable, DltReso
         ConfigurationError: one has hints under which its rows would not be replaced.
     """
     resources = dlt.current.source().resources
+    table_format = next((each.compute_table_schema().get("table_format") for each in resources.values()), None)
     found = []
     for table in tables:
         if table.name not in resources:
             resource: Any = dlt.resource(
-                [], name=table.name, write_disposition=MERGE, columns=system_hints(table), selected=False
+                [],
+                name=table.name,
+                columns=system_hints(table),
+                selected=False,
+                **merged(table_format),
             )
             resources.add(resource)
         if table.name not in resources.selected:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from dlt import Pipeline
 
 from .destinations import destination_type
+from .query import sql_client
 
 ROWS = 20_000
 
@@ -25,7 +26,7 @@ def batches_of_cell(pipeline: Pipeline, table: str, interval_key: str, schema: p
         table, interval_key: the cell.
         schema: the columns to read, with their types.
     """
-    with pipeline.sql_client() as client:
+    with sql_client(pipeline) as client:
         listed = ", ".join(map(client.escape_column_name, schema.names))
         query = (
             f"SELECT {listed} FROM {client.make_qualified_table_name(table)} "  # noqa: S608

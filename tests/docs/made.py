@@ -43,6 +43,7 @@ EXAMPLES = {
     "retry_policy": "{attempts = 10}",
     "run_policy": "{attempts = 5}",
     "archive_url": '"/srv/stripe"',
+    "table_format": '"delta"',
     "api_key": '"rk_live_..."',
     "api_base_url": '"http://127.0.0.1:12111"',
     "files_base_url": '"http://127.0.0.1:12112"',

@@ -12,7 +12,11 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "stripe_reports_source"
 PROJECT: dict[str, Any] = tomlkit.parse((ROOT / "pyproject.toml").read_text(encoding="utf-8")).unwrap()["project"]
-APART = {"airflow": ("airflow-2.txt", "airflow-3.txt")}
+APART = {
+    "airflow": ("airflow-2.txt", "airflow-3.txt"),
+    "mariadb": ("warehouses.txt",),
+    "deltalake": ("warehouses.txt",),
+}
 """Extras that are tested in environments of their own, with the releases of these files of `.ci/constraints`."""
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 

@@ -17,6 +17,7 @@ from tests.package.project import APART, EXTRAS, PACKAGE, pins, python_versions,
 
 NOT_IMPORTED = {
     "adbc-driver-postgresql",  # dlt loads it by name
+    "pymysql",  # dlt and SQLAlchemy load them by name
     "pandas",  # for README's `.df()`
     "tzdata",  # zoneinfo reads it
 }

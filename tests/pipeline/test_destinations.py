@@ -35,7 +35,7 @@ def test_taken(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> N
     assert not caplog.records
 
 
-@pytest.mark.parametrize("name", ["bigquery", "databricks", "clickhouse", "athena", "synapse", "dremio"])
+@pytest.mark.parametrize("name", ["bigquery", "databricks", "clickhouse", "athena", "synapse", "dremio", "fabric"])
 def test_taken_with_a_warning(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         check_destination(to(name, tmp_path))

@@ -399,9 +399,10 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "another report's table": (hinted(table_name=OTHER), f"both have the table name {OTHER!r}"),
     "a system table": (
         hinted(table_name="report_runs"),
-        "must be lower snake case and not that of a system table",
+        "must be lower snake case, up to 63 characters, and not that of a system table",
     ),
     "a table of no normal name": (hinted(table_name="Paid"), "has the table name 'Paid'"),
+    "a table of 64 characters": (hinted(table_name="a" * 64), "up to 63 characters"),
     "a renamed system table": (system_named, "system tables keep theirs"),
     "no new table": (lambda source: contracted(source, "freeze"), "tables='freeze' takes no new table"),
     "no new table of one": (

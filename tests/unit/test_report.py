@@ -131,6 +131,7 @@ def test_refused_against_what_is_offered(report: Report, message: str) -> None:
         ({"parameters": {"interval_end": 1}}, "set through 'end_date'"),
         ({"types": {"net": "float"}}, "'float' is not a type"),
         ({"table_name": "Payouts!"}, "table_name 'Payouts!'"),
+        ({"table_name": "a" * 64}, "up to 63 characters"),
     ],
 )
 def test_refused_whatever_is_offered(settings: dict[str, Any], message: str) -> None:
