@@ -118,6 +118,12 @@ def destination(request: pytest.FixtureRequest) -> str:
 DESTINATIONS = os.environ.get("TEST_DESTINATIONS", "duckdb,postgres").split(",")
 """Others that tests for all destinations can be run with: `delta`; see `.ci/run`."""
 BOTH = pytest.mark.parametrize("destination", DESTINATIONS, indirect=True)
+FIRST_OF_BOTH = pytest.mark.parametrize(
+    "destination",
+    [DESTINATIONS[0], *(pytest.param(name, marks=pytest.mark.long) for name in DESTINATIONS[1:])],
+    indirect=True,
+)
+"""As `BOTH`, with all but the first among the tests that take long: for what does not depend on the destination."""
 
 
 @pytest.fixture

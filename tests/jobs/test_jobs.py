@@ -36,7 +36,7 @@ from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.warehouse.turns import pipeline_lock
 from tests.archive.test_archive import files_of
 from tests.archive.test_replay import lanes_of, rows_of
-from tests.conftest import BOTH, query, source_of
+from tests.conftest import FIRST_OF_BOTH, query, source_of
 from tests.jobs.equal import assert_equal_datasets
 from tests.pipeline.truth import assert_true
 
@@ -113,7 +113,7 @@ def of(files: Iterable[FetchedFile], table: str, day: str) -> FetchedFile:
         pytest.param({"end_date": "2025-03-01", "start_date": "2025-01-01"}, id="window", marks=pytest.mark.long),
     ],
 )
-@BOTH
+@FIRST_OF_BOTH
 def test_it_is_what_load_reports_loads(jobs: Jobs, second: Pipeline, how: dict[str, Any]) -> None:
     """Twice, with new data in between, so that a partial cell is replaced and a lookback read."""
     jobs = replace(jobs, how=how)
@@ -392,7 +392,7 @@ def test_some_reports_of_a_source(jobs: Jobs) -> None:
     assert load_cells(jobs.pipeline, narrowed(), files).cells == 3
 
 
-@BOTH
+@FIRST_OF_BOTH
 def test_a_table_that_was_dropped_is_planned_anew(jobs: Jobs) -> None:
     jobs = replace(jobs, reports=["payouts.itemized"])
     jobs.round()

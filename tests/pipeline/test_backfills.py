@@ -12,7 +12,7 @@ from dlt import Pipeline
 
 from stripe_reports_source import Report, fetch_cell, load_cells, load_reports, plan_cells
 from stripe_reports_source.emulator import Emulator
-from tests.conftest import BOTH, query, source_of
+from tests.conftest import FIRST_OF_BOTH, query, source_of
 from tests.pipeline.ledger import assert_ledger
 from tests.pipeline.truth import assert_true
 from tests.pipeline.ways import WAYS, load, refusal
@@ -48,7 +48,7 @@ def assert_whole(emulator: Emulator, pipeline: Pipeline, reports: Sequence[str] 
     assert freshness(pipeline) == [(True, 0)] * len(reports)
 
 
-@BOTH
+@FIRST_OF_BOTH
 @pytest.mark.parametrize(
     ("other", "way"), [("reports", "load_reports"), ("backfills", "load_reports"), ("backfills", "run")]
 )
@@ -66,7 +66,7 @@ def test_a_sync_runs_what_a_backfill_has_left(emulator: Emulator, make_pipeline:
     assert_whole(emulator, pipeline)
 
 
-@BOTH
+@FIRST_OF_BOTH
 def test_what_load_cells_has_loaded_counts(emulator: Emulator, make_pipeline: Make, tmp_path: Path) -> None:
     pipeline, window = make_pipeline("jobs", "jobs"), source_of(emulator, REPORTS, **WINDOW)
     files = [fetch_cell(window, cell, tmp_path / "files") for cell in plan_cells(pipeline, window)]
@@ -78,7 +78,7 @@ def test_what_load_cells_has_loaded_counts(emulator: Emulator, make_pipeline: Ma
     assert plan_cells(pipeline, source) == []
 
 
-@BOTH
+@FIRST_OF_BOTH
 def test_another_pipeline_of_a_whole_dataset_runs_nothing(emulator: Emulator, make_pipeline: Make) -> None:
     load_reports(make_pipeline(), source_of(emulator, [*REPORTS, "payouts.summary"]))
     made = len(emulator.runs)
@@ -93,7 +93,7 @@ def test_another_pipeline_of_a_whole_dataset_runs_nothing(emulator: Emulator, ma
     assert_true(emulator, other, REPORTS, end=emulator.service.available_end)
 
 
-@BOTH
+@FIRST_OF_BOTH
 def test_empty_cells_count_too(start_emulator: Callable[..., Emulator], make_pipeline: Make) -> None:
     """The table has no rows that tell of them."""
     emulator = start_emulator(scale=0.0)
@@ -106,7 +106,7 @@ def test_empty_cells_count_too(start_emulator: Callable[..., Emulator], make_pip
     assert runs(emulator) == ["Jan", "Feb", "Mar"]
 
 
-@BOTH
+@FIRST_OF_BOTH
 def test_a_ledger_that_was_emptied_means_loading_again(emulator: Emulator, pipeline: Pipeline) -> None:
     load_reports(pipeline, source_of(emulator, [PAYOUTS]))
     query(pipeline, f"DELETE FROM {TABLE} WHERE _interval_day = DATE '2025-02-01'")
@@ -116,7 +116,7 @@ def test_a_ledger_that_was_emptied_means_loading_again(emulator: Emulator, pipel
     assert load_reports(pipeline, source_of(emulator, [PAYOUTS])).cells == 0
 
 
-@BOTH
+@FIRST_OF_BOTH
 @pytest.mark.parametrize(
     ("spoil", "cells"),
     [
@@ -143,7 +143,7 @@ def test_what_the_table_does_not_hold_is_not_taken_for_loaded(
     assert_whole(emulator, pipeline)
 
 
-@BOTH
+@FIRST_OF_BOTH
 def test_a_gap_is_filled_and_said(emulator: Emulator, pipeline: Pipeline, caplog: pytest.LogCaptureFixture) -> None:
     source = {"start_date": "2025-03-01"}
     load_reports(pipeline, source_of(emulator, [PAYOUTS], **source))

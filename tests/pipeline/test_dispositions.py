@@ -13,7 +13,7 @@ from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.errors import own_error
 from tests.conftest import query, source_of
 from tests.pipeline.truth import assert_true, loaded_rows
-from tests.pipeline.ways import WAYS, load, posts, refusal
+from tests.pipeline.ways import FIRST_OF_WAYS, WAYS, load, posts, refusal
 
 PAYOUTS = "payouts.itemized"
 TABLE = "payouts_itemized"
@@ -30,7 +30,7 @@ OTHERS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@WAYS
+@FIRST_OF_WAYS
 @pytest.mark.parametrize("loaded_before", [False, True])
 @pytest.mark.parametrize("hint", OTHERS)
 def test_other_dispositions_are_refused(

@@ -17,7 +17,7 @@ from stripe_reports_source.plan.catalog import load_catalog
 from stripe_reports_source.plan.intervals import Cell, Span, cells, parse_zone
 from stripe_reports_source.plan.loaded_cells import Listed, Stretch
 from stripe_reports_source.warehouse.cell_ledger import CellLedger
-from tests.conftest import BOTH, query, source_of
+from tests.conftest import FIRST_OF_BOTH, query, source_of
 from tests.pipeline.ledger import Totals, assert_ledger, control_columns, totals_of
 from tests.pipeline.test_stored import TABLE, only_usd
 from tests.pipeline.truth import NEWEST
@@ -66,7 +66,7 @@ def grid_of(emulator: Emulator, zone: str = "UTC") -> list[Cell]:
     return list(cells(span, "month", parse_zone(zone)))
 
 
-@BOTH
+@FIRST_OF_BOTH
 @WAYS
 def test_cells_say_what_is_covered(emulator: Emulator, pipeline: Pipeline, way: str) -> None:
     zone = "America/New_York"
@@ -116,7 +116,7 @@ def test_statements_are_written_with_the_package_that_was_loaded(emulator: Emula
     assert rows == whole == identities > before
 
 
-@BOTH
+@FIRST_OF_BOTH
 def test_what_is_asked_of_some_cells_is_what_all_of_the_ledger_says(emulator: Emulator, pipeline: Pipeline) -> None:
     load_reports(pipeline, source_of(emulator, [PAYOUTS]))
     for spoil, whole in (("SELECT 1", 3), ("UPDATE _dlt_loads SET status = 1", 0)):
@@ -136,7 +136,7 @@ def days(cells: Iterable[str], prefix: str) -> tuple[date, date]:
     return min(found), max(found)
 
 
-@BOTH
+@FIRST_OF_BOTH
 @WAYS
 def test_a_cell_that_is_loaded_again_has_one_row(emulator: Emulator, pipeline: Pipeline, way: str) -> None:
     load(pipeline, source_of(emulator, REPORTS, lookback_days=20), way)
@@ -154,7 +154,7 @@ def test_a_cell_that_is_loaded_again_has_one_row(emulator: Emulator, pipeline: P
     assert_ledger(pipeline, REPORTS)
 
 
-@BOTH
+@FIRST_OF_BOTH
 def test_each_account_has_its_cells_and_stamps(start_emulator: MakeEmulator, make_pipeline: MakePipeline) -> None:
     accounts = {"rk_live_one": "acct_one", "rk_live_two": "acct_two"}
     emulator = start_emulator(live_keys=tuple(accounts), accounts=accounts)
@@ -171,7 +171,7 @@ def test_each_account_has_its_cells_and_stamps(start_emulator: MakeEmulator, mak
     assert stamped == [(account, 3) for account in sorted(accounts.values())]
 
 
-@BOTH
+@FIRST_OF_BOTH
 def test_a_report_per_payout_has_a_cell_for_each(start_emulator: MakeEmulator, pipeline: Pipeline) -> None:
     start, end = datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 3, 5, 12, tzinfo=UTC)
     emulator = start_emulator(
@@ -187,7 +187,7 @@ def test_a_report_per_payout_has_a_cell_for_each(start_emulator: MakeEmulator, p
     assert listed(pipeline, table, "interval_key", "rows", "interval_day", "interval_start", "complete") == found
 
 
-@BOTH
+@FIRST_OF_BOTH
 @WAYS
 def test_a_sync_with_nothing_new_is_stamped_without_a_package(emulator: Emulator, pipeline: Pipeline, way: str) -> None:
     load(pipeline, source_of(emulator, REPORTS), way)
@@ -205,7 +205,7 @@ def test_a_sync_with_nothing_new_is_stamped_without_a_package(emulator: Emulator
     assert set(freshness(pipeline).values()) == {(start, *[end + timedelta(days=1)] * 2, 0)}
 
 
-@BOTH
+@FIRST_OF_BOTH
 def test_only_the_reports_of_a_sync_are_stamped(emulator: Emulator, pipeline: Pipeline) -> None:
     load_reports(pipeline, source_of(emulator, REPORTS))
     load_reports(pipeline, source_of(emulator, REPORTS[:1]))
@@ -213,7 +213,7 @@ def test_only_the_reports_of_a_sync_are_stamped(emulator: Emulator, pipeline: Pi
     assert stamps[TABLE] > stamps["balance_summary"]
 
 
-@BOTH
+@FIRST_OF_BOTH
 def test_what_never_loads_is_stamped_too(emulator: Emulator, pipeline: Pipeline) -> None:
     load_reports(pipeline, source_of(emulator, REPORTS[1:]))
     policy = {"attempts": 1, "retry_delay": 0.01}
@@ -233,7 +233,7 @@ def test_what_never_loads_is_stamped_too(emulator: Emulator, pipeline: Pipeline)
     assert freshness(pipeline)[TABLE] == (start, end, end, 0)
 
 
-@BOTH
+@FIRST_OF_BOTH
 def test_a_backfill_stamps_nothing_backwards(emulator: Emulator, make_pipeline: MakePipeline) -> None:
     load_reports(make_pipeline(), source_of(emulator, [PAYOUTS], start_date="2025-02-01"))
     end, begun = emulator.settings.available_end, datetime(2025, 2, 1, tzinfo=UTC)
@@ -261,7 +261,7 @@ def true_totals(emulator: Emulator, report: str, start: datetime | None, end: da
     }
 
 
-@BOTH
+@FIRST_OF_BOTH
 def test_control_totals_are_those_of_stripes_data(emulator: Emulator, pipeline: Pipeline) -> None:
     reports = [*REPORTS, "balance_change_from_activity.itemized", "payout_reconciliation.summary"]
     load_reports(pipeline, source_of(emulator, reports))
@@ -289,7 +289,7 @@ def taken_over(pipeline: Pipeline) -> None:
         query(pipeline, f"ALTER TABLE report_runs DROP COLUMN {column}")
 
 
-@BOTH
+@FIRST_OF_BOTH
 @WAYS
 def test_an_older_dataset_gets_a_ledger(emulator: Emulator, make_pipeline: MakePipeline, way: str) -> None:
     reports = [*REPORTS, NOTHING]
@@ -314,7 +314,7 @@ def test_an_older_dataset_gets_a_ledger(emulator: Emulator, make_pipeline: MakeP
     assert packages(make_pipeline()) == loads
 
 
-@BOTH
+@FIRST_OF_BOTH
 def test_an_older_failure_is_open_until_its_interval_is_loaded(emulator: Emulator, pipeline: Pipeline) -> None:
     load_reports(pipeline, source_of(emulator, [PAYOUTS]))
     taken_over(pipeline)
@@ -330,7 +330,7 @@ def test_an_older_failure_is_open_until_its_interval_is_loaded(emulator: Emulato
     assert freshness(pipeline)[TABLE][-1] == 0
 
 
-@BOTH
+@FIRST_OF_BOTH
 @WAYS
 def test_a_load_without_the_ledger_is_made_up_for(emulator: Emulator, pipeline: Pipeline, way: str) -> None:
     load(pipeline, source_of(emulator, REPORTS), way)
@@ -342,7 +342,7 @@ def test_a_load_without_the_ledger_is_made_up_for(emulator: Emulator, pipeline: 
 
 
 @pytest.mark.long
-@BOTH
+@FIRST_OF_BOTH
 @WAYS
 @pytest.mark.parametrize("refresh", ["drop_resources", "drop_data", "drop_sources"])
 def test_a_refresh_lists_what_it_has_loaded(emulator: Emulator, pipeline: Pipeline, way: str, refresh: str) -> None:
@@ -366,7 +366,7 @@ def assert_cells(pipeline: Pipeline, reports: list[str]) -> None:
         assert [row for row in listed(pipeline, table, "interval_key", "run_id", "rows") if row[-1]] == stored
 
 
-@BOTH
+@FIRST_OF_BOTH
 @pytest.mark.parametrize("folder", ["pipelines", "another"])
 def test_a_report_that_was_dropped_by_hand_is_listed_as_it_is_loaded(
     emulator: Emulator, make_pipeline: MakePipeline, folder: str
@@ -378,7 +378,7 @@ def test_a_report_that_was_dropped_by_hand_is_listed_as_it_is_loaded(
     assert len(listed(make_pipeline(), TABLE, "rows")) == 2
 
 
-@BOTH
+@FIRST_OF_BOTH
 def test_rows_of_the_users_own_steps_are_counted(emulator: Emulator, pipeline: Pipeline) -> None:
     def altered() -> Any:
         source = source_of(emulator, REPORTS)

@@ -14,6 +14,8 @@ from stripe_reports_source.errors import StripeReportsError, own_error
 from tests.conftest import query
 
 WAYS = pytest.mark.parametrize("way", ["load_reports", "run"])
+FIRST_OF_WAYS = pytest.mark.parametrize("way", ["load_reports", pytest.param("run", marks=pytest.mark.long)])
+"""As `WAYS`, with plain runs among the tests that take long: for what is refused in the same place."""
 
 
 def load(pipeline: Pipeline, source: DltSource, way: str, *, refresh: Any = None) -> None:
