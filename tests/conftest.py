@@ -88,11 +88,12 @@ def mariadb_server() -> Iterator[str]:
     if shutil.which("mariadbd") is None:
         pytest.skip("this machine has no mariadbd")
     with tempfile.TemporaryDirectory(prefix="stripe-reports-maria-") as folder:
-        data, socket = f"--datadir={folder}/data", f"{folder}/socket"
+        # where two servers share a folder for temporary tables, one that starts removes those of the other
+        folders, socket = [f"--datadir={folder}/data", f"--tmpdir={folder}"], f"{folder}/socket"
         user = ["--user=root"] if os.getuid() == 0 else []
-        installs = ["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal", *user, data]
+        installs = ["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal", *user, *folders]
         subprocess.run(installs, check=True, capture_output=True)
-        server = ["mariadbd", "--no-defaults", "--skip-networking", f"--socket={socket}", *user, data]
+        server = ["mariadbd", "--no-defaults", "--skip-networking", f"--socket={socket}", *user, *folders]
         with subprocess.Popen(server, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
             try:
                 while running.poll() is None and not Path(socket).exists():
