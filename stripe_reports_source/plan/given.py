@@ -14,6 +14,7 @@ from .catalog import load_catalog, split_id
 from .cells import CellRequest
 from .intervals import ONE_SECOND, Span
 from .lanes import Lane, LoadedBefore, plan_lanes
+from .loaded_cells import Ledger, not_listed
 from .planned import FetchedFile, PlannedCell, parameters_digest
 from .report import Report
 from .settings import Settings
@@ -85,7 +86,7 @@ def given_lanes(
             lanes.append((replace(lane, cells=(), noted=None), {}))
             continue
         if known is not None and loaded.replaced_since(lane.key, known.forks) is None:
-            lane = _without_current(lane, known, stored)
+            lane = _without_current(lane, known, stored, loaded.ledger)
         lanes.append(_with_files(lane, fitting, only_given=exact is not None))
     return lanes
 
@@ -130,11 +131,12 @@ def _with_types_of(offered: OfferedTypes, given: OfferedType) -> OfferedTypes:
     return OfferedTypes((*others, given), unreadable)
 
 
-def _without_current(lane: Lane, known: LaneState, stored: Mapping[str, StoredRun]) -> Lane:
-    """A lane without the cells that are loaded already from data as new as it is planned for."""
-    return replace(
-        lane, cells=tuple(request for request in lane.cells if not _is_current(request, known, stored.get(request.key)))
-    )
+def _without_current(lane: Lane, known: LaneState, stored: Mapping[str, StoredRun], ledger: Ledger) -> Lane:
+    """A lane without the cells that are loaded already, whole, from data as new as it is planned for."""
+    current = [request for request in lane.cells if _is_current(request, known, stored.get(request.key))]
+    # one whose load was killed is stored perhaps, and is planned again
+    left_out = {request.key for request in current} - {request.key for request in not_listed(current, ledger)}
+    return replace(lane, cells=tuple(request for request in lane.cells if request.key not in left_out))
 
 
 def _is_current(request: CellRequest, known: LaneState, stored: StoredRun | None) -> bool:

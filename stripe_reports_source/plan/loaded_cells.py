@@ -178,12 +178,8 @@ def with_cells_of_others(known: LaneState | None, resolved: ResolvedReport, foun
 
 def not_listed(requests: Sequence[CellRequest], ledger: Ledger) -> list[CellRequest]:
     """The cells that the ledger does not list, or that a load has listed which has not ended."""
-    lacking = []
-    for request in requests:
-        listed = ledger.cells.get(request.key)
-        if listed is None or listed.load_ended is False:
-            lacking.append(request)
-    return lacking
+    listed = ledger.listed([request.key for request in requests]) if requests else {}
+    return [request for request in requests if (cell := listed.get(request.key)) is None or cell.load_ended is False]
 
 
 def lists_all(stretch: Stretch | None, window: Span, grid: Grid, zone: ZoneInfo) -> bool:

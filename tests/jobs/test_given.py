@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -73,7 +73,8 @@ class Desk:
                     break
                 file = found[request.key]
                 reach = lane.reaches.get(request.key)
-                synced = Synced((), last=number == len(lane.cells), reach=reach)
+                last = number == len(lane.cells)
+                synced = None if request.key in lane.gaps else Synced((), last=last, reach=reach)
                 known = state.get(lane.key)
                 state.put(lane.key, with_loaded_cell(known, request, file.span, None, synced))
                 before = self.stored.get(request.key)
@@ -169,6 +170,18 @@ def test_the_older_files_of_a_later_call_are_not_missing() -> None:
         assert desk.load(old) == []
         assert desk.pipeline.lanes.get("default") == before
         desk.days += 5
+
+
+def test_a_cell_whose_load_was_killed_is_loaded_again() -> None:
+    """Its rows and its line in the ledger may be there; the load package is not."""
+    desk = Desk(days=80)
+    assert desk.load(desk.fetch(desk.plan())) == []
+    first = min(desk.stored)
+    desk.pipeline.listed[first] = replace(desk.pipeline.listed[first], load_ended=False)
+    [planned] = desk.plan()
+    assert planned.interval_key == first
+    assert desk.load(desk.fetch([planned])) == []
+    assert desk.plan() == []
 
 
 def test_a_file_that_was_fetched_late_is_of_the_data_it_was_planned_for() -> None:
