@@ -203,8 +203,9 @@ class _LanePlanner:
         first = first_instant(self._settings.start_date, resolved.zone)
         requests = self._requests(resolved, window)
         lacking = [each for each in not_listed(requests, ledger) if first is None or each.cell.whole.end > first]
-        gaps = [each for each in lacking if resolved.offered.available.covers(each.cell.span)]
-        lost = [each for each in lacking if each not in gaps]
+        available = resolved.offered.available
+        gaps = [each for each in lacking if available.covers(each.cell.span)]
+        lost = [each for each in lacking if not available.covers(each.cell.span)]
         for found, what in ((gaps, "they are loaded now"), (lost, "Stripe does not have them any more")):
             if found:
                 logger.warning(

@@ -207,11 +207,11 @@ class Fetching:
             raise Stopped
 
     def _sleep(self, seconds: float) -> None:
-        if self._pool is None:  # a question that the plan waits for
-            self._load.database.let_go()
         if self._pool is not None:
             self._pool.sleep(seconds)
-        elif self._load.stop is None:
+            return
+        self._load.database.let_go()  # a question that the plan waits for
+        if self._load.stop is None:
             time.sleep(seconds)
         elif self._load.stop.wait(seconds):
             raise StripeUnreachable("The load was stopped while it waited to ask Stripe again.")

@@ -322,7 +322,7 @@ class ArrivedCell:
             self._report.altered,
         )
         sync.outcomes.loaded(lane, cell, fetched, self._sums.json(), state)
-        sync.under_way.loaded.add((lane.resolved.report.table, self._request.key))
+        sync.under_way.loaded[lane.resolved.report.table].add(self._request.key)
         if not self._backfill:
             self._report.move_cursor()
 

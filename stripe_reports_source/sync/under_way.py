@@ -6,6 +6,7 @@ In: a load and its cells. Out: when it is time to ask for the lock; and what the
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -32,7 +33,7 @@ class UnderWay:
     Args:
         load: the load.
         fetching: the cells that are fetched, and Stripe's list of report types; None before the first plan.
-        loaded: cells that are loaded, by table and interval key.
+        loaded: interval keys of cells that are loaded, by table.
         failed: interval keys of cells that have failed.
         listed: of a backfill, which load package had listed each cell when it was first planned.
         columns: the columns of each table that was loaded, by name.
@@ -42,7 +43,7 @@ class UnderWay:
 
     load: Load
     fetching: Fetching | None = None
-    loaded: set[tuple[str, str]] = field(default_factory=set)
+    loaded: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     failed: dict[LaneKey, set[str]] = field(default_factory=dict)
     listed: dict[LaneKey, Mapping[str, str | None]] = field(default_factory=dict)
     columns: dict[str, dict[str, TableColumn]] = field(default_factory=dict)
@@ -96,10 +97,11 @@ class UnderWay:
         failed = self.failed.get((table, lane.key), set())
         if failed and not lane.resolved.keys:
             return ()  # a cursor never passes a cell that is not loaded
-        done = failed | {key for at, key in self.loaded if at == table}
+        others: Collection[str] = ()
         if lane.backfill and not exact and not lane.resolved.keys:
-            done |= set(self._loaded_by_others((table, lane.key), lane.cells, ledger))
-        return tuple(request for request in lane.cells if request.key not in done)
+            others = self._loaded_by_others((table, lane.key), lane.cells, ledger)
+        done = failed, self.loaded[table], others
+        return tuple(request for request in lane.cells if not any(request.key in keys for keys in done))
 
     def _loaded_by_others(self, lane: LaneKey, requests: Sequence[CellRequest], ledger: Ledger) -> Collection[str]:
         """Cells that a load has listed since they were planned first: a backfill loads what was listed before anew."""
