@@ -64,6 +64,14 @@ def emulator(start_emulator: Callable[..., Emulator]) -> Emulator:
     return start_emulator()
 
 
+def until(what: Callable[[], bool]) -> None:
+    """Wait for something that another thread or process does."""
+    end = time.monotonic() + 120
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 @contextmanager
 def postgres_server() -> Iterator[str]:
     """The address of an embedded PostgreSQL server with an empty database."""

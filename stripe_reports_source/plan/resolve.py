@@ -23,8 +23,15 @@ from .report import MANAGED, Defaults, Report
 from .run_parameters import INTERVAL
 from .stripe_objects import OfferedType, OfferedTypes, Parameters
 
+DAY_LENGTH = len("2025-01-31")
+"""Of the day that an interval key ends with, but for those of reports per payout."""
 _FORM = ("columns", "timezone", "decimal_separator")
 """Parameters that choose how rows are written, not which."""
+
+
+def prefix_of(interval_key: str | None) -> str:
+    """What the interval keys of all cells of a lane begin with: all but the day; "" where there is no key."""
+    return (interval_key or "")[:-DAY_LENGTH]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from ..plan.catalog import split_id
 from ..plan.intervals import start_of_day
 from ..plan.system_tables import REPORT_CELLS, CellRow
-from ..warehouse.query import Reader
+from ..warehouse.query import Reader, placeholders
 from .inputs import DAY_LENGTH, cell_name
 
 
@@ -188,7 +188,7 @@ def _merged(parts: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, 
 def read_coverage(reader: Reader, accounts: Collection[str] | None = None) -> Coverage:
     """The coverage of a dataset, of all accounts or of some; nothing where no ledger is."""
     columns = ", ".join(f"{{column.{column.name}}}" for column in fields(CellRow))
-    chosen = "" if accounts is None else f" WHERE {{column.account}} IN ({', '.join(['%s'] * len(accounts))})"
+    chosen = "" if accounts is None else f" WHERE {{column.account}} IN ({placeholders(accounts)})"
     query = f"SELECT {columns} FROM {{table.{REPORT_CELLS.name}}}{chosen}"  # noqa: S608
     rows = reader.select(query, *(accounts or ())) or []
     cells: list[CoveredCell] = []

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from ..plan.column_types import AMOUNT, BIGINT, TEXT, TIMESTAMPTZ, ColumnType
+from ..plan.texts import text_literal
 
 DAY_LENGTH = len("|2025-01-31")
 """What follows a lane in the name of a cell."""
@@ -240,11 +241,6 @@ def _where(
         conditions.append(f"{cell} IN ({', '.join(map(text_literal, sorted(only))) or 'NULL'})")
     conditions += [f"{lane_sql(cell)} <> {text_literal(without)}" for without in sorted(table.without)]
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
-
-
-def text_literal(text: str) -> str:
-    """A text as SQL."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _value(about: Field, table: ReportTable | None) -> str:

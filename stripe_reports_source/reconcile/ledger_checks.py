@@ -16,7 +16,7 @@ from typing import Any
 
 from ..plan.column_types import ColumnType
 from ..plan.system_tables import REPORT_FRESHNESS, REPORT_RUNS, Statement
-from ..warehouse.query import Reader
+from ..warehouse.query import Reader, placeholders
 from .coverage import Coverage, CoveredCell
 from .scope import Scope
 
@@ -67,7 +67,10 @@ def rows_stored_equal_file(
             stored = _stored(reader, table, columns.get(table, {}), files.values(), first_day, only)
             for cell in some:
                 yield from _compared(cell, stored.get(cell.key, {}), files[cell.key], now)
-        rows = _rows_stored(reader, table, columns.get(table, {}), first_day)
+        if len(of_table) <= at_once:
+            rows = {key: sum(group.rows for group in groups.values()) for key, groups in stored.items()}
+        else:
+            rows = _rows_stored(reader, table, columns.get(table, {}), first_day)
         for key in sorted(rows.keys() - known):
             account = key.partition(f"|{of_table[0].base}|")[0]
             if scope.accounts is None or account in scope.accounts:
@@ -158,7 +161,7 @@ def _stored(
     sums = "".join(f", SUM({{column.{name}}})" for name in amounts)
     chosen, chosen_by = _later(columns, first_day)
     if only is not None:
-        chosen += f" AND {{column._interval_key}} IN ({', '.join(['%s'] * len(only))})"
+        chosen += f" AND {{column._interval_key}} IN ({placeholders(only)})"
     query = (
         f"SELECT {{column._interval_key}}, {currency}, {category}, COUNT(*){sums} FROM {{table.{table}}}{chosen} "  # noqa: S608
         f"GROUP BY {', '.join(part for part in ('{column._interval_key}', currency, category) if part != chr(39) * 2)}"

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from ..plan.system_tables import TIE_OUT, Statement
-from ..warehouse.query import Reader
+from ..warehouse.query import Reader, placeholders
 from .scope import Scope
 
 Key = tuple[str, ...]
@@ -23,7 +23,7 @@ def said_before(reader: Reader, scope: Scope) -> list[Statement]:
     columns = ", ".join(f"{{column.{name}}}" for name in names)
     conditions = [] if scope.touched is None else ["{column.status} <> 'tied'"]
     if scope.accounts is not None:
-        conditions.append(f"{{column.account}} IN ({', '.join(['%s'] * len(scope.accounts))})")
+        conditions.append(f"{{column.account}} IN ({placeholders(scope.accounts)})")
     chosen = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     query = f"SELECT {columns} FROM {{table.{TIE_OUT.name}}}{chosen}"  # noqa: S608
     rows = reader.select(query, *(scope.accounts or ())) or ()

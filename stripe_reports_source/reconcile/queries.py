@@ -19,8 +19,9 @@ import sqlglot
 from sqlglot import exp
 
 from ..plan.system_tables import REPORT_CELLS
+from ..plan.texts import text_literal
 from .equations import PLACED, Equation
-from .inputs import INPUTS, Input, ReportTable, cell_sql, first_day_of, input_query, lane_sql, text_literal
+from .inputs import INPUTS, Input, ReportTable, cell_sql, first_day_of, input_query, lane_sql
 from .scope import Scope
 
 MOST_ITEMS = 100

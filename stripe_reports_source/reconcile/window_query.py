@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .inputs import DAY_LENGTH, INPUTS, Input, ReportTable, first_day_of, input_query, lane_sql, text_literal
+from ..plan.texts import text_literal
+from .inputs import DAY_LENGTH, INPUTS, Input, ReportTable, first_day_of, input_query, lane_sql
 from .queries import ledger_cells, sources
 from .windows import Window
 

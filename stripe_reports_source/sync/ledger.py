@@ -18,6 +18,7 @@ import dlt
 from dlt import Pipeline
 
 from ..plan.lane_table import LaneTable
+from ..plan.resolve import prefix_of
 from ..plan.state import LaneState
 from ..plan.system_tables import REPORT_CELLS, CellRow, FreshnessRow
 from ..warehouse.coverage import StoredCoverage, StoredTable
@@ -26,7 +27,6 @@ from .lane_book import LaneEntry
 
 Stored = Mapping[tuple[str, str], FreshnessRow]
 _COVERED = "covered"
-_DAY = len("2025-01-31")
 
 
 def covered_cells(
@@ -76,7 +76,7 @@ def freshness(
     now = datetime.now(timezone.utc)
     of_lane: dict[str, list[LedgerRun]] = {}
     for run in failures:
-        of_lane.setdefault(_identity(run.interval_key), []).append(run)
+        of_lane.setdefault(prefix_of(run.interval_key), []).append(run)
     rows = []
     for entry in book:
         if entry.told:
@@ -88,11 +88,6 @@ def freshness(
             asked.append(before.checked_at)
         rows.append(_freshness_row(entry, max(asked), _of_lane(entry, of_lane), before))
     return rows
-
-
-def _identity(interval_key: str | None) -> str:
-    """What the keys of all cells of a lane begin with; "" where there is no key."""
-    return (interval_key or "")[:-_DAY]
 
 
 def _of_lane(entry: LaneEntry, failures: Mapping[str, list[LedgerRun]]) -> list[LedgerRun]:

@@ -16,7 +16,7 @@ from dlt.destinations.exceptions import DatabaseException
 
 from ..plan.loaded_cells import HeldRun, ListedCell, Stretch
 from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS
-from .query import reading, reading_frugally
+from .query import placeholders, prefix_sql, reading, reading_frugally
 
 KEYS_AT_ONCE = 200
 """Of cells that are asked for by name."""
@@ -30,7 +30,6 @@ _LISTED = (
     f"SELECT c.{{column.interval_key}}, {', '.join(f'c.{{column.{name}}}' for name in _NEEDED)}, "
     f"l.{{column.load_id}} {_CELLS}"
 )
-_DAY = len("2025-01-31")
 
 
 class CellLedger:
@@ -90,7 +89,7 @@ class CellLedger:
     @cached_property
     def _lanes(self) -> dict[str, Stretch] | None:
         """All lanes, by what their keys begin with; None where that cannot be asked, or a column is lacking."""
-        prefix = f"substr(c.{{column.interval_key}}, 1, length(c.{{column.interval_key}}) - {_DAY})"
+        prefix = prefix_sql("c.{column.interval_key}")
         needed = ", ".join(f"count(c.{{column.{name}}})" for name in _NEEDED)
         query = (
             f"SELECT {prefix}, count(l.{{column.load_id}}), min(c.{{column.interval_day}}), "
@@ -170,7 +169,7 @@ def _only(column: str, keys: Collection[str]) -> tuple[str, list[str]]:
     """A condition for some keys and its values; none for many keys."""
     if len(keys) > KEYS_AT_ONCE:
         return "", []
-    return f" AND {column} IN ({', '.join(['%s'] * len(keys))})", list(keys)
+    return f" AND {column} IN ({placeholders(keys)})", list(keys)
 
 
 def _rows_of_file(control_totals: str | None) -> int | None:

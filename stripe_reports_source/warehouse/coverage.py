@@ -16,7 +16,7 @@ from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRelation
 
 from ..plan.intervals import ONE_SECOND, Span, day_of, floor_to_grid, next_on_grid, start_of_day
-from ..plan.resolve import ResolvedReport
+from ..plan.resolve import DAY_LENGTH, ResolvedReport, prefix_of
 from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS, CellRow
 from .query import select, sql_client
 
@@ -33,7 +33,6 @@ _RUN_COLUMNS = (
 )
 _LATER_COLUMNS = 2
 """How many of them an older version's ledger does not have."""
-_DAY = len("2025-01-31")
 
 
 @dataclass(frozen=True)
@@ -193,7 +192,7 @@ class StoredCoverage:
 
     def _row(self, key: str, run: _Run) -> CellRow:
         end = run.interval_end
-        first_day = None if self._resolved.keys else date.fromisoformat(key[-_DAY:])
+        first_day = None if self._resolved.keys else date.fromisoformat(key[-DAY_LENGTH:])
         whole_end = end
         if first_day is not None:
             whole_end = start_of_day(next_on_grid(first_day, self._resolved.grid), self._resolved.zone)
@@ -221,7 +220,7 @@ def _by_identity(kept: Iterable[_K]) -> dict[str, list[_K]]:
     """Cells or runs by what their interval keys begin with: all but the day."""
     found: dict[str, list[_K]] = {}
     for each in kept:
-        found.setdefault((each.interval_key or "")[:-_DAY], []).append(each)
+        found.setdefault(prefix_of(each.interval_key), []).append(each)
     return found
 
 

@@ -26,7 +26,9 @@ from dlt.destinations.impl.filesystem.filesystem import FilesystemClient, Refere
 
 from ..errors import ConfigurationError
 from ..plan.columns import TOMBSTONE
-from .delta_tables import DeltaSqlClient, delta_table, storage_options, text_literal
+from ..plan.texts import text_literal
+from .delta_tables import DeltaSqlClient, delta_table, storage_options
+from .newest_rows import newest_rows
 from .repeatable import StandIn, holds_cells, is_cell_table, key_columns
 
 TRIES = 10
@@ -113,7 +115,7 @@ class CellJob(ReferenceFollowupJob):
             rows = files.scanner(filter=present, batch_size=ROWS_PER_BATCH).to_reader()
             self._overwrite(table, rows, f'"_interval_key" IN ({_listed(_distinct(files, "_interval_key"))})')
             return
-        newest = self._newest(files)
+        newest = newest_rows(files.to_table(), self._load_table)
         keys = key_columns(self._load_table)
         if table is None or self._has_groups(keys):
             self._overwrite(table, newest.to_reader(), _groups(newest, keys))
@@ -126,14 +128,6 @@ class CellJob(ReferenceFollowupJob):
 
     def _has_groups(self, keys: Sequence[str]) -> bool:
         return any(self._load_table["columns"][key].get("merge_key") for key in keys)
-
-    def _newest(self, files: ds.Dataset) -> pa.Table:
-        """The rows of a system table, the last of each primary key."""
-        rows = files.to_table()
-        names = [name for name, column in self._load_table["columns"].items() if column.get("primary_key")]
-        keys = zip(*(rows.column(name).to_pylist() for name in names), strict=True)
-        last = {key: place for place, key in enumerate(keys)}
-        return rows.take(pa.array(sorted(last.values()), pa.int64()))
 
     def _overwrite(self, table: DeltaTable | None, rows: pa.RecordBatchReader, predicate: str) -> None:
         client = self._job_client

@@ -24,6 +24,8 @@ from dlt.destinations.impl.filesystem.filesystem import FilesystemClient
 from dlt.destinations.impl.filesystem.sql_client import FilesystemSqlClient
 from sqlglot import exp
 
+from ..plan.texts import text_literal
+
 _TYPES = {
     pa.types.is_boolean: "BOOLEAN",
     pa.types.is_int64: "BIGINT",
@@ -120,11 +122,6 @@ def _literal(value: Any) -> str:
     if isinstance(value, (bool, int)):
         return str(value)
     return text_literal(str(value))
-
-
-def text_literal(text: str) -> str:
-    """A text as SQL, in DuckDB and delta-rs."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _duckdb_type(type_: pa.DataType) -> str:

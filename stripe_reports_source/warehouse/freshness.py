@@ -22,7 +22,7 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from ..plan.system_tables import REPORT_FRESHNESS, REPORT_RUNS, FreshnessRow
 from .destinations import destination_type
-from .query import Reader, sql_client
+from .query import Reader, placeholders, sql_client
 
 logger = logging.getLogger(__name__)
 
@@ -179,7 +179,7 @@ def _update(client: SqlClientBase[Any], values: Mapping[str, Any], rows: Sequenc
     for of_table, of_accounts in accounts.items():
         client.execute_sql(
             f"UPDATE {table} SET {', '.join(f'{column} = %s' for column in columns)} "  # noqa: S608
-            f"WHERE {keys[0]} = %s AND {keys[1]} IN ({', '.join(['%s'] * len(of_accounts))})",
+            f"WHERE {keys[0]} = %s AND {keys[1]} IN ({placeholders(of_accounts)})",
             *values.values(),
             of_table,
             *of_accounts,

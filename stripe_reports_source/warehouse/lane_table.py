@@ -20,7 +20,7 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from ..plan.lane_table import KeptLane, LaneTable, kept_lane
 from ..plan.state import since_of
 from ..plan.system_tables import REPORT_CELLS, REPORT_LANES, LaneRow
-from .query import select, sql_client
+from .query import placeholders, select, sql_client
 
 _COLUMNS = tuple(column.name for column in fields(LaneRow))
 _ACCOUNT = re.compile(r'"connected_account":"([^"]+)"')
@@ -80,7 +80,7 @@ def first_replaced(pipeline: Pipeline, table: str, account: str, loads: Collecti
         pipeline,
         "SELECT {column.interval_key}, {column.interval_start}, {column.interval_end} "  # noqa: S608
         f"FROM {{table.{REPORT_CELLS.name}}} WHERE {{column.table_name}} = %s AND {{column.account}} = %s "
-        f"AND {{column._dlt_load_id}} IN ({', '.join(['%s'] * len(loads))})",
+        f"AND {{column._dlt_load_id}} IN ({placeholders(loads)})",
         table,
         account,
         *loads,

@@ -42,6 +42,7 @@ from .advisory_lock import HOLDER, lock_number
 from .destinations import EXACT_ADBC, adbc_version
 from .dispositions import CELL_KEY
 from .locks import wait_for
+from .newest_rows import newest_rows
 from .repeatable import (
     RepeatableClient,
     StandIn,
@@ -359,10 +360,7 @@ def _rows(file: pq.ParquetFile, keys: Sequence[str], table: Any) -> Iterator[pa.
         for batch in file.iter_batches(ROWS_PER_BATCH):
             yield batch.filter(pc.invert(pc.fill_null(batch.column(TOMBSTONE), False)))
         return
-    rows = file.read()
-    keys = [name for name, column in table["columns"].items() if column.get("primary_key")] or keys
-    last = {key: place for place, key in enumerate(zip(*(rows.column(key).to_pylist() for key in keys), strict=True))}
-    yield from rows.take(pa.array(sorted(last.values()), pa.int64())).to_batches()
+    yield from newest_rows(file.read(), table, keys).to_batches()
 
 
 class _CsvRows(io.RawIOBase):

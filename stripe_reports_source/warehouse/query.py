@@ -5,7 +5,7 @@ In: a pipeline and a query. Out: rows; None where there is no such table, which 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from importlib.util import find_spec
@@ -15,6 +15,7 @@ from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.sql_client import SqlClientBase
 
+from ..plan.resolve import DAY_LENGTH
 from .destinations import destination_type
 from .locks import duckdb_file
 
@@ -110,6 +111,16 @@ def select(pipeline: Pipeline | None, query: str, *values: Any) -> list[tuple[An
         return None
     with reading(pipeline) as reader:
         return reader.select(query, *values)
+
+
+def placeholders(values: Sized) -> str:
+    """As many places for values as there are of these."""
+    return ", ".join(["%s"] * len(values))
+
+
+def prefix_sql(key: str) -> str:
+    """`plan.resolve.prefix_of` as SQL, of what stands for an interval key in a query."""
+    return f"CASE WHEN LENGTH({key}) > {DAY_LENGTH} THEN SUBSTR({key}, 1, LENGTH({key}) - {DAY_LENGTH}) ELSE '' END"
 
 
 def _in_utc(row: Iterable[Any]) -> tuple[Any, ...]:

@@ -30,11 +30,8 @@ CHARACTERS = "utf8mb4"
 
 def dialect_of(pipeline: Pipeline) -> str:
     """SQLAlchemy's word for the database, such as `mysql`; "" where the settings do not say it yet."""
-    try:
-        config: Any = pipeline.destination_client().config
-        return str(config.get_backend_name() or "")
-    except (ConfigurationException, ImportError):
-        return ""  # a setting or a driver is missing: whoever loads says so
+    config = _config(pipeline)
+    return "" if config is None else str(config.get_backend_name() or "")
 
 
 def check_dialect(pipeline: Pipeline) -> None:
@@ -87,11 +84,16 @@ def check_server(pipeline: Pipeline) -> None:
 
 def engine_settings(pipeline: Pipeline) -> dict[str, Any]:
     """Settings of SQLAlchemy's engine: the user's, and errors that do not quote rows."""
+    config = _config(pipeline)
+    return {} if config is None else {"engine_kwargs": {"hide_parameters": True, **(config.engine_kwargs or {})}}
+
+
+def _config(pipeline: Pipeline) -> Any:
+    """dlt's; None where a setting or a driver is missing: whoever loads says so."""
     try:
-        config: Any = pipeline.destination_client().config
+        return pipeline.destination_client().config
     except (ConfigurationException, ImportError):
-        return {}
-    return {"engine_kwargs": {"hide_parameters": True, **(config.engine_kwargs or {})}}
+        return None
 
 
 class ServerClient(RepeatableClient):

@@ -18,8 +18,8 @@ from dlt.destinations.exceptions import DatabaseException
 from ..plan.state import lanes_in
 from ..plan.system_tables import REPORT_CELLS, FreshnessRow
 from .freshness import freshness_table
-from .query import select
-from .status_runs import ShownRun, accounts_in, lane_sql, open_runs, shown_runs
+from .query import prefix_sql, select
+from .status_runs import ShownRun, accounts_in, open_runs, shown_runs
 
 LaneKey = tuple[str, str]
 """A table, and an account as `report_freshness` writes it."""
@@ -193,7 +193,7 @@ class _Rows:
 
     def _counted(self, table: str) -> Counter[LaneKey]:
         counts: Counter[LaneKey] = Counter()
-        lane = lane_sql("t.{column._interval_key}")
+        lane = prefix_sql("t.{column._interval_key}")
         found = self._select(
             f"SELECT t.{{column._account}}, {lane}, COUNT(*) "  # noqa: S608
             f"FROM {{table.{table}}} t GROUP BY t.{{column._account}}, {lane}"

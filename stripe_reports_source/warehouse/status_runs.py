@@ -16,10 +16,9 @@ from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException
 
 from ..plan.system_tables import REPORT_RUNS
-from .query import Reader, reading
+from .query import Reader, prefix_sql, reading
 
 _ACCOUNT_IDS = re.compile(r'"(acct_[^"]+)"')
-_DAY_LENGTH = len("2025-01-31")
 _COLUMNS = ("run_id", "report_type", "account", "table_name", "interval_start", "interval_end", "status", "created")
 
 
@@ -60,11 +59,6 @@ def accounts_in(key: str) -> list[str]:
     return _ACCOUNT_IDS.findall(key)
 
 
-def lane_sql(key: str) -> str:
-    """What the interval keys of a lane's cells have in common, as SQL: the key without its day."""
-    return f"CASE WHEN LENGTH({key}) > {_DAY_LENGTH} THEN SUBSTR({key}, 1, LENGTH({key}) - {_DAY_LENGTH}) ELSE '' END"
-
-
 def open_runs(runs: Sequence[ShownRun]) -> list[ShownRun]:
     """The newest run of each interval, where it has failed. `runs` are newest first, all of one lane."""
     newest: dict[object, ShownRun] = {}
@@ -92,7 +86,7 @@ def _select(reader: Reader, query: str) -> list[ShownRun]:
 _SHOWN = ", ".join(f"r.{{column.{name}}}" for name in (*_COLUMNS, "error"))
 _MADE_FOR = "COALESCE(r.{column.interval_key}, r.{column.parameters})"
 _RUNS = f"{{table.{REPORT_RUNS.name}}}"
-_LANE = ("r.{column.table_name}", "r.{column.account}", lane_sql("r.{column.interval_key}"))
+_LANE = ("r.{column.table_name}", "r.{column.account}", prefix_sql("r.{column.interval_key}"))
 _LAST = (
     f"SELECT {_SHOWN}, {_MADE_FOR} FROM {_RUNS} r JOIN ("  # noqa: S608
     f"SELECT {_LANE[0]} AS of_table, {_LANE[1]} AS of_account, {_LANE[2]} AS lane, MAX(r.{{column.created}}) AS newest "

@@ -22,7 +22,7 @@ from ..plan.system_tables import REPORT_RUNS
 from .coverage import count_cells, remove_cells
 from .freshness import note_failure
 from .lane_table import set_back
-from .query import select, sql_client
+from .query import placeholders, select, sql_client
 
 logger = logging.getLogger(__name__)
 
@@ -45,18 +45,14 @@ def stored_rows(
         keys = sorted({cell.request.key for cell in of_table})
         query = (
             f"SELECT {{column._interval_key}}, count(*) FROM {{table.{table}}} "  # noqa: S608
-            f"WHERE {{column._interval_key}} IN ({_places(keys)}) AND {{column._dlt_load_id}} IN ({_places(load_ids)}) "
-            "GROUP BY {column._interval_key}"
+            f"WHERE {{column._interval_key}} IN ({placeholders(keys)}) "
+            f"AND {{column._dlt_load_id}} IN ({placeholders(load_ids)}) GROUP BY {{column._interval_key}}"
         )
         counts = dict(select(pipeline, query, *keys, *load_ids) or ())
         for cell in of_table:
             rows = int(counts.get(cell.request.key, 0))
             found.append((cell, rows) if rows or not cell.rows else _replaced_meanwhile(pipeline, cell, load_ids))
     return found
-
-
-def _places(values: Sequence[str]) -> str:
-    return ", ".join(["%s"] * len(values))
 
 
 def _replaced_meanwhile(pipeline: Pipeline, cell: LoadedCell, load_ids: Sequence[str]) -> tuple[LoadedCell, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,8 +16,8 @@ import pytest
 
 from stripe_reports_source.emulator import Emulator, Fault
 from stripe_reports_source.sync.result_files import FOLDER
-from tests.conftest import BOTH, query
-from tests.jobs.work import PROCESSES, Job, answers, run, work
+from tests.conftest import BOTH, query, until
+from tests.jobs.work import PROCESSES, Job, answers, run, settings_of, work
 from tests.pipeline.ledger import assert_ledger
 from tests.pipeline.truth import assert_true
 
@@ -43,13 +42,7 @@ def job(
 ) -> Iterator[Job]:
     """A load; the others are like it."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))  # the server that forks has to find this package
-    settings = {
-        "reports": REPORTS,
-        "api_key": emulator.settings.live_keys[0],
-        "api_base_url": emulator.api_url,
-        "files_base_url": emulator.files_url,
-        "run_policy": {"first_poll": 0.01, "longest_poll": 0.1},
-    }
+    settings = settings_of(emulator, REPORTS, run_policy={"first_poll": 0.01, "longest_poll": 0.1})
     job = Job(settings, tmp_path, tmp_path / "jobs.duckdb", "sync")
     if destination == "postgres":
         address, dataset = request.getfixturevalue("postgres"), f"stripe_{uuid.uuid4().hex[:12]}"
@@ -71,6 +64,13 @@ def backfills(job: Job, how: str) -> list[Job]:
     return jobs
 
 
+def each_way(*ways: str) -> pytest.MarkDecorator:
+    """`how`, in both destinations; all but the first takes long."""
+    every = [pytest.param(destination, how) for destination in ("duckdb", "postgres") for how in ways]
+    long = [pytest.param(*each.values, marks=pytest.mark.long) for each in every[1:]]
+    return pytest.mark.parametrize(("destination", "how"), [every[0], *long], indirect=["destination"])
+
+
 def assert_loaded_once(emulator: Emulator, job: Job, jobs: list[Job]) -> None:
     """Each month has a run, which one load has loaded, once."""
     assert len(emulator.runs) == len(MONTHS)
@@ -80,18 +80,7 @@ def assert_loaded_once(emulator: Emulator, job: Job, jobs: list[Job]) -> None:
     assert_ledger(job.pipeline, REPORTS)
 
 
-@pytest.mark.parametrize(
-    ("destination", "how"),
-    [
-        ("duckdb", "machines"),
-        pytest.param("duckdb", "one folder", marks=pytest.mark.long),
-        pytest.param("duckdb", "other pipelines", marks=pytest.mark.long),
-        pytest.param("postgres", "machines", marks=pytest.mark.long),
-        pytest.param("postgres", "one folder", marks=pytest.mark.long),
-        pytest.param("postgres", "other pipelines", marks=pytest.mark.long),
-    ],
-    indirect=["destination"],
-)
+@each_way("machines", "one folder", "other pipelines")
 def test_each_process_loads_a_month(emulator: Emulator, job: Job, how: str) -> None:
     jobs = backfills(job, how)
     assert run(jobs) == [0, 0, 0]
@@ -99,18 +88,7 @@ def test_each_process_loads_a_month(emulator: Emulator, job: Job, how: str) -> N
     assert [found["cells"] for found in answers(jobs)] == [1, 1, 1]
 
 
-@pytest.mark.parametrize(
-    ("destination", "how"),
-    [
-        ("duckdb", "syncs"),
-        pytest.param("duckdb", "backfills", marks=pytest.mark.long),
-        pytest.param("duckdb", "other pipelines", marks=pytest.mark.long),
-        pytest.param("postgres", "other pipelines", marks=pytest.mark.long),
-        pytest.param("postgres", "syncs", marks=pytest.mark.long),
-        pytest.param("postgres", "backfills", marks=pytest.mark.long),
-    ],
-    indirect=["destination"],
-)
+@each_way("syncs", "backfills", "other pipelines")
 def test_all_processes_want_the_same_months(emulator: Emulator, job: Job, how: str) -> None:
     """Nothing is loaded before all of them are at work: each has planned all months."""
     emulator.add_fault(Fault("run_stuck", method="POST", path=RUNS, times=None))
@@ -149,14 +127,6 @@ def all_run(emulator: Emulator, jobs: list[Job]) -> bool:
     paths = [request.path.partition("?")[0] for request in emulator.requests if request.method == "GET"]
     looks = sum(path.endswith("/report_runs") for path in paths)
     return looks >= len(jobs) and len(emulator.runs) == len(MONTHS)
-
-
-def until(what: Callable[[], bool]) -> None:
-    """Wait for something that other processes do."""
-    end = time.monotonic() + 120
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @contextmanager

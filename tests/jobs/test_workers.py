@@ -15,7 +15,7 @@ from stripe_reports_source import load_reports, stripe_reports
 from stripe_reports_source.emulator import Emulator
 from tests.archive.test_replay import lanes_of
 from tests.jobs.equal import assert_equal_datasets
-from tests.jobs.work import Job, answers, run
+from tests.jobs.work import Job, answers, run, settings_of
 
 REPORTS = ["balance.summary", "payouts.itemized"]
 SIGKILL = -9
@@ -25,14 +25,9 @@ SIGKILL = -9
 def job(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     """A job that plans; the others are like it."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))  # the server that forks has to find this package
-    settings = {
-        "reports": REPORTS,
-        "api_key": emulator.settings.live_keys[0],
-        "api_base_url": emulator.api_url,
-        "files_base_url": emulator.files_url,
-        "run_policy": {"first_poll": 0.01},
-    }
-    return Job(settings, tmp_path, tmp_path / "jobs.duckdb", "plan")
+    return Job(
+        settings_of(emulator, REPORTS, run_policy={"first_poll": 0.01}), tmp_path, tmp_path / "jobs.duckdb", "plan"
+    )
 
 
 def planned(job: Job) -> list[Any]:

@@ -37,11 +37,23 @@ from stripe_reports_source import (
     plan_cells,
     stripe_reports,
 )
+from stripe_reports_source.emulator import Emulator
 
 PACKAGE = os.path.dirname(stripe_reports_source.__file__)
 PROCESSES = get_context("forkserver")
 """Forks from a process without threads, which has this module already."""
 PROCESSES.set_forkserver_preload([__name__, "pytest"])
+
+
+def settings_of(emulator: Emulator, reports: Sequence[str], **settings: Any) -> dict[str, Any]:
+    """The settings of a source of some reports of an emulator's."""
+    return {
+        "reports": reports,
+        "api_key": emulator.settings.live_keys[0],
+        "api_base_url": emulator.api_url,
+        "files_base_url": emulator.files_url,
+        **settings,
+    }
 
 
 @dataclass(frozen=True)

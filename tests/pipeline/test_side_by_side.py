@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -23,7 +22,7 @@ from stripe_reports_source.errors import own_error
 from stripe_reports_source.sync.progress import Event
 from stripe_reports_source.sync.result_files import FOLDER
 from stripe_reports_source.warehouse.turns import pipeline_lock
-from tests.conftest import BOTH, query, source_of
+from tests.conftest import BOTH, query, source_of, until
 from tests.pipeline.truth import assert_true
 
 Make = Callable[..., Pipeline]
@@ -45,14 +44,6 @@ class Waiting(threading.Thread):
             self.answer = load_reports(self._pipeline, self._source, **self._options)
         except Exception as error:
             self.answer = error
-
-
-def until(what: Callable[[], bool]) -> None:
-    """Wait for something that another thread does."""
-    end = time.monotonic() + 120
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @contextmanager

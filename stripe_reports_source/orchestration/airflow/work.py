@@ -14,6 +14,7 @@ from urllib.parse import quote
 from airflow.configuration import conf
 
 from ... import ConfigurationError, FetchedFile, SyncFailed
+from ..fetched import remove, without
 from .failures import failures
 from .intervals import DataInterval, reports_by_days
 
@@ -99,17 +100,7 @@ def only(source: DltSource, names: Sequence[str]) -> DltSource:
     from ... import report_tables
 
     others = {table.resource for table in report_tables(source)} - set(names)
-    return source.with_resources(*(name for name in source.selected_resources if name not in others))
-
-
-def remove(files: Sequence[FetchedFile]) -> None:
-    """Remove fetched files; each folder or address is of a single DAG run."""
-    import fsspec  # which takes a moment
-
-    for url in {file.url for file in files}:
-        system, path = fsspec.core.url_to_fs(url)
-        if system.exists(path):
-            system.rm(path, recursive=True)
+    return without(source, others)
 
 
 def place_of(url: str, group: str, context: Mapping[str, Any]) -> str:

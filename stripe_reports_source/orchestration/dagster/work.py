@@ -13,7 +13,6 @@ from datetime import date
 from logging import Logger
 from typing import Any
 
-import fsspec
 from dagster import Failure
 from dlt import Pipeline
 from dlt.extract import DltSource
@@ -28,6 +27,7 @@ from ... import (
     load_cells,
     plan_cells,
 )
+from ..fetched import remove, without
 from ..sentences import LASTING, sentence_of
 
 Days = tuple[date, date]
@@ -64,7 +64,7 @@ class Work:
     @property
     def source(self) -> DltSource:
         """The source with this report alone, and the system tables."""
-        return self.whole.with_resources(*(name for name in self.whole.selected_resources if name not in self.others))
+        return without(self.whole, self.others)
 
     def fetch(self, days: Days, run_id: str, log: Logger) -> list[dict[str, Any]]:
         """Plan and fetch the cells of some days.
@@ -100,10 +100,7 @@ class Work:
         with _failures():
             given = tuple(FetchedFile.from_json(file) for file in files)
             loaded = load_cells(self.pipeline, self.source, given, days=days)
-        for url in {file.url for file in given}:
-            system, path = fsspec.core.url_to_fs(url)
-            if system.exists(path):
-                system.rm(path, recursive=True)
+        remove(given)
         return Fetched(given, loaded)
 
 
