@@ -206,7 +206,7 @@ class _LanePlanner:
         available = resolved.offered.available
         gaps = [each for each in lacking if available.covers(each.cell.span)]
         lost = [each for each in lacking if not available.covers(each.cell.span)]
-        for found, what in ((gaps, "they are loaded now"), (lost, "Stripe does not have them any more")):
+        for found, what in ((gaps, "they are to be loaded now"), (lost, "Stripe does not have them any more")):
             if found:
                 logger.warning(
                     "%s [%s]: %s intervals between loaded ones are not loaded, from %s on; %s",

@@ -121,11 +121,6 @@ class FetchPool(Generic[J, R]):
         if self._stop.wait(seconds):
             raise Stopped
 
-    def queue(self, jobs: Sequence[J], group: str = "") -> JobQueue[J, R]:
-        """A new queue with all its jobs; they start as slots come free. `group` is for `ready`."""
-        [queue] = self.queue_again((), [jobs], id, group)
-        return queue
-
     def queue_again(
         self,
         old: Sequence[JobQueue[J, R]],

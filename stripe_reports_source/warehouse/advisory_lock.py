@@ -9,8 +9,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any
 
 from dlt import Pipeline
@@ -68,15 +67,6 @@ class AdvisoryLock:
         self._held = False
         self._open = ExitStack()
         self._wanted, self._asked = False, 0.0
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold it, or go on without it once patience has ended. How the work in between ends is not changed."""
-        self.take()
-        try:
-            yield
-        finally:
-            self.release()
 
     def try_take(self) -> bool:
         """Take it if it is free, and nobody is next."""

@@ -9,6 +9,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -135,7 +136,10 @@ def test_a_lost_lock_is_taken_again(pipeline: Pipeline, postgres: str, caplog: p
     handler = Heard()
     logger = logging.getLogger("stripe_reports_source.warehouse.advisory_lock")
     logger.addHandler(handler)
-    with AdvisoryLock(pipeline, keep_alive=0.05).held(), admin.cursor() as cursor:
+    with ExitStack() as stack, admin.cursor() as cursor:
+        lock = AdvisoryLock(pipeline, keep_alive=0.05)
+        lock.take()
+        stack.callback(lock.release)
         cursor.execute(held)
         [[first]] = cursor.fetchall()
         cursor.execute("SELECT pg_terminate_backend(%s)", (first,))
@@ -154,8 +158,8 @@ def test_who_holds_the_lock_is_said(make_pipeline: Callable[..., Pipeline], capl
     with pipeline_lock(first):
         [[pid]] = query(first, "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted")
         waiting = AdvisoryLock(second, patience=0.0)
-        with waiting.held():
-            pass
+        waiting.take()
+        waiting.release()
     said = f"another load into the dataset {second.dataset_name!r} is at work (pid {pid}, user postgres); waiting"
     assert said in caplog.text
     assert "going on without the lock" in caplog.text

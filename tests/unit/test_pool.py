@@ -7,6 +7,11 @@ import threading
 from stripe_reports_source.sync.pool import FetchPool, JobQueue, Outcome
 
 
+def queue_of(pool: FetchPool[int, int], jobs: list[int]) -> JobQueue[int, int]:
+    [queue] = pool.queue_again((), [jobs], lambda job: job)
+    return queue
+
+
 def take_all(pool: FetchPool[int, int], queue: JobQueue[int, int], count: int) -> list[Outcome[int, int]]:
     found: list[Outcome[int, int]] = []
     while len(found) < count:
@@ -30,7 +35,7 @@ def test_outcomes_come_in_order_of_submission_however_they_finish() -> None:
         return job * 10
 
     pool: FetchPool[int, int] = FetchPool(2, work, lambda result: None)
-    queue = pool.queue([0, 1, 2, 3])
+    queue = queue_of(pool, [0, 1, 2, 3])
     assert [outcome.result for outcome in take_all(pool, queue, 4)] == [0, 10, 20, 30]
     pool.close(1)
 
@@ -45,10 +50,10 @@ def test_slots_bound_what_is_started_and_not_released() -> None:
         return job
 
     pool: FetchPool[int, int] = FetchPool(3, work, lambda result: None)
-    first = pool.queue([1, 2, 3, 4, 5, 6])
+    first = queue_of(pool, [1, 2, 3, 4, 5, 6])
     for _ in range(3):
         assert started.acquire(timeout=10)
-    second = pool.queue([11, 12])
+    second = queue_of(pool, [11, 12])
     assert sorted(seen) == [1, 2, 3]
     assert [outcome.job for outcome in take_all(pool, first, 1)] == [1]
     assert started.acquire(timeout=10)
@@ -63,7 +68,7 @@ def test_errors_are_outcomes() -> None:
         raise ValueError(job)
 
     pool: FetchPool[int, int] = FetchPool(1, work, lambda result: None)
-    [outcome] = take_all(pool, pool.queue([7]), 1)
+    [outcome] = take_all(pool, queue_of(pool, [7]), 1)
     assert isinstance(outcome.error, ValueError)
     pool.close(1)
 
@@ -77,7 +82,7 @@ def test_cancelling_starts_nothing_more_and_throws_results_away() -> None:
         return job
 
     pool: FetchPool[int, int] = FetchPool(2, work, thrown.append)
-    queue, other = pool.queue([1, 2, 3]), pool.queue([9])
+    queue, other = queue_of(pool, [1, 2, 3]), queue_of(pool, [9])
     pool.cancel(queue)
     go.set()
     assert take_all(pool, other, 1)[0].result == 9
@@ -97,7 +102,7 @@ def test_closing_wakes_sleepers() -> None:
         return job
 
     pool = FetchPool(1, work, lambda result: None)
-    pool.queue([1])
+    queue_of(pool, [1])
     assert asleep.wait(10)
     pool.close(10)
     assert not any(thread.name.startswith("stripe-reports-") for thread in threading.enumerate())
@@ -111,7 +116,7 @@ def test_small_outcomes_that_wait_hold_no_slot() -> None:
         return job
 
     pool: FetchPool[int, int] = FetchPool(1, work, lambda result: None, bytes_of=lambda result: 10, spare_bytes=35)
-    queue = pool.queue(list(range(12)))
+    queue = queue_of(pool, list(range(12)))
     for _ in range(4):  # the fourth makes 40 bytes, which is more than may wait
         assert started.acquire(timeout=10)
     while sum(outcome.finished for outcome in list(queue.started)) < 4:
@@ -133,7 +138,7 @@ def test_new_queues_go_on_with_what_is_there_of_their_first_jobs() -> None:
         return job * 10
 
     pool: FetchPool[int, int] = FetchPool(4, work, thrown.append)
-    old = pool.queue([1, 2, 3, 4])
+    old = queue_of(pool, [1, 2, 3, 4])
     for _ in range(4):
         assert begun.acquire(timeout=10)
     while pool.ready_to_take() != (1, 0):
@@ -151,7 +156,7 @@ def test_new_queues_go_on_with_what_is_there_of_their_first_jobs() -> None:
 def test_a_pool_is_at_work_until_all_is_done_or_it_is_full() -> None:
     pool: FetchPool[int, int] = FetchPool(1, lambda job: job, lambda result: None, bytes_of=lambda result: 10)
     assert not pool.at_work
-    queue = pool.queue([1, 2])
+    queue = queue_of(pool, [1, 2])
     pool.wait(10)
     while pool.at_work:
         pool.wait(1)
@@ -172,8 +177,8 @@ def test_queues_take_turns_whatever_their_length() -> None:
         return job
 
     pool: FetchPool[int, int] = FetchPool(1, work, lambda result: None)
-    holding = pool.queue([0])
-    queues = [pool.queue([10 * number + step for step in range(3)]) for number in (1, 2, 3)]
+    holding = queue_of(pool, [0])
+    queues = [queue_of(pool, [10 * number + step for step in range(3)]) for number in (1, 2, 3)]
     go.set()
     take_all(pool, holding, 1)
     left = dict.fromkeys(queues, 3)
