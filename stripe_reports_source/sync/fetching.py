@@ -104,6 +104,13 @@ class Fetching:
         return [] if self._pool is None else self._pool.ready(table)
 
     @property
+    def folder(self) -> Path:
+        """Where the result files are, until the sync ends."""
+        if self._files is None:
+            raise RuntimeError("this sync is closed")
+        return self._files.path
+
+    @property
     def ready_to_take(self) -> tuple[int, int]:
         """How many cells can be taken now, and the bytes of their files."""
         return (0, 0) if self._pool is None else self._pool.ready_to_take()

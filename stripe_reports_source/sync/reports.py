@@ -6,7 +6,8 @@ one frees its slot and its file; an error ends its lane; a generator that is clo
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import uuid
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
@@ -20,17 +21,19 @@ from dlt.extract.items import DataItemWithMeta
 
 from ..errors import RowError
 from ..plan.cells import CellFailure, FetchedCell, LoadedCell
-from ..plan.columns import TableColumn
+from ..plan.columns import SYSTEM_COLUMNS, TableColumn
 from ..plan.intervals import Span
 from ..plan.lanes import BEGINNING, Lane
 from ..plan.report import Report
 from ..plan.state import LaneState, Synced, with_loaded_cell
 from ..rows.cell_tables import cell_tables
 from ..rows.control_sums import ControlSums
+from ..rows.parquet_file import ParquetFile
 from ..warehouse.contracts import discarded_columns, discards, refuse_contract
 from ..warehouse.dispositions import check_cursor, refuse_column_hints
 from ..warehouse.hints import report_hints
-from ..warehouse.straight import children, ends_with, has_steps, straight_to, watched_steps
+from ..warehouse.own_jobs import takes_files
+from ..warehouse.straight import children, ends_with, has_steps, order_in_table, straight_to, watched_steps
 from .active_lane import ActiveLane
 from .ahead import one_ahead
 from .keeping import note_cell
@@ -131,6 +134,14 @@ class ReportInPackage:
         hints = dlt.mark.make_hints(columns=report_hints(kept), file_format=self.sync.file_format)
         return dlt.mark.with_hints(table, hints)
 
+    def as_file(self, file: ParquetFile, columns: tuple[TableColumn, ...]) -> Any:
+        """A file of a whole cell for dlt, which links it into its package."""
+        form = file.schema.empty_table()
+        item = self.hinted(form, columns)
+        if isinstance(item, DataItemWithMeta):
+            self._resource.merge_hints(item.meta.hints)
+        return dlt.mark.with_file_import(str(file.path), "parquet", file.rows, form)
+
     def past_steps(self, tombstone: pa.Table, fetched: FetchedCell) -> Iterator[Any]:
         """A cell's tombstone and its hints, past the user's steps, limits and transformers.
 
@@ -225,6 +236,7 @@ class ArrivedCell:
             and not self._superseded
             and isinstance(self._taken, FetchedCell)
             and self._taken.file.bytes <= SMALL_BYTES
+            and not self._large
         )
 
     @property
@@ -247,7 +259,12 @@ class ArrivedCell:
             CellFailure: the cell was not fetched or not archived, or a row does not fit.
         """
         report = self._report
-        tables = self._tables()
+        order = self._order_in_file()
+        if order is not None:
+            yield from self._as_file(order)
+            self.loaded()
+            return
+        tables = self._handed_over()
         if not report.straight:
             for table in tables:
                 yield report.hinted(table, self._fetched.columns)
@@ -268,14 +285,44 @@ class ArrivedCell:
         if item is not None:
             yield item
 
-    def _tables(self) -> Iterator[pa.Table]:
-        """The cell's rows; those of a larger file are parsed while dlt writes the ones before."""
-        fetched, policy = self._fetched, self._report.sync.settings.parse_policy
+    def _order_in_file(self) -> list[str] | None:
+        """The columns of a file that dlt takes instead of the cell's rows; None for a cell that it takes row by row."""
+        report = self._report
+        if report.straight or self._superseded or not self._large or not takes_files(report.sync.pipeline):
+            return None
+        return order_in_table(report.table, [*(column.name for column in self._fetched.columns), *SYSTEM_COLUMNS])
+
+    def _as_file(self, order: Sequence[str]) -> Iterator[Any]:
+        """The cell as a file that dlt takes as it is, once it is whole; None, so that others go on, until then."""
+        report, folder = self._report, self._report.sync.fetching.folder
+        path = folder / f"{uuid.uuid4().hex}.parquet"
+        try:
+            with ParquetFile(path, order) as file, closing(self._tables()) as tables:
+                for table in tables:
+                    file.add(table)
+                    yield None
+            self._begun = True
+            yield report.as_file(file, self._fetched.columns)
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _handed_over(self) -> Iterator[pa.Table]:
+        """The cell's rows, for dlt."""
+        with closing(self._tables()) as tables:
+            for table in tables:
+                self._begun = True
+                yield table
+
+    def _tables(self) -> Generator[pa.Table, None, None]:
+        """The cell's rows; those of a larger file are parsed while the ones before are written."""
         with self._report.sync.fetching.parsing(), closing(self._parse()) as tables:
-            for table in one_ahead(tables) if fetched.file.bytes > policy.block_bytes else tables:
+            for table in one_ahead(tables) if self._large else tables:
                 if not self._superseded:  # such rows are counted only
-                    self._begun = True
                     yield table
+
+    @property
+    def _large(self) -> bool:
+        return self._fetched.file.bytes > self._report.sync.settings.parse_policy.block_bytes
 
     def _parse(self) -> Generator[pa.Table, None, None]:
         fetched, archive = self._fetched, self._report.sync.fetching.archive

@@ -42,6 +42,8 @@ as floating point numbers, by which a reader may pass over a file that has the a
 class CellFilesystem(StandIn, dlt.destinations.filesystem):
     """A `filesystem` destination as the user has set it up, with another way to load cells into Delta tables."""
 
+    several_files = True
+
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
         capabilities = super()._raw_capabilities()
         capabilities.supported_merge_strategies = ["delete-insert"]

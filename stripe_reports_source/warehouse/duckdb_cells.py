@@ -9,9 +9,11 @@ Whatever is not a file of whole cells in a plain DuckDB database is loaded by dl
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any, cast
 
 import dlt
@@ -32,8 +34,13 @@ from ..plan.columns import TOMBSTONE
 from .duckdb_memory import BYTES_PER_THREAD, frugal, with_more_memory
 from .duckdb_patience import PatientSqlClient
 from .repeatable import RepeatableClient, StandIn, is_cell_table, loaded_whole, whole_in
+from .whole_files import whole_files
 
 logger = logging.getLogger(__name__)
+
+LARGE_BYTES = 8 << 20
+"""Of a file that is loaded by itself: DuckDB has all its threads at work with one, and would hold rows of each."""
+_one_large_file = threading.Lock()
 
 
 def load_package(pipeline: Pipeline, source_name: str) -> LoadInfo:
@@ -59,7 +66,7 @@ def load_package(pipeline: Pipeline, source_name: str) -> LoadInfo:
 
 
 def _whole_cells(pipeline: Pipeline, source_name: str) -> bool:
-    """False if there is nothing to load, or a table has several files: dlt can be set to split one within a cell.
+    """False if there is nothing to load, or rows of a cell are in several files: dlt can be set to split them so.
 
     Other sources' packages, about which nothing is known here, are left to dlt too.
     """
@@ -68,7 +75,10 @@ def _whole_cells(pipeline: Pipeline, source_name: str) -> bool:
         package = pipeline.get_load_package_info(load_id)
         files = {job.job_file_info.job_id(): job.job_file_info for some in package.jobs.values() for job in some}
         tables = Counter(file.table_name for file in files.values() if file.file_format == "parquet")
-        if package.schema_name != source_name or any(count > 1 for count in tables.values()):
+        several = [table for table, count in tables.items() if count > 1]
+        if package.schema_name != source_name:
+            return False
+        if not all(whole_files(Path(package.package_path), table) for table in several):
             return False
     return bool(packages)
 
@@ -76,6 +86,7 @@ def _whole_cells(pipeline: Pipeline, source_name: str) -> bool:
 class CellDuckDb(StandIn, dlt.destinations.duckdb):
     """A DuckDB destination as the user has set it up, with another way to load cells."""
 
+    several_files = True
     bytes_per_thread: int = BYTES_PER_THREAD
     most_memory: int = 0
     """Bytes that DuckDB may use where it cannot do with less."""
@@ -146,7 +157,11 @@ class CellJob(RunnableLoadJob, HasFollowupJobs):
     def run(self) -> None:
         job_client = cast(CellClient, self._job_client)
         client = job_client.sql_client
-        with_more_memory(client, job_client.most_memory, lambda: self._replace_cells(job_client), self.load_table_name)
+        large = Path(self._file_path).stat().st_size > LARGE_BYTES
+        with _one_large_file if large else nullcontext():
+            with_more_memory(
+                client, job_client.most_memory, lambda: self._replace_cells(job_client), self.load_table_name
+            )
 
     def _replace_cells(self, job_client: CellClient) -> None:
         client = job_client.sql_client

@@ -96,6 +96,12 @@ def keep_own_jobs(pipeline: Pipeline) -> None:
             pipeline.destination = _standing_in(usual, RepeatableClient, **_own_staging(pipeline))
 
 
+def takes_files(pipeline: Pipeline | None) -> bool:
+    """True if a package may have a file for each large cell, and our own jobs load each as it is."""
+    destination = None if pipeline is None else pipeline.destination
+    return isinstance(destination, StandIn) and destination.several_files
+
+
 def _standing_in(usual: Any, base: Any, **config: Any) -> Any:
     """Any other destination: dlt's own jobs, a staging dataset of its own, and begun packages that ask for abort."""
 

@@ -5,7 +5,6 @@ In: dlt's tables, job files and load packages. Out: a base for clients of dlt's 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from ..plan.columns import TOMBSTONE
 from ..plan.system_tables import SYSTEM_TABLES, TIE_OUT
+from .whole_files import whole_files
 
 _SYSTEM_NAMES = frozenset(table.name for table in SYSTEM_TABLES)
 
@@ -32,6 +32,8 @@ class StandIn(Destination[Any, Any]):
     """A destination that stands in for the one of a class above it that the user has set up."""
 
     usual: Any
+    several_files: bool = False
+    """True if each file of whole cells is loaded as it is, however many a package has of a table."""
 
     @classmethod
     def instead_of(cls, usual: Any, **config: Any) -> Any:
@@ -143,14 +145,10 @@ def key_columns(table: Any) -> list[str]:
 
 
 def whole_in(file_path: str) -> bool:
-    """True if a job's file is Parquet and the only one of its table in its package, so that no cell is in two files."""
-    file = ParsedLoadJobFileName.parse(file_path)
-    others = (ParsedLoadJobFileName.parse(path.name) for path in Path(file_path).parent.parent.glob("*_jobs/*.*"))
-    counts = Counter(other.table_name for other in others if other.file_format not in ("sql", "exception"))
-    return file.file_format == "parquet" and counts[file.table_name] <= 1
+    """True if a job's file is Parquet, and no other file of its table in its package has rows of its cells."""
+    return whole_files(Path(file_path).parent.parent, ParsedLoadJobFileName.parse(file_path).table_name)
 
 
 def loaded_whole(jobs: Sequence[LoadJobInfo] | None) -> bool:
     """True if the jobs that have filled a table were of the kind that `whole_in` means."""
-    files = [job.job_file_info for job in jobs or ()]
-    return len(files) == 1 and files[0].file_format == "parquet"
+    return bool(jobs) and all(whole_in(job.file_path) for job in jobs or ())

@@ -85,6 +85,23 @@ def straight_to(resource: DltResource, item: Any, meta: Any = None) -> Resolvabl
     return ResolvablePipeItem(item, len(pipe) - 1, pipe, meta)
 
 
+def order_in_table(table: str, columns: Sequence[str]) -> list[str] | None:
+    """The order of columns in which dlt takes a Parquet file into a package as it is; else it writes it anew.
+
+    Args:
+        table: of the resource that is extracting.
+        columns: that the file is to have.
+
+    Returns:
+        None where dlt would change names or add columns.
+    """
+    schema = dlt.current.source_schema()
+    known = list(schema.tables.get(table, {}).get("columns", {}))
+    if not set(known) <= set(columns) or any(schema.naming.normalize_path(name) != name for name in columns):
+        return None
+    return [*known, *(name for name in columns if name not in known)]
+
+
 def children(resource: DltResource) -> list[str]:
     """The transformers that are extracted and take their items from a resource."""
     found = []
