@@ -62,7 +62,7 @@ LOCK_MILLISECONDS = 400
 """How long an attempt to get a lock lasts: whoever comes after it, readers too, waits behind it."""
 INDEXED = (CELL_KEY, "_interval_day", "balance_transaction_id", "automatic_payout_id", "payout_id")
 """Columns by which rows are looked for: to replace a cell, and to compare what was loaded with all that was before."""
-ROWS_PER_BATCH = 20_000
+ROWS_PER_BATCH = 8_000
 CHUNK_BYTES = 1 << 20
 
 
