@@ -128,6 +128,15 @@ def cell_name(key: str, base: str) -> str:
     return key.replace(f"|{base}|", "|", 1)
 
 
+def possible_keys(cell: str, base: str) -> list[str]:
+    """The interval keys of a report that a cell's name may be of: in a key, the report follows the account.
+
+    An account and a filter may hold a bar, so that only one of them is the key.
+    """
+    bars = [place for place, character in enumerate(cell) if character == "|"]
+    return [f"{cell[:place]}|{base}{cell[place:]}" for place in bars]
+
+
 def first_day_of(cell: str) -> date:
     """The day that a cell begins on, from its name or its interval key."""
     return date.fromisoformat(cell[1 - DAY_LENGTH :])
@@ -164,7 +173,9 @@ def input_query(
     """A query for the rows of a report.
 
     Beside its fields it has `transaction_key`, `payout_key` and `owner`, by which many rows are joined instead of by
-    ids and account, and `figures_key`, which is equal where currency, category and amounts are.
+    ids and account, and `figures_key`, which is equal where currency, category and amounts are. `transaction_ref` and
+    `payout_ref` are what rows are looked up by: equal to keys where ids are, and a column as it is stored, which may
+    have an index; only an empty id has one and no key.
 
     Args:
         input_: the report.
@@ -194,7 +205,7 @@ def _of_table(input_: Input, table: ReportTable | None, hashed: bool) -> str:
         **fields,
         "item": fields[input_.row_id],
         "volume": cell if input_.volume == "cell" else fields.get(input_.volume or "", "''"),
-        **_keys(account, fields, hashed),
+        **_keys(account, fields, _refs(input_, table), hashed),
     }
     listed = ", ".join(f"{sql} AS {name}" for name, sql in named.items())
     if table is None:
@@ -202,13 +213,20 @@ def _of_table(input_: Input, table: ReportTable | None, hashed: bool) -> str:
     return f'SELECT {listed} FROM "table:{table.name}"'  # noqa: S608
 
 
-def _keys(account: str, fields: Mapping[str, str], hashed: bool) -> dict[str, str]:
+def _refs(input_: Input, table: ReportTable | None) -> dict[str, str]:
+    """The ids as they are stored."""
+    columns = {name: None if table is None else _column(about, table) for name, about in input_.fields.items()}
+    return {name: f'"column:{column}"' if column else "CAST(NULL AS TEXT)" for name, column in columns.items()}
+
+
+def _keys(account: str, fields: Mapping[str, str], refs: Mapping[str, str], hashed: bool) -> dict[str, str]:
     """See `input_query`. An empty id has no key."""
     keys = {"owner": "0" if hashed else account}
     for name in {"transaction_id", "payout_id"} & set(fields):
         id_ = fields[name]
         key = f"CASE WHEN {id_} <> '' THEN HASH({account}, {id_}) END" if hashed else f"NULLIF({id_}, '')"
         keys[name.replace("_id", "_key")] = key
+        keys[name.replace("_id", "_ref")] = key if hashed else refs[name]
     figures = [fields[name] for name in ("currency", "category", "gross", "fee", "net") if name in fields]
     texts = ", '|', ".join(f"CAST({figure} AS TEXT)" for figure in figures)
     keys["figures_key"] = f"HASH({', '.join(figures)})" if hashed else f"CONCAT({texts}, '')"
@@ -231,15 +249,17 @@ def _where(
     accounts: Collection[str] | None,
     only: Collection[str] | None,
 ) -> str:
-    conditions, cell = [], cell_sql("_interval_key", input_.base)
+    conditions = []
     if days and "_interval_day" in table.columns:
         # rows that an older version of the package has loaded have no day
         conditions.append(f'({" AND ".join(days)} OR "column:_interval_day" IS NULL)')
     if accounts is not None:
         conditions.append(f'"column:_account" IN ({", ".join(map(text_literal, sorted(accounts)))})')
     if only is not None:
-        conditions.append(f"{cell} IN ({', '.join(map(text_literal, sorted(only))) or 'NULL'})")
-    conditions += [f"{lane_sql(cell)} <> {text_literal(without)}" for without in sorted(table.without)]
+        keys = {key for cell in only for key in possible_keys(cell, input_.base)}
+        conditions.append(f'"column:_interval_key" IN ({", ".join(map(text_literal, sorted(keys))) or "NULL"})')
+    lane = lane_sql(cell_sql("_interval_key", input_.base))
+    conditions += [f"{lane} <> {text_literal(without)}" for without in sorted(table.without)]
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 

@@ -28,9 +28,10 @@ MOST_ITEMS = 100
 """Items that differ which are kept one by one, of each cell and currency; what is beyond them is one sum."""
 OTHERS = "(others) "
 """What their item begins with; their note follows."""
-_WHICH = ("all_", "before_", "touched_")
-"""What the name of an input may begin with in SQL: all its cells, one more than the scope has, or those whose rows are
-looked at. Else it has the scope's cells; an equation of rows, whose counterparts may be anywhere, reads all."""
+_WHICH = ("all_", "before_", "touched_", "like_")
+"""What the name of an input may begin with in SQL: all its cells, one more than the scope has, those whose rows are
+looked at, or all rows of the transactions of those. Else it has the scope's cells; an equation of rows, whose
+counterparts may be anywhere, reads all."""
 _LISTED_CELLS = 500
 _INLINE = " AS NOT MATERIALIZED ("
 """An input that is named twice is read twice, with the columns and rows that each place needs; else it would be copied
@@ -130,6 +131,9 @@ def equation_query(
         which = next((prefix for prefix in _WHICH if called.startswith(prefix)), "")
         bare = called.removeprefix(which)
         name = equation.names.get(bare, bare)
+        if which == "like_":
+            parts[called] = _like(bare, whole=scope.touched is None)
+            continue
         only = scope.touched if which == "touched_" else None
         whole = only is not None or which == "all_" or (equation.per_row and not which)
         since = None if whole else first_day if which == "before_" else scope.since
@@ -147,6 +151,14 @@ def equation_query(
     items = "items" if re.search(r"\bAS items\b", check) else "1"
     summed_up = _SUMMED_UP.format(items=items, placed=_AS_THEY_ARE if equation.counterpart is None else _PLACED)
     return f"WITH {common},\ncompared AS (\n{check}\n),{summed_up}"
+
+
+def _like(name: str, *, whole: bool) -> str:
+    """The rows of an input whose transactions are touched; where all are, they are not looked for one by one."""
+    if whole:
+        return f"SELECT owner, transaction_key FROM {name} WHERE transaction_key IS NOT NULL"  # noqa: S608
+    touched = f"SELECT transaction_key FROM touched_{name}"  # noqa: S608
+    return f"SELECT owner, transaction_key FROM {name} WHERE transaction_ref IN ({touched})"  # noqa: S608
 
 
 _SUMMED_UP = f"""
@@ -244,7 +256,8 @@ def _inputs_in(check: str, equation: Equation) -> list[str]:
     """The inputs that a query names, by what they are called there."""
     names = {*INPUTS, *equation.names}
     known = {f"{which}{name}" for which in ("", *_WHICH) for name in names}
-    return sorted(sources(check) & known)
+    # what is like others comes after them
+    return sorted(sources(check) & known, key=lambda called: (called.startswith("like_"), called))
 
 
 def sources(sql: str) -> set[str]:

@@ -14,7 +14,7 @@ from typing import Any
 from ..plan.system_tables import Statement
 from .coverage import Coverage, CoveredCell
 from .inputs import Input, ReportTable, input_query
-from .queries import instant_literal, touched_query
+from .queries import instant_literal
 from .reconciliation import OPEN
 from .scope import Scope
 
@@ -72,14 +72,8 @@ def _days_queries(
 ) -> Iterator[tuple[str, str]]:
     """The days on which what is settled in touched cells was created, and the report that has it."""
     if tables["settled"] and tables["activity"]:
-        rows = input_query(inputs["settled"], tables["settled"], accounts=scope.accounts)
-        yield (
-            (
-                f"WITH touched AS ({touched_query(inputs, tables, scope)}), book AS ({rows}) "  # noqa: S608
-                "SELECT DISTINCT CAST(created AS DATE) AS day FROM book WHERE cell IN (SELECT cell FROM touched)"
-            ),
-            "activity",
-        )
+        rows = input_query(inputs["settled"], tables["settled"], accounts=scope.accounts, only=scope.touched)
+        yield f"WITH book AS ({rows}) SELECT DISTINCT CAST(created AS DATE) AS day FROM book", "activity"  # noqa: S608
 
 
 def _cell_queries(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +24,8 @@ from .connection import CHUNK, Connection
 
 _DECODED_CHUNK = 1 << 16
 _DECODABLE = frozenset(urllib3.response.HTTPResponse.CONTENT_DECODERS)
+_HASHED_ASIDE = 1 << 18
+"""Bytes of a chunk for which another thread pays."""
 _WRONG_SIZES_AT_MOST = 2
 """Whole answers of a wrong size that are needed to believe them: the first one may be a cache's."""
 
@@ -50,7 +52,7 @@ class FileDownload:
             UnusableFile: it is gone, or has another size than Stripe announced.
             DownloadError: it did not come whole for another reason, which another report run would not mend.
         """
-        # hashing takes as long as all the rest, so it is done beside it, one chunk behind
+        # hashing takes as long as all the rest of a large file, so it is done beside it, one chunk behind
         with (
             open(target, "wb", opener=_for_its_owner) as out,
             ThreadPoolExecutor(1, thread_name_prefix="stripe-reports-hash") as hashing,
@@ -173,13 +175,18 @@ class _Arrived:
         self.new = 0
         self.bytes = 0
         self._digest = hashlib.sha256()
-        self._hashed = hashing.submit(self._digest.update, b"")
+        self._hashed: Future[None] | None = None
 
     def add(self, chunk: bytes) -> None:
         """Take in the next bytes."""
         self._out.write(chunk)
-        self._hashed.result()
-        self._hashed = self._hashing.submit(self._digest.update, chunk)
+        if self._hashed is not None:
+            self._hashed.result()
+            self._hashed = None
+        if len(chunk) < _HASHED_ASIDE:
+            self._digest.update(chunk)
+        else:
+            self._hashed = self._hashing.submit(self._digest.update, chunk)
         self.bytes += len(chunk)
         self.new += len(chunk)
 
@@ -192,7 +199,8 @@ class _Arrived:
 
     def sha256(self) -> str:
         """The hash of all bytes, in hexadecimal digits."""
-        self._hashed.result()
+        if self._hashed is not None:
+            self._hashed.result()
         return self._digest.hexdigest()
 
 

@@ -6,6 +6,7 @@ and only then the word that the cells are loaded.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from .reports import ArrivedCell, ReportInPackage
 
 MOST_BYTES = 8 << 20
 """Of the tables that are held."""
+MOST_SECONDS = 2.0
+"""That a cell is held while others are awaited: then whoever watches is to hear that it is loaded."""
 MOST_TABLES = 32
 """After so many of one form they become one: Arrow's own part of a table is larger than a small cell's rows."""
 
@@ -32,11 +35,13 @@ class HeldCells:
         self._tables: dict[pa.Schema, list[pa.Table]] = {}
         self._columns: dict[pa.Schema, tuple[TableColumn, ...]] = {}
         self._bytes = 0
+        self._since = 0.0
 
     @property
     def enough(self) -> bool:
         """True once what is held is to be given out."""
-        return self._bytes >= MOST_BYTES
+        held_long = bool(self._cells) and time.monotonic() - self._since >= MOST_SECONDS
+        return held_long or self._bytes >= MOST_BYTES
 
     def hold(self, cell: ArrivedCell) -> None:
         """Keep a cell and all its rows.
@@ -51,6 +56,7 @@ class HeldCells:
             self._bytes += table.nbytes
             if len(tables) >= MOST_TABLES:
                 tables[:] = [_joined(tables)]
+        self._since = self._since or time.monotonic()
         self._cells.append(cell)
 
     def give_out(self) -> Iterator[Any]:

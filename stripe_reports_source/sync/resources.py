@@ -43,7 +43,8 @@ def report_items(report: Report, syncs: Syncs, cursor: dlt.sources.incremental[d
             held = HeldCells(part)
             for cell in cells:
                 if cell is None:
-                    yield from held.give_out()
+                    if held.enough:
+                        yield from held.give_out()
                     yield None
                     continue
                 with cell:

@@ -14,6 +14,7 @@ from ..errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
 
+POSTGRES_ROWS = 1 << 14
 EXACT_ADBC = Version("1.12")
 """ADBC's PostgreSQL driver refuses many a NUMERIC before 1.11, and 1.11 loads some long ones wrong (measured: one of
 5,581 random values with 1.11, none of 2 million with 1.12 and 1.13)."""
@@ -97,6 +98,11 @@ def exact_file_format(pipeline: Pipeline) -> TLoaderFileFormat | None:
         EXACT_ADBC,
     )
     return "insert_values"
+
+
+def rows_at_once(pipeline: Pipeline) -> int | None:
+    """The rows of a table that is given to dlt, where more of them only take memory: PostgreSQL takes row by row."""
+    return POSTGRES_ROWS if destination_type(pipeline) == "postgres" else None
 
 
 def adbc_version() -> Version | None:

@@ -60,7 +60,9 @@ PATIENCE = 600.0
 LOCK_NOT_AVAILABLE = "55P03"
 LOCK_MILLISECONDS = 400
 """How long an attempt to get a lock lasts: whoever comes after it, readers too, waits behind it."""
-ROWS_PER_BATCH = 20_000
+INDEXED = (CELL_KEY, "_interval_day", "balance_transaction_id", "automatic_payout_id", "payout_id")
+"""Columns by which rows are looked for: to replace a cell, and to compare what was loaded with all that was before."""
+ROWS_PER_BATCH = 8_000
 CHUNK_BYTES = 1 << 20
 
 
@@ -139,7 +141,8 @@ class CellClient(RepeatableClient, PostgresClient):
         self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
     ) -> LoadJob:
         if self._has_keys(table) and whole_in(file_path):
-            driver = adbc_version()
+            # for the few rows of a system table another connection costs more than it saves
+            driver = adbc_version() if is_cell_table(table) else None
             return CellJob(file_path) if driver is None or driver < EXACT_ADBC else BinaryCellJob(file_path)
         return super().create_load_job(table, file_path, load_id, restore)
 
@@ -172,36 +175,46 @@ class CellClient(RepeatableClient, PostgresClient):
 
         def attempt() -> bool:
             with _locked_out() as lost:
-                self._make_indexes()
+                self._make_indexes(only_tables)
                 made.append(super(CellClient, self).update_stored_schema(only_tables, expected_update, force))
             return not lost
 
         self.wait_for_table(attempt, sorted(only_tables or self.schema.tables))
         return made[-1]
 
-    def _make_indexes(self) -> None:
-        """An index on the cell key of each table of cells that has none, and that is there to be put in order.
+    def _make_indexes(self, only_tables: Iterable[str] | None) -> None:
+        """Indexes on `INDEXED` columns of tables of cells that have none, and that are there to be put in order.
 
-        Without one a cell is looked for in all rows. A table's first load makes none: building it from the rows that
-        are there costs a fraction of keeping it up with each of them.
+        Without them a cell, and what is compared of its rows, is looked for in all rows. A table's first load makes
+        none: building them from the rows that are there costs a fraction of keeping them up with each row. PostgreSQL
+        goes by what it knows of the values whether it takes an index.
+
+        Args:
+            only_tables: that are loaded now; None is all.
         """
-        cells = [table for table in self.schema.tables.values() if is_cell_table(table)]
-        if self.sql_client.dataset_name != self.dataset_name or not cells:
+        cells = [table["name"] for table in self.schema.tables.values() if is_cell_table(table)]
+        names = [name for name in cells if only_tables is None or name in set(only_tables)]
+        if self.sql_client.dataset_name != self.dataset_name or not names:
             return
         with self.maybe_ddl_transaction():
             lacking = self.sql_client.execute_sql(
-                "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-                "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = %s AND NOT a.attisdropped "
+                "SELECT c.relname, array_agg(a.attname::text) FROM pg_class c "
+                "JOIN pg_namespace n ON n.oid = c.relnamespace "
+                "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname IN %s AND NOT a.attisdropped "
                 "WHERE n.nspname = %s AND c.relname IN %s AND c.relkind IN ('r', 'p') "
                 "AND pg_has_role(c.relowner, 'USAGE') AND NOT EXISTS (SELECT 1 FROM pg_index i "
-                "WHERE i.indrelid = c.oid AND i.indkey[0] = a.attnum AND i.indisvalid AND i.indpred IS NULL)",
-                CELL_KEY,
+                "WHERE i.indrelid = c.oid AND i.indkey[0] = a.attnum AND i.indisvalid AND i.indpred IS NULL) "
+                "GROUP BY c.relname",
+                INDEXED,
                 self.dataset_name,
-                tuple(str(table["name"]) for table in cells),
+                tuple(names),
             )
-            for (name,) in lacking or ():
+            for name, columns in lacking or ():
                 table = self.sql_client.make_qualified_table_name(name)
-                self.sql_client.execute_sql(f"CREATE INDEX ON {table} ({self.sql_client.escape_column_name(CELL_KEY)})")
+                listed = list(map(self.sql_client.escape_column_name, columns))
+                for column in listed:
+                    self.sql_client.execute_sql(f"CREATE INDEX ON {table} ({column})")
+                self.sql_client.execute_sql(f"ANALYZE {table} ({', '.join(listed)})")
 
     @contextmanager
     def maybe_ddl_transaction(self) -> Iterator[None]:
@@ -273,7 +286,7 @@ class CellJob(RunnableLoadJob, HasFollowupJobs):
     def _replace(
         self, job_client: CellClient, file: pq.ParquetFile, keys: Sequence[str], values: set[tuple[Any, ...]]
     ) -> None:
-        columns = ", ".join(map(job_client.sql_client.escape_column_name, file.schema_arrow.names))
+        columns = ", ".join(map(job_client.sql_client.escape_column_name, _stored(file).names))
         copy = f"COPY {self._table(job_client)} ({columns}) FROM STDIN WITH (FORMAT csv, NULL '', ENCODING 'UTF8')"
         statements = self._statements(job_client, keys, values)
         client = job_client.sql_client
@@ -316,8 +329,7 @@ class BinaryCellJob(CellJob):
         credentials.client_encoding = "UTF8"  # else ADBC's text is taken to be in the database's encoding, or PG...'s
         uri = {"uri": credentials.to_native_representation()}
         statements = self._statements(job_client, keys, values)
-        schema = file.schema_arrow
-        rows = pa.RecordBatchReader.from_batches(schema, _rows(file, keys, self._load_table))
+        rows = pa.RecordBatchReader.from_batches(_stored(file), _rows(file, keys, self._load_table))
         with (
             dbapi.connect(driver=get_adbc_driver_location(), db_kwargs=uri) as connection,
             connection.cursor() as cursor,
@@ -348,19 +360,28 @@ def _sqlstate(error: BaseException | None) -> str | None:
 def _distinct(file: pq.ParquetFile, keys: Sequence[str]) -> set[tuple[Any, ...]]:
     """The values of the key columns."""
     found: set[tuple[Any, ...]] = set()
-    for batch in file.iter_batches(ROWS_PER_BATCH, columns=list(keys)):
+    for batch in file.iter_batches(ROWS_PER_BATCH, columns=list(keys), use_threads=False):
         table = pa.Table.from_batches([batch]).group_by(list(keys)).aggregate([])
         found.update(zip(*(table.column(key).to_pylist() for key in keys), strict=True))
     return found
 
 
+def _stored(file: pq.ParquetFile) -> pa.Schema:
+    """The columns of a file that are stored: a tombstone never is, so that its column stays NULL."""
+    return pa.schema([field for field in file.schema_arrow if field.name != TOMBSTONE])
+
+
 def _rows(file: pq.ParquetFile, keys: Sequence[str], table: Any) -> Iterator[pa.RecordBatch]:
     """Batches of rows to insert: without tombstones; of a system table, the last row of each key."""
-    if TOMBSTONE in file.schema_arrow.names:
-        for batch in file.iter_batches(ROWS_PER_BATCH):
-            yield batch.filter(pc.invert(pc.fill_null(batch.column(TOMBSTONE), False)))
+    if TOMBSTONE not in file.schema_arrow.names:
+        yield from newest_rows(file.read(), table, keys).to_batches()
         return
-    yield from newest_rows(file.read(), table, keys).to_batches()
+    names = _stored(file).names
+    # threads of Arrow's own would wait for the database with the rows of all columns in memory
+    for batch in file.iter_batches(ROWS_PER_BATCH, use_threads=False):
+        tombstones = batch.column(TOMBSTONE)
+        rows = batch.select(names)
+        yield rows if tombstones.null_count == len(batch) else rows.filter(pc.invert(pc.fill_null(tombstones, False)))
 
 
 class _CsvRows(io.RawIOBase):

@@ -20,6 +20,10 @@ from .measure import Measured, Pairs, measure, worker
 from .table import AMOUNTS, COLUMNS, REPORT, TABLE, sql_types
 from .verify import Wrong
 
+MONTH = "2025-03-01"
+"""Of the file."""
+MONTHS = 60
+"""Before it, that a table has rows of."""
 _SQL_TYPES = {"VARCHAR": "text", "TIMESTAMP WITH TIME ZONE": "timestamptz", "BOOLEAN": "boolean"}
 
 
@@ -75,21 +79,13 @@ def day_into_table(
         folder = ground(dataset)
         stripe.publish(file.path, MONTH_END - (pairs + 2) * 3_600)
         _load(address, stripe, folder, dataset)
-        rest = ", ".join((*COLUMNS[1:], "_account", "_dlt_load_id"))
-        _execute(
-            address,
-            f"INSERT INTO {dataset}.{TABLE} ({COLUMNS[0]}, {rest}, _interval_key) "
-            f"SELECT {COLUMNS[0]} || turn, {rest}, 'default|day|UTC|' || turn "
-            f"FROM {dataset}.{TABLE}, generate_series(1, {rows[number] // file.rows}) AS turns(turn)",
-            f"UPDATE {dataset}.{TABLE} SET _dlt_load_id = 'before' WHERE _interval_key LIKE 'default|day|%'",
-            f"VACUUM (ANALYZE) {dataset}.{TABLE}",
-        )
+        _execute(address, *_earlier_months(dataset, rows[number] // file.rows))
 
         def load(dataset: str = dataset, folder: Path = folder, hours: list[int] = [pairs + 1]) -> Measured:  # noqa: B006
             hours[0] -= 1
             stripe.publish(file.path, MONTH_END - hours[0] * 3_600)
             measured = _with_server(address, lambda: _load(address, stripe, folder, dataset))
-            found = _facts(address, f"{dataset}.{TABLE} WHERE _interval_key NOT LIKE 'default|day|%'")
+            found = _facts(address, f"{dataset}.{TABLE} WHERE _interval_day = DATE '{MONTH}'")
             if found[:3] != (file.rows, file.gross, file.fee):
                 raise Wrong(f"{file.rows} rows of the cell were wanted; there are {found[0]}")
             return measured
@@ -99,6 +95,30 @@ def day_into_table(
     figures = Pairs().run(pairs, loads["large"], loads["small"]).figures()
     ratio = round(figures["cpu_seconds"] / figures["reference_cpu_seconds"], 2)
     return {**figures, "value": max(ratio, figures["ratio"]), "rows": rows[0], "small_table": rows[1], "verified": True}
+
+
+def _earlier_months(dataset: str, turns: int) -> list[str]:
+    """Statements that put so many times the rows of the loaded month into months before it, and into the ledger."""
+    before = f"make_interval(months => turn % {MONTHS} + 1)"
+    month = f"DATE '{MONTH}' - {before}"
+    times = [name for name, type_ in sql_types().items() if type_.startswith("TIMESTAMP")]
+    columns = (*COLUMNS, "_account", "_report_type", "_report_run_id", "_dlt_load_id")
+    moved = [
+        f"{COLUMNS[0]} || '_' || turn" if name == COLUMNS[0] else f"{name} - {before}" if name in times else name
+        for name in columns
+    ]
+    key, rows = f"replace(_interval_key, '{MONTH}', to_char({month}, 'YYYY-MM-DD'))", f"{dataset}.{TABLE}"
+    return [
+        f"INSERT INTO {rows} ({', '.join(columns)}, _interval_key, _interval_day, _interval_start, _interval_end) "
+        f"SELECT {', '.join(moved)}, {key}, {month}, {month}, {month} + make_interval(months => 1) "
+        f"FROM {rows}, generate_series(1, {turns}) AS turns(turn)",
+        f"INSERT INTO {dataset}.report_cells (table_name, account, interval_key, report_type, interval_day, "
+        "interval_start, interval_end, whole_end, complete, data_available_end, _dlt_load_id) "
+        f"SELECT table_name, account, {key.replace('_interval_key', 'interval_key')}, report_type, {month}, {month}, "
+        f"{month} + make_interval(months => 1), {month} + make_interval(months => 1), true, data_available_end, "
+        f"_dlt_load_id FROM {dataset}.report_cells, generate_series(1, {min(turns, MONTHS)}) AS turns(turn)",
+        f"VACUUM (ANALYZE) {rows}",
+    ]
 
 
 def _load(address: str, stripe: BigStripe, folder: Path, dataset: str = "stripe") -> Measured:

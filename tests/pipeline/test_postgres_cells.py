@@ -25,6 +25,12 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from stripe_reports_source import Report, SyncFailed, load_reports
 from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.errors import ConfigurationError, DestinationBusy
+from stripe_reports_source.reconcile.checks import opened, tables_of
+from stripe_reports_source.reconcile.coverage import read_coverage
+from stripe_reports_source.reconcile.equations import EQUATIONS
+from stripe_reports_source.reconcile.inputs import INPUTS
+from stripe_reports_source.reconcile.queries import equation_query, in_dialect
+from stripe_reports_source.reconcile.scope import Scope
 from stripe_reports_source.warehouse import postgres_cells
 from stripe_reports_source.warehouse.own_jobs import keep_own_jobs
 from stripe_reports_source.warehouse.postgres_cells import BinaryCellJob, CellJob, CellPostgres
@@ -34,6 +40,7 @@ from tests.pipeline.truth import assert_true
 
 pytestmark = pytest.mark.parametrize("destination", ["postgres"], indirect=True)
 PAYOUTS = "payouts.itemized"
+ACTIVITY = "balance_change_from_activity.itemized"
 TABLE = "payouts_itemized"
 JOBS = pytest.mark.parametrize("job", [BinaryCellJob, CellJob])
 
@@ -291,25 +298,62 @@ def test_a_table_too_wide_is_named_and_the_others_go_on(
     assert_true(emulator, later, [activity, PAYOUTS], end=emulator.settings.available_end)
 
 
-def test_a_table_gets_an_index_on_its_cell_key_once_it_has_rows(
-    emulator: Emulator, make_pipeline: Callable[..., Pipeline]
-) -> None:
+def test_a_table_gets_indexes_once_it_has_rows(emulator: Emulator, make_pipeline: Callable[..., Pipeline]) -> None:
     """By the package after its first one, also by another machine; one that is there is taken as it is."""
     loaded = make_pipeline()
 
-    def indexes() -> int:
-        count = "SELECT count(*) FROM pg_index WHERE indrelid = %s::regclass"
-        return int(query(loaded, count, f"{loaded.dataset_name}.{TABLE}")[0][0])
+    def indexed() -> list[str]:
+        columns = (
+            "SELECT a.attname FROM pg_index i "
+            "JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] "
+            "WHERE i.indrelid = %s::regclass ORDER BY 1"
+        )
+        return [column for (column,) in query(loaded, columns, f"{loaded.dataset_name}.{TABLE}")]
 
     loaded.run(source_of(emulator, [PAYOUTS], end_date="2025-02-01"))
-    assert indexes() == 0
+    assert indexed() == []
     loaded.run(source_of(emulator, [PAYOUTS], start_date="2025-02-01", end_date="2025-03-01"))
-    assert indexes() == 1
+    wanted = ["_interval_day", "_interval_key", "balance_transaction_id", "payout_id"]
+    assert indexed() == wanted
+    assert query(
+        loaded, "SELECT count(*) FROM pg_stats WHERE schemaname = %s AND tablename = %s", loaded.dataset_name, TABLE
+    )
     load_reports(make_pipeline("another", "elsewhere"), source_of(emulator, [PAYOUTS]))
-    assert indexes() == 1
+    assert indexed() == wanted
     assert_true(emulator, loaded, [PAYOUTS], end=emulator.settings.available_end)
     with loaded.sql_client() as client:
         client.execute_sql("SET enable_seqscan = off")
         table = client.make_qualified_table_name(TABLE)
         plan = client.execute_sql(f"EXPLAIN DELETE FROM {table} WHERE (_interval_key) IN (%s)", (("key",),))
     assert any("Index" in line for (line,) in plan or ())
+
+
+def test_a_load_alone_makes_no_index(emulator: Emulator, pipeline: Pipeline) -> None:
+    """The package of its tie-out, which comes after its rows, needs none."""
+    load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+    count = "SELECT count(*) FROM pg_index WHERE indrelid = %s::regclass"
+    assert query(pipeline, count, f"{pipeline.dataset_name}.{TABLE}") == [(0,)]
+
+
+def test_what_a_load_has_touched_is_compared_by_indexes(emulator: Emulator, pipeline: Pipeline) -> None:
+    """No equation of rows reads a table of transactions from end to end; of payouts there are few."""
+    reports = [ACTIVITY, PAYOUTS, "payout_reconciliation.itemized", "ending_balance_reconciliation.itemized"]
+    for end in ("2025-02-01", "2025-03-01"):
+        load_reports(pipeline, source_of(emulator, reports, start_date="2025-01-01", end_date=end))
+    scope = Scope(touched=frozenset({"default|month|UTC|2025-02-01"}), since=date(2025, 2, 1))
+    with opened(pipeline) as dataset:
+        coverage = read_coverage(dataset.reader)
+        tables = {name: tables_of(coverage, input_, dataset.columns) for name, input_ in INPUTS.items()}
+        asked = {
+            f"{equation.name} of {equation.figure[0]}": equation_query(equation, INPUTS, tables, scope, None, {})
+            for equation in EQUATIONS
+            if equation.per_row and tables[equation.figure[0]]
+        }
+        dataset.reader.execute("SET enable_seqscan = off")
+        for name, sql in asked.items():
+            client = dataset.reader.client
+            written = in_dialect(sql, dataset.dialect, client.make_qualified_table_name, client.escape_column_name)
+            plan = [line for (line,) in dataset.reader.execute(f"EXPLAIN {written}")]
+            scanned = [line for line in plan if "Seq Scan on" in line and TABLE not in line]
+            assert plan
+            assert not scanned, name

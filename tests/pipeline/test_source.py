@@ -86,6 +86,17 @@ def test_resources_can_be_selected_limited_and_read_without_a_pipeline(emulator:
     assert not any(thread.name.startswith("stripe-reports-") for thread in threading.enumerate())
 
 
+def test_small_cells_that_come_one_by_one_are_given_to_dlt_together(start_emulator: Callable[..., Emulator]) -> None:
+    emulator = start_emulator(run_delay=0.05)
+    days = {"interval": "day", "start_date": "2025-01-01", "end_date": "2025-01-21"}
+    source = source_of(emulator, ["balance.summary"], max_concurrent_runs=1, **days)
+    tables = [item for item in source.resources["balance_summary"] if item is not None]
+    assert len(emulator.runs) == 20
+    assert len(tables) < 20
+    keys = [key for table in tables for key in table["_interval_key"].unique().to_pylist()]
+    assert len(set(keys)) == 20
+
+
 def test_add_limit_loads_a_prefix_and_the_next_run_the_rest(emulator: Emulator, pipeline: Pipeline) -> None:
     report = "balance_change_from_activity.itemized"
     pipeline.run(source_of(emulator, [report], interval="week").add_limit(2))

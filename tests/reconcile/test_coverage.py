@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import date
 
+import pytest
+
 from stripe_reports_source.reconcile.coverage import Coverage
-from stripe_reports_source.reconcile.inputs import INPUTS
+from stripe_reports_source.reconcile.inputs import INPUTS, cell_name, possible_keys
 from tests.reconcile.statements import covered, instant
 
 ACTIVITY, SETTLED, UNSETTLED = (INPUTS[name].base for name in ("activity", "settled", "unsettled"))
@@ -14,6 +16,21 @@ ACTIVITY, SETTLED, UNSETTLED = (INPUTS[name].base for name in ("activity", "sett
 def test_cells_of_different_reports_have_one_name() -> None:
     coverage = Coverage([covered(ACTIVITY, 1), covered(SETTLED, 1)])
     assert coverage.cells([ACTIVITY, SETTLED]) == {"shop|month|UTC|2025-01-01"}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        f"shop|{ACTIVITY}|day|UTC|2025-01-01",
+        f'a|b|{ACTIVITY}|{{"currency":"eur|usd"}}|month|Asia/Kolkata|2025-01-01',
+        f'shop|{ACTIVITY}|{{"payout":"po_1"}}',
+    ],
+)
+def test_a_key_is_among_those_that_its_cells_name_may_be_of(key: str) -> None:
+    cell = cell_name(key, ACTIVITY)
+    keys = possible_keys(cell, ACTIVITY)
+    assert key in keys
+    assert {cell_name(other, ACTIVITY) for other in keys} == {cell}
 
 
 def test_the_cell_before_is_the_one_that_ends_where_a_cell_begins() -> None:

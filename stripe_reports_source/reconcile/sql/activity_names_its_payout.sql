@@ -10,7 +10,7 @@ WITH pairs AS (
                           OR activity.payout_at IS NULL)
                     THEN NULL ELSE activity.transaction_key END AS unlike_key
         FROM touched_activity AS activity
-        JOIN settled ON settled.owner = activity.owner AND settled.transaction_key = activity.transaction_key
+        JOIN settled ON settled.owner = activity.owner AND settled.transaction_ref = activity.transaction_key
         WHERE settled.payout_key IS NOT NULL
     ) AS each_pair
     GROUP BY account, cell, currency, unlike_key
@@ -30,7 +30,7 @@ FROM (
 ) AS activity
 JOIN (
     SELECT account, cell, transaction_id, payout_id, payout_at, moment FROM settled
-    WHERE payout_id <> '' AND transaction_key IN (SELECT unlike_key FROM unlike)
+    WHERE payout_id <> '' AND transaction_ref IN (SELECT unlike_key FROM unlike)
 ) AS settled ON settled.account = activity.account AND settled.transaction_id = activity.transaction_id
 GROUP BY activity.account, activity.cell, activity.currency, activity.transaction_id, activity.payout_id
 HAVING MAX(CASE WHEN settled.payout_id <> activity.payout_id OR settled.payout_at <> activity.payout_at THEN 0

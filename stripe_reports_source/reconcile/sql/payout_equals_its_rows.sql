@@ -16,10 +16,10 @@ FROM (
                SUM(net) AS figure, 0 AS against, COUNT(*) AS batch_rows, 0 AS payouts,
                MIN(moment) AS moment
         FROM settled
-        WHERE payout_id IN (
-            SELECT payout_id FROM touched_settled WHERE payout_id <> ''
+        WHERE payout_ref IN (
+            SELECT payout_key FROM touched_settled
             UNION ALL
-            SELECT payout_id FROM touched_payouts
+            SELECT payout_key FROM touched_payouts
         )
         GROUP BY account, currency, payout_id
         UNION ALL
@@ -31,6 +31,6 @@ FROM (
 ) AS sums
 LEFT JOIN (
     SELECT DISTINCT account, payout_id FROM activity
-    WHERE payout_id IN (SELECT payout_id FROM touched_payouts WHERE payout_id <> '')
+    WHERE payout_ref IN (SELECT payout_key FROM touched_payouts)
 ) AS named ON named.account = sums.account AND named.payout_id = sums.payout_id
 WHERE sums.cell IN (SELECT cell FROM touched)

@@ -8,7 +8,7 @@ WITH missing AS (
     ) AS named
     LEFT JOIN (
         SELECT owner, payout_key, transaction_key FROM settled
-        WHERE payout_key IN (SELECT payout_key FROM touched_activity) AND transaction_key IS NOT NULL
+        WHERE payout_ref IN (SELECT payout_key FROM touched_activity) AND transaction_key IS NOT NULL
     ) AS held
         ON held.owner = named.owner AND held.payout_key = named.payout_key
        AND held.transaction_key = named.transaction_key

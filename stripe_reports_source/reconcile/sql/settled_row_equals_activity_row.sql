@@ -8,7 +8,7 @@ WITH pairs AS (
         FROM touched_book AS book
         LEFT JOIN (
             SELECT owner, transaction_key, figures_key FROM activity
-            WHERE transaction_key IN (SELECT transaction_key FROM touched_book) AND transaction_key IS NOT NULL
+            WHERE transaction_ref IN (SELECT transaction_key FROM touched_book)
             UNION ALL
             SELECT owner, transaction_key, figures_key FROM payouts WHERE category = 'payout_reversal'
         ) AS known ON known.owner = book.owner AND known.transaction_key = book.transaction_key
@@ -19,7 +19,7 @@ WITH pairs AS (
 unlike AS (SELECT DISTINCT unlike_key FROM pairs WHERE unlike_key IS NOT NULL),
 known AS (
     SELECT account, cell, transaction_id, currency, category, gross, fee, net, figures_key FROM activity
-    WHERE transaction_key IN (SELECT unlike_key FROM unlike)
+    WHERE transaction_ref IN (SELECT unlike_key FROM unlike)
     UNION ALL
     SELECT account, cell, transaction_id, currency, category, gross, fee, net, figures_key FROM payouts
     WHERE category = 'payout_reversal'

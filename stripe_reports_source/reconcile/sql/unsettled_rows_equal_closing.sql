@@ -16,10 +16,12 @@ without_rows AS (
     SELECT DISTINCT paid.account, paid.currency FROM all_payouts AS paid
     WHERE paid.category <> 'payout_reversal' AND paid.account IN (SELECT account FROM unlike)
       AND NOT EXISTS (
-          SELECT 1 FROM all_settled AS held WHERE held.account = paid.account AND held.payout_id = paid.payout_id
+          SELECT 1 FROM all_settled AS held WHERE held.payout_ref = paid.payout_key
+             AND held.account = paid.account AND held.payout_id = paid.payout_id
       )
       AND NOT EXISTS (
-          SELECT 1 FROM all_activity AS named WHERE named.account = paid.account AND named.payout_id = paid.payout_id
+          SELECT 1 FROM all_activity AS named WHERE named.payout_ref = paid.payout_key
+             AND named.account = paid.account AND named.payout_id = paid.payout_id
       )
 ),
 differing AS (
