@@ -107,7 +107,7 @@ class ParsePolicy:
     of a wide report: larger ones cost memory and are not faster.
     """
 
-    rows_per_table: int = 65_536
+    rows_per_table: int = 32_768
     block_bytes: int = 1 << 22
 
 

@@ -13,6 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,7 +32,7 @@ from dlt.common.storages.load_package import LoadJobInfo
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 
 from ..plan.columns import TOMBSTONE
-from .duckdb_memory import BYTES_PER_THREAD, frugal, with_more_memory
+from .duckdb_memory import LOAD_BYTES, Room, frugal, with_more_memory
 from .duckdb_patience import PatientSqlClient
 from .repeatable import RepeatableClient, StandIn, is_cell_table, loaded_whole, whole_in
 from .whole_files import whole_files
@@ -58,7 +59,7 @@ def load_package(pipeline: Pipeline, source_name: str) -> LoadInfo:
     try:
         with (
             pipeline.sql_client() as client,
-            frugal(client, pipeline, straight.bytes_per_thread) as straight.most_memory,
+            frugal(client, pipeline, _room(pipeline, source_name, straight.room)) as straight.most_memory,
         ):
             return pipeline.load(destination=straight)
     finally:
@@ -83,11 +84,20 @@ def _whole_cells(pipeline: Pipeline, source_name: str) -> bool:
     return bool(packages)
 
 
+def _room(pipeline: Pipeline, source_name: str, room: Room) -> Room:
+    """The memory that a load needs, which depends on the width of the tables that it fills."""
+    packages = [pipeline.get_load_package_info(load_id) for load_id in pipeline.list_normalized_load_packages()]
+    filled = {job.job_file_info.table_name for package in packages for job in package.jobs["new_jobs"]}
+    tables = pipeline.schemas[source_name].tables
+    widths = [len(tables[name]["columns"]) for name in filled if name in tables and is_cell_table(tables[name])]
+    return replace(room, columns=max(widths, default=0))
+
+
 class CellDuckDb(StandIn, dlt.destinations.duckdb):
     """A DuckDB destination as the user has set it up, with another way to load cells."""
 
     several_files = True
-    bytes_per_thread: int = BYTES_PER_THREAD
+    room: Room = Room(LOAD_BYTES)
     most_memory: int = 0
     """Bytes that DuckDB may use where it cannot do with less."""
     _settled: dict[tuple[Any, ...], Any] | None = None

@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,19 +26,51 @@ T = TypeVar("T")
 
 THREADS = 4
 """Threads at most: each holds some 120,000 rows of a table, and more of them write no faster to one disk."""
-BYTES_PER_THREAD = 56 << 20
-"""Enough for most tables; where it is not, the limit is doubled."""
+LOOK_BYTES = 56 << 20
+"""For each thread of a look; where it is not enough, the limit is doubled."""
+LOAD_BYTES = 40 << 20
+"""For each thread of a load into a table of some thirty columns."""
+COLUMN_BYTES = 1 << 20
+"""For each column of a table that is filled by one thread: so much is pinned, however long the rows are (measured from
+30 to 209 columns, in steps of a fifth)."""
+MOST_LOAD_BYTES = 320 << 20
+"""Up to which a load gets more threads than one."""
 _UNITS = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 
+@dataclass(frozen=True)
+class Room:
+    """Memory to begin with; see `with_more_memory`.
+
+    Args:
+        per_thread: bytes that each thread gets at least.
+        columns: of the widest table that is filled; 0 where none is.
+        per_column: bytes for each of them.
+    """
+
+    per_thread: int = LOOK_BYTES
+    columns: int = 0
+    per_column: int = COLUMN_BYTES
+
+    def of(self, threads: int) -> tuple[int, int]:
+        """How many of so many threads there is room for, and the bytes of all.
+
+        Rows that threads have beside one another are brought together at the end, which takes them twice.
+        """
+        of_one = self.columns * self.per_column * 11 // 10
+        while threads > 1 and (1.5 * threads - 0.5) * of_one > MOST_LOAD_BYTES:
+            threads -= 1
+        return threads, max(threads * self.per_thread, int((1.5 * threads - 0.5) * of_one))
+
+
 @contextmanager
-def frugal(client: Any, pipeline: Pipeline, bytes_per_thread: int = BYTES_PER_THREAD) -> Iterator[int]:
+def frugal(client: Any, pipeline: Pipeline, room: Room | None = None) -> Iterator[int]:
     """DuckDB with little memory until the end of the block, for all connections of this process to the database.
 
     Args:
         client: dlt's, with an open connection.
         pipeline: whose working folder takes what does not fit.
-        bytes_per_thread: memory to begin with; see `with_more_memory`.
+        room: how much memory; None is that of a look.
 
     Yields:
         The bytes that DuckDB had before.
@@ -45,9 +78,9 @@ def frugal(client: Any, pipeline: Pipeline, bytes_per_thread: int = BYTES_PER_TH
     settings = ("threads", "memory_limit", "preserve_insertion_order", "temp_directory")
     found = client.execute_sql(f"SELECT name, value FROM duckdb_settings() WHERE name IN {settings}")  # noqa: S608
     before = {str(row[0]): str(row[1]) for row in found or ()}
-    threads = min(int(before["threads"]), THREADS)
+    threads, wanted = (room or Room()).of(min(int(before["threads"]), THREADS))
     most = _bytes(before["memory_limit"])
-    memory = min(most, threads * bytes_per_thread)
+    memory = min(most, wanted)
     spill = before.pop("temp_directory")
     before["memory_limit"] = f"{most} bytes"
     folder = Path(pipeline.working_dir)

@@ -18,7 +18,7 @@ from stripe_reports_source import SyncFailed, load_reports
 from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.plan.settings import ParsePolicy
 from stripe_reports_source.warehouse.duckdb_cells import CellDuckDb, CellJob, load_package
-from stripe_reports_source.warehouse.duckdb_memory import frugal
+from stripe_reports_source.warehouse.duckdb_memory import Room, frugal
 from stripe_reports_source.warehouse.leftovers import SPILL_FOLDER
 from stripe_reports_source.warehouse.query import Reader, reading_frugally
 from tests.conftest import source_of, with_settings
@@ -92,13 +92,18 @@ def test_the_pipeline_and_the_database_are_left_as_they_were(emulator: Emulator,
     assert staged == [(0,)]
 
 
-def test_wide_rows_get_more_memory(emulator: Emulator, pipeline: Pipeline, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("room", "more"), [(Room(4 << 20, per_column=1 << 10), True), (Room(4 << 20), False)], ids=["little", "by width"]
+)
+def test_wide_rows_get_more_memory(
+    emulator: Emulator, pipeline: Pipeline, caplog: pytest.LogCaptureFixture, room: Room, more: bool
+) -> None:
     straight = CellDuckDb.instead_of(pipeline.destination)
-    straight.bytes_per_thread = 4 << 20
+    straight.room = room
     pipeline.destination = straight
     with caplog.at_level(logging.INFO, "stripe_reports_source"):
         load_reports(pipeline, source_of(emulator, [ACTIVITY]))
-    assert any("more memory than" in record.getMessage() for record in caplog.records)
+    assert any("more memory than" in record.getMessage() for record in caplog.records) is more
     assert_true(emulator, pipeline, [ACTIVITY], end=emulator.settings.available_end)
 
 
@@ -112,7 +117,7 @@ def test_a_look_at_many_rows_takes_little_memory_and_more_where_it_needs_it(
     Path(pipeline.working_dir).chmod(0o755)
     with pipeline.sql_client() as client:
         before = client.execute_sql(settings)
-        with frugal(client, pipeline, 1 << 20) as most:
+        with frugal(client, pipeline, Room(1 << 20)) as most:
             reader = Reader(client, most)
             assert reader.execute("SELECT current_setting('temp_directory')") == [(str(spill),)]
             assert Path(pipeline.working_dir).stat().st_mode & 0o777 == 0o700
