@@ -6,7 +6,7 @@ that a sum which no longer ties does not go on to say that it does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import dlt
@@ -22,12 +22,12 @@ from ..warehouse.straight import merged
 from .package import current_load_id
 
 REPLACED_BY = ("equation", "interval_key")
-MOST_STATEMENTS = 20_000
+MOST_STATEMENTS = 5_000
 """At once: DuckDB merges them in this process's memory."""
 
 
 def write_statements(
-    pipeline: Pipeline, source_name: str, statements: Sequence[Statement], most: int = MOST_STATEMENTS
+    pipeline: Pipeline, source_name: str, statements: Iterable[Statement], most: int = MOST_STATEMENTS
 ) -> None:
     """Write statements, in as many parts as keep them small: a platform may have very many.
 
@@ -41,15 +41,16 @@ def write_statements(
         _write(pipeline, source_name, part)
 
 
-def _parts(statements: Sequence[Statement], most: int) -> Iterator[Sequence[Statement]]:
+def _parts(statements: Iterable[Statement], most: int) -> Iterator[Sequence[Statement]]:
     """The statements in parts of some `most`, none of which ends within the statements of an equation and cell."""
-    begin = 0
-    while begin < len(statements):
-        end = begin + most
-        while 0 < end < len(statements) and _replaced(statements[end]) == _replaced(statements[end - 1]):
-            end += 1
-        yield statements[begin:end]
-        begin = end
+    part: list[Statement] = []
+    for statement in statements:
+        if len(part) >= most and _replaced(statement) != _replaced(part[-1]):
+            yield part
+            part = []
+        part.append(statement)
+    if part:
+        yield part
 
 
 def _replaced(statement: Statement) -> tuple[str, ...]:

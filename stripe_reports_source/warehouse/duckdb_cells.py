@@ -26,7 +26,8 @@ from dlt.common.destination.client import (
 )
 from dlt.common.pipeline import LoadInfo
 from dlt.common.storages.load_package import LoadJobInfo
-from dlt.destinations.impl.duckdb.duck import DuckDbClient
+from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
+from dlt.destinations.job_client_impl import SqlLoadJob
 
 from ..plan.columns import TOMBSTONE
 from .duckdb_memory import BYTES_PER_THREAD, frugal, with_more_memory
@@ -130,7 +131,9 @@ class CellClient(RepeatableClient, DuckDbClient):
     ) -> LoadJob:
         if is_cell_table(table) and whole_in(file_path):
             return CellJob(file_path)
-        return super().create_load_job(table, file_path, load_id, restore)
+        job = super().create_load_job(table, file_path, load_id, restore)
+        ours = _WITH_MORE_MEMORY.get(type(job))
+        return ours(file_path) if ours else job
 
     def create_table_chain_completed_followup_jobs(
         self, table_chain: Any, completed_table_chain_jobs: Sequence[LoadJobInfo] | None = None
@@ -138,6 +141,25 @@ class CellClient(RepeatableClient, DuckDbClient):
         if is_cell_table(table_chain[0]) and loaded_whole(completed_table_chain_jobs):
             return []
         return super().create_table_chain_completed_followup_jobs(table_chain, completed_table_chain_jobs)
+
+
+class _WithMoreMemory(RunnableLoadJob):
+    """A job of dlt's, which is done again with more memory where what there is is too little."""
+
+    def run(self) -> None:
+        client = cast(CellClient, self._job_client)
+        with_more_memory(client.sql_client, client.most_memory, super().run, self.load_table_name)
+
+
+class _SqlJob(_WithMoreMemory, SqlLoadJob):
+    """Merges the system tables."""
+
+
+class _CopyJob(_WithMoreMemory, DuckDbCopyJob):
+    """Copies a file into a table."""
+
+
+_WITH_MORE_MEMORY: dict[type[LoadJob], type[RunnableLoadJob]] = {SqlLoadJob: _SqlJob, DuckDbCopyJob: _CopyJob}
 
 
 class CellJob(RunnableLoadJob, HasFollowupJobs):
