@@ -146,9 +146,10 @@ class _Look:
             the statements.
         """
         if name in LEDGER_CHECKS:
-            compared = {(name, cell.key): True for cell in in_window(self._coverage, self._scope)}
-            return compared, [*self._of_ledger(name)]
-        compared, found = {}, []
+            cells = in_window(self._coverage, self._scope)
+            return {(name, cell.key): True for cell in cells}, [*self._of_ledger(name)]
+        compared: dict[tuple[str, str], bool] = {}
+        found: list[Statement] = []
         for family, reaching in self._families:
             for equation in EQUATIONS:
                 if equation.name == name:

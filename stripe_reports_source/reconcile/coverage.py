@@ -205,7 +205,5 @@ def read_coverage(reader: Reader, accounts: Collection[str] | None = None) -> Co
             names = sys.intern(table), sys.intern(account), key, sys.intern(split_id(report_type)[0])
             first_day = end.date() if day is None else shared.setdefault((day,), day)
             of_day = per_payout if day is None else cells
-            of_day.append(
-                CoveredCell(*names, first_day, start, end, whole_end, complete, counted, run_id, available)
-            )
+            of_day.append(CoveredCell(*names, first_day, start, end, whole_end, complete, counted, run_id, available))
     return Coverage(cells, per_payout)

@@ -38,7 +38,8 @@ class ControlSums:
         added = rows.select([*keys, *self._of.amounts])
         for name in self._of.amounts:
             added = _without_wrapping(added, name)
-        found = added.group_by(keys).aggregate([*sums, ([], "count_all")])
+        # one batch is no work for several threads, which cost more than the sums of a small file
+        found = added.group_by(keys, use_threads=False).aggregate([*sums, ([], "count_all")])
         for row in found.to_pylist():
             self._add_group(row)
 

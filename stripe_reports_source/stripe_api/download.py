@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,6 +23,8 @@ from ..plan.stripe_objects import ResultFile
 from .connection import CHUNK, Connection
 
 _DECODED_CHUNK = 1 << 16
+_SMALL = 1 << 18
+"""Bytes up to which a hash costs less than a thread for it."""
 _DECODABLE = frozenset(urllib3.response.HTTPResponse.CONTENT_DECODERS)
 _WRONG_SIZES_AT_MOST = 2
 """Whole answers of a wrong size that are needed to believe them: the first one may be a cache's."""
@@ -50,7 +52,7 @@ class FileDownload:
             UnusableFile: it is gone, or has another size than Stripe announced.
             DownloadError: it did not come whole for another reason, which another report run would not mend.
         """
-        # hashing takes as long as all the rest, so it is done beside it, one chunk behind
+        # hashing a large file takes as long as all the rest, so it is done beside it, one chunk behind
         with (
             open(target, "wb", opener=_for_its_owner) as out,
             ThreadPoolExecutor(1, thread_name_prefix="stripe-reports-hash") as hashing,
@@ -173,14 +175,17 @@ class _Arrived:
         self.new = 0
         self.bytes = 0
         self._digest = hashlib.sha256()
-        self._hashed = hashing.submit(self._digest.update, b"")
+        self._hashed: Future[None] | None = None
 
     def add(self, chunk: bytes) -> None:
         """Take in the next bytes."""
         self._out.write(chunk)
-        self._hashed.result()
-        self._hashed = self._hashing.submit(self._digest.update, chunk)
+        self._wait()
         self.bytes += len(chunk)
+        if self.bytes <= _SMALL:
+            self._digest.update(chunk)
+        else:
+            self._hashed = self._hashing.submit(self._digest.update, chunk)
         self.new += len(chunk)
 
     def begin_anew(self) -> None:
@@ -192,8 +197,14 @@ class _Arrived:
 
     def sha256(self) -> str:
         """The hash of all bytes, in hexadecimal digits."""
-        self._hashed.result()
+        self._wait()
         return self._digest.hexdigest()
+
+    def _wait(self) -> None:
+        """Until what arrived before is hashed."""
+        if self._hashed is not None:
+            self._hashed.result()
+            self._hashed = None
 
 
 def _list_of(value: str | None) -> tuple[str, ...]:

@@ -16,18 +16,20 @@ from ..plan.system_tables import TIE_OUT, Statement
 from ..plan.table_texts import SYSTEM_TEXTS
 from ..rows.system_rows import system_table
 from ..warehouse.comments import write_comments
-from ..warehouse.duckdb_rows import replace_rows
+from ..warehouse.duckdb_rows import replace_rows, writes_straight
 from ..warehouse.hints import system_hints
 from ..warehouse.straight import merged
 from .package import current_load_id
 
 REPLACED_BY = ("equation", "interval_key")
-MOST_STATEMENTS = 5_000
-"""At once: DuckDB merges them in this process's memory."""
+MOST_STATEMENTS = 20_000
+"""Of a load package."""
+MOST_STRAIGHT = 5_000
+"""At once into DuckDB, which is in this process's memory, and takes more parts for little."""
 
 
 def write_statements(
-    pipeline: Pipeline, source_name: str, statements: Iterable[Statement], most: int = MOST_STATEMENTS
+    pipeline: Pipeline, source_name: str, statements: Iterable[Statement], most: int | None = None
 ) -> None:
     """Write statements, in as many parts as keep them small: a platform may have very many.
 
@@ -35,9 +37,10 @@ def write_statements(
         pipeline: where to.
         source_name: the source, in whose schema the table is.
         statements: all there are of each equation and cell among them; those of one stand together.
-        most: of a load package, or a few more.
+        most: at once, or a few more; None is as many as the destination takes well.
     """
-    for part in _parts(statements, most):
+    usual = MOST_STRAIGHT if writes_straight(pipeline) else MOST_STATEMENTS
+    for part in _parts(statements, most or usual):
         _write(pipeline, source_name, part)
 
 

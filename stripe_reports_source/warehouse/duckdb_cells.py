@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -143,20 +143,24 @@ class CellClient(RepeatableClient, DuckDbClient):
         return super().create_table_chain_completed_followup_jobs(table_chain, completed_table_chain_jobs)
 
 
-class _WithMoreMemory(RunnableLoadJob):
-    """A job of dlt's, which is done again with more memory where what there is is too little."""
+class _SqlJob(SqlLoadJob):
+    """dlt's, which merges the system tables."""
 
     def run(self) -> None:
-        client = cast(CellClient, self._job_client)
-        with_more_memory(client.sql_client, client.most_memory, super().run, self.load_table_name)
+        _with_more_memory(self, super().run)
 
 
-class _SqlJob(_WithMoreMemory, SqlLoadJob):
-    """Merges the system tables."""
+class _CopyJob(DuckDbCopyJob):
+    """dlt's, which copies a file into a table."""
+
+    def run(self) -> None:
+        _with_more_memory(self, super().run)
 
 
-class _CopyJob(_WithMoreMemory, DuckDbCopyJob):
-    """Copies a file into a table."""
+def _with_more_memory(job: RunnableLoadJob, run: Callable[[], None]) -> None:
+    """dlt tries a job again, up to five times, but with no more memory than before."""
+    client = cast(CellClient, job._job_client)
+    with_more_memory(client.sql_client, client.most_memory, run, job.load_table_name)
 
 
 _WITH_MORE_MEMORY: dict[type[LoadJob], type[RunnableLoadJob]] = {SqlLoadJob: _SqlJob, DuckDbCopyJob: _CopyJob}
@@ -166,9 +170,7 @@ class CellJob(RunnableLoadJob, HasFollowupJobs):
     """Replaces the cells that a Parquet file holds, whole and in one transaction, however often it is run."""
 
     def run(self) -> None:
-        job_client = cast(CellClient, self._job_client)
-        client = job_client.sql_client
-        with_more_memory(client, job_client.most_memory, lambda: self._replace_cells(job_client), self.load_table_name)
+        _with_more_memory(self, lambda: self._replace_cells(cast(CellClient, self._job_client)))
 
     def _replace_cells(self, job_client: CellClient) -> None:
         client = job_client.sql_client

@@ -1,11 +1,12 @@
 """DuckDB with as little memory as a load or a look needs, however many rows there are.
 
 In: a client of a DuckDB database, or of any other. Out: the same within limits, which grow where a statement cannot do
-with them. Without a limit DuckDB takes most of the machine's memory.
+with them. Without a limit DuckDB takes most of the machine's memory. What it frees goes back to the system.
 """
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import re
 from collections.abc import Callable, Iterator
@@ -27,6 +28,10 @@ THREADS = 4
 """Threads at most: each holds some 120,000 rows of a table, and more of them write no faster to one disk."""
 BYTES_PER_THREAD = 56 << 20
 """Enough for most tables; where it is not, the limit is doubled."""
+LESS_PER_THREAD = 24 << 20
+"""The same for a few thousand narrow rows: whatever DuckDB may have it uses, and the rest goes to disk."""
+_M_MMAP_THRESHOLD, _MMAP_FROM = -3, 128 << 10
+_NO_ROOM = re.compile(r"failed to (?:pin|allocate)|could not allocate|out of memory", re.IGNORECASE)
 _UNITS = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 
@@ -42,6 +47,7 @@ def frugal(client: Any, pipeline: Pipeline, bytes_per_thread: int = BYTES_PER_TH
     Yields:
         The bytes that DuckDB had before.
     """
+    _give_back_what_is_freed()
     settings = ("threads", "memory_limit", "preserve_insertion_order", "temp_directory")
     found = client.execute_sql(f"SELECT name, value FROM duckdb_settings() WHERE name IN {settings}")  # noqa: S608
     before = {str(row[0]): str(row[1]) for row in found or ()}
@@ -78,11 +84,28 @@ def with_more_memory(client: Any, most: int, attempt: Callable[[], T], what: str
         try:
             return attempt()
         except DatabaseException as error:
-            if not isinstance(error.__cause__, duckdb.OutOfMemoryException) or allowed >= most:
+            if not _lacked_memory(error) or allowed >= most:
                 raise
         if _memory_limit(client) <= allowed:  # else someone else has made room meanwhile
             logger.info("%s: more memory than %s bytes is needed", what, allowed)
             _set(client, {"memory_limit": f"{min(2 * allowed, most)} bytes"})
+
+
+def _lacked_memory(error: DatabaseException) -> bool:
+    """True where a statement had no room in memory, or what it had written had none when it was to be committed."""
+    cause = error.__cause__
+    in_commit = isinstance(cause, duckdb.TransactionException) and _NO_ROOM.search(str(cause)) is not None
+    return in_commit or isinstance(cause, duckdb.OutOfMemoryException)
+
+
+def _give_back_what_is_freed() -> None:
+    """Let glibc go on to take large blocks from the system one by one, as it does at first.
+
+    Once such a block was freed, glibc takes those of its size from its heaps, of which it gives back little:
+    each load package would leave some megabytes behind. Other systems have no such setting.
+    """
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MMAP_FROM)
 
 
 def _spill_into(client: Any, folder: str) -> None:

@@ -13,16 +13,21 @@ from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from .duckdb_cells import CellDuckDb
-from .duckdb_memory import frugal, with_more_memory
+from .duckdb_memory import LESS_PER_THREAD, frugal, with_more_memory
 
 NEW_ROWS = "stripe_reports_new_rows"
+
+
+def writes_straight(pipeline: Pipeline) -> bool:
+    """True for a pipeline that is loading into DuckDB in our own way."""
+    return isinstance(pipeline.destination, CellDuckDb)
 
 
 def replace_rows(pipeline: Pipeline, table: str, keys: Sequence[str], rows: Callable[[str], pa.Table]) -> bool:
     """Replace rows in one transaction.
 
     Args:
-        pipeline: that is loading in our own way.
+        pipeline: that is loading.
         table: dlt's name of it.
         keys: columns; rows that agree in them with a new one are dropped.
         rows: makes the new ones, with the name of the load package that was loaded last.
@@ -30,9 +35,9 @@ def replace_rows(pipeline: Pipeline, table: str, keys: Sequence[str], rows: Call
     Returns:
         False where that cannot be: another destination, or no such table.
     """
-    if not isinstance(pipeline.destination, CellDuckDb):
+    if not writes_straight(pipeline):
         return False
-    with pipeline.sql_client() as client, frugal(client, pipeline, 24 << 20) as most_memory:
+    with pipeline.sql_client() as client, frugal(client, pipeline, LESS_PER_THREAD) as most_memory:
         target, loads = client.make_qualified_table_name(table), client.make_qualified_table_name("_dlt_loads")
         try:
             found = client.execute_sql(f"SELECT max(load_id) FROM {loads} WHERE status = 0")  # noqa: S608
