@@ -219,7 +219,7 @@ def look_and_keep(pipeline: Pipeline, source_name: str, scope: Scope) -> Reconci
     statements = look(pipeline, datetime.now(timezone.utc), scope)
     if statements:
         write_statements(pipeline, source_name, statements)
-    return Reconciliation(tuple(statements))
+    return Reconciliation(statements)
 
 
 def loaded_source(pipeline: Pipeline) -> str:

@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 NO_KEYS: frozenset[str] = frozenset()
 """Of no cell: Python makes each empty set anew, and there is one for each account."""
+NO_REACHES: Mapping[str, datetime] = {}
+"""The same of where cells end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ def to_load(requests: Sequence[CellRequest], ledger: Ledger) -> ToLoad:
     if requests and requests[0].key in already:
         end = left[0].cell.span.start if left else requests[-1].cell.span.end
         before = Span(requests[0].cell.span.start, end)
-    return ToLoad(tuple(left), before, reaches, already)
+    return ToLoad(tuple(left), before, reaches or NO_REACHES, already)
 
 
 def with_cells_of_others(known: LaneState | None, resolved: ResolvedReport, found: ToLoad) -> LaneState | None:

@@ -5,6 +5,7 @@ In: a pipeline and a scope. Out: statements. Each equation is one query; what is
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,13 +22,14 @@ from .coverage import Coverage, read_coverage
 from .equations import BEFORE, EQUATIONS, Equation
 from .inputs import INPUTS, Input, ReportTable, first_day_of, lacking
 from .judge import Judge, Sides
-from .ledger_checks import LEDGER_CHECKS, cells_join, in_window, rows_stored_equal_file
+from .ledger_checks import CELLS_JOIN, LEDGER_CHECKS, cells_join, in_window, rows_stored_equal_file
 from .left_behind import with_cells_left_behind
 from .open_items import Looked, said_before, settled_since
 from .queries import Figure, Spans, equation_query, figure_of, in_dialect
 from .reach import widened, with_counterparts
 from .roll_forward import RollForward, roll_forwards
 from .scope import Scope
+from .statements import Statements, joined
 
 FAMILIES: tuple[Mapping[str, Input], ...] = (
     INPUTS,
@@ -52,7 +54,7 @@ class Dataset:
         return self.reader.execute(sql)
 
 
-def look(pipeline: Pipeline, now: datetime, scope: Scope | None = None) -> list[Statement]:
+def look(pipeline: Pipeline, now: datetime, scope: Scope | None = None) -> Statements:
     """Whether the reports of a dataset agree.
 
     Args:
@@ -64,7 +66,7 @@ def look(pipeline: Pipeline, now: datetime, scope: Scope | None = None) -> list[
         Statements in order of days; where an item of `tie_out` was open and is not any more, one with its new status.
     """
     with opened(pipeline) as dataset:
-        return [_storable(statement) for statement in _look(dataset, now, scope or Scope())]
+        return _look(dataset, now, scope or Scope())
 
 
 def roll_forward(pipeline: Pipeline, scope: Scope) -> list[RollForward]:
@@ -88,36 +90,82 @@ def opened(pipeline: Pipeline) -> Iterator[Dataset]:
         yield Dataset(reader, columns, dialect)
 
 
-def _look(dataset: Dataset, now: datetime, scope: Scope) -> list[Statement]:
-    reader, columns = dataset.reader, dataset.columns
-    coverage = read_coverage(reader, scope.accounts)
-    if not coverage.names():
-        return []  # without a ledger there is nothing to go by
-    before = said_before(reader, scope)
-    scope = widened(scope, coverage, before)
-    found = [*cells_join(reader, coverage, scope, now)]
-    found += rows_stored_equal_file(reader, coverage, scope, columns, now)
-    compared = {(equation, cell.key): True for equation in LEDGER_CHECKS for cell in in_window(coverage, scope)}
-    for inputs in FAMILIES:
-        tables = {name: tables_of(coverage, input_, columns) for name, input_ in inputs.items()}
-        if any(tables.values()):
-            reaching = with_counterparts(scope, coverage, inputs, tables, dataset.answer)
-            looking = _Look(dataset, coverage, inputs, tables, scope.since, now)
-            for equation in EQUATIONS:
-                # what is said of rows by themselves needs no other cells
-                of_equation = reaching.get(equation.figure[0], scope) if equation.against else scope
-                found += looking.at(equation, of_equation)
-            compared |= looking.compared
-    found = with_cells_left_behind(found, before, coverage, compared)
-    unique = {_key(statement): statement for statement in reversed(found)}
-    looked = Looked(compared, coverage.names(), scope.since, whole=scope.touched is None)
-    unique |= settled_since(before, unique, looked, now)
-    in_order = [unique[key] for key in sorted(unique)]
-    in_order.sort(key=lambda statement: statement.interval_day or date.max)
-    return in_order
+def _look(dataset: Dataset, now: datetime, scope: Scope) -> Statements:
+    coverage = read_coverage(dataset.reader, scope.accounts)
+    loaded = coverage.names()
+    if not loaded:
+        return Statements()  # without a ledger there is nothing to go by
+    before: dict[str, list[Statement]] = defaultdict(list)
+    for statement in said_before(dataset.reader, scope):
+        before[statement.equation].append(statement)
+    scope = widened(scope, coverage, [statement for said in before.values() for statement in said])
+    look = _Look(dataset, coverage, scope, now)
+    names = {*LEDGER_CHECKS, *(equation.name for equation in EQUATIONS), *before}
+    of_days: dict[date, Statements] = defaultdict(Statements)
+    # a statement is about its equation alone, so that no more of them are held at once than one equation has
+    for name in sorted(names):
+        compared, found = look.at(name)
+        said = before.pop(name, [])
+        found = with_cells_left_behind(found, said, coverage, compared)
+        unique = {_key(statement): statement for statement in reversed(found)}
+        looked = Looked(compared, loaded, scope.since, whole=scope.touched is None)
+        unique |= settled_since(said, unique, looked, now)
+        for key in sorted(unique):
+            statement = _storable(unique[key])
+            of_days[statement.interval_day or date.max].extend([statement])
+    return joined(of_days[day] for day in sorted(of_days))
 
 
 class _Look:
+    """A look at what is loaded, equation by equation.
+
+    Args:
+        dataset: where.
+        coverage: what is loaded.
+        scope: what to look at.
+        now: the present.
+    """
+
+    def __init__(self, dataset: Dataset, coverage: Coverage, scope: Scope, now: datetime) -> None:
+        self._dataset = dataset
+        self._coverage = coverage
+        self._scope = scope
+        self._now = now
+        self._families: list[tuple[_Family, Mapping[str, Scope]]] = []
+        for inputs in FAMILIES:
+            tables = {name: tables_of(coverage, input_, dataset.columns) for name, input_ in inputs.items()}
+            if any(tables.values()):
+                reaching = with_counterparts(scope, coverage, inputs, tables, dataset.answer)
+                self._families.append((_Family(dataset, coverage, inputs, tables, scope.since, now), reaching))
+
+    def at(self, name: str) -> tuple[dict[tuple[str, str], bool], list[Statement]]:
+        """What is found of the equations of a name.
+
+        Returns:
+            The name with the interval keys of the cells that were looked at; False where they cannot be compared. And
+            the statements.
+        """
+        if name in LEDGER_CHECKS:
+            cells = in_window(self._coverage, self._scope)
+            return {(name, cell.key): True for cell in cells}, [*self._of_ledger(name)]
+        compared: dict[tuple[str, str], bool] = {}
+        found: list[Statement] = []
+        for family, reaching in self._families:
+            for equation in EQUATIONS:
+                if equation.name == name:
+                    # what is said of rows by themselves needs no other cells
+                    own = reaching.get(equation.figure[0], self._scope) if equation.against else self._scope
+                    found += family.at(equation, own, compared)
+        return compared, found
+
+    def _of_ledger(self, name: str) -> Iterator[Statement]:
+        reader, coverage = self._dataset.reader, self._coverage
+        if name == CELLS_JOIN:
+            return cells_join(reader, coverage, self._scope, self._now)
+        return rows_stored_equal_file(reader, coverage, self._scope, self._dataset.columns, self._now)
+
+
+class _Family:
     """Equations of one family of reports."""
 
     def __init__(
@@ -136,24 +184,27 @@ class _Look:
         # a cell more, for what is compared with the one before
         self._first_day = None if since is None else coverage.day_before(since)
         self._now = now
-        self.compared: dict[tuple[str, str], bool] = {}
-        """Equations and interval keys of the cells that were looked at; False where they cannot be compared."""
 
-    def at(self, equation: Equation, scope: Scope) -> Iterator[Statement]:
-        """The statements of an equation about what a scope has."""
+    def at(self, equation: Equation, scope: Scope, compared: dict[tuple[str, str], bool]) -> Iterator[Statement]:
+        """The statements of an equation about what a scope has.
+
+        `compared` gets its name and the interval keys of the cells that are looked at; False where they cannot be
+        compared.
+        """
         judge = Judge(equation, self._inputs, self._coverage, self._now)
         if "settled_by_id" in equation.inputs and not self._tables["settled_by_id"]:
             return
         bases = [self._inputs[name].base for name in equation.inputs]
-        cells = {cell: judge.sides(cell) for cell in self._coverage.cells(bases) if _in_scope(equation, cell, scope)}
+        cells = sorted(cell for cell in self._coverage.cells(bases) if _in_scope(equation, cell, scope))
         if not cells:
             return
         comparable = set()
         lacks = self._lacks(equation)
-        for cell, sides in sorted(cells.items()):
+        for cell in cells:
+            sides = judge.sides(cell)
             reason = self._not_comparable(equation, judge, cell, sides)
             reason = lacks if reason is None else reason
-            self.compared[equation.name, judge.key(cell, sides)] = reason is None
+            compared[equation.name, judge.key(cell, sides)] = reason is None
             if reason is None:
                 comparable.add(cell)
             elif reason:
@@ -199,8 +250,10 @@ class _Look:
             spans = self._coverage.spans(self._inputs[equation.counterpart].base, self._inputs[equation.figure[0]].base)
         hashed = self._dataset.dialect == "duckdb"  # whose memory is this process's
         query = equation_query(equation, self._inputs, self._tables, scope, self._first_day, spans, hashed=hashed)
-        for row in self._dataset.answer(query):
-            yield figure_of(row)
+        rows = self._dataset.answer(query)
+        rows.reverse()
+        while rows:  # of thousands of accounts: none is needed any more once its statement is made
+            yield figure_of(rows.pop())
 
 
 def _in_scope(equation: Equation, cell: str, scope: Scope) -> bool:

@@ -6,6 +6,7 @@ first day are: their interval keys differ by the report's name alone, and a cell
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -13,6 +14,7 @@ from dataclasses import dataclass, fields
 from datetime import date, datetime
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from ..plan.catalog import split_id
@@ -151,7 +153,8 @@ class Coverage:
 
     def names(self) -> set[str]:
         """The names of all cells that are loaded."""
-        return {cell.cell for cell in (*self, *self.per_payout)}
+        of_cells = {name for cells in self._by_base.values() for name in cells}
+        return of_cells | {cell.cell for cell in self.per_payout}
 
     def _beside(self, base: str, cell: str, step: int) -> CoveredCell | None:
         found = self.get(base, cell)
@@ -193,10 +196,14 @@ def read_coverage(reader: Reader, accounts: Collection[str] | None = None) -> Co
     rows = reader.select(query, *(accounts or ())) or []
     cells: list[CoveredCell] = []
     per_payout: list[CoveredCell] = []
-    for table, account, key, report_type, day, start, end, *rest in rows:
+    shared: dict[Any, Any] = {None: None}  # a driver makes each value anew; thousands of accounts have the same
+    rows.reverse()
+    while rows:
+        table, account, key, report_type, day, *ends, complete, counted, run_id, available = rows.pop()
+        start, end, whole_end, available = (shared.setdefault(value, value) for value in (*ends, available))
         if end is not None:
-            of_day = cells if day is not None else per_payout
-            of_day.append(
-                CoveredCell(table, account, key, split_id(report_type)[0], day or end.date(), start, end, *rest)
-            )
+            names = sys.intern(table), sys.intern(account), key, sys.intern(split_id(report_type)[0])
+            first_day = end.date() if day is None else shared.setdefault((day,), day)
+            of_day = per_payout if day is None else cells
+            of_day.append(CoveredCell(*names, first_day, start, end, whole_end, complete, counted, run_id, available))
     return Coverage(cells, per_payout)

@@ -23,8 +23,8 @@ from .scope import Scope
 CELLS_AT_ONCE = 1000
 """Whose groups and totals are in memory at once."""
 _STORED = "rows_stored_equal_file"
-_JOIN = "cells_join"
-LEDGER_CHECKS = (_STORED, _JOIN)
+CELLS_JOIN = "cells_join"
+LEDGER_CHECKS = (_STORED, CELLS_JOIN)
 Group = tuple[str, str]
 """Currency and category, "" for none."""
 
@@ -91,9 +91,9 @@ def cells_join(reader: Reader, coverage: Coverage, scope: Scope, now: datetime) 
                 joined += 1
                 continue
             between = {key for key in known if _between(key, cell, following)}
-            yield _statement(_JOIN, following, now, *_gap(seconds, bool(between), cell, following), count=seconds)
+            yield _statement(CELLS_JOIN, following, now, *_gap(seconds, bool(between), cell, following), count=seconds)
         if joined and _in_window(lane[-1], scope):
-            yield _statement(_JOIN, lane[-1], now, "tied", f"{joined} intervals before it meet.", count=0)
+            yield _statement(CELLS_JOIN, lane[-1], now, "tied", f"{joined} intervals before it meet.", count=0)
         end = loaded_to.get((lane[-1].table, lane[-1].account))
         if end is not None and lane[-1].end < end and _in_window(lane[-1], scope):
             seconds = int((end - lane[-1].end).total_seconds())
@@ -101,7 +101,7 @@ def cells_join(reader: Reader, coverage: Coverage, scope: Scope, now: datetime) 
                 f"Loads have come to {end:%Y-%m-%d %H:%M:%S}, the ledger's intervals end at "
                 f"{lane[-1].end:%Y-%m-%d %H:%M:%S}: load what follows again."
             )
-            yield _statement(_JOIN, lane[-1], now, "variance", reason, item="loaded_to", count=seconds)
+            yield _statement(CELLS_JOIN, lane[-1], now, "variance", reason, item="loaded_to", count=seconds)
 
 
 _LOADED_TO = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -25,7 +25,7 @@ class Reconciliation:
             asked for; only `reconcile` computes it.
     """
 
-    statements: tuple[Statement, ...]
+    statements: Sequence[Statement]
     roll_forward: tuple[RollForward, ...] = ()
 
     @property

@@ -23,9 +23,9 @@ from ..plan.stripe_objects import ResultFile
 from .connection import CHUNK, Connection
 
 _DECODED_CHUNK = 1 << 16
+_SMALL = 1 << 18
+"""Bytes up to which a hash costs less than a thread for it."""
 _DECODABLE = frozenset(urllib3.response.HTTPResponse.CONTENT_DECODERS)
-_HASHED_ASIDE = 1 << 18
-"""Bytes of a chunk for which another thread pays."""
 _WRONG_SIZES_AT_MOST = 2
 """Whole answers of a wrong size that are needed to believe them: the first one may be a cache's."""
 
@@ -52,7 +52,7 @@ class FileDownload:
             UnusableFile: it is gone, or has another size than Stripe announced.
             DownloadError: it did not come whole for another reason, which another report run would not mend.
         """
-        # hashing takes as long as all the rest of a large file, so it is done beside it, one chunk behind
+        # hashing a large file takes as long as all the rest, so it is done beside it, one chunk behind
         with (
             open(target, "wb", opener=_for_its_owner) as out,
             ThreadPoolExecutor(1, thread_name_prefix="stripe-reports-hash") as hashing,
@@ -180,14 +180,12 @@ class _Arrived:
     def add(self, chunk: bytes) -> None:
         """Take in the next bytes."""
         self._out.write(chunk)
-        if self._hashed is not None:
-            self._hashed.result()
-            self._hashed = None
-        if len(chunk) < _HASHED_ASIDE:
+        self._wait()
+        self.bytes += len(chunk)
+        if self.bytes <= _SMALL:
             self._digest.update(chunk)
         else:
             self._hashed = self._hashing.submit(self._digest.update, chunk)
-        self.bytes += len(chunk)
         self.new += len(chunk)
 
     def begin_anew(self) -> None:
@@ -199,9 +197,14 @@ class _Arrived:
 
     def sha256(self) -> str:
         """The hash of all bytes, in hexadecimal digits."""
+        self._wait()
+        return self._digest.hexdigest()
+
+    def _wait(self) -> None:
+        """Until what arrived before is hashed."""
         if self._hashed is not None:
             self._hashed.result()
-        return self._digest.hexdigest()
+            self._hashed = None
 
 
 def _list_of(value: str | None) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..plan.lanes import Lane
+from ..plan.loaded_cells import NO_KEYS
 from ..plan.resolve import ResolvedReport
 from ..plan.state import LaneState
 
@@ -43,9 +44,9 @@ class LaneEntry:
     now: LaneState | None
     resolved: ResolvedReport | None = None
     backfill: bool = False
-    failed: set[str] = field(default_factory=set)
-    loaded: set[str] = field(default_factory=set)
-    already: frozenset[str] = frozenset()
+    failed: frozenset[str] = NO_KEYS
+    loaded: list[str] = field(default_factory=list)
+    already: frozenset[str] = NO_KEYS
     compared: bool = False
     look_again: bool = False
     told: bool = False
@@ -92,13 +93,13 @@ class LaneBook:
         """Enter a lane whose report cannot be loaded."""
         report_type = before.report_type if before else report
         self._entries[table, key] = LaneEntry(
-            table, key, self.label, report_type, before, before, failed={ALL_INTERVALS}
+            table, key, self.label, report_type, before, before, failed=frozenset({ALL_INTERVALS})
         )
 
     def loaded(self, lane: Lane, interval_key: str, now: LaneState, *, counted: bool) -> None:
         """Note a cell that is loaded, and the lane's state with it; `counted` if its stored rows will be."""
         entry = self._of(lane)
-        entry.loaded.add(interval_key)
+        entry.loaded.append(interval_key)
         entry.now = now
         entry.look_again |= not counted
         entry.told = False
@@ -106,7 +107,7 @@ class LaneBook:
     def failed(self, lane: Lane, interval_key: str) -> None:
         """Note a cell that has failed."""
         entry = self._of(lane)
-        entry.failed.add(interval_key)
+        entry.failed |= {interval_key}
         entry.told = False
 
     def _of(self, lane: Lane) -> LaneEntry:

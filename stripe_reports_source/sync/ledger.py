@@ -135,7 +135,7 @@ def _missing(
     stored = StoredCoverage(tables[place], entry.resolved, loaded)
     wanted = {key: row for key, row in stored.cells().items() if entry.owns(key)}
     listed = {} if REPORT_CELLS.name in dropped else stored.listed
-    kept = wanted.keys() | entry.loaded | entry.already
+    kept = {*wanted, *entry.loaded, *entry.already}
     stored.remove([key for key in listed if entry.owns(key) and key not in kept])
     return [row for key, row in wanted.items() if listed.get(key) != row]
 
@@ -164,14 +164,15 @@ def _freshness_row(
 
 def _open(entry: LaneEntry, failures: Sequence[LedgerRun]) -> set[str]:
     """What has failed of a lane and is not loaded: interval keys, or what stands for one in an older ledger."""
-    still_open = entry.failed - entry.loaded
+    loaded = {*entry.loaded}
+    still_open = {*entry.failed} - loaded
     for run in failures:
         if run.table != entry.table or run.account != entry.label:
             continue
         if run.interval_key is None:
             if entry.key == entry.label and not _made_good(entry, run):
                 still_open.add(run.place)
-        elif entry.owns(run.interval_key) and run.interval_key not in entry.loaded:
+        elif entry.owns(run.interval_key) and run.interval_key not in loaded:
             still_open.add(run.interval_key)
     return still_open
 

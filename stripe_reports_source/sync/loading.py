@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 SYNCS_AT_MOST = 3
 MANY_CELLS = 1000
-"""Of a load, whose plan is worth some time to be rid of."""
+"""Of a load, whose memory is worth some time to be rid of."""
 
 
 @contextmanager
@@ -165,6 +165,8 @@ class Loading:
         self._syncs.end()  # what follows does not need the plan
         if len(self.stored) > MANY_CELLS:
             gc.collect()  # of thousands of lanes, which hold one another, so that Python frees them much later
+            self._load.database.let_go()  # and of what DuckDB keeps of the tables that it has written
+            self._load.database.keep()
         write_comments(self._pipeline, self._source.name, table_texts(self._syncs.settings.reports))
 
     def load_cells(self, cells: Mapping[str, Collection[str]]) -> set[str]:

@@ -6,7 +6,7 @@ that a sum which no longer ties does not go on to say that it does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import dlt
@@ -16,18 +16,20 @@ from ..plan.system_tables import TIE_OUT, Statement
 from ..plan.table_texts import SYSTEM_TEXTS
 from ..rows.system_rows import system_table
 from ..warehouse.comments import write_comments
-from ..warehouse.duckdb_rows import replace_rows
+from ..warehouse.duckdb_rows import replace_rows, writes_straight
 from ..warehouse.hints import system_hints
 from ..warehouse.straight import merged
 from .package import current_load_id
 
 REPLACED_BY = ("equation", "interval_key")
 MOST_STATEMENTS = 20_000
-"""At once: DuckDB merges them in this process's memory."""
+"""Of a load package."""
+MOST_STRAIGHT = 5_000
+"""At once into DuckDB, which is in this process's memory, and takes more parts for little."""
 
 
 def write_statements(
-    pipeline: Pipeline, source_name: str, statements: Sequence[Statement], most: int = MOST_STATEMENTS
+    pipeline: Pipeline, source_name: str, statements: Iterable[Statement], most: int | None = None
 ) -> None:
     """Write statements, in as many parts as keep them small: a platform may have very many.
 
@@ -35,21 +37,23 @@ def write_statements(
         pipeline: where to.
         source_name: the source, in whose schema the table is.
         statements: all there are of each equation and cell among them; those of one stand together.
-        most: of a load package, or a few more.
+        most: at once, or a few more; None is as many as the destination takes well.
     """
-    for part in _parts(statements, most):
+    usual = MOST_STRAIGHT if writes_straight(pipeline) else MOST_STATEMENTS
+    for part in _parts(statements, most or usual):
         _write(pipeline, source_name, part)
 
 
-def _parts(statements: Sequence[Statement], most: int) -> Iterator[Sequence[Statement]]:
+def _parts(statements: Iterable[Statement], most: int) -> Iterator[Sequence[Statement]]:
     """The statements in parts of some `most`, none of which ends within the statements of an equation and cell."""
-    begin = 0
-    while begin < len(statements):
-        end = begin + most
-        while 0 < end < len(statements) and _replaced(statements[end]) == _replaced(statements[end - 1]):
-            end += 1
-        yield statements[begin:end]
-        begin = end
+    part: list[Statement] = []
+    for statement in statements:
+        if len(part) >= most and _replaced(statement) != _replaced(part[-1]):
+            yield part
+            part = []
+        part.append(statement)
+    if part:
+        yield part
 
 
 def _replaced(statement: Statement) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -29,7 +29,8 @@ from dlt.common.destination.client import (
 )
 from dlt.common.pipeline import LoadInfo
 from dlt.common.storages.load_package import LoadJobInfo
-from dlt.destinations.impl.duckdb.duck import DuckDbClient
+from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
+from dlt.destinations.job_client_impl import SqlLoadJob
 
 from ..plan.columns import TOMBSTONE
 from .duckdb_memory import LOAD_BYTES, Room, frugal, with_more_memory
@@ -41,7 +42,6 @@ logger = logging.getLogger(__name__)
 
 LARGE_BYTES = 8 << 20
 """Of a file that is loaded by itself: DuckDB has all its threads at work with one, and would hold rows of each."""
-_one_large_file = threading.Lock()
 
 
 def load_package(pipeline: Pipeline, source_name: str) -> LoadInfo:
@@ -56,6 +56,7 @@ def load_package(pipeline: Pipeline, source_name: str) -> LoadInfo:
         straight = CellDuckDb.instead_of(usual)
     if not _whole_cells(pipeline, source_name):
         return pipeline.load()
+    straight.one_large_file = threading.Lock()
     try:
         with (
             pipeline.sql_client() as client,
@@ -100,6 +101,8 @@ class CellDuckDb(StandIn, dlt.destinations.duckdb):
     room: Room = Room(LOAD_BYTES)
     most_memory: int = 0
     """Bytes that DuckDB may use where it cannot do with less."""
+    one_large_file: AbstractContextManager[Any] = nullcontext()
+    """Held while a large file is loaded."""
     _settled: dict[tuple[Any, ...], Any] | None = None
 
     @contextmanager
@@ -126,7 +129,7 @@ class CellDuckDb(StandIn, dlt.destinations.duckdb):
 
     def client(self, *args: Any, **kwargs: Any) -> DuckDbClient:
         made = cast(CellClient, super().client(*args, **kwargs))
-        made.most_memory = self.most_memory
+        made.most_memory, made.one_large_file = self.most_memory, self.one_large_file
         return made
 
 
@@ -145,13 +148,16 @@ class CellClient(RepeatableClient, DuckDbClient):
         )
         self.dataset_name = usual.dataset_name
         self.most_memory = 0
+        self.one_large_file: AbstractContextManager[Any] = nullcontext()
 
     def create_load_job(
         self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
     ) -> LoadJob:
         if is_cell_table(table) and whole_in(file_path):
             return CellJob(file_path)
-        return super().create_load_job(table, file_path, load_id, restore)
+        job = super().create_load_job(table, file_path, load_id, restore)
+        ours = _WITH_MORE_MEMORY.get(type(job))
+        return ours(file_path) if ours else job
 
     def create_table_chain_completed_followup_jobs(
         self, table_chain: Any, completed_table_chain_jobs: Sequence[LoadJobInfo] | None = None
@@ -161,17 +167,37 @@ class CellClient(RepeatableClient, DuckDbClient):
         return super().create_table_chain_completed_followup_jobs(table_chain, completed_table_chain_jobs)
 
 
+class _SqlJob(SqlLoadJob):
+    """dlt's, which merges the system tables."""
+
+    def run(self) -> None:
+        _with_more_memory(self, super().run)
+
+
+class _CopyJob(DuckDbCopyJob):
+    """dlt's, which copies a file into a table."""
+
+    def run(self) -> None:
+        _with_more_memory(self, super().run)
+
+
+def _with_more_memory(job: RunnableLoadJob, run: Callable[[], None]) -> None:
+    """dlt tries a job again, up to five times, but with no more memory than before."""
+    client = cast(CellClient, job._job_client)
+    with_more_memory(client.sql_client, client.most_memory, run, job.load_table_name)
+
+
+_WITH_MORE_MEMORY: dict[type[LoadJob], type[RunnableLoadJob]] = {SqlLoadJob: _SqlJob, DuckDbCopyJob: _CopyJob}
+
+
 class CellJob(RunnableLoadJob, HasFollowupJobs):
     """Replaces the cells that a Parquet file holds, whole and in one transaction, however often it is run."""
 
     def run(self) -> None:
         job_client = cast(CellClient, self._job_client)
-        client = job_client.sql_client
         large = Path(self._file_path).stat().st_size > LARGE_BYTES
-        with _one_large_file if large else nullcontext():
-            with_more_memory(
-                client, job_client.most_memory, lambda: self._replace_cells(job_client), self.load_table_name
-            )
+        with job_client.one_large_file if large else nullcontext():
+            _with_more_memory(self, lambda: self._replace_cells(job_client))
 
     def _replace_cells(self, job_client: CellClient) -> None:
         client = job_client.sql_client

@@ -1,11 +1,12 @@
 """DuckDB with as little memory as a load or a look needs, however many rows there are.
 
 In: a client of a DuckDB database, or of any other. Out: the same within limits, which grow where a statement cannot do
-with them. Without a limit DuckDB takes most of the machine's memory.
+with them. Without a limit DuckDB takes most of the machine's memory. What it frees goes back to the system.
 """
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import re
 from collections.abc import Callable, Iterator
@@ -28,6 +29,8 @@ THREADS = 4
 """Threads at most: each holds some 120,000 rows of a table, and more of them write no faster to one disk."""
 LOOK_BYTES = 56 << 20
 """For each thread of a look; where it is not enough, the limit is doubled."""
+FEW_ROWS_BYTES = 24 << 20
+"""For each thread, of a few thousand narrow rows: whatever DuckDB may have it uses, and the rest goes to disk."""
 LOAD_BYTES = 40 << 20
 """For each thread of a load into a table of some thirty columns."""
 COLUMN_BYTES = 1 << 20
@@ -35,6 +38,8 @@ COLUMN_BYTES = 1 << 20
 30 to 209 columns, in steps of a fifth)."""
 MOST_LOAD_BYTES = 320 << 20
 """Up to which a load gets more threads than one."""
+_M_MMAP_THRESHOLD, _MMAP_FROM = -3, 128 << 10
+_NO_ROOM = re.compile(r"failed to (?:pin|allocate)|could not allocate|out of memory", re.IGNORECASE)
 _UNITS = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 
@@ -75,6 +80,7 @@ def frugal(client: Any, pipeline: Pipeline, room: Room | None = None) -> Iterato
     Yields:
         The bytes that DuckDB had before.
     """
+    _give_back_what_is_freed()
     settings = ("threads", "memory_limit", "preserve_insertion_order", "temp_directory")
     found = client.execute_sql(f"SELECT name, value FROM duckdb_settings() WHERE name IN {settings}")  # noqa: S608
     before = {str(row[0]): str(row[1]) for row in found or ()}
@@ -111,11 +117,28 @@ def with_more_memory(client: Any, most: int, attempt: Callable[[], T], what: str
         try:
             return attempt()
         except DatabaseException as error:
-            if not isinstance(error.__cause__, duckdb.OutOfMemoryException) or allowed >= most:
+            if not _lacked_memory(error) or allowed >= most:
                 raise
         if _memory_limit(client) <= allowed:  # else someone else has made room meanwhile
             logger.info("%s: more memory than %s bytes is needed", what, allowed)
             _set(client, {"memory_limit": f"{min(2 * allowed, most)} bytes"})
+
+
+def _lacked_memory(error: DatabaseException) -> bool:
+    """True where a statement had no room in memory, or what it had written had none when it was to be committed."""
+    cause = error.__cause__
+    in_commit = isinstance(cause, duckdb.TransactionException) and _NO_ROOM.search(str(cause)) is not None
+    return in_commit or isinstance(cause, duckdb.OutOfMemoryException)
+
+
+def _give_back_what_is_freed() -> None:
+    """Let glibc go on to take large blocks from the system one by one, as it does at first.
+
+    Once such a block was freed, glibc takes those of its size from its heaps, of which it gives back little:
+    each load package would leave some megabytes behind. Other systems have no such setting.
+    """
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MMAP_FROM)
 
 
 def _spill_into(client: Any, folder: str) -> None:

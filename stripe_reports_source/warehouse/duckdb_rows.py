@@ -13,15 +13,21 @@ from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from .duckdb_cells import CellDuckDb
+from .duckdb_memory import FEW_ROWS_BYTES, Room, frugal, with_more_memory
 
 NEW_ROWS = "stripe_reports_new_rows"
+
+
+def writes_straight(pipeline: Pipeline) -> bool:
+    """True for a pipeline that is loading into DuckDB in our own way."""
+    return isinstance(pipeline.destination, CellDuckDb)
 
 
 def replace_rows(pipeline: Pipeline, table: str, keys: Sequence[str], rows: Callable[[str], pa.Table]) -> bool:
     """Replace rows in one transaction.
 
     Args:
-        pipeline: that is loading in our own way.
+        pipeline: that is loading.
         table: dlt's name of it.
         keys: columns; rows that agree in them with a new one are dropped.
         rows: makes the new ones, with the name of the load package that was loaded last.
@@ -29,22 +35,28 @@ def replace_rows(pipeline: Pipeline, table: str, keys: Sequence[str], rows: Call
     Returns:
         False where that cannot be: another destination, or no such table.
     """
-    if not isinstance(pipeline.destination, CellDuckDb):
+    if not writes_straight(pipeline):
         return False
-    with pipeline.sql_client() as client:
-        connection: Any = client.native_connection
+    with pipeline.sql_client() as client, frugal(client, pipeline, Room(FEW_ROWS_BYTES)) as most_memory:
         target, loads = client.make_qualified_table_name(table), client.make_qualified_table_name("_dlt_loads")
-        columns = ", ".join(map(client.escape_column_name, keys))
         try:
             found = client.execute_sql(f"SELECT max(load_id) FROM {loads} WHERE status = 0")  # noqa: S608
             if not found or found[0][0] is None:
                 return False
-            connection.register(NEW_ROWS, rows(str(found[0][0])))
-            with client.begin_transaction():
-                client.execute_sql(f"DELETE FROM {target} WHERE ({columns}) IN (SELECT {columns} FROM {NEW_ROWS})")  # noqa: S608
-                client.execute_sql(f"INSERT INTO {target} BY NAME SELECT * FROM {NEW_ROWS}")  # noqa: S608
+            new = rows(str(found[0][0]))
+            with_more_memory(client, most_memory, lambda: _replace(client, target, keys, new), table)
         except DatabaseUndefinedRelation:
             return False
-        finally:
-            connection.unregister(NEW_ROWS)
     return True
+
+
+def _replace(client: Any, target: str, keys: Sequence[str], new: pa.Table) -> None:
+    columns = ", ".join(map(client.escape_column_name, keys))
+    connection = client.native_connection
+    connection.register(NEW_ROWS, new)
+    try:
+        with client.begin_transaction():
+            client.execute_sql(f"DELETE FROM {target} WHERE ({columns}) IN (SELECT {columns} FROM {NEW_ROWS})")  # noqa: S608
+            client.execute_sql(f"INSERT INTO {target} BY NAME SELECT * FROM {NEW_ROWS}")  # noqa: S608
+    finally:
+        connection.unregister(NEW_ROWS)

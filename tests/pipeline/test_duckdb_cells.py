@@ -8,6 +8,7 @@ import os
 import signal
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import dlt
 import duckdb
@@ -17,9 +18,10 @@ from dlt import Pipeline
 from stripe_reports_source import SyncFailed, load_reports
 from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.plan.settings import ParsePolicy
-from stripe_reports_source.warehouse.duckdb_cells import CellDuckDb, CellJob, load_package
+from stripe_reports_source.warehouse.duckdb_cells import CellClient, CellDuckDb, CellJob, load_package
 from stripe_reports_source.warehouse.duckdb_memory import Room, frugal
 from stripe_reports_source.warehouse.leftovers import SPILL_FOLDER
+from stripe_reports_source.warehouse.own_jobs import own_jobs
 from stripe_reports_source.warehouse.query import Reader, reading_frugally
 from tests.conftest import source_of, with_settings
 from tests.pipeline.truth import assert_true
@@ -105,6 +107,21 @@ def test_wide_rows_get_more_memory(
         load_reports(pipeline, source_of(emulator, [ACTIVITY]))
     assert any("more memory than" in record.getMessage() for record in caplog.records) is more
     assert_true(emulator, pipeline, [ACTIVITY], end=emulator.settings.available_end)
+
+
+def test_jobs_of_dlts_get_more_memory(emulator: Emulator, pipeline: Pipeline, tmp_path: Path) -> None:
+    load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+    schema, file = pipeline.default_schema, tmp_path / "report_runs.0123456789.0.sql"
+    file.write_text("CREATE TABLE hashes AS SELECT count(DISTINCT hash(i)) FROM range(400000) AS rows(i);")
+    with own_jobs(pipeline), pipeline.sql_client() as other, frugal(other, pipeline, Room(1 << 20)) as most:
+        client = pipeline.destination_client()
+        assert isinstance(client, CellClient)
+        client.most_memory = most
+        table = client.prepare_load_table("report_runs")
+        job: Any = client.create_load_job(table, str(file), "1")
+        job.set_run_vars("1", schema, table)
+        job.run_managed(client, None)
+        assert job.state() == "completed", job.exception()
 
 
 def test_a_look_at_many_rows_takes_little_memory_and_more_where_it_needs_it(

@@ -119,7 +119,7 @@ def spoil(pipeline: Pipeline, *statements: str) -> int:
 
 def looked(pipeline: Pipeline, scope: Scope | None = None) -> list[Statement]:
     """The statements of a look at all there is."""
-    return look(pipeline, NOW, scope)
+    return list(look(pipeline, NOW, scope))
 
 
 def statuses(statements: Collection[Statement]) -> Counter[str]:
