@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import date, datetime, timezone
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -125,7 +126,7 @@ def destination(request: pytest.FixtureRequest) -> str:
 
 
 DESTINATIONS = os.environ.get("TEST_DESTINATIONS", "duckdb,postgres").split(",")
-"""Others that tests for all destinations can be run with: `delta`; see `.ci/run`."""
+"""Others that tests for all destinations can be run with: `delta`, `iceberg`; see `.ci/run`."""
 BOTH = pytest.mark.parametrize("destination", DESTINATIONS, indirect=True)
 FIRST_OF_BOTH = pytest.mark.parametrize(
     "destination",
@@ -133,6 +134,16 @@ FIRST_OF_BOTH = pytest.mark.parametrize(
     indirect=True,
 )
 """As `BOTH`, with all but the first among the tests that take long: for what does not depend on the destination."""
+
+
+def _lake(form: str, package: str) -> Any:
+    return pytest.param(
+        form, marks=pytest.mark.skipif(find_spec(package) is None, reason=f"{package} is not installed")
+    )
+
+
+LAKES = [_lake("delta", "deltalake"), _lake("iceberg", "pyiceberg")]
+"""Forms of open tables, skipped where what writes them is missing."""
 
 
 @pytest.fixture
@@ -145,9 +156,9 @@ def make_pipeline(
     if destination == "postgres":
         made = dlt.destinations.postgres(request.getfixturevalue("postgres"))
         dataset = f"stripe_{uuid.uuid4().hex[:12]}"
-    elif destination == "delta":
+    elif destination in ("delta", "iceberg"):
         made = dlt.destinations.filesystem(str(tmp_path / "lake"))
-        monkeypatch.setenv("SOURCES__STRIPE_REPORTS__TABLE_FORMAT", "delta")
+        monkeypatch.setenv("SOURCES__STRIPE_REPORTS__TABLE_FORMAT", destination)
     elif destination == "mariadb":
         made = dlt.destinations.sqlalchemy(request.getfixturevalue("mariadb"))
         dataset = f"stripe_{uuid.uuid4().hex[:12]}"

@@ -1,37 +1,18 @@
-"""Delta tables of a dataset on dlt's `filesystem`: read with SQL, and changed a row at a time, as any database.
+"""Delta tables of a dataset on dlt's `filesystem`, through delta-rs.
 
-In: dlt's client of such a dataset. Out: a client whose queries see the newest version of each Delta table, whether
-dlt's schema here knows of it or not, without an extension that DuckDB would have to download; and whose UPDATE and
-DELETE are commits of the table. dlt's own reads through `delta_scan`, and changes nothing.
+In: dlt's client of such a dataset, a table's name. Out: its newest version; what `lake_tables` reads and changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
-import sqlglot
 from deltalake import DeltaTable
-from dlt.common.destination.dataset import DBApiCursor
-from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.common.libs.deltalake import deltalake_storage_options
-from dlt.destinations.exceptions import DatabaseTerminalException, DatabaseUndefinedRelation
-from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
+from dlt.destinations.exceptions import DatabaseTerminalException
 from dlt.destinations.impl.filesystem.filesystem import FilesystemClient
-from dlt.destinations.impl.filesystem.sql_client import FilesystemSqlClient
 from sqlglot import exp
-
-from ..plan.texts import text_literal
-
-_TYPES = {
-    pa.types.is_boolean: "BOOLEAN",
-    pa.types.is_int64: "BIGINT",
-    pa.types.is_date: "DATE",
-    pa.types.is_floating: "DOUBLE",
-}
 
 
 def storage_options(client: FilesystemClient) -> dict[str, str]:
@@ -47,86 +28,28 @@ def delta_table(client: FilesystemClient, name: str) -> DeltaTable | None:
     return DeltaTable(location, storage_options=options)
 
 
-class DeltaSqlClient(FilesystemSqlClient):
-    """See the module."""
+class DeltaLakeTable:
+    """A table as `lake_tables.LakeTable` wants it."""
 
-    def open_connection(self) -> Any:
-        connection = DuckDbSqlClient.open_connection(self)
-        if not self.remote_client.is_local_filesystem:
-            self._register_filesystem(self.remote_client.fs_client, self.remote_client.config.protocol)
-        return connection
+    def __init__(self, table: DeltaTable) -> None:
+        self._table = table
 
-    def should_replace_view(self, view_name: str, table_schema: Any) -> bool:
-        return True  # each query sees what is there now
+    def schema(self) -> pa.Schema:
+        return pa.schema(self._table.schema().to_arrow())
 
-    def create_views_for_tables(self, tables: dict[str, str]) -> None:
-        own = {name for name in tables if not self.remote_client.is_dlt_table(name)}
-        try:
-            super().create_views_for_tables({name: view for name, view in tables.items() if name not in own})
-        except DestinationUndefinedEntity as error:
-            raise DatabaseUndefinedRelation(error) from error
-        for name in own:
-            view, table = self.make_qualified_table_name(name), delta_table(self.remote_client, name)
-            if table is None:
-                self._conn.execute(f"DROP VIEW IF EXISTS {view}")
-            else:
-                self._conn.execute(f"CREATE OR REPLACE VIEW {view} AS {self._rows(table)}")
-
-    def _rows(self, table: DeltaTable) -> str:
-        """A query of a table's rows. Columns that came later than all files, and tables without a row, have no file."""
-        if "deletionVectors" in (table.protocol().reader_features or ()):
+    def files(self) -> list[str]:
+        if "deletionVectors" in (self._table.protocol().reader_features or ()):
             raise DatabaseTerminalException(
-                ValueError(f"the Delta table {table.table_uri} has deletion vectors, which are not read here")
+                ValueError(f"the Delta table {self._table.table_uri} has deletion vectors, which are not read here")
             )
-        columns = ", ".join(
-            f"CAST(NULL AS {_duckdb_type(field.type)}) AS {self.escape_column_name(field.name)}"
-            for field in pa.schema(table.schema().to_arrow())
-        )
-        files = ", ".join(map(self.capabilities.escape_literal, table.file_uris()))
-        typed = f"SELECT {columns} WHERE false"
-        return f"{typed} UNION ALL BY NAME FROM read_parquet([{files}], union_by_name = true)" if files else typed
+        return list(self._table.file_uris())
 
-    @contextmanager
-    def execute_query(self, query: Any, *args: Any, **kwargs: Any) -> Iterator[DBApiCursor]:
-        begins = str(query).lstrip()[:6].upper()
-        if begins in ("UPDATE", "DELETE"):
-            self._change(str(query), args)
-            query, args = "SELECT 1 WHERE false", ()
-        with super().execute_query(query, *args, **kwargs) as cursor:
-            yield cursor
-
-    def _change(self, query: str, values: tuple[Any, ...]) -> None:
-        first, *rest = query.split("%s")
-        written = first + "".join(_literal(value) + part for value, part in zip(values, rest, strict=True))
-        statement = sqlglot.parse_one(written, read="duckdb")
-        named = statement.find(exp.Table)
-        name = "" if named is None else named.name
-        table = delta_table(self.remote_client, name)
-        if table is None:
-            raise DatabaseUndefinedRelation(ValueError(f"there is no Delta table {name}"))
+    def change(self, statement: Any) -> None:
         where = statement.args["where"].this.sql(dialect="duckdb")
         if isinstance(statement, exp.Update):
-            table.update(
+            self._table.update(
                 {part.this.name: part.expression.sql(dialect="duckdb") for part in statement.expressions},
                 predicate=where,
             )
         else:
-            table.delete(where)
-
-
-def _literal(value: Any) -> str:
-    if value is None:
-        return "NULL"
-    if isinstance(value, datetime):
-        return f"CAST('{value.isoformat(sep=' ', timespec='microseconds')}' AS TIMESTAMPTZ)"
-    if isinstance(value, (bool, int)):
-        return str(value)
-    return text_literal(str(value))
-
-
-def _duckdb_type(type_: pa.DataType) -> str:
-    if pa.types.is_decimal(type_):
-        return f"DECIMAL({type_.precision}, {type_.scale})"
-    if pa.types.is_timestamp(type_):
-        return "TIMESTAMP" if type_.tz is None else "TIMESTAMPTZ"
-    return next((name for is_one, name in _TYPES.items() if is_one(type_)), "VARCHAR")
+            self._table.delete(where)

@@ -7,10 +7,12 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from dlt import Pipeline
+from dlt.common.normalizers.naming.snake_case import NamingConvention
 from dlt.common.typing import TLoaderFileFormat
 from packaging.version import Version
 
 from ..errors import ConfigurationError
+from ..plan.columns import MAX_NAME_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +28,8 @@ def check_destination(pipeline: Pipeline, table_format: str | None = None) -> No
     A cell is replaced by dlt's `delete-insert` merge. Destinations without it (plain-file `filesystem`, vector
     stores) fall back to appending, which doubles rows at every refresh. dlt runs our merges in a transaction where the
     destination's capabilities say `supports_ddl_transactions` (see `columns.TOMBSTONE`): not on BigQuery, Databricks,
-    ClickHouse, Athena, Dremio and Synapse. Into Delta tables on `filesystem` this package replaces cells by itself.
+    ClickHouse, Athena, Dremio and Synapse. Into Delta and Iceberg tables on `filesystem` this package replaces cells by
+    itself.
 
     Args:
         pipeline: whose destination.
@@ -38,9 +41,10 @@ def check_destination(pipeline: Pipeline, table_format: str | None = None) -> No
     destination = pipeline.destination
     if destination is None:
         return
+    _check_dataset_name(str(pipeline.dataset_name or ""))
     capabilities = destination.capabilities()
     if destination_type(pipeline) == "filesystem" and "delta" in (capabilities.supported_table_formats or ()):
-        _check_files(table_format)
+        _check_files(pipeline, table_format)
         return
     if table_format is not None and table_format not in (capabilities.supported_table_formats or ()):
         raise ConfigurationError(
@@ -64,14 +68,34 @@ def check_destination(pipeline: Pipeline, table_format: str | None = None) -> No
         )
 
 
-def _check_files(table_format: str | None) -> None:
-    if table_format != "delta":
+def _check_dataset_name(name: str) -> None:
+    """Tables and columns never have a longer name. dlt cuts a dataset's, with a hash, where the database wants it."""
+    written = max(
+        name, NamingConvention().normalize_table_identifier(name) if name else "", key=lambda text: len(text.encode())
+    )
+    length = len(written.encode())
+    if length > MAX_NAME_BYTES:
+        raise ConfigurationError(
+            f"dataset_name {name!r} has {length} bytes as dlt writes it, which some destinations cut and others keep; "
+            f"give one of at most {MAX_NAME_BYTES} bytes."
+        )
+
+
+def _check_files(pipeline: Pipeline, table_format: str | None) -> None:
+    if table_format is None:
         raise ConfigurationError(
             "destination 'filesystem' cannot replace rows of plain files, so each refresh would double them; set "
-            "table_format='delta' (Delta tables), or use duckdb, postgres or another SQL destination."
+            "table_format='delta' (Delta tables) or 'iceberg', or use duckdb, postgres or another SQL destination."
         )
-    if find_spec("deltalake") is None:
-        raise ConfigurationError("table_format 'delta' needs the package deltalake: pip install \".[deltalake]\".")
+    package, extra = {"delta": ("deltalake", "deltalake"), "iceberg": ("pyiceberg", "iceberg")}[table_format]
+    if find_spec(package) is None:
+        raise ConfigurationError(
+            f'table_format {table_format!r} needs the package {package}: pip install ".[{extra}]".'
+        )
+    if table_format == "iceberg":
+        from .iceberg_tables import check_place  # an extra
+
+        check_place(pipeline)
 
 
 def destination_type(pipeline: Pipeline) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import dlt
@@ -27,7 +26,7 @@ DEFAULT_STAGING = "%s_staging"
 _IMPORTED = {
     dlt.destinations.duckdb: (".duckdb_cells", "pandas"),
     dlt.destinations.postgres: (".postgres_cells",),
-    dlt.destinations.filesystem: (".delta_cells",),
+    dlt.destinations.filesystem: (".lake_cells",),
 }
 """What loads of our own import. DuckDB imports pandas, where there is one, with the first parameter of a statement."""
 
@@ -81,10 +80,9 @@ def keep_own_jobs(pipeline: Pipeline) -> None:
         check_encoding(pipeline)
         pipeline.destination = CellPostgres.instead_of(usual, **_own_staging(pipeline))
     elif type(usual) is dlt.destinations.filesystem:
-        if find_spec("deltalake") is not None:
-            from .delta_cells import CellFilesystem
+        from .lake_cells import CellFilesystem
 
-            pipeline.destination = CellFilesystem.instead_of(usual)
+        pipeline.destination = CellFilesystem.instead_of(usual)
     elif isinstance(usual, Destination) and not isinstance(usual, StandIn):
         if destination_type(pipeline) == "sqlalchemy":
             from .sqlalchemy_servers import ServerClient, check_server, engine_settings

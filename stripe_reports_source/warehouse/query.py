@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
-from importlib.util import find_spec
 from typing import Any
 
 from dlt import Pipeline
@@ -86,13 +85,13 @@ def _select_database(client: SqlClientBase[Any]) -> None:
 
 
 def sql_client(pipeline: Pipeline) -> SqlClientBase[Any]:
-    """dlt's client of the pipeline's dataset; for Delta tables one of our own, see `delta_tables`."""
-    if destination_type(pipeline) != "filesystem" or find_spec("deltalake") is None:
+    """dlt's client of the pipeline's dataset; for Delta and Iceberg tables one of our own, see `lake_tables`."""
+    if destination_type(pipeline) != "filesystem":
         return pipeline.sql_client()
-    from .delta_tables import DeltaSqlClient  # an extra
+    from .lake_tables import LakeSqlClient  # sqlglot and DuckDB, which importing us does not need
 
     client: Any = pipeline.destination_client()
-    return DeltaSqlClient(client, client.dataset_name)
+    return LakeSqlClient(client, client.dataset_name)
 
 
 def select(pipeline: Pipeline | None, query: str, *values: Any) -> list[tuple[Any, ...]] | None:

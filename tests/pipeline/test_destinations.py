@@ -23,6 +23,7 @@ from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.warehouse.destinations import check_destination, exact_file_format
 from tests.conftest import query, source_of
 from tests.pipeline.truth import assert_true
+from tests.pipeline.ways import WAYS, posts, refusal
 
 
 def to(destination: str, tmp_path: Path) -> Pipeline:
@@ -46,6 +47,21 @@ def test_taken_with_a_warning(name: str, tmp_path: Path, caplog: pytest.LogCaptu
 def test_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=f"destination '{name}' cannot replace rows"):
         check_destination(to(name, tmp_path))
+
+
+@WAYS
+@pytest.mark.parametrize(("name", "length"), [("d" * 64, 64), ("Ab" * 22, 65), ("日" * 22, 66)], ids=str)
+def test_a_dataset_name_that_destinations_would_write_otherwise_is_refused_before_a_run(
+    emulator: Emulator, tmp_path: Path, name: str, length: int, way: str
+) -> None:
+    pipeline = dlt.pipeline("any", destination="duckdb", dataset_name=name, pipelines_dir=str(tmp_path))
+    error = refusal(pipeline, source_of(emulator, ["payouts.itemized"]), way)
+    assert isinstance(error, ConfigurationError)
+    assert f"dataset_name {name!r} has {length} bytes as dlt writes it" in str(error)
+    assert not posts(emulator)
+    longest = to("duckdb", tmp_path)
+    longest.dataset_name = "d" * 63
+    check_destination(longest)
 
 
 def test_the_file_format_that_keeps_every_value(

@@ -1,7 +1,8 @@
-"""Delta tables on dlt's `filesystem`: each package one commit of a table, exact, once, whoever is killed when."""
+"""Delta and Iceberg tables on dlt's `filesystem`: each package one commit of a table, whoever is killed when."""
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import shutil
@@ -14,6 +15,7 @@ from typing import Any
 
 import dlt
 import duckdb
+import pyarrow as pa
 import pytest
 from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
@@ -21,28 +23,32 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from stripe_reports_source import ConfigurationError, Report, load_reports, reconcile, stripe_reports
 from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.warehouse.query import select, sql_client
-from tests.conftest import query, source_of
+from tests.conftest import LAKES, query, source_of
 from tests.pipeline.truth import assert_true
 from tests.pipeline.ways import WAYS, posts, refusal
 
-deltalake = pytest.importorskip("deltalake")
-pytestmark = pytest.mark.parametrize("destination", ["delta"], indirect=True)
+pytestmark = pytest.mark.parametrize("destination", LAKES, indirect=True)
 
 PAYOUTS = "payouts.itemized"
 REPORTS = ["balance.summary", "balance_change_from_activity.itemized", "payout_reconciliation.itemized"]
 WINDOW = {"start_date": "2025-01-01", "end_date": "2025-03-01"}
 
 
-def table(tmp_path: Path, name: str) -> Any:
-    """A table as any reader of Delta sees it."""
-    return deltalake.DeltaTable(tmp_path / "lake" / "stripe" / name)
+def versions(tmp_path: Path, form: str, name: str) -> list[pa.Table]:
+    """The rows of each version of a table that has had some, the oldest first, as a reader of its form sees them."""
+    place = tmp_path / "lake" / "stripe" / name
+    if form == "delta":
+        newest = importlib.import_module("deltalake").DeltaTable(place)
+        numbers = range(newest.version() + 1)
+        return [importlib.import_module("deltalake").DeltaTable(place, version=n).to_pyarrow_table() for n in numbers]
+    table = importlib.import_module("pyiceberg.table").StaticTable.from_metadata(str(place))
+    return [table.scan(snapshot_id=snapshot.snapshot_id).to_arrow() for snapshot in table.snapshots()]
 
 
-def cells_of(version: Any) -> dict[str, set[str]]:
+def cells_of(version: pa.Table) -> dict[str, set[str]]:
     """The load packages whose rows a version of a table has, by cell."""
     found: dict[str, set[str]] = {}
-    rows = version.to_pyarrow_table(columns=["_interval_key", "_dlt_load_id"]).to_pylist()
-    for row in rows:
+    for row in version.select(["_interval_key", "_dlt_load_id"]).to_pylist():
         found.setdefault(row["_interval_key"], set()).add(row["_dlt_load_id"])
     return found
 
@@ -66,16 +72,16 @@ def test_syncs_end_in_the_truth_and_reports_agree(
 
 
 def test_a_package_is_one_commit_of_a_table_and_no_version_has_a_cell_half(
-    emulator: Emulator, pipeline: Pipeline, tmp_path: Path
+    emulator: Emulator, pipeline: Pipeline, tmp_path: Path, destination: str
 ) -> None:
     name = "payouts_itemized"
     load_reports(pipeline, source_of(emulator, [PAYOUTS], **WINDOW))
-    first = table(tmp_path, name)
+    [*_, first] = versions(tmp_path, destination, name)
     emulator.service.forget_idempotency()
     emulator.service.runs.clear()
     load_reports(pipeline, source_of(emulator, [PAYOUTS], **WINDOW))
-    newest = table(tmp_path, name)
-    assert newest.version() == first.version() + 1
+    [*_, last, newest] = versions(tmp_path, destination, name)
+    assert last == first
     before, after = cells_of(first), cells_of(newest)
     assert all(len(runs) == 1 for runs in [*before.values(), *after.values()])
     assert before.keys() == after.keys()
@@ -100,8 +106,8 @@ def test_an_emptied_cell_has_no_rows(emulator: Emulator, pipeline: Pipeline) -> 
     assert query(pipeline, "SELECT rows FROM report_cells ORDER BY interval_key")[0] == (0,)
 
 
-def die_after_a_commit(folder: Path, hosts: dict[str, Any]) -> None:
-    from stripe_reports_source.warehouse.delta_cells import CellJob
+def die_after_a_commit(folder: Path, form: str, hosts: dict[str, Any]) -> None:
+    from stripe_reports_source.warehouse.lake_jobs import CellJob
 
     real = CellJob.run
 
@@ -114,18 +120,20 @@ def die_after_a_commit(folder: Path, hosts: dict[str, Any]) -> None:
     destination = dlt.destinations.filesystem(str(folder / "lake"))
     pipelines = str(folder / "pipelines")
     pipeline = dlt.pipeline("reports", destination=destination, dataset_name="stripe", pipelines_dir=pipelines)
-    load_reports(pipeline, stripe_reports([PAYOUTS], **hosts))
+    load_reports(pipeline, stripe_reports([PAYOUTS], table_format=form, **hosts))
 
 
 def test_a_sync_after_a_kill_doubles_and_loses_nothing(
-    emulator: Emulator, make_pipeline: Callable[..., Pipeline], tmp_path: Path
+    emulator: Emulator, make_pipeline: Callable[..., Pipeline], tmp_path: Path, destination: str
 ) -> None:
     load_reports(make_pipeline(), source_of(emulator, [PAYOUTS]))
     emulator.advance(emulator.settings.available_end + timedelta(days=1))
     hosts: dict[str, Any] = {"api_base_url": emulator.api_url, "files_base_url": emulator.files_url}
     hosts["api_key"] = emulator.settings.live_keys[0]
     # delta-rs has threads, which a fork does not take along
-    killed = multiprocessing.get_context("spawn").Process(target=die_after_a_commit, args=(tmp_path, hosts))
+    killed = multiprocessing.get_context("spawn").Process(
+        target=die_after_a_commit, args=(tmp_path, destination, hosts)
+    )
     killed.start()
     killed.join()
     assert killed.exitcode == -signal.SIGKILL
@@ -194,20 +202,34 @@ def test_rows_are_changed_one_at_a_time(emulator: Emulator, pipeline: Pipeline) 
     assert select(pipeline, "SELECT 1 FROM {table.nothing}") is None
 
 
-def test_amounts_are_found_by_readers_that_skip_files(emulator: Emulator, pipeline: Pipeline, tmp_path: Path) -> None:
+def test_amounts_are_found_by_readers_that_skip_files(
+    emulator: Emulator, pipeline: Pipeline, tmp_path: Path, destination: str
+) -> None:
     load_reports(pipeline, source_of(emulator, [PAYOUTS]))
-    statistics = table(tmp_path, "payouts_itemized").get_add_actions(flatten=True)
-    kept = {name for name in statistics.schema.names if name.startswith("min.")}
-    assert kept == {"min._interval_key", "min._interval_day", "min._account"}
+    place = tmp_path / "lake" / "stripe" / "payouts_itemized"
+    if destination == "delta":
+        statistics = importlib.import_module("deltalake").DeltaTable(place).get_add_actions(flatten=True)
+        kept = {name.removeprefix("min.") for name in statistics.schema.names if name.startswith("min.")}
+    else:
+        table = importlib.import_module("pyiceberg.table").StaticTable.from_metadata(str(place))
+        [task] = table.scan().plan_files()
+        kept = {table.schema().find_column_name(number) for number in task.file.lower_bounds}
+    assert kept == {"_interval_key", "_interval_day", "_account"}
 
 
-def test_duckdbs_own_reader_of_delta_has_the_same_rows(emulator: Emulator, pipeline: Pipeline, tmp_path: Path) -> None:
-    extension = pytest.importorskip("duckdb_extension_delta")
+def test_duckdbs_own_reader_has_the_same_rows(
+    emulator: Emulator, pipeline: Pipeline, tmp_path: Path, destination: str
+) -> None:
+    needed = {"delta": ["delta"], "iceberg": ["avro", "iceberg"]}[destination]
     load_reports(pipeline, source_of(emulator, [PAYOUTS]))
-    [file] = Path(extension.__file__).parent.glob(f"extensions/v{duckdb.__version__}/*.duckdb_extension")
     with duckdb.connect() as connection:
-        connection.execute(f"LOAD '{file}'")
-        rows = f"SELECT * EXCLUDE (_cell_dropped) FROM delta_scan('{tmp_path}/lake/stripe/payouts_itemized')"
+        for name in needed:
+            extension = pytest.importorskip(f"duckdb_extension_{name}")
+            folder = Path(extension.__file__).parent
+            [file] = folder.glob(f"extensions/v{duckdb.__version__}/*.duckdb_extension")
+            connection.execute(f"LOAD '{file}'")
+        place = f"{tmp_path}/lake/stripe/payouts_itemized"
+        rows = f"SELECT * EXCLUDE (_cell_dropped) FROM {destination}_scan('{place}')"
         read = Counter(connection.execute(rows).fetchall())
     assert read == Counter(query(pipeline, "SELECT * EXCLUDE (_cell_dropped) FROM payouts_itemized"))
 
