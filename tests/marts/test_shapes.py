@@ -162,6 +162,13 @@ def test_a_gap_has_no_rows_and_the_balance_opens_again_after_it(worlds: Worlds, 
         assert differing(chosen(marts, "stripe_daily_balance", DAILY), wanted) == []
 
 
+def test_reports_of_different_grids_give_the_balance_of_each_day(worlds: Worlds, tmp_path: Path) -> None:
+    reports = (BALANCE, Report(ACTIVITY, interval="day"), Report(PAYOUTS, interval="week"), SETTLED, UNSETTLED)
+    world = World("marts-grids", (Account(reports=reports),), TENTH, 0.1)
+    with open_marts(worlds.copy(world, tmp_path)) as marts:
+        assert_true(marts, world)
+
+
 @pytest.mark.long
 def test_of_two_tables_with_a_report_one_counts(worlds: Worlds, tmp_path: Path) -> None:
     twice = (
