@@ -10,17 +10,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stripe_reports_source.plan.catalog import Column, ReportType, load_catalog
+from stripe_reports_source.plan.catalog import Column, load_catalog
 from stripe_reports_source.plan.columns import SYSTEM_COLUMNS, TOMBSTONE
 from stripe_reports_source.plan.report import Report
 from stripe_reports_source.plan.system_tables import REPORT_FRESHNESS, SYSTEM_TABLES, TIE_OUT, SystemTable
 from stripe_reports_source.plan.table_texts import SYSTEM_TEXTS, report_text
 
 from . import marts
-from .names import NAME, PACKAGE, SOURCE, staging_name
+from .columns import columns_of, newest
+from .names import MADE, NAME, PACKAGE, SOURCE, staging_name
 from .yaml_text import yaml_text
 
-MADE = "Made by `python -m tests.dbt`: do not change it by hand."
 ADDED = {name: of for name, of in SYSTEM_COLUMNS.items() if name != TOMBSTONE}
 """What the source adds to each table of a report."""
 WARNING = {"config": {"severity": "warn"}}
@@ -66,21 +66,6 @@ def stale(made: Mapping[str, str], package: Path = PACKAGE) -> list[Path]:
         for path in sorted(found)
         if path.relative_to(package).as_posix() not in made and MADE in path.read_text(encoding="utf-8")
     ]
-
-
-def columns_of(base: str) -> Sequence[Column]:
-    """The columns of all versions of a report, those of the newest one first, and as it has them."""
-    versions = reversed(load_catalog().versions(base))
-    listed = {column.name: column for known in versions for column in reversed(known.columns)}
-    newest = [column.name for column in _newest(base).columns]
-    by_newest = {column.name: column for column in _newest(base).columns}
-    return [by_newest.get(name) or listed[name] for name in (*newest, *(name for name in listed if name not in newest))]
-
-
-def _newest(base: str) -> ReportType:
-    """The newest version whose columns are known, or the newest."""
-    versions = load_catalog().versions(base)
-    return next((known for known in reversed(versions) if known.columns), versions[-1])
 
 
 def _tables() -> list[tuple[str, str]]:
@@ -198,11 +183,11 @@ def _staging_properties() -> Iterable[dict[str, Any]]:
 
 def _unique_key(base: str) -> dict[str, Any]:
     """A test of the key, of reports whose key is known for certain."""
-    newest = _newest(base)
-    if not newest.key or "inferred" in newest.row or "repeat" in newest.row:
+    known = newest(base)
+    if not known.key or "inferred" in known.row or "repeat" in known.row:
         return {}
-    within = () if newest.shape == "per_payout" else ("_interval_key",)
-    return _tests(_unique(Report(base).table, ("_account", *within, *newest.key)))
+    within = () if known.shape == "per_payout" else ("_interval_key",)
+    return _tests(_unique(Report(base).table, ("_account", *within, *known.key)))
 
 
 def _unique(table: str, columns: Sequence[str]) -> dict[str, Any]:

@@ -8,6 +8,9 @@ PACKAGE = Path(__file__).parents[2] / "pipelines" / "dbt"
 NAME = "stripe_reports_source"
 """Of the package, as other dbt projects refer to it."""
 SOURCE = "stripe_reports"
+SEED = "stripe_ledger_accounts"
+"""The chart of accounts."""
+MADE = "Made by `python -m tests.dbt`: do not change it by hand."
 MOST_LETTERS = 63
 """PostgreSQL's, of a relation."""
 SHORTER = (

@@ -48,11 +48,24 @@ not exists (
   {{ return(stripe_reports_source.quoted(names[0])) }}
 {%- endmacro %}
 
-{# A condition: true where all of these columns are loaded, without which the figures would be wrong. #}
-{% macro has_columns(table, names) -%}
+{# A condition: true where of each of these choices a column is loaded, without which the figures would be wrong. #}
+{% macro has_columns(table, choices) -%}
   {%- set stored = stripe_reports_source.stored_columns(table) -%}
-  {%- for name in names if name not in stored -%}
+  {%- for names in choices if not names | select('in', stored) | list -%}
     {{ return('1 = 0') }}
   {%- endfor -%}
   {{ return('1 = 1') }}
+{%- endmacro %}
+
+{# A condition on interval keys: cells with all rows of a report, or all of a currency. #}
+{% macro all_rows(key) -%}
+  {%- set filters = ['reporting_category', 'payout', 'connected_accounts', 'type', 'customer', 'invoice'] -%}
+  {%- for name in filters -%}
+    {{ key }} not like '%"{{ name }}":%'{{ ' and ' if not loop.last }}
+  {%- endfor -%}
+{%- endmacro %}
+
+{# The connected account that a run was for, from the key of its cell. #}
+{% macro connected_account_of(key) -%}
+  {{ dbt.split_part(dbt.split_part(key, "'\"connected_account\":\"'", 2), "'\"'", 1) }}
 {%- endmacro %}
