@@ -1,15 +1,15 @@
 """What the marts read, as dbt models: reports with one sign and one set of names, and the cells that are loaded.
 
-In: the inputs of `stripe_reports_source.marts.inputs`. Out: SQL with dbt's macros. Where `marts.input_sql` looks at what
-a dataset holds, these look when dbt compiles them, or in SQL.
+In: the inputs of `stripe_reports_source.marts.inputs`. Out: SQL with dbt's macros. Where `marts.input_sql` looks at
+what a dataset holds, these look when dbt compiles them, or in SQL.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from stripe_reports_source.marts.inputs import CELLS, REPORT_INPUTS, InputColumn, MartInput
 from stripe_reports_source.marts.input_sql import columns_of as input_columns
+from stripe_reports_source.marts.inputs import CELLS, REPORT_INPUTS, InputColumn, MartInput
 from stripe_reports_source.plan.catalog import load_catalog
 from stripe_reports_source.plan.column_types import AMOUNT, ColumnType
 from stripe_reports_source.plan.report import Report
@@ -23,7 +23,7 @@ ALWAYS = tuple(input_.base for input_ in REPORT_INPUTS.values() if input_.name !
 """The reports that marts read whatever `stripe_reports` says; the others count where it names them."""
 CELL = ("_account", "_interval_key", "_dlt_load_id")
 """What tells of a row which cell it is of, as it was loaded."""
-_CONNECTED_KEY = "like '%\"connected_account\":\"%'"
+_CONNECTED_KEY = 'like \'%"connected_account":"%\''
 
 
 def input_model(name: str) -> str:
@@ -53,7 +53,9 @@ def _rows(input_: MartInput) -> str:
     own = _of_report(input_, connected=False)
     connected = _of_report(input_, connected=True)
     if input_.base in ALWAYS:
-        return f"{_config(input_)}{own}{{%- if {_named(input_.connected_base)} %}}\nunion all\n{connected}{{%- endif %}}\n"
+        return (
+            f"{_config(input_)}{own}{{%- if {_named(input_.connected_base)} %}}\nunion all\n{connected}{{%- endif %}}\n"
+        )
     both = f"{_named(input_.base)} and {_named(input_.connected_base)}"
     neither = f"not ({_named(input_.base)} or {_named(input_.connected_base)})"
     return (
@@ -104,13 +106,18 @@ def _conditions(input_: MartInput, base: str, connected: bool) -> Iterable[str]:
         yield f"{{{{ {NAME}.all_rows('_interval_key') }}}}"
     if connected:
         yield f"{_account(connected)} is not null"
-        own = staging_name(Report(input_.base).table)
         if input_.base in ALWAYS:
-            yield f"{_account(connected)} not in (select _account from {{{{ ref('{own}') }}}} where _account is not null)"
+            yield f"{_account(connected)} not in {_own_accounts(input_)}"
     if input_.lines:
         lines = ", ".join(f"'{line}'" for line in input_.lines)
         line = next(about for about in input_.columns if about.name == "line")
         yield f"{_source(line, base)} in ({lines})"
+
+
+def _own_accounts(input_: MartInput) -> str:
+    """The accounts whose report is loaded by itself."""
+    own = staging_name(Report(input_.base).table)
+    return f"(select _account from {{{{ ref('{own}') }}}} where _account is not null)"
 
 
 def _needs(input_: MartInput, base: str) -> str:
@@ -209,8 +216,6 @@ def _cells_of(input_: MartInput, *, connected: bool) -> str:
         f"{{{{ {NAME}.all_rows('interval_key') }}}}",
     ]
     if connected:
-        own = staging_name(Report(input_.base).table)
-        conditions.append(f"interval_key {_CONNECTED_KEY}")
-        conditions.append(f"{account} not in (select _account from {{{{ ref('{own}') }}}} where _account is not null)")
+        conditions += [f"interval_key {_CONNECTED_KEY}", f"{account} not in {_own_accounts(input_)}"]
     where = "\n  and ".join(conditions)
     return f"select {listed}\nfrom {{{{ ref('stg_stripe__report_cells') }}}}\nwhere {where}"

@@ -18,22 +18,17 @@ from stripe_reports_source.plan.table_texts import SYSTEM_TEXTS, report_text
 
 from . import marts
 from .columns import columns_of, newest
-from .names import MADE, NAME, PACKAGE, SOURCE, staging_name
+from .names import MADE, NAME, PACKAGE, SOURCE, WARNING, staging_name
 from .yaml_text import yaml_text
 
 ADDED = {name: of for name, of in SYSTEM_COLUMNS.items() if name != TOMBSTONE}
 """What the source adds to each table of a report."""
-WARNING = {"config": {"severity": "warn"}}
 SYSTEM_TESTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
-    TIE_OUT.name: (
-        {"no_status": {"name": "stripe_tie_out_has_no_variance", "arguments": {"status": "variance"}}},
-        {"no_status": {"name": "stripe_tie_out_is_not_stale", "arguments": {"status": "stale"}, **WARNING}},
-    ),
     REPORT_FRESHNESS.name: (
         {"loaded_as_far_as_stripe": {"name": "stripe_reports_are_loaded_as_far_as_stripe_has_them", **WARNING}},
     ),
 }
-"""What the tables say of themselves: a variance is an error, what is behind or stale is a warning."""
+"""What the tables say of themselves: what is behind is a warning."""
 
 
 def files() -> dict[str, str]:

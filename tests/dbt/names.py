@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 PACKAGE = Path(__file__).parents[2] / "pipelines" / "dbt"
 NAME = "stripe_reports_source"
@@ -11,6 +13,8 @@ SOURCE = "stripe_reports"
 SEED = "stripe_ledger_accounts"
 """The chart of accounts."""
 MADE = "Made by `python -m tests.dbt`: do not change it by hand."
+WARNING: Mapping[str, Any] = {"config": {"severity": "warn"}}
+"""Of a data test."""
 MOST_LETTERS = 63
 """PostgreSQL's, of a relation."""
 SHORTER = (

@@ -13,7 +13,7 @@ from stripe_reports_source.plan.catalog import load_catalog
 from stripe_reports_source.source import DEFAULT_REPORTS
 
 from . import made
-from .names import MOST_LETTERS, PACKAGE, staging_name
+from .names import MADE, MOST_LETTERS, PACKAGE, staging_name
 from .yaml_text import yaml_text
 
 FILES = made.files()
@@ -28,7 +28,7 @@ def test_no_file_is_left_of_what_is_not_made_any_more(tmp_path: Path) -> None:
     assert made.stale(FILES) == []
     made.write(tmp_path)
     left = tmp_path / "models" / "staging" / "stg_stripe__gone.sql"
-    left.write_text(f"-- {made.MADE}\n", encoding="utf-8")
+    left.write_text(f"-- {MADE}\n", encoding="utf-8")
     kept = tmp_path / "models" / "own.sql"
     kept.write_text("select 1", encoding="utf-8")
     made.write(tmp_path)
@@ -57,7 +57,7 @@ def test_the_project_is_that_of_the_package() -> None:
 
 def test_yaml_is_read_as_it_was_meant() -> None:
     value = {
-        "a": [{"name": "yes", "description": "No: \"it's\" {{ this }}, ünd #4711"}, {"b": {"c": [1, True, None, ""]}}],
+        "a": [{"name": "yes", "description": 'No: "it\'s" {{ this }}, ünd #4711'}, {"b": {"c": [1, True, None, ""]}}],
         "long": ["word " * 40, {"deep": [{"x": 1, "y": ["2025-01-01", "a: b", "- c", "0042"]}, [[], {}]]}],
     }
     assert yaml.safe_load(yaml_text(value)) == value

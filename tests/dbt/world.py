@@ -19,7 +19,7 @@ import duckdb
 import psycopg2
 from dlt import Pipeline
 
-from stripe_reports_source import load_reports
+from stripe_reports_source import load_reports, reconcile
 from stripe_reports_source.emulator import Emulator, EmulatorSettings
 from tests.conftest import source_of
 
@@ -78,7 +78,7 @@ class Books:
             load_reports(pipeline, source, max_cells=2000, reconcile="warn")
 
     def project(self) -> Project:
-        """A dbt project with a target for each database."""
+        """A dbt project with a target for each database, an empty one, and two that nothing is sent to."""
         address = urlsplit(self.postgres)
         return Project(
             self.folder / "project",
@@ -93,6 +93,25 @@ class Books:
                     "dbname": address.path.lstrip("/"),
                     "schema": SCHEMA,
                     "threads": 2,
+                },
+                "empty": {"type": "duckdb", "path": str(self.folder / "empty.duckdb"), "schema": SCHEMA, "threads": 2},
+                "snowflake": {
+                    "type": "snowflake",
+                    "account": "none",
+                    "user": "none",
+                    "password": "none",
+                    "database": "books",
+                    "warehouse": "none",
+                    "schema": SCHEMA,
+                    "threads": 1,
+                },
+                "bigquery": {
+                    "type": "bigquery",
+                    "method": "oauth-secrets",
+                    "token": "none",
+                    "project": "books",
+                    "schema": SCHEMA,
+                    "threads": 1,
                 },
             },
         )
@@ -128,6 +147,10 @@ class Books:
                 yield cursor
         finally:
             server.close()
+
+    def reconcile(self, target: str) -> None:
+        """Look whether the reports agree, and keep what is found."""
+        reconcile(self.pipeline(target))
 
     @contextmanager
     def undone(self) -> Iterator[None]:

@@ -5,7 +5,7 @@
 
 {# Before the model's own SQL: remove the rows of all cells that `report_cells` does not list as they are here. #}
 {% macro remove_changed_cells(tables) %}
-  {%- if is_incremental() -%}
+  {%- if flags.INTROSPECT and is_incremental() -%}
 delete from {{ this }}
 where not exists (
     select 1
@@ -21,7 +21,7 @@ where not exists (
 
 {# A condition on the rows of a report: those of cells that are not here. #}
 {% macro of_new_cells(rows) -%}
-  {%- if is_incremental() -%}
+  {%- if flags.INTROSPECT and is_incremental() -%}
 not exists (
     select 1
     from (select distinct _account, _interval_key from {{ this }}) as kept

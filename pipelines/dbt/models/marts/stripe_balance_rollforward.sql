@@ -16,7 +16,7 @@ loaded_cells AS (
 ),
 months AS (
     SELECT account, first_month AS month FROM loaded_cells
-    UNION
+    UNION{{ ' DISTINCT' if target.type == 'bigquery' }}
     SELECT account, last_month FROM loaded_cells
 ),
 -- what is loaded of each month by each report: two reports are compared where that is the same

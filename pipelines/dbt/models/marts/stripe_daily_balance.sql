@@ -35,13 +35,13 @@ moved AS (
 ),
 currencies AS (
     SELECT account, currency FROM moved
-    UNION
+    UNION{{ ' DISTINCT' if target.type == 'bigquery' }}
     SELECT account, currency FROM {{ ref('int_stripe__balance') }}
 ),
 -- the day before all that is loaded stands for the opening balance
 days AS (
     SELECT account, day FROM loaded_days
-    UNION
+    UNION{{ ' DISTINCT' if target.type == 'bigquery' }}
     SELECT account, first_day - 1 FROM of_balance WHERE place = 1
 ),
 stated AS (

@@ -17,7 +17,7 @@ returned AS (
 ),
 known AS (
     SELECT account, payout_id FROM paid
-    UNION
+    UNION{{ ' DISTINCT' if target.type == 'bigquery' }}
     SELECT account, payout_id FROM returned
 ),
 batches AS (
