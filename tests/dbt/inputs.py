@@ -13,6 +13,7 @@ from stripe_reports_source.marts.inputs import CELLS, REPORT_INPUTS, InputColumn
 from stripe_reports_source.plan.catalog import load_catalog
 from stripe_reports_source.plan.column_types import AMOUNT, ColumnType
 from stripe_reports_source.plan.report import Report
+from stripe_reports_source.plan.whose_data import CONNECTED
 
 from .columns import columns_of
 from .names import NAME, staging_name
@@ -105,9 +106,9 @@ def _conditions(input_: MartInput, base: str, connected: bool) -> Iterable[str]:
     if _on_grid(input_):
         yield f"{{{{ {NAME}.all_rows('_interval_key') }}}}"
     if connected:
-        yield f"{_account(connected)} is not null"
+        yield f"{_account(base, connected)} is not null"
         if input_.base in ALWAYS:
-            yield f"{_account(connected)} not in {_own_accounts(input_)}"
+            yield f"{_account(base, connected)} not in {_own_accounts(input_)}"
     if input_.lines:
         lines = ", ".join(f"'{line}'" for line in input_.lines)
         line = next(about for about in input_.columns if about.name == "line")
@@ -163,7 +164,7 @@ def _worked_out(how: str, input_: MartInput, base: str, connected: bool) -> str:
         day = f"{NAME}.day_of('{Report(base).table}', {utc}, {local}, {grid})"
         return f"{{{{ {day} }}}}" if how == "day" else f"{{{{ {NAME}.month_of({day}) }}}}"
     return {
-        "account": _account(connected),
+        "account": _account(base, connected),
         "cell_day": "_interval_day",
         "cell_last_day": f"{{{{ {NAME}.last_day_of('_interval_end', '_interval_key') }}}}",
         "cell_start": "_interval_start",
@@ -171,12 +172,13 @@ def _worked_out(how: str, input_: MartInput, base: str, connected: bool) -> str:
     }[how]
 
 
-def _account(connected: bool) -> str:
+def _account(base: str, connected: bool) -> str:
     """Whose rows they are: of a report over connected accounts, which its run or each row names."""
     if not connected:
         return "_account"
     named = f"{{{{ {NAME}.connected_account_of('_interval_key') }}}}"
-    return f"case when _interval_key {_CONNECTED_KEY} then {named} else connected_account end"
+    of_rows = any(column.name == CONNECTED for column in columns_of(base))
+    return f"case when _interval_key {_CONNECTED_KEY} then {named}{f' else {CONNECTED}' if of_rows else ''} end"
 
 
 def _nothing(input_: MartInput) -> str:

@@ -179,7 +179,8 @@ def _staging_properties() -> Iterable[dict[str, Any]]:
 def _unique_key(base: str) -> dict[str, Any]:
     """A test of the key, of reports whose key is known for certain."""
     known = newest(base)
-    if not known.key or "inferred" in known.row or "repeat" in known.row:
+    named = {column.name for column in columns_of(base)}
+    if not known.key or not named.issuperset(known.key) or "inferred" in known.row or "repeat" in known.row:
         return {}
     within = () if known.shape == "per_payout" else ("_interval_key",)
     return _tests(_unique(Report(base).table, ("_account", *within, *known.key)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,12 +22,14 @@ import yaml
 
 from .names import NAME, PACKAGE
 
+_WELL = re.compile(r" START | OK | PASS |found in sys.modules")
+"""Lines of what went well."""
 needs_dbt = pytest.mark.skipif(find_spec("dbt") is None, reason="dbt is not installed: .ci/run has an environment")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command came to: its exit code, what it printed, and the status of each node by its short name."""
+    """What a command came to: its exit code, what it printed of all but what went well, and the status of each node by its short name."""
 
     code: int
     text: str
@@ -71,7 +74,8 @@ class Project:
             text=True,
             timeout=200,
         )
-        return Outcome(done.returncode, done.stdout + done.stderr, _statuses(results))
+        told = [line for line in (done.stdout + done.stderr).splitlines() if not _WELL.search(line)]
+        return Outcome(done.returncode, "\n".join(told), _statuses(results))
 
     def freshness(self, target: str) -> Mapping[str, str]:
         """What `dbt source freshness` says of each source table."""

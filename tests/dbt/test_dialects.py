@@ -1,4 +1,4 @@
-"""The package for Snowflake and BigQuery: their adapters of dbt compile every model, nothing is sent, and sqlglot reads it."""
+"""Snowflake and BigQuery: their adapters of dbt compile every model without sending anything, and sqlglot reads it."""
 
 from __future__ import annotations
 
@@ -42,4 +42,4 @@ def test_every_model_is_sql_of_the_dialect(project: Project, dialect: str) -> No
 def test_nothing_loaded_builds_too(project: Project) -> None:
     outcome = project.dbt("build", "--vars", ALL, "--target", "empty")
     assert outcome.code == 0, outcome.text
-    assert set(outcome.statuses.values()) <= {"success", "pass", "no-op"}, outcome.text
+    assert set(outcome.statuses.values()) == {"success", "pass", "no-op"}, outcome.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,13 @@ def test_every_report_has_a_staging_model_whose_name_every_database_takes() -> N
     assert len(set(names)) == len(names)
     assert {f"models/staging/{name}.sql" for name in names} <= set(FILES)
     assert max(map(len, names)) <= MOST_LETTERS
+
+
+def test_the_names_of_tests_are_no_longer_than_postgres_takes() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in (PACKAGE / "models").rglob("*.yml")]
+    names = [name for text in texts for name in re.findall(r"^ +(?:- )?name: (\w+)$", text, re.MULTILINE)]
+    assert len(names) > 100
+    assert [name for name in names if len(name) > MOST_LETTERS] == []
 
 
 def test_every_column_of_every_version_is_staged() -> None:

@@ -21,7 +21,7 @@ select
     coalesce(category, '') as line,
     coalesce(currency, '') as currency,
     coalesce(net_amount, 0) as amount,
-    case when _interval_key like '%"connected_account":"%' then {{ stripe_reports_source.connected_account_of('_interval_key') }} else connected_account end as account,
+    case when _interval_key like '%"connected_account":"%' then {{ stripe_reports_source.connected_account_of('_interval_key') }} end as account,
     _interval_day as first_day,
     {{ stripe_reports_source.last_day_of('_interval_end', '_interval_key') }} as last_day,
     _interval_start as start_at,
@@ -32,7 +32,7 @@ select
 from {{ ref('stg_stripe__connected_balance_summary') }} as report
 where {{ stripe_reports_source.has_columns('connected_account_balance_summary', [['category', 'reporting_category'], ['currency'], ['net_amount']]) }}
   and {{ stripe_reports_source.all_rows('_interval_key') }}
-  and case when _interval_key like '%"connected_account":"%' then {{ stripe_reports_source.connected_account_of('_interval_key') }} else connected_account end is not null
-  and case when _interval_key like '%"connected_account":"%' then {{ stripe_reports_source.connected_account_of('_interval_key') }} else connected_account end not in (select _account from {{ ref('stg_stripe__balance_summary') }} where _account is not null)
+  and case when _interval_key like '%"connected_account":"%' then {{ stripe_reports_source.connected_account_of('_interval_key') }} end is not null
+  and case when _interval_key like '%"connected_account":"%' then {{ stripe_reports_source.connected_account_of('_interval_key') }} end not in (select _account from {{ ref('stg_stripe__balance_summary') }} where _account is not null)
   and category in ('starting_balance', 'ending_balance')
 {%- endif %}
