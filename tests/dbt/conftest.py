@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
+from stripe_reports_source.marts.catalog import MARTS
+
 from .names import NAME
 from .project import Outcome, Project, as_git_repository
-from .world import NEXT_END, Books, opened
+from .questions import questions
+from .rows import built_rows, read_rows
+from .world import NEXT_END, TARGETS, Books, opened
 
 
 @pytest.fixture(scope="session")
@@ -47,9 +52,28 @@ def built_on_postgres(project: Project) -> Outcome:
 
 
 @pytest.fixture(scope="session")
-def grown(books: Books, project: Project, built: Outcome, built_on_postgres: Outcome) -> Mapping[str, Outcome]:
-    """The books after one more month, built again in both; what DuckDB's build came to, by target."""
-    assert (built.code, built_on_postgres.code) == (0, 0)
+def read(
+    books: Books, built: Outcome, built_on_postgres: Outcome
+) -> Mapping[tuple[str, str], tuple[list[Any], list[Any]]]:
+    """The rows of each mart after the first builds, as dbt has them and as this package reads them."""
+    assert built.code == 0, built.text
+    assert built_on_postgres.code == 0, built_on_postgres.text
+    return {
+        (target, name): (built_rows(books, target, name), read_rows(books, target, name))
+        for target in TARGETS
+        for name in MARTS
+    }
+
+
+@pytest.fixture(scope="session")
+def answered(books: Books, read: Any) -> Mapping[tuple[str, str], list[Any]]:
+    """What the first builds answer to each question, by target and question."""
+    return {(target, name): books.rows(target, sql) for target in TARGETS for name, sql in questions().items()}
+
+
+@pytest.fixture(scope="session")
+def grown(books: Books, project: Project, read: Any, answered: Any) -> Mapping[str, Outcome]:
+    """The books after one more month, built again in both; what the builds came to, by target."""
     books.emulator.advance(NEXT_END)
     books.sync()
-    return {target: project.dbt("build", "--target", target) for target in ("duckdb", "postgres")}
+    return {target: project.dbt("build", "--target", target) for target in TARGETS}

@@ -166,6 +166,7 @@ def _worked_out(how: str, input_: MartInput, base: str, connected: bool) -> str:
     return {
         "account": _account(base, connected),
         "cell_day": "_interval_day",
+        "cell_first_day": f"{{{{ {NAME}.first_day_of('_interval_start', '_interval_key') }}}}",
         "cell_last_day": f"{{{{ {NAME}.last_day_of('_interval_end', '_interval_key') }}}}",
         "cell_start": "_interval_start",
         "cell_end": "_interval_end",
@@ -201,11 +202,12 @@ def _cells() -> str:
 def _cells_of(input_: MartInput, *, connected: bool) -> str:
     base = input_.connected_base if connected else input_.base
     account = f"{{{{ {NAME}.connected_account_of('interval_key') }}}}" if connected else "account"
+    bounds = ("'interval_start', 'interval_key'", "'interval_end', 'interval_key'")
     values = {
         "input": f"'{input_.name}'",
         "account": account,
-        "first_day": "interval_day",
-        "last_day": f"{{{{ {NAME}.last_day_of('interval_end', 'interval_key') }}}}",
+        "first_day": "interval_day" if input_.name == "unsettled" else f"{{{{ {NAME}.first_day_of({bounds[0]}) }}}}",
+        "last_day": f"{{{{ {NAME}.last_day_of({bounds[1]}) }}}}",
         "start_at": "interval_start",
         "end_at": "interval_end",
         "complete": "coalesce(complete, false)",

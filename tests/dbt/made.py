@@ -18,7 +18,7 @@ from stripe_reports_source.plan.table_texts import SYSTEM_TEXTS, report_text
 
 from . import marts
 from .columns import columns_of, newest
-from .names import MADE, NAME, PACKAGE, SOURCE, WARNING, staging_name
+from .names import MADE, NAME, PACKAGE, SOURCE, WARNING, short_name, staging_name
 from .yaml_text import yaml_text
 
 ADDED = {name: of for name, of in SYSTEM_COLUMNS.items() if name != TOMBSTONE}
@@ -187,7 +187,7 @@ def _unique_key(base: str) -> dict[str, Any]:
 
 
 def _unique(table: str, columns: Sequence[str]) -> dict[str, Any]:
-    return {"unique_together": {"name": f"{table}_has_unique_keys", "arguments": {"columns": list(columns)}}}
+    return {"unique_together": {"name": f"{short_name(table)}_is_unique", "arguments": {"columns": list(columns)}}}
 
 
 def _tests(*tests: Mapping[str, Any]) -> dict[str, Any]:

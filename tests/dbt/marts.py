@@ -86,7 +86,7 @@ def _properties(mart: Mart) -> dict[str, Any]:
         "name": mart.name,
         "description": f"{{{{ doc('{mart.name}') }}}}",
         "data_tests": [
-            {"unique_together": {"name": f"{mart.name}_has_unique_keys", "arguments": {"columns": list(mart.key)}}},
+            {"unique_together": {"name": f"{mart.name}_is_unique", "arguments": {"columns": list(mart.key)}}},
             *TESTS.get(mart.name, ()),
         ],
         "columns": [{"name": column.name, "description": column.description} for column in mart.columns],

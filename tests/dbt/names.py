@@ -27,6 +27,11 @@ SHORTER = (
 
 def staging_name(table: str) -> str:
     """The staging model of a table."""
+    return f"stg_stripe__{short_name(table)}"
+
+
+def short_name(table: str) -> str:
+    """What a table is called in the names of models and tests."""
     for long, short in SHORTER:
         table = table.replace(long, short)
-    return f"stg_stripe__{table}"
+    return table

@@ -29,7 +29,7 @@ needs_dbt = pytest.mark.skipif(find_spec("dbt") is None, reason="dbt is not inst
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command came to: its exit code, what it printed of all but what went well, and the status of each node by its short name."""
+    """What a command came to: its exit code, what it printed but for what went well, and each status."""
 
     code: int
     text: str

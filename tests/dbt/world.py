@@ -22,14 +22,19 @@ from dlt import Pipeline
 from stripe_reports_source import load_reports, reconcile
 from stripe_reports_source.emulator import Emulator, EmulatorSettings
 from tests.conftest import source_of
+from tests.marts.truth import Truth
+from tests.reconcile.worlds import Account, World
 
 from .project import Project
 
 FIRST_END = datetime(2025, 5, 6, 12, tzinfo=timezone.utc)
 NEXT_END = datetime(2025, 6, 9, 12, tzinfo=timezone.utc)
+TARGETS = ("duckdb", "postgres")
 SCHEMA = "books"
 """That dbt builds in."""
 ZONE = "Europe/Berlin"
+ACCOUNT = "eu"
+SCALE = 0.25
 REPORTS = (
     "balance.summary",
     "balance_change_from_activity.itemized",
@@ -74,7 +79,7 @@ class Books:
     def sync(self) -> None:
         """Load what the business has into both."""
         for pipeline in self.pipelines:
-            source = source_of(self.emulator, list(REPORTS), account="eu", timezone=ZONE, max_concurrent_runs=8)
+            source = source_of(self.emulator, list(REPORTS), account=ACCOUNT, timezone=ZONE, max_concurrent_runs=8)
             load_reports(pipeline, source, max_cells=2000, reconcile="warn")
 
     def project(self) -> Project:
@@ -167,7 +172,13 @@ class Books:
 def opened(folder: Path, postgres: str) -> Iterator[Books]:
     """A business with failed and retried payouts, reserves, four currencies; loaded up to its first end."""
     settings = EmulatorSettings(
-        seed=7, scale=0.25, business_start=date(2025, 1, 1), available_end=FIRST_END, pending_polls=0
+        seed=0, scale=SCALE, business_start=date(2025, 1, 1), available_end=FIRST_END, pending_polls=0
     )
     with Emulator(settings) as emulator:
         yield Books(emulator, folder, postgres)
+
+
+def truth() -> Truth:
+    """What the business's own ledger says of it, up to its first end."""
+    account = Account(ACCOUNT, REPORTS, {"timezone": ZONE})
+    return Truth(World("dbt", (account,), end=FIRST_END, scale=SCALE), 0)

@@ -1,17 +1,17 @@
 -- Made by `python -m tests.dbt`: do not change it by hand.
-select 'activity' as input, account, interval_day as first_day, {{ stripe_reports_source.last_day_of('interval_end', 'interval_key') }} as last_day, interval_start as start_at, interval_end as end_at, coalesce(complete, false) as complete
+select 'activity' as input, account, {{ stripe_reports_source.first_day_of('interval_start', 'interval_key') }} as first_day, {{ stripe_reports_source.last_day_of('interval_end', 'interval_key') }} as last_day, interval_start as start_at, interval_end as end_at, coalesce(complete, false) as complete
 from {{ ref('stg_stripe__report_cells') }}
 where table_name in ({{ stripe_reports_source.identifiers(['balance_change_from_activity_itemized']) }})
   and {{ stripe_reports_source.has_columns('balance_change_from_activity_itemized', [['currency'], ['reporting_category'], ['gross'], ['fee'], ['net'], ['created_utc', 'created']]) }}
   and {{ stripe_reports_source.all_rows('interval_key') }}
 union all
-select 'payouts' as input, account, interval_day as first_day, {{ stripe_reports_source.last_day_of('interval_end', 'interval_key') }} as last_day, interval_start as start_at, interval_end as end_at, coalesce(complete, false) as complete
+select 'payouts' as input, account, {{ stripe_reports_source.first_day_of('interval_start', 'interval_key') }} as first_day, {{ stripe_reports_source.last_day_of('interval_end', 'interval_key') }} as last_day, interval_start as start_at, interval_end as end_at, coalesce(complete, false) as complete
 from {{ ref('stg_stripe__report_cells') }}
 where table_name in ({{ stripe_reports_source.identifiers(['payouts_itemized']) }})
   and {{ stripe_reports_source.has_columns('payouts_itemized', [['payout_id'], ['currency'], ['reporting_category'], ['gross'], ['fee'], ['net'], ['effective_at_utc', 'effective_at']]) }}
   and {{ stripe_reports_source.all_rows('interval_key') }}
 union all
-select 'settled' as input, account, interval_day as first_day, {{ stripe_reports_source.last_day_of('interval_end', 'interval_key') }} as last_day, interval_start as start_at, interval_end as end_at, coalesce(complete, false) as complete
+select 'settled' as input, account, {{ stripe_reports_source.first_day_of('interval_start', 'interval_key') }} as first_day, {{ stripe_reports_source.last_day_of('interval_end', 'interval_key') }} as last_day, interval_start as start_at, interval_end as end_at, coalesce(complete, false) as complete
 from {{ ref('stg_stripe__report_cells') }}
 where table_name in ({{ stripe_reports_source.identifiers(['payout_reconciliation_itemized']) }})
   and {{ stripe_reports_source.has_columns('payout_reconciliation_itemized', [['automatic_payout_id'], ['currency'], ['reporting_category'], ['gross'], ['fee'], ['net'], ['automatic_payout_effective_at_utc', 'automatic_payout_effective_at']]) }}
@@ -23,14 +23,14 @@ where table_name in ({{ stripe_reports_source.identifiers(['ending_balance_recon
   and {{ stripe_reports_source.has_columns('ending_balance_reconciliation_itemized', [['currency'], ['reporting_category'], ['gross'], ['fee'], ['net']]) }}
   and {{ stripe_reports_source.all_rows('interval_key') }}
 union all
-select 'balance' as input, account, interval_day as first_day, {{ stripe_reports_source.last_day_of('interval_end', 'interval_key') }} as last_day, interval_start as start_at, interval_end as end_at, coalesce(complete, false) as complete
+select 'balance' as input, account, {{ stripe_reports_source.first_day_of('interval_start', 'interval_key') }} as first_day, {{ stripe_reports_source.last_day_of('interval_end', 'interval_key') }} as last_day, interval_start as start_at, interval_end as end_at, coalesce(complete, false) as complete
 from {{ ref('stg_stripe__report_cells') }}
 where table_name in ({{ stripe_reports_source.identifiers(['balance_summary']) }})
   and {{ stripe_reports_source.has_columns('balance_summary', [['category', 'reporting_category'], ['currency'], ['net_amount']]) }}
   and {{ stripe_reports_source.all_rows('interval_key') }}
 {%- if 'connected_account_balance_change_from_activity.itemized' in var('stripe_reports') %}
 union all
-select 'activity' as input, {{ stripe_reports_source.connected_account_of('interval_key') }} as account, interval_day as first_day, {{ stripe_reports_source.last_day_of('interval_end', 'interval_key') }} as last_day, interval_start as start_at, interval_end as end_at, coalesce(complete, false) as complete
+select 'activity' as input, {{ stripe_reports_source.connected_account_of('interval_key') }} as account, {{ stripe_reports_source.first_day_of('interval_start', 'interval_key') }} as first_day, {{ stripe_reports_source.last_day_of('interval_end', 'interval_key') }} as last_day, interval_start as start_at, interval_end as end_at, coalesce(complete, false) as complete
 from {{ ref('stg_stripe__report_cells') }}
 where table_name in ({{ stripe_reports_source.identifiers(['connected_account_balance_change_from_activity_itemized']) }})
   and {{ stripe_reports_source.has_columns('connected_account_balance_change_from_activity_itemized', [['currency'], ['reporting_category'], ['gross'], ['fee'], ['net'], ['created_utc', 'created']]) }}
@@ -40,7 +40,7 @@ where table_name in ({{ stripe_reports_source.identifiers(['connected_account_ba
 {%- endif %}
 {%- if 'connected_account_payouts.itemized' in var('stripe_reports') %}
 union all
-select 'payouts' as input, {{ stripe_reports_source.connected_account_of('interval_key') }} as account, interval_day as first_day, {{ stripe_reports_source.last_day_of('interval_end', 'interval_key') }} as last_day, interval_start as start_at, interval_end as end_at, coalesce(complete, false) as complete
+select 'payouts' as input, {{ stripe_reports_source.connected_account_of('interval_key') }} as account, {{ stripe_reports_source.first_day_of('interval_start', 'interval_key') }} as first_day, {{ stripe_reports_source.last_day_of('interval_end', 'interval_key') }} as last_day, interval_start as start_at, interval_end as end_at, coalesce(complete, false) as complete
 from {{ ref('stg_stripe__report_cells') }}
 where table_name in ({{ stripe_reports_source.identifiers(['connected_account_payouts_itemized']) }})
   and {{ stripe_reports_source.has_columns('connected_account_payouts_itemized', [['payout_id'], ['currency'], ['reporting_category'], ['gross'], ['fee'], ['net'], ['effective_at_utc', 'effective_at']]) }}
@@ -50,7 +50,7 @@ where table_name in ({{ stripe_reports_source.identifiers(['connected_account_pa
 {%- endif %}
 {%- if 'connected_account_payout_reconciliation.itemized' in var('stripe_reports') %}
 union all
-select 'settled' as input, {{ stripe_reports_source.connected_account_of('interval_key') }} as account, interval_day as first_day, {{ stripe_reports_source.last_day_of('interval_end', 'interval_key') }} as last_day, interval_start as start_at, interval_end as end_at, coalesce(complete, false) as complete
+select 'settled' as input, {{ stripe_reports_source.connected_account_of('interval_key') }} as account, {{ stripe_reports_source.first_day_of('interval_start', 'interval_key') }} as first_day, {{ stripe_reports_source.last_day_of('interval_end', 'interval_key') }} as last_day, interval_start as start_at, interval_end as end_at, coalesce(complete, false) as complete
 from {{ ref('stg_stripe__report_cells') }}
 where table_name in ({{ stripe_reports_source.identifiers(['connected_account_payout_reconciliation_itemized']) }})
   and {{ stripe_reports_source.has_columns('connected_account_payout_reconciliation_itemized', [['automatic_payout_id'], ['currency'], ['reporting_category'], ['gross'], ['fee'], ['net'], ['automatic_payout_effective_at_utc', 'automatic_payout_effective_at']]) }}
@@ -70,7 +70,7 @@ where table_name in ({{ stripe_reports_source.identifiers(['connected_account_en
 {%- endif %}
 {%- if 'connected_account_balance.summary' in var('stripe_reports') %}
 union all
-select 'balance' as input, {{ stripe_reports_source.connected_account_of('interval_key') }} as account, interval_day as first_day, {{ stripe_reports_source.last_day_of('interval_end', 'interval_key') }} as last_day, interval_start as start_at, interval_end as end_at, coalesce(complete, false) as complete
+select 'balance' as input, {{ stripe_reports_source.connected_account_of('interval_key') }} as account, {{ stripe_reports_source.first_day_of('interval_start', 'interval_key') }} as first_day, {{ stripe_reports_source.last_day_of('interval_end', 'interval_key') }} as last_day, interval_start as start_at, interval_end as end_at, coalesce(complete, false) as complete
 from {{ ref('stg_stripe__report_cells') }}
 where table_name in ({{ stripe_reports_source.identifiers(['connected_account_balance_summary']) }})
   and {{ stripe_reports_source.has_columns('connected_account_balance_summary', [['category', 'reporting_category'], ['currency'], ['net_amount']]) }}
