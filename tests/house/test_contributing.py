@@ -21,6 +21,7 @@ VERBS = (
     "faults",
     "bench",
     "docs",
+    "dbt",
     "engine-constraints",
     "constraints",
     "newest",

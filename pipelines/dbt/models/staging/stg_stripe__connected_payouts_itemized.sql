@@ -1,0 +1,25 @@
+-- Made by `python -m tests.dbt`: do not change it by hand.
+{{ config(enabled='connected_account_payouts.itemized' in var('stripe_reports')) }}
+{{ stripe_reports_source.staged('connected_account_payouts_itemized', [
+    ['payout_id', 'text'],
+    ['effective_at_utc', 'timestamptz'],
+    ['effective_at', 'timestamp'],
+    ['currency', 'text'],
+    ['gross', 'decimal(38,9)'],
+    ['fee', 'decimal(38,9)'],
+    ['net', 'decimal(38,9)'],
+    ['reporting_category', 'text'],
+    ['balance_transaction_id', 'text'],
+    ['description', 'text'],
+    ['payout_expected_arrival_date', 'date'],
+    ['payout_status', 'text'],
+    ['payout_reversed_at_utc', 'timestamptz'],
+    ['payout_reversed_at', 'timestamp'],
+    ['payout_type', 'text'],
+    ['payout_description', 'text'],
+    ['payout_destination_id', 'text'],
+    ['regulatory_tag', 'text'],
+    ['connected_account', 'text'],
+    ['trace_id', 'text'],
+    ['trace_id_status', 'text'],
+], stripe_reports_source.added_columns()) }}

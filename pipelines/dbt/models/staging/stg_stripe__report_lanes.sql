@@ -1,0 +1,20 @@
+-- Made by `python -m tests.dbt`: do not change it by hand.
+{{ stripe_reports_source.staged('report_lanes', [
+    ['pipeline_name', 'text'],
+    ['table_name', 'text'],
+    ['account', 'text'],
+    ['report_type', 'text'],
+    ['grid', 'text'],
+    ['loaded_from', 'timestamptz'],
+    ['loaded_to', 'timestamptz'],
+    ['synced_to', 'timestamptz'],
+    ['complete_to', 'timestamptz'],
+    ['complete_as_of', 'timestamptz'],
+    ['taken_back_to', 'timestamptz'],
+    ['livemode', 'bool'],
+    ['package', 'text'],
+    ['package_from', 'timestamptz'],
+    ['listed_package', 'text'],
+    ['forks', 'text'],
+    ['_dlt_load_id', 'text'],
+]) }}

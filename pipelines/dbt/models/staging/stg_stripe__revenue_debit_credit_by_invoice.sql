@@ -1,0 +1,28 @@
+-- Made by `python -m tests.dbt`: do not change it by hand.
+{{ config(enabled='revenue_recognition.debit_credit_by_invoice' in var('stripe_reports')) }}
+{{ stripe_reports_source.staged('revenue_recognition_debit_credit_by_invoice', [
+    ['accounting_period', 'text'],
+    ['open_accounting_period', 'bool'],
+    ['currency', 'text'],
+    ['transaction_model_id', 'text'],
+    ['debit', 'text'],
+    ['credit', 'text'],
+    ['booked_date', 'date'],
+    ['amount', 'decimal(38,9)'],
+    ['debit_gl_code', 'text'],
+    ['credit_gl_code', 'text'],
+    ['invoice_id', 'text'],
+    ['invoice_line_item_id', 'text'],
+    ['invoice_item_id', 'text'],
+    ['invoice_number', 'text'],
+    ['subscription_item_id', 'text'],
+    ['price_id', 'text'],
+    ['product_id', 'text'],
+    ['customer_id', 'text'],
+    ['subscription_id', 'text'],
+    ['charge_id', 'text'],
+    ['refund_id', 'text'],
+    ['dispute_id', 'text'],
+    ['presentment_currency', 'text'],
+    ['presentment_amount', 'decimal(38,9)'],
+], stripe_reports_source.added_columns()) }}

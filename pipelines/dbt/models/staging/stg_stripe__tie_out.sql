@@ -1,0 +1,23 @@
+-- Made by `python -m tests.dbt`: do not change it by hand.
+{{ stripe_reports_source.staged('tie_out', [
+    ['equation', 'text'],
+    ['account', 'text'],
+    ['interval_key', 'text'],
+    ['currency', 'text'],
+    ['item', 'text'],
+    ['interval_day', 'date'],
+    ['interval_start', 'timestamptz'],
+    ['interval_end', 'timestamptz'],
+    ['figure', 'decimal(38,9)'],
+    ['against', 'decimal(38,9)'],
+    ['difference', 'decimal(38,9)'],
+    ['gross_difference', 'decimal(38,9)'],
+    ['fee_difference', 'decimal(38,9)'],
+    ['count_difference', 'bigint'],
+    ['status', 'text'],
+    ['reason', 'text'],
+    ['figure_run', 'text'],
+    ['against_run', 'text'],
+    ['checked_at', 'timestamptz'],
+    ['_dlt_load_id', 'text'],
+]) }}
