@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
@@ -21,7 +21,7 @@ from ..warehouse.status_runs import ShownRun, accounts_in
 Lane = tuple[str, str]
 """A report table, and an account; label/acct_... where the report is run per connected account."""
 STATES = ("failed", "missing", "partial", "ahead", "before", "loaded")
-"""Worst first. `partial` goes as far as Stripe had data; `ahead` begins after that, `before` where loading has begun."""
+"""Worst first. `partial` goes as far as Stripe had data, `ahead` begins after that, `before` ends before all loading."""
 MOST_ACCOUNTS = 20
 """Of a report, that have a row each."""
 
@@ -106,11 +106,31 @@ def calendar(
 
 
 def _month(first: date, cells: Sequence[CoveredCell], reach: Reach, failed: Sequence[ShownRun]) -> Month:
-    zone = ZoneInfo(cells[-1].lane.rpartition("|")[2]) if cells else ZoneInfo("UTC")
-    start, end = start_of_day(first, zone), start_of_day(next_month(first), zone)
-    here = tuple(cell for cell in cells if cell.begins < end and _end(cell) > start)
+    start, end = _bounds(first, cells[-1].lane if cells else "|UTC")
+    here = tuple(cells_of(cells, first))
     failures = tuple(run.why for run in failed if _is_about(run, start, end))
     return Month(first, _state(start, end, here, reach, bool(failures)), here, failures)
+
+
+def cells_of(cells: Iterable[CoveredCell], month: date) -> list[CoveredCell]:
+    """The cells that reach into a month, each in its own zone."""
+    found = []
+    for cell in cells:
+        start, end = _bounds(month, cell.lane)
+        if cell.begins < end and _end(cell) > start:
+            found.append(cell)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _bounds_in(month: date, zone: str) -> tuple[datetime, datetime]:
+    known = ZoneInfo(zone)
+    return start_of_day(month, known), start_of_day(next_month(month), known)
+
+
+def _bounds(month: date, lane: str) -> tuple[datetime, datetime]:
+    """Where a month begins and ends in the zone of a lane."""
+    return _bounds_in(month, lane.rpartition("|")[2])
 
 
 def _end(cell: CoveredCell) -> datetime:

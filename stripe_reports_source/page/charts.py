@@ -67,7 +67,7 @@ def steps(title: str, points: Sequence[Point], *, months: bool = False) -> Html:
     scale, days = _scale(points), _days(points)
     room = WIDTH - _LEFT - _RIGHT
     places = [round(_LEFT + room * at / max(len(days) - 1, 1), 1) for at in range(len(days))]
-    way = []
+    way: list[str] = []
     for point, x in zip(points, places, strict=True):
         way.append(f"H{x}V{scale.y(point.amount)}" if way else f"M{x} {scale.y(point.amount)}")
     drawn = tag("path", d="".join(way), class_="line")
@@ -96,7 +96,9 @@ def _round_step(least: Decimal) -> Decimal:
     if least <= 0:
         return Decimal(1)
     power = Decimal(10) ** least.adjusted()
-    return next(factor * power for factor in (Decimal(1), Decimal(2), Decimal(5), Decimal(10)) if factor * power >= least)
+    return next(
+        factor * power for factor in (Decimal(1), Decimal(2), Decimal(5), Decimal(10)) if factor * power >= least
+    )
 
 
 def short(amount: Decimal) -> str:

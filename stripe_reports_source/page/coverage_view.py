@@ -64,7 +64,9 @@ def _shown(rows: Sequence[Row]) -> set[Month]:
 
 
 def _legend() -> list[Html]:
-    signs = (tag("span", tag("b", SIGNS[state], class_=f"s {state}"), f" {WORDS[state]}", class_="key") for state in WORDS)
+    signs = (
+        tag("span", tag("b", SIGNS[state], class_=f"s {state}"), f" {WORDS[state]}", class_="key") for state in WORDS
+    )
     return [tag("span", "A month's sign leads to its runs, rows, hashes and files. ", class_="hint"), *signs]
 
 
@@ -129,7 +131,9 @@ def _cell(cell: CoveredCell, run: Run | None) -> list[str]:
 def _notes(gathered: Gathered, left_out: int) -> Html:
     notes = []
     if gathered.earlier:
-        notes.append(f"{gathered.earlier:,} months are loaded before {month_name(gathered.months[0])}: --since shows them.")
+        notes.append(
+            f"{gathered.earlier:,} months are loaded before {month_name(gathered.months[0])}: --since shows them."
+        )
     if left_out:
         notes.append(f"{left_out:,} older intervals are summed up by month; the table report_cells has each of them.")
     if gathered.coverage.per_payout:

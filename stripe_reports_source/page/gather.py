@@ -28,7 +28,7 @@ from ..reconcile.scope import Scope
 from ..warehouse.freshness import freshness_table
 from ..warehouse.locks import duckdb_file
 from ..warehouse.query import reading, sql_client
-from ..warehouse.status import ReportStatus, report_status
+from ..warehouse.status import ReportStatus, label_of, report_status
 from ..warehouse.status_runs import ShownRun, open_runs, shown_runs
 from ..warehouse.stored_schemas import restore_schemas
 from .calendar import Lane, Reach, months_between
@@ -67,7 +67,6 @@ class Gathered:
     Args:
         place: where it is: the name of the DuckDB file, else the destination; and the dataset.
         as_of: when Stripe was asked last; None where that is not known.
-        first: the first day that is shown.
         months: the months that are shown, by their first days.
         earlier: how many months are loaded before these
         reports: as `status` has them.
@@ -83,7 +82,6 @@ class Gathered:
 
     place: str
     as_of: datetime | None
-    first: date
     months: tuple[date, ...]
     earlier: int
     reports: tuple[ReportStatus, ...]
@@ -112,37 +110,44 @@ def session(pipeline: Pipeline) -> Iterator[None]:
         yield
 
 
-def gather(pipeline: Pipeline, since: date | None = None) -> Gathered:
+def gather(
+    pipeline: Pipeline,
+    since: date | None = None,
+    accounts: Collection[str] | None = None,
+    month: date | None = None,
+) -> Gathered:
     """Read a dataset.
 
     Args:
         pipeline: opened for reading; its schemas are restored, see `restore_schemas`.
         since: first day to show; None for the last `MOST_MONTHS` months.
+        accounts: only these, as in the column `_account`; None for all.
+        month: the first day of the one month to show, and nothing else.
 
     Raises:
         ConfigurationError: nothing is loaded, or nothing since that day.
     """
     restore_schemas(pipeline)
-    reports = report_status(pipeline)
+    reports = [report for report in report_status(pipeline) if _is_of(report.account, accounts)]
     as_of = max((report.checked_at for report in reports if report.checked_at), default=None)
     with reading(pipeline) as reader:
-        coverage = read_coverage(reader)
+        coverage = read_coverage(reader, accounts)
     every = _months_loaded(coverage, reports)
-    months = [month for month in every if since is None or month >= since.replace(day=1)]
-    months = months[-MOST_MONTHS:] if since is None else months
+    months = _months_shown(every, since, month)
     if not months:
+        of = "" if not accounts else f" of {', '.join(sorted(accounts))}"
         when = "" if since is None or not every else f" since {since}"
-        raise ConfigurationError(f"nothing is loaded{when} in {pipeline.dataset_name!r}: there is nothing to show.")
-    first = months[0] if since is None else max(since, months[0])
+        raise ConfigurationError(
+            f"nothing{of} is loaded{when} in {pipeline.dataset_name!r}; load it with `stripe-reports sync`."
+        )
     now = as_of or EPOCH
-    shown = shown_runs(pipeline)
+    shown = [run for run in shown_runs(pipeline) if _is_of(run.account, accounts)]
     verdicts = kept_by_table(pipeline)
     return Gathered(
         place=place_of(pipeline),
         as_of=as_of,
-        first=first,
         months=tuple(months),
-        earlier=len(every) - len(months),
+        earlier=len([other for other in every if other < months[0]]),
         reports=tuple(reports),
         freshness=tuple(status_row(report, verdicts, now, as_data=False) for report in reports),
         problems=tuple(problems_of(reports, None, now, asked=False)),
@@ -151,8 +156,29 @@ def gather(pipeline: Pipeline, since: date | None = None) -> Gathered:
         runs=_loaded_runs(pipeline),
         failed=_failed(shown, {(report.table, report.account) for report in reports}),
         latest=tuple(shown),
-        found=Reconciliation(tuple(look(pipeline, now, Scope(since=first if len(months) < len(every) else None)))),
+        found=Reconciliation(tuple(look(pipeline, now, _scope(coverage, months, every, accounts)))),
     )
+
+
+def _is_of(account: str, accounts: Collection[str] | None) -> bool:
+    return accounts is None or account in accounts or label_of(account) in accounts
+
+
+def _months_shown(every: Sequence[date], since: date | None, month: date | None) -> list[date]:
+    if month is not None:
+        return [month] if every else []
+    if since is None:
+        return list(every[-MOST_MONTHS:])
+    return [other for other in every if other >= since.replace(day=1)]
+
+
+def _scope(
+    coverage: Coverage, months: Sequence[date], every: Sequence[date], accounts: Collection[str] | None
+) -> Scope:
+    """What is looked at: the cells that reach into what is shown, and all later ones."""
+    days = [cell.day for cell in coverage if cell.day < months[0] <= (cell.end - timedelta(days=1)).date()]
+    since = None if months[0] <= every[0] else min(days, default=months[0])
+    return Scope(since=since, accounts=None if accounts is None else frozenset(accounts))
 
 
 def place_of(pipeline: Pipeline) -> str:

@@ -5,7 +5,7 @@ In: texts and other markup. Out: `Html`. Texts of Stripe, file names and errors 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from html import escape
 
 _VOID = ("br", "col", "meta", "circle", "line", "path", "rect")
@@ -43,7 +43,13 @@ def markup(child: str) -> Html:
 
 
 def table(
-    caption: str | None, head: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int = 1, class_: str | None = None
+    caption: str | None,
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    texts: int = 1,
+    sums: Collection[int] = (),
+    class_: str | None = None,
 ) -> Html:
     """A table that can be scrolled sideways where there is no room.
 
@@ -52,6 +58,7 @@ def table(
         head: a name for each column.
         rows: texts or markup; a row's first cell is its head.
         texts: so many columns hold texts and stand to the left; the others hold numbers.
+        sums: the places of rows that are sums.
         class_: of the table.
     """
     columns = [None if at < texts else "n" for at in range(len(head))]
@@ -61,8 +68,9 @@ def table(
             "tr",
             tag("th", row[0], scope="row", class_=columns[0]),
             *(tag("td", text, class_=side) for text, side in zip(row[1:], columns[1:], strict=True)),
+            class_="sum" if at in sums else None,
         )
-        for row in rows
+        for at, row in enumerate(rows)
     )
     made = tag(
         "table",

@@ -50,7 +50,8 @@ def squares(statements: Sequence[Statement]) -> dict[str, dict[Key, Square]]:
         if statement.interval_day is not None:
             found[statement.account][statement.interval_day.replace(day=1), statement.currency].append(statement)
     return {
-        account: {key: Square(tuple(of_key)) for key, of_key in by_key.items()} for account, by_key in sorted(found.items())
+        account: {key: Square(tuple(of_key)) for key, of_key in by_key.items()}
+        for account, by_key in sorted(found.items())
     }
 
 
@@ -89,7 +90,7 @@ def _square(square: Square | None, currency: str) -> Html | str:
         figure = money(off.difference, currency) if off.difference else off.status
         return join([tag("b", figure, class_="off"), tag("small", said)])
     if not counts["tied"] and not counts["explained"] and not counts["pending"]:
-        return join(["–", tag("small", said)])
+        return join(["-", tag("small", said)])
     figure = money(Decimal(0), currency) if currency else "0"
     return join([tag("span", figure, class_="wait" if counts["pending"] else "ok"), tag("small", said)])
 
@@ -115,7 +116,9 @@ def open_items(found: Reconciliation) -> Html:
     more = len(found.open) - len(shown)
     if more:
         items.append(Html(f"and {more:,} more: see the table tie_out."))
-    listed_items = tag("ul", *(tag("li", item) for item in items), class_="open") if items else tag("p", "Nothing is open.")
+    listed_items = (
+        tag("ul", *(tag("li", item) for item in items), class_="open") if items else tag("p", "Nothing is open.")
+    )
     return join([tag("h3", "Open"), listed_items, _not_compared(found)])
 
 
@@ -124,6 +127,7 @@ def _not_compared(found: Reconciliation) -> Html | None:
     if not reasons:
         return None
     counted = [
-        f"{number:,} statement{'' if number == 1 else 's'}: {reason}" for reason, number in reasons.most_common(MOST_REASONS)
+        f"{number:,} statement{'' if number == 1 else 's'}: {reason}"
+        for reason, number in reasons.most_common(MOST_REASONS)
     ]
     return join([tag("h3", "Not compared"), listed(counted)])

@@ -38,7 +38,7 @@ def runs_section(latest: Sequence[ShownRun], runs: Mapping[str, Run], reports: S
 def _run(run: ShownRun, loaded: Run | None) -> list[str]:
     moments = [instant(moment).removesuffix(" UTC") for moment in (run.created, run.interval_start, run.interval_end)]
     status = tag("span", run.status, class_="off" if run.error else None)
-    numbers = [count(None if loaded is None else number) for number in ((loaded and loaded.rows), (loaded and loaded.bytes))]
+    numbers = [count(number) for number in ((None, None) if loaded is None else (loaded.rows, loaded.bytes))]
     return [
         moments[0],
         code(run.run_id),

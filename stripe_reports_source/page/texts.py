@@ -12,12 +12,12 @@ from .html import Html, tag
 
 def instant(moment: datetime | None) -> str:
     """An instant in UTC; a dash for none."""
-    return "–" if moment is None else f"{moment.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
+    return "-" if moment is None else f"{moment.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
 
 
 def count(number: int | None) -> str:
     """A number of things; a dash for none."""
-    return "–" if number is None else f"{number:,}"
+    return "-" if number is None else f"{number:,}"
 
 
 def month_name(first: date) -> str:
@@ -27,7 +27,7 @@ def month_name(first: date) -> str:
 
 def amount(number: Decimal | None, currency: str, *, must_be_zero: bool = False) -> Html:
     """An amount as its currency writes it; red where it is to be 0 and is not."""
-    text = "–" if number is None else money(number, currency)
+    text = "-" if number is None else money(number, currency)
     return tag("span", text, class_="off" if must_be_zero and number else None)
 
 
@@ -40,4 +40,4 @@ def some(names: Iterable[str], most: int = 3) -> str:
 
 def code(text: str | None) -> Html:
     """An id, a file or a table, which is copied as it stands."""
-    return tag("code", text or "–")
+    return tag("code", text or "-")

@@ -22,7 +22,7 @@ def restore_schemas(pipeline: Pipeline) -> None:
         return
     names = select(pipeline, "SELECT DISTINCT {column.schema_name} FROM {table._dlt_version}") or ()
     for name in sorted(str(row[0]) for row in names):
-        with pipeline.destination_client(name if name in pipeline.schemas else None) as client:
+        with pipeline.destination_client() as client:
             stored = client.get_stored_schema(name) if isinstance(client, WithStateSync) else None
         if stored is not None:
             pipeline.schemas.save_schema(Schema.from_stored_schema(json.loads(stored.schema)))
