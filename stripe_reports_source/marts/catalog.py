@@ -105,8 +105,8 @@ _TRANSACTION = (
 
 _ROLLFORWARD = Mart(
     "stripe_balance_rollforward",
-    "The balance from month to month: opening, what came in and went out by category, closing, and whether that is what "
-    "Stripe says. Sums over a month and currency are right: opening + net + payouts + difference = closing.",
+    "The balance from month to month: opening, what came in and went out by category, closing, and whether that is "
+    "what Stripe says. Sums over a month and currency are right: opening + net + payouts + difference = closing.",
     "a category of a month and currency, its opening or its closing balance",
     ("account", "month", "currency", "category"),
     "month",
@@ -130,8 +130,8 @@ _ROLLFORWARD = Mart(
         MartColumn(
             "difference",
             AMOUNT,
-            "On `closing_balance` Stripe's closing less opening + net + payouts: 0 where all agrees, NULL where the reports "
-            "are not loaded to the same instants; else 0",
+            "On `closing_balance` Stripe's closing less opening + net + payouts: 0 where all agrees, NULL where the "
+            "reports are not loaded to the same instants; else 0",
         ),
         MartColumn("row_count", BIGINT, "Rows of the reports behind the line"),
         MartColumn("up_to", TIMESTAMPTZ, "Up to when the month's balance is loaded, UTC"),
@@ -158,7 +158,8 @@ _DAILY = Mart(
         MartColumn(
             "difference",
             AMOUNT,
-            "Where Stripe states the balance at the end of the day, that less what the rows since the last statement give; else NULL",
+            "Where Stripe states the balance at the end of the day, that less what the rows since its last statement "
+            "give; else NULL",
         ),
         _MONTH,
     ),
@@ -166,7 +167,8 @@ _DAILY = Mart(
 
 _PAYOUTS = Mart(
     "stripe_payouts",
-    "Each payout with its status, when it left the balance, whether it came back, what paid it again, and the sum of its rows.",
+    "Each payout with its status, when it left the balance, whether it came back, what paid it again, and the sum of its "
+    "rows.",
     "a payout",
     ("account", "payout_id"),
     "effective_day",
@@ -290,8 +292,8 @@ _BY_CATEGORY = Mart(
 
 _JOURNAL = Mart(
     "stripe_journal_lines",
-    "Double entry for the general ledger: by day and category, and by payout. Debits equal credits for each day, account, "
-    "currency and source. Which ledger account is used comes from the chart of accounts.",
+    "Double entry for the general ledger: by day and category, and by payout. Debits equal credits for each day, "
+    "account, currency and source. Which ledger account is used comes from the chart of accounts.",
     "a debit or a credit",
     ("account", "journal_date", "currency", "source", "ledger_account", "entry"),
     "journal_date",

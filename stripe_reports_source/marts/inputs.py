@@ -48,7 +48,8 @@ class MartInput:
         columns: taken from the table, in order; those of `worked_out` follow them.
         worked_out: columns that are computed, by name.
         times: the columns of the table that say when a row counts: UTC, and in the report's zone.
-        lines: values of the column `category` that count; all if it is empty.
+        lines: values of the column `line` that count; all if it is empty.
+        fills_in: True for a report that adds to another, and that few load.
     """
 
     name: str
@@ -57,6 +58,7 @@ class MartInput:
     worked_out: Mapping[str, Derived]
     times: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     lines: tuple[str, ...] = ()
+    fills_in: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -145,6 +147,7 @@ REPORT_INPUTS: Mapping[str, MartInput] = {
             _SETTLED,
             _PLACED,
             (_PAYOUT_UTC, _PAYOUT_LOCAL),
+            fills_in=True,
         ),
         MartInput(
             "unsettled",

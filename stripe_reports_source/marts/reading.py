@@ -6,7 +6,7 @@ as decimals, dates and instants in UTC; and what is not loaded, in words.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -15,7 +15,15 @@ from typing import Any
 
 from dlt import Pipeline
 
-from ..warehouse.query import Reader
+from ..errors import ConfigurationError
+from ..plan.column_types import ColumnType
+from ..plan.system_tables import REPORT_CELLS, TIE_OUT
+from ..warehouse.hints import stored_types
+from ..warehouse.query import Reader, reading_frugally
+from .catalog import MARTS, Mart
+from .chart import Chart, read_chart
+from .queries import MartQuery, in_dialect
+from .tables import Chosen, Holding, choose
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,7 @@ class MartRows:
         columns: their names, in order.
         rows: values in that order: `Decimal`, `date`, `datetime` (aware for UTC instants), `str`, `int`, `bool`, None.
         sql: the query they come from, as it runs in the user's database.
-        notes: what is not loaded, or left out, and what that means for the rows; a sentence each.
+        notes: what is not loaded or left out, which the rows lack; a sentence each.
     """
 
     columns: tuple[str, ...]
@@ -42,8 +50,12 @@ class MartRows:
 class Marts:
     """The marts of an open dataset; made by `open_marts`."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, dialect: str | None, chosen: Chosen, chart: Chart, *, tie_out: bool) -> None:
         self._reader = reader
+        self._dialect = dialect
+        self._chosen = chosen
+        self._query = MartQuery(chosen.tables, chart, tie_out=tie_out)
+        self._tie_out = tie_out
 
     def sql(
         self,
@@ -53,8 +65,21 @@ class Marts:
         until: date | None = None,
         accounts: Collection[str] | None = None,
     ) -> str:
-        """The query of a mart; arguments see `rows`."""
-        raise NotImplementedError
+        """The query of a mart as it runs in the user's database; arguments and errors see `rows`."""
+        return self._written(self._query.rows(mart_of(name), since, until, accounts))
+
+    def of(self, query: str) -> str:
+        """A query over marts as it runs in the user's database.
+
+        Args:
+            query: one SELECT in DuckDB's dialect, with the names of marts and inputs in braces, such as
+                `SELECT SUM(fee) FROM {stripe_fees}`.
+        """
+        return self._written(self._query.of(query))
+
+    def answer(self, query: str) -> list[tuple[Any, ...]]:
+        """The rows of a query over marts; see `of`."""
+        return self._reader.execute(self.of(query))
 
     def rows(
         self,
@@ -74,11 +99,31 @@ class Marts:
         Raises:
             ConfigurationError: there is no such mart.
         """
-        raise NotImplementedError
+        sql = self.sql(name, since=since, until=until, accounts=accounts)
+        columns = tuple(column.name for column in MARTS[name].columns)
+        return MartRows(columns, self._reader.execute(sql), sql, self.notes(name))
 
     def notes(self, name: str) -> tuple[str, ...]:
-        """What a mart lacks because it is not loaded; a sentence each."""
-        raise NotImplementedError
+        """What a mart lacks because it is not loaded or left out; a sentence each."""
+        said = [note for input_ in self._query.inputs_of(mart_of(name)) for note in self._chosen.notes.get(input_, ())]
+        if "tie_out" in mart_of(name).reads and not self._tie_out:
+            said.append("Nothing was compared yet: run `stripe-reports reconcile`.")
+        return tuple(dict.fromkeys(said))
+
+    def _written(self, query: str) -> str:
+        client = self._reader.client
+        return in_dialect(query, self._dialect, client.make_qualified_table_name, client.escape_column_name)
+
+
+def mart_of(name: str) -> Mart:
+    """The mart of a name.
+
+    Raises:
+        ConfigurationError: there is no such mart.
+    """
+    if name not in MARTS:
+        raise ConfigurationError(f"mart {name!r} must be one of {', '.join(MARTS)}.")
+    return MARTS[name]
 
 
 @contextmanager
@@ -87,9 +132,18 @@ def open_marts(pipeline: Pipeline, ledger_accounts: Path | None = None) -> Itera
 
     Args:
         pipeline: whose dataset.
-        ledger_accounts: a CSV file with the columns category, entry and ledger_account instead of the default chart.
+        ledger_accounts: a CSV file with the columns category, entry and ledger_account; what it says goes before the
+            default chart of accounts.
+
+    Raises:
+        ConfigurationError: the file is not such a chart.
     """
-    raise NotImplementedError
+    chart = read_chart(ledger_accounts)
+    columns = _stored_columns(pipeline)
+    dialect = pipeline.destination_client().capabilities.sqlglot_dialect
+    with reading_frugally(pipeline) as reader:
+        chosen = choose(_holdings(reader), columns)
+        yield Marts(reader, dialect, chosen, chart, tie_out=TIE_OUT.name in columns and _is_there(reader))
 
 
 def read_mart(
@@ -101,11 +155,35 @@ def read_mart(
     accounts: Collection[str] | None = None,
     ledger_accounts: Path | None = None,
 ) -> MartRows:
-    """The rows of one mart; see `open_marts` and `Marts.rows`."""
+    """The rows of one mart; arguments and errors see `open_marts` and `Marts.rows`."""
     with open_marts(pipeline, ledger_accounts) as marts:
         return marts.rows(name, since=since, until=until, accounts=accounts)
 
 
-def create_views(pipeline: Pipeline, ledger_accounts: Path | None = None) -> list[str]:
-    """Make each mart a view in the pipeline's dataset, in place of one of the same name; gives their names."""
-    raise NotImplementedError
+def _holdings(reader: Reader) -> list[Holding]:
+    """What the tables of the dataset hold; nothing where there is no ledger."""
+    rows = reader.select(_HELD) or []
+    return [
+        Holding.of(table, account, report_type, key, on_grid=day is not None)
+        for table, account, report_type, key, day in rows
+    ]
+
+
+_HELD = (
+    "SELECT {column.table_name}, {column.account}, {column.report_type}, MAX({column.interval_key}), "  # noqa: S608
+    f"MAX({{column.interval_day}}) FROM {{table.{REPORT_CELLS.name}}} "
+    "GROUP BY {column.table_name}, {column.account}, {column.report_type}"
+)
+
+
+def _is_there(reader: Reader) -> bool:
+    return reader.select(f"SELECT 1 FROM {{table.{TIE_OUT.name}}} WHERE 1 = 0") is not None  # noqa: S608
+
+
+def _stored_columns(pipeline: Pipeline) -> Mapping[str, Mapping[str, ColumnType]]:
+    """The columns of all tables, as dlt's schemas of the pipeline have them."""
+    return {
+        name: stored_types(table.get("columns", {}))
+        for schema in pipeline.schemas.values()
+        for name, table in schema.tables.items()
+    }

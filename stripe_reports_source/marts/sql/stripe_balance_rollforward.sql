@@ -7,23 +7,23 @@ WITH moved AS (
     SELECT account, month, currency, category, 0, 0, 0, SUM(net), COUNT(*)
     FROM {payouts} GROUP BY account, month, currency, category
 ),
-cells AS (
+loaded_cells AS (
     SELECT input, account, first_day, last_day, start_at, end_at, complete,
            CAST(DATE_TRUNC('month', first_day) AS DATE) AS first_month,
            CAST(DATE_TRUNC('month', last_day) AS DATE) AS last_month
     FROM {cells} WHERE input IN ('activity', 'payouts', 'balance')
 ),
 months AS (
-    SELECT account, first_month AS month FROM cells
+    SELECT account, first_month AS month FROM loaded_cells
     UNION
-    SELECT account, last_month FROM cells
+    SELECT account, last_month FROM loaded_cells
 ),
 -- what is loaded of each month by each report: two reports are compared where that is the same
 joined AS (
     SELECT input, account, first_month AS month, start_at, end_at,
            CASE WHEN start_at <> LAG(end_at) OVER (PARTITION BY input, account, first_month ORDER BY start_at) THEN 1
                 ELSE 0 END AS gap
-    FROM cells
+    FROM loaded_cells
 ),
 spans AS (
     SELECT input, account, month, MIN(start_at) AS start_at, MAX(end_at) AS end_at, SUM(gap) AS gaps
@@ -43,7 +43,7 @@ of_balance AS (
     SELECT account, first_day, last_day, start_at, end_at, complete, first_month, last_month,
            ROW_NUMBER() OVER (PARTITION BY account ORDER BY end_at DESC) AS from_last,
            ROW_NUMBER() OVER (PARTITION BY account ORDER BY end_at) AS from_first
-    FROM cells WHERE input = 'balance'
+    FROM loaded_cells WHERE input = 'balance'
 ),
 -- the cells at whose ends and beginnings Stripe states the balance of a month's end and beginning
 month_ends AS (

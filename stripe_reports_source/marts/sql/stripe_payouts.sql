@@ -19,7 +19,7 @@ known AS (
     UNION
     SELECT account, payout_id FROM returned
 ),
-settled AS (
+batches AS (
     SELECT account, payout_id, COUNT(*) AS row_count, SUM(net) AS net
     FROM {stripe_payout_transactions} GROUP BY account, payout_id
 ),
@@ -50,13 +50,13 @@ SELECT known.account, known.payout_id, COALESCE(paid.currency, returned.currency
        returned.returned_at AS reversed_at, returned.net AS reversal_net,
        returned.transaction_id AS reversal_transaction_id,
        first_failed.failed_id AS retry_of, retries.retry_id AS retried_by,
-       CASE WHEN settled.payout_id IS NOT NULL THEN settled.row_count WHEN loaded.account IS NOT NULL THEN 0 END
+       CASE WHEN batches.payout_id IS NOT NULL THEN batches.row_count WHEN loaded.account IS NOT NULL THEN 0 END
            AS row_count,
-       settled.net AS rows_net, -paid.net - settled.net AS difference
+       batches.net AS rows_net, -paid.net - batches.net AS difference
 FROM known
 LEFT JOIN paid ON paid.account = known.account AND paid.payout_id = known.payout_id
 LEFT JOIN returned ON returned.account = known.account AND returned.payout_id = known.payout_id
-LEFT JOIN settled ON settled.account = known.account AND settled.payout_id = known.payout_id
+LEFT JOIN batches ON batches.account = known.account AND batches.payout_id = known.payout_id
 LEFT JOIN retries ON retries.account = known.account AND retries.failed_id = known.payout_id
 LEFT JOIN first_failed ON first_failed.account = known.account AND first_failed.retry_id = known.payout_id
 LEFT JOIN loaded ON loaded.account = known.account

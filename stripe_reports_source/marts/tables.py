@@ -1,0 +1,196 @@
+"""Which tables the inputs are read from: of what is loaded, each row once. Pure.
+
+In: what `report_cells` says of each table, and the tables' columns. Out: for each input the tables that count, with the
+accounts that count of them, and sentences about what is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from ..plan.catalog import split_id
+from ..plan.column_types import ColumnType
+from ..plan.whose_data import CONNECTED
+from .inputs import REPORT_INPUTS, InputColumn, MartInput
+
+_DAY_LENGTH = len("|2025-01-31")
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What a table holds of an account: the lane of its cells.
+
+    Args:
+        table: its name.
+        account: as in `_account`.
+        base: the report, without its version.
+        filters: run parameters that choose rows, but the connected account.
+        per_connected_account: True where each run was for a connected account, which its key names.
+        zone: of its days.
+    """
+
+    table: str
+    account: str
+    base: str
+    filters: Mapping[str, str]
+    per_connected_account: bool
+    zone: str
+
+    @staticmethod
+    def of(table: str, account: str, report_type: str, key: str, *, on_grid: bool) -> Holding:
+        """What a row of `report_cells` says; `on_grid` is False for a report per payout, whose keys have no day."""
+        base = split_id(report_type)[0]
+        identity = key.removeprefix(f"{account}|{base}").removeprefix("|")
+        text, zone = identity, "UTC"
+        if on_grid:
+            text, _, zone = identity[:-_DAY_LENGTH].rpartition("|")
+            text = text.rpartition("|")[0]
+        filters = json.loads(text) if text and on_grid else {}
+        per_account = filters.pop(CONNECTED, None) is not None
+        return Holding(table, account, base, filters, per_account, zone)
+
+    @property
+    def rank(self) -> tuple[bool, bool, str]:
+        """What counts first: all rows of the report, in the table that is named after it."""
+        return bool(self.filters), self.table != self.base.replace(".", "_"), self.table
+
+
+@dataclass(frozen=True)
+class InputTable:
+    """A table that an input is read from.
+
+    Args:
+        name: its name.
+        columns: its columns with their types.
+        zones: the zone of the days of each account that counts, by `_account`.
+        all_accounts: True where it has no others.
+        connected: True for a report over connected accounts, whose rows name theirs.
+        per_connected_account: see `Holding`.
+        but: connected accounts that are loaded on their own, which do not count here.
+    """
+
+    name: str
+    columns: Mapping[str, ColumnType]
+    zones: Mapping[str, str]
+    all_accounts: bool
+    connected: bool
+    per_connected_account: bool
+    but: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The tables of each input, and sentences about what is not there or not read, by input."""
+
+    tables: Mapping[str, tuple[InputTable, ...]]
+    notes: Mapping[str, tuple[str, ...]]
+
+
+def choose(holdings: Iterable[Holding], columns: Mapping[str, Mapping[str, ColumnType]]) -> Chosen:
+    """The tables that count.
+
+    Where an account's report is loaded into several tables, one counts: that with all rows before those with a filter,
+    and that with the report's own name before others. Tables that have a currency each count together.
+    """
+    listed = sorted(_once(holdings), key=lambda holding: (*holding.rank, holding.account))
+    tables, notes = {}, {}
+    for name, input_ in REPORT_INPUTS.items():
+        own = [holding for holding in listed if holding.base == input_.base]
+        connected = [holding for holding in listed if holding.base == input_.connected_base]
+        said: list[str] = []
+        found = _tables(input_, own, columns, said, connected=False)
+        of_own = tuple(sorted({account for table in found for account in table.zones}))
+        found += _tables(input_, connected, columns, said, connected=True, but=of_own)
+        if not found and not said and not input_.fills_in:
+            said.append(f"{input_.base} is not loaded.")
+        tables[name], notes[name] = tuple(found), tuple(said)
+    return Chosen(tables, notes)
+
+
+def _once(holdings: Iterable[Holding]) -> Iterable[Holding]:
+    """Each table and account once: versions of a report share a table."""
+    return {(holding.table, holding.account): holding for holding in holdings}.values()
+
+
+def column_of(about: InputColumn, columns: Mapping[str, ColumnType]) -> str | None:
+    """The column that an input's column is read from; numbers of any precision are numbers."""
+    for name in about.sources:
+        kind = columns[name].kind if name in columns else None
+        if kind == about.type.kind or (about.type.kind == "decimal" and kind == "bigint"):
+            return name
+    return None
+
+
+def time_column(names: Iterable[str], kind: str, columns: Mapping[str, ColumnType]) -> str | None:
+    """The first of some columns that is a time of a kind."""
+    return next((name for name in names if name in columns and columns[name].kind == kind), None)
+
+
+def _tables(
+    input_: MartInput,
+    holdings: Iterable[Holding],
+    columns: Mapping[str, Mapping[str, ColumnType]],
+    said: list[str],
+    *,
+    connected: bool,
+    but: tuple[str, ...] = (),
+) -> list[InputTable]:
+    listed = list(holdings)
+    usable = [holding for holding in listed if not _why_not(input_, holding, columns, said, connected=connected)]
+    counted: dict[str, list[Holding]] = {}
+    for holding in usable:
+        before = counted.setdefault(holding.account, [])
+        if not before or (_of_a_currency(holding) and all(map(_of_a_currency, before)) and _differs(holding, before)):
+            before.append(holding)
+        else:
+            said.append(
+                f"Table {holding.table} is not read for account {holding.account!r}: {before[0].table} has its rows."
+            )
+    chosen = [holding for of_account in counted.values() for holding in of_account]
+    found = []
+    for table in dict.fromkeys(holding.table for holding in chosen):
+        zones = {holding.account: holding.zone for holding in chosen if holding.table == table}
+        others = {holding.account for holding in listed if holding.table == table} - set(zones)
+        per_account = any(holding.per_connected_account for holding in chosen if holding.table == table)
+        found.append(InputTable(table, columns[table], zones, not others, connected, per_account, but))
+    return found
+
+
+def _of_a_currency(holding: Holding) -> bool:
+    return set(holding.filters) == {"currency"}
+
+
+def _differs(holding: Holding, others: Iterable[Holding]) -> bool:
+    return all(other.filters != holding.filters for other in others)
+
+
+def _why_not(
+    input_: MartInput,
+    holding: Holding,
+    columns: Mapping[str, Mapping[str, ColumnType]],
+    said: list[str],
+    *,
+    connected: bool,
+) -> bool:
+    """Whether a table cannot be read for an account, which is said then."""
+    own = columns.get(holding.table, {})
+    lacking = [about.sources[0] for about in input_.columns if about.needed and column_of(about, own) is None]
+    utc, local = input_.times
+    if utc and time_column(utc, "timestamptz", own) is None and time_column(local, "timestamp", own) is None:
+        lacking.append(utc[0])
+    if lacking:
+        names = ", ".join(dict.fromkeys(lacking))
+        said.append(f"Table {holding.table} is not read: it is loaded without the column {names}, or not as its type.")
+        return True
+    if set(holding.filters) - {"currency"}:
+        said.append(f"Table {holding.table} is not read: it holds only rows of {dict(holding.filters)}.")
+        return True
+    if connected and not holding.per_connected_account and CONNECTED not in own:
+        said.append(
+            f"Table {holding.table} is not read: its rows do not say which connected account they belong to. "
+            "With connected_accounts=[...] there is a run for each."
+        )
+        return True
+    return False
