@@ -70,8 +70,13 @@ def _statement(lines: Sequence[Line], whose: Whose, name: str) -> Html | None:
     rows: list[tuple[bool, list[str]]] = [(True, ["opening", "", "", "", amount(opening, currency)])]
     rows += [(False, _category(line, currency)) for line in moved if not line["payouts"]]
     rows.append((True, _total("activity", [line for line in moved if not line["payouts"]], currency)))
-    rows += [(False, _category(line, currency)) for line in moved if line["payouts"]]
-    rows.append((True, ["closing by Stripe", "", "", "", amount(None if closing is None else closing["closing"], currency)]))
+    paid = [line for line in moved if line["payouts"]]
+    rows += [(False, _category(line, currency)) for line in paid]
+    if len(paid) > 1:
+        rows.append((True, ["payouts", _rows_of(paid), "", "", amount(total(paid, "payouts"), currency)]))
+    rows.append(
+        (True, ["closing by Stripe", "", "", "", amount(None if closing is None else closing["closing"], currency)])
+    )
     off = amount(None if closing is None else closing["difference"], currency, must_be_zero=True)
     rows.append((True, ["off by", "", "", "", off]))
     sums = [at for at, (is_sum, _) in enumerate(rows) if is_sum]
@@ -87,7 +92,11 @@ def _category(line: Line, currency: str) -> list[str]:
 
 def _total(name: str, lines: Sequence[Line], currency: str) -> list[str]:
     sums = [amount(total(lines, column), currency) for column in ("gross", "fee", "net")]
-    return [name, count(sum(line["row_count"] or 0 for line in lines)), *sums]
+    return [name, _rows_of(lines), *sums]
+
+
+def _rows_of(lines: Iterable[Line]) -> str:
+    return count(sum(line["row_count"] or 0 for line in lines))
 
 
 def total(lines: Iterable[Line], column: str) -> Decimal:
@@ -98,7 +107,8 @@ def total(lines: Iterable[Line], column: str) -> Decimal:
 def balance_section(figures: Figures) -> Html:
     """A chart for each currency, and a line for each month."""
     daily = by_currency(figures.daily)
-    charts = [_chart(lines, name_of(whose, figures)) for whose, lines in list(daily.items())[:MOST_CHARTS]]
+    shown = list(daily.items())[:MOST_CHARTS]
+    charts = [_chart(lines, name_of(whose, figures), whose[1]) for whose, lines in shown]
     more = len(daily) - len(charts)
     months = [
         table(
@@ -120,12 +130,14 @@ def balance_section(figures: Figures) -> Html:
     )
 
 
-def _chart(lines: Sequence[Line], name: str) -> Html:
+def _chart(lines: Sequence[Line], name: str, currency: str) -> Html:
     known = [line for line in lines if line["closing"] is not None]
     if len(known) > MOST_POINTS:
         known = list({line["month"]: line for line in known}.values())  # the last day of each month
     points = [Point(line["day"], line["closing"]) for line in known]
-    return tag("figure", tag("figcaption", name), steps(f"Balance at the end of the day, {name}", points))
+    days = table(None, ("day", "balance"), ([f"{point.day}", amount(point.amount, currency)] for point in points))
+    picture = steps(f"Balance at the end of the day, {name}", points)
+    return tag("figure", tag("figcaption", name), picture, folded("Table of these balances", days))
 
 
 def _months(lines: Sequence[Line], currency: str) -> list[list[str]]:

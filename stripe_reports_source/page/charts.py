@@ -44,45 +44,53 @@ class _Scale:
 
 
 def bars(title: str, points: Sequence[Point], *, months: bool = False) -> Html:
-    """A bar for each point. Points of one day stand one upon the other, what is bad beside what is not."""
-    scale, days = _scale(points), _days(points)
+    """A bar for each point. Points of one day stand one upon the other, what is bad on top."""
+    stacks = _stacks(points)
+    days = sorted(stacks)
+    scale = _scale([top for stack in stacks.values() for _, top, _ in stack])
     slot = (WIDTH - _LEFT - _RIGHT) / max(len(days), 1)
     width = max(round(slot * 0.7, 1), 0.6)
     drawn = []
     for at, day in enumerate(days):
-        for bad in (False, True):
-            here = [point.amount for point in points if point.day == day and point.bad == bad]
-            if not here:
-                continue
-            amount = sum(here, Decimal(0))
-            top, bottom = sorted((scale.y(amount), scale.y(Decimal(0))))
-            x = round(_LEFT + slot * at + (slot - width) / 2, 1)
-            height = max(round(bottom - top, 1), 0.8)
-            drawn.append(tag("rect", x=x, y=top, width=width, height=height, class_="bad" if bad else "bar"))
-    return _picture(title, scale, days, points, join(drawn), months=months, slots=True)
+        x = round(_LEFT + slot * at + (slot - width) / 2, 1)
+        for base, top, bad in stacks[day]:
+            y, bottom = sorted((scale.y(base), scale.y(top)))
+            height = max(round(bottom - y, 1), 0.8)
+            drawn.append(tag("rect", x=x, y=y, width=width, height=height, class_="bad" if bad else "bar"))
+    return _picture(title, scale, days, len(points), join(drawn), months=months, slots=True)
+
+
+def _stacks(points: Sequence[Point]) -> dict[date, list[tuple[Decimal, Decimal, bool]]]:
+    """For each day the parts of its bar: from where, to where, bad or not; what is below 0 goes downwards."""
+    sums: dict[date, dict[tuple[bool, bool], Decimal]] = {}
+    for point in points:
+        of_day = sums.setdefault(point.day, {})
+        key = (point.amount < 0, point.bad)
+        of_day[key] = of_day.get(key, Decimal(0)) + point.amount
+    stacks: dict[date, list[tuple[Decimal, Decimal, bool]]] = {}
+    for day, of_day in sums.items():
+        ends = {False: Decimal(0), True: Decimal(0)}
+        for (below, bad), amount in sorted(of_day.items()):
+            stacks.setdefault(day, []).append((ends[below], ends[below] + amount, bad))
+            ends[below] += amount
+    return stacks
 
 
 def steps(title: str, points: Sequence[Point], *, months: bool = False) -> Html:
     """A line that stays where it is until the next point."""
-    scale, days = _scale(points), _days(points)
+    scale, days = _scale([point.amount for point in points]), [point.day for point in points]
     room = WIDTH - _LEFT - _RIGHT
     places = [round(_LEFT + room * at / max(len(days) - 1, 1), 1) for at in range(len(days))]
     way: list[str] = []
     for point, x in zip(points, places, strict=True):
         way.append(f"H{x}V{scale.y(point.amount)}" if way else f"M{x} {scale.y(point.amount)}")
     drawn = tag("path", d="".join(way), class_="line")
-    return _picture(title, scale, days, points, drawn, months=months, slots=False)
+    return _picture(title, scale, days, len(points), drawn, months=months, slots=False)
 
 
-def _days(points: Sequence[Point]) -> list[date]:
-    return sorted({point.day for point in points})
-
-
-def _scale(points: Sequence[Point]) -> _Scale:
-    """From 0, or below it, to a round number above all amounts."""
-    low = min((point.amount for point in points), default=Decimal(0))
-    high = max((point.amount for point in points), default=Decimal(0))
-    low, high = min(low, Decimal(0)), max(high, Decimal(0))
+def _scale(amounts: Sequence[Decimal]) -> _Scale:
+    """From 0, or a round number below all amounts, to one above them."""
+    low, high = min([*amounts, Decimal(0)]), max([*amounts, Decimal(0)])
     step = _round_step((high - low) / _TICKS)
     return _Scale((low / step).to_integral_value("ROUND_FLOOR") * step, max(_ceiling(high, step), step), step)
 
@@ -116,10 +124,10 @@ def _plain(amount: Decimal) -> str:
 
 
 def _picture(
-    title: str, scale: _Scale, days: Sequence[date], points: Sequence[Point], drawn: Html, *, months: bool, slots: bool
+    title: str, scale: _Scale, days: Sequence[date], number: int, drawn: Html, *, months: bool, slots: bool
 ) -> Html:
     about = (
-        f"{title}: {len(points):,} amounts from {_label(days[0], months)} to {_label(days[-1], months)}; "
+        f"{title}: {number:,} amounts from {_label(days[0], months)} to {_label(days[-1], months)}; "
         "the table below has them."
         if days
         else f"{title}: nothing."
@@ -152,7 +160,7 @@ def _time_axis(days: Sequence[date], *, months: bool, slots: bool) -> Html:
     """The first and the last day, and some between them, where there is room."""
     if not days:
         return Html()
-    most = 5 if months else 4
+    most = 4
     chosen = sorted({round(at * (len(days) - 1) / (most - 1)) for at in range(most)}) if len(days) > 1 else [0]
     room = WIDTH - _LEFT - _RIGHT
     labels = []
@@ -167,4 +175,4 @@ def _time_axis(days: Sequence[date], *, months: bool, slots: bool) -> Html:
 
 
 def _label(day: date, months: bool) -> str:
-    return f"{day:%b %Y}" if months else f"{day.day} {day:%b %y}"
+    return f"{day:%b %y}" if months else f"{day.day} {day:%b %y}"

@@ -15,7 +15,7 @@ from ..reconcile.coverage import CoveredCell
 from .calendar import Month, Row
 from .gather import Gathered, Run
 from .html import Html, join, listed, table, tag
-from .texts import code, count, instant, month_name
+from .texts import breakable, code, count, instant, month_name
 
 SIGNS = {"loaded": "✓", "partial": "◐", "failed": "✗", "missing": "?", "ahead": "·", "before": " "}
 WORDS = {
@@ -80,7 +80,7 @@ def _grid(rows: Sequence[Row], months: Sequence[date]) -> Html:
     body = [
         tag(
             "tr",
-            tag("th", row.table, tag("small", f" {row.account}") if several else None, scope="row"),
+            tag("th", breakable(row.table), tag("small", f" {row.account}") if several else None, scope="row"),
             *(tag("td", _sign(at, place, row, month), class_="m") for place, month in enumerate(row.months)),
         )
         for at, row in enumerate(rows)
@@ -158,8 +158,10 @@ FRESH = {
 
 def freshness_section(gathered: Gathered) -> Html:
     """How far each report is loaded, as `status` shows it."""
-    rows = [[_fresh(row, name) for name in FRESH] for row in few_rows(gathered.freshness)]
-    return table(None, list(FRESH.values()), rows, texts=2)
+    several = len({row["account"] for row in gathered.freshness}) > 1
+    names = [name for name in FRESH if several or name != "account"]
+    rows = [[_fresh(row, name) for name in names] for row in few_rows(gathered.freshness)]
+    return table(None, [FRESH[name] for name in names], rows, texts=2 if several else 1)
 
 
 def _fresh(row: Mapping[str, Any], name: str) -> Html | str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from html import escape
 
-_VOID = ("br", "col", "meta", "circle", "line", "path", "rect")
+_VOID = ("br", "meta", "wbr", "circle", "line", "path", "rect")
 
 
 class Html(str):
@@ -28,7 +28,7 @@ def tag(name: str, /, *children: str | None, **attributes: object) -> Html:
     """
     opened = f"<{name}{''.join(_attribute(key, value) for key, value in attributes.items())}>"
     if name in _VOID:
-        return Html(opened if name in ("br", "col", "meta") else f"{opened[:-1]}/>")
+        return Html(opened if name in ("br", "meta", "wbr") else f"{opened[:-1]}/>")
     return Html(f"{opened}{join(children)}</{name}>")
 
 

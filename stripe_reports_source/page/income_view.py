@@ -26,7 +26,14 @@ _GROUPS = {
     "disputes": ("dispute", "dispute_reversal"),
 }
 """Reporting categories whose gross amounts are one figure."""
-_KNOWN = (*(category for categories in _GROUPS.values() for category in categories), *BILLED)
+HELD = (
+    "connect_reserved_funds",
+    "payout_minimum_balance_hold",
+    "payout_minimum_balance_release",
+    "risk_reserved_funds",
+)
+"""Money that Stripe holds back for a time: it cancels over time."""
+_KNOWN = (*(category for categories in _GROUPS.values() for category in categories), *HELD, *BILLED)
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,7 @@ FIGURES = (
         lambda line: line["gross"] if line["category"] not in _KNOWN else Decimal(0),
         f"SUM(CASE WHEN category NOT IN ({_NOT_KNOWN}) THEN gross ELSE 0 END)",
     ),
+    _grouped("held_back", HELD),
     Figure(
         "fees",
         lambda line: line["net"] if line["category"] in BILLED else line["fee"],
@@ -81,7 +89,7 @@ def monthly_sql(mart_sql: str) -> str:
     """A query for the same figures."""
     figures = ",\n       ".join(f"{figure.sql} AS {figure.name}" for figure in FIGURES)
     return (
-        f"SELECT account, currency, month,\n       {figures}\nFROM (\n{mart_sql}\n) AS by_category\n"  # noqa: S608
+        f"SELECT account, currency, month,\n       {figures}\nFROM (\n{mart_sql}\n) AS by_category\n"
         f"WHERE section = '{ACTIVITY}'\nGROUP BY account, currency, month\nORDER BY account, currency, month"
     )
 
@@ -94,8 +102,8 @@ def income_section(figures: Figures) -> Html:
     ]
     tables = [_table(months, whose, name_of(whose, figures)) for whose, months in by_whose.items() if months]
     hint = (
-        "All activity but payouts, as effect on the balance. Fees are those taken off transactions and those that Stripe "
-        "billed; other is what Stripe holds back for a time, and all else. The chart shows the net."
+        "All activity but payouts, as effect on the balance. Fees are those taken off transactions and those that "
+        "Stripe billed; held back is what Stripe keeps for a time. The net, which the chart shows, is the sum of all."
     )
     return join(
         [
@@ -115,7 +123,7 @@ def _chart(months: dict[date, list[Decimal]], name: str) -> Html:
 
 def _table(months: dict[date, list[Decimal]], whose: Whose, name: str) -> Html:
     rows = [[month_name(month), *(amount(number, whose[1]) for number in numbers)] for month, numbers in months.items()]
-    return table(name, ("month", *(figure.name for figure in FIGURES)), rows)
+    return table(name, ("month", *(figure.name.replace("_", " ") for figure in FIGURES)), rows)
 
 
 def rows_of(categories: MartRows) -> list[tuple[str, str, date, list[Decimal]]]:

@@ -1,4 +1,4 @@
-"""The journal of the closed month as HTML: a line for each ledger account, to look at and to copy. Pure.
+"""The journal of the closed month as HTML: the sums on ledger accounts to look at, and lines to copy. Pure.
 
 In: rows of the mart `stripe_journal_lines`. Out: markup, with a query that gives the same lines.
 """
@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from ..cli.columns import plain
 from ..marts.reading import MartRows
-from .balance_view import notes_of, sql_of
+from .balance_view import Whose, name_of, notes_of, sql_of
 from .calendar import next_month
 from .figures import Figures
 from .html import Html, join, table, tag
@@ -54,7 +54,7 @@ def monthly_lines_sql(mart_sql: str) -> str:
     """A query for the same lines."""
     source = "CONCAT(category, CASE WHEN source LIKE '% fees' THEN ' fees' ELSE '' END)"
     return (
-        f"SELECT account, currency, {source} AS source, ledger_account,\n"  # noqa: S608
+        f"SELECT account, currency, {source} AS source, ledger_account,\n"
         f"       SUM(debit) AS debit, SUM(credit) AS credit\nFROM (\n{mart_sql}\n) AS lines\n"
         "GROUP BY 1, 2, 3, 4\nORDER BY 1, 2, 3, 4"
     )
@@ -66,53 +66,45 @@ def journal_section(figures: Figures) -> Html:
     last = date.fromordinal(next_month(figures.month).toordinal() - 1)
     if not lines:
         return join([tag("p", "No line: nothing has moved, or activity is not loaded."), notes_of(figures.journal)])
-    several = figures.accounts_in_all > 1
+    whose = {(line.account, line.currency) for line in lines}
+    tables = [
+        _table([line for line in lines if (line.account, line.currency) == key], key, figures) for key in sorted(whose)
+    ]
     shown = lines[:MOST_LINES]
-    rows = [_row(line, several) for line in shown]
-    head = (*(("account",) if several else ()), "ledger account", "source", "currency", "debit", "credit")
     more = len(lines) - len(shown)
+    hint = (
+        f"The month as one entry of {last}. Below are its lines, by category; a click marks all of them, to be copied."
+    )
     return join(
         [
-            tag(
-                "p",
-                f"The month as one entry of {last}. A click into the grey box marks all of it, to be copied.",
-                class_="hint",
-            ),
-            table(None, head, rows, texts=len(head) - 2),
+            tag("p", hint, class_="hint"),
+            tag("div", *tables, class_="sheets"),
+            tag("pre", to_copy(shown, last), class_="copy", tabindex="0", aria_label="Journal lines to copy"),
             tag("p", f"and {more:,} more lines: the mart stripe_journal_lines has them.", class_="hint")
             if more
             else None,
-            _sums(lines),
-            tag("pre", to_copy(shown, last), class_="copy", tabindex="0", aria_label="Journal lines to copy"),
             notes_of(figures.journal),
             sql_of(monthly_lines_sql(figures.journal.sql), "these lines"),
         ]
     )
 
 
-def _row(line: JournalLine, several: bool) -> list[str]:
-    numbers = [amount(number, line.currency) if number else "" for number in (line.debit, line.credit)]
-    whose = [line.account] if several else []
-    return [*whose, line.ledger_account, line.source, line.currency, *numbers]
-
-
-def _sums(lines: Sequence[JournalLine]) -> Html:
-    sums: dict[tuple[str, str], list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
+def _table(lines: Sequence[JournalLine], whose: Whose, figures: Figures) -> Html:
+    """An account and currency: the sum on each ledger account, and that debits equal credits."""
+    currency = whose[1]
+    sums: dict[str, list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
     for line in lines:
-        both = sums[line.account, line.currency]
+        both = sums[line.ledger_account]
         both[0] += line.debit
         both[1] += line.credit
-    several = len({account for account, _ in sums}) > 1
-    rows = [
-        [
-            f"{account}, {currency}" if several else currency,
-            amount(debit, currency),
-            amount(credit, currency),
-            amount(debit - credit, currency, must_be_zero=True),
-        ]
-        for (account, currency), (debit, credit) in sorted(sums.items())
-    ]
-    return table("Sums", ("currency", "debit", "credit", "off by"), rows)
+    rows = [[name, *(amount(number, currency) for number in both)] for name, both in sorted(sums.items())]
+    debit, credit = (sum((both[side] for both in sums.values()), Decimal(0)) for side in (0, 1))
+    rows.append(["sum", amount(debit, currency), amount(credit, currency)])
+    sum_rows = [len(rows) - 1]
+    if debit != credit:
+        rows.append(["off by", "", amount(debit - credit, currency, must_be_zero=True)])
+        sum_rows.append(len(rows) - 1)
+    return table(name_of(whose, figures), ("ledger account", "debit", "credit"), rows, sums=sum_rows)
 
 
 def to_copy(lines: Sequence[JournalLine], day: date) -> str:

@@ -73,9 +73,9 @@ def _listed(title: str, lines: Sequence[Line]) -> Html:
             amount(line["amount"], line["currency"]),
             amount(line["difference"], line["currency"], must_be_zero=True),
         ]
-        for line in lines[:MOST_LISTED]
+        for line in sorted(lines, key=lambda line: (line["effective_day"], line["payout_id"]))[-MOST_LISTED:]
     ]
     head = ("payout", "day", "came back", "paid again by", "currency", "amount", "off by")
     more = len(lines) - len(rows)
-    note = tag("p", f"and {more:,} more: the mart stripe_payouts has them.", class_="hint") if more > 0 else None
+    note = tag("p", f"and {more:,} older ones: the mart stripe_payouts has them.", class_="hint") if more > 0 else None
     return join([tag("h3", title), table(None, head, rows, texts=5), note])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import date, datetime, timezone
 from decimal import Decimal
 
 from ..cli.columns import money
-from .html import Html, tag
+from .html import Html, join, tag
 
 
 def instant(moment: datetime | None) -> str:
@@ -41,3 +42,8 @@ def some(names: Iterable[str], most: int = 3) -> str:
 def code(text: str | None) -> Html:
     """An id, a file or a table, which is copied as it stands."""
     return tag("code", text or "-")
+
+
+def breakable(name: str) -> Html:
+    """A long name, of which a narrow screen may begin a new line after an underscore."""
+    return join([part if not at else join([tag("wbr"), part]) for at, part in enumerate(re.split(r"(?<=_)", name))])
