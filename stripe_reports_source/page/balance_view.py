@@ -12,7 +12,7 @@ from ..marts.reading import MartRows
 from .charts import MOST_POINTS, Point, steps
 from .figures import CLOSING, OPENING, Figures
 from .html import Html, folded, join, table, tag
-from .texts import amount, count, month_name
+from .texts import amount, breakable, count, month_name
 
 Line = Mapping[str, Any]
 Whose = tuple[str, str]
@@ -67,32 +67,38 @@ def _statement(lines: Sequence[Line], whose: Whose, name: str) -> Html | None:
     closing = next((line for line in lines if line["category"] == CLOSING), None)
     if not lines:
         return None
-    rows: list[tuple[bool, list[str]]] = [(True, ["opening", "", "", "", amount(opening, currency)])]
+    rows: list[tuple[bool, list[str]]] = [(True, _one("opening", amount(opening, currency)))]
     rows += [(False, _category(line, currency)) for line in moved if not line["payouts"]]
     rows.append((True, _total("activity", [line for line in moved if not line["payouts"]], currency)))
     paid = [line for line in moved if line["payouts"]]
     rows += [(False, _category(line, currency)) for line in paid]
     if len(paid) > 1:
-        rows.append((True, ["payouts", _rows_of(paid), "", "", amount(total(paid, "payouts"), currency)]))
-    rows.append(
-        (True, ["closing by Stripe", "", "", "", amount(None if closing is None else closing["closing"], currency)])
-    )
-    off = amount(None if closing is None else closing["difference"], currency, must_be_zero=True)
-    rows.append((True, ["off by", "", "", "", off]))
+        rows.append((True, _one("payouts", amount(total(paid, "payouts"), currency), _rows_of(paid))))
+    rows.append((True, _one("closing by Stripe", amount(_closing(closing, "closing"), currency))))
+    rows.append((True, _one("off by", amount(_closing(closing, "difference"), currency, must_be_zero=True))))
     sums = [at for at, (is_sum, _) in enumerate(rows) if is_sum]
-    return table(name, ("", "rows", "gross", "fees", "net"), [row for _, row in rows], sums=sums)
+    return table(name, ("", "gross", "fees", "net", "rows"), [row for _, row in rows], sums=sums)
 
 
 def _category(line: Line, currency: str) -> list[str]:
     if line["payouts"]:
-        return [line["category"], count(line["row_count"]), "", "", amount(line["payouts"], currency)]
+        return _one(breakable(line["category"]), amount(line["payouts"], currency), count(line["row_count"]))
     numbers = [amount(line[column], currency) for column in ("gross", "fee", "net")]
-    return [line["category"], count(line["row_count"]), *numbers]
+    return [breakable(line["category"]), *numbers, count(line["row_count"])]
 
 
 def _total(name: str, lines: Sequence[Line], currency: str) -> list[str]:
     sums = [amount(total(lines, column), currency) for column in ("gross", "fee", "net")]
-    return [name, _rows_of(lines), *sums]
+    return [name, *sums, _rows_of(lines)]
+
+
+def _one(name: str, net: str, rows: str = "") -> list[str]:
+    """A line that has a net alone."""
+    return [name, "", "", net, rows]
+
+
+def _closing(line: Line | None, column: str) -> Decimal | None:
+    return None if line is None else line[column]
 
 
 def _rows_of(lines: Iterable[Line]) -> str:
@@ -156,6 +162,6 @@ def _month(month: date, lines: Sequence[Line], currency: str) -> list[str]:
         amount(opening, currency),
         amount(total(lines, "net"), currency),
         amount(total(lines, "payouts"), currency),
-        amount(None if closing is None else closing["closing"], currency),
-        amount(None if closing is None else closing["difference"], currency, must_be_zero=True),
+        amount(_closing(closing, "closing"), currency),
+        amount(_closing(closing, "difference"), currency, must_be_zero=True),
     ]

@@ -17,7 +17,7 @@ from .gather import Gathered, Run
 from .html import Html, join, listed, table, tag
 from .texts import breakable, code, count, instant, month_name
 
-SIGNS = {"loaded": "✓", "partial": "◐", "failed": "✗", "missing": "?", "ahead": "·", "before": " "}
+SIGNS = {"loaded": "✓", "partial": "◐", "failed": "✗", "missing": "?", "ahead": "·", "before": "-"}
 WORDS = {
     "loaded": "loaded",
     "partial": "loaded as far as Stripe had data",
@@ -42,7 +42,8 @@ def coverage_section(rows: Sequence[Row], gathered: Gathered) -> Html:
     left_out = sum(len(month.cells) for row in rows for month in row.months) - sum(len(month.cells) for month in shown)
     return join(
         [
-            tag("p", *_legend()),
+            tag("p", *_legend(rows)),
+            tag("p", "A click on a month shows its runs, rows, hashes and files.", class_="hint"),
             _grid(rows, gathered.months),
             tag("div", *infos, class_="infos"),
             _notes(gathered, left_out),
@@ -63,11 +64,13 @@ def _shown(rows: Sequence[Row]) -> set[Month]:
     return shown
 
 
-def _legend() -> list[Html]:
-    signs = (
-        tag("span", tag("b", SIGNS[state], class_=f"s {state}"), f" {WORDS[state]}", class_="key") for state in WORDS
-    )
-    return [tag("span", "A month's sign leads to its runs, rows, hashes and files. ", class_="hint"), *signs]
+def _legend(rows: Sequence[Row]) -> list[Html]:
+    there = {month.state for row in rows for month in row.months}
+    return [
+        tag("span", tag("b", SIGNS[state], class_=f"s {state}"), f" {word}", class_="key")
+        for state, word in WORDS.items()
+        if state in there
+    ]
 
 
 def _grid(rows: Sequence[Row], months: Sequence[date]) -> Html:
@@ -86,7 +89,7 @@ def _grid(rows: Sequence[Row], months: Sequence[date]) -> Html:
         for at, row in enumerate(rows)
     ]
     made = tag("table", tag("thead", head), tag("tbody", *body), class_="calendar")
-    return tag("div", made, class_="scroll", tabindex="0", role="region", aria_label="Coverage calendar")
+    return tag("div", made, class_="scroll latest", tabindex="0", role="region", aria_label="Coverage calendar")
 
 
 def _sign(at: int, place: int, row: Row, month: Month) -> Html:
@@ -100,13 +103,13 @@ def _sign(at: int, place: int, row: Row, month: Month) -> Html:
 def _info(at: int, place: int, row: Row, month: Month, runs: Mapping[str, Run], whole: bool) -> Html:
     said = f"{row.table}, account {row.account}, {month_name(month.first)}: {WORDS[month.state]}"
     rows = [_cell(cell, runs.get(cell.run_id or "")) for cell in month.cells] if whole else []
-    head = ("from", "up to (UTC)", "rows", "run", "file", "bytes", "SHA-256")
+    head = ("from", "up to (UTC)", "run", "file", "SHA-256", "rows", "bytes")
     stored = sum(cell.rows or 0 for cell in month.cells)
     return tag(
         "div",
         tag("h4", said),
         listed(month.failures) if month.failures else None,
-        table(None, head, rows, texts=2) if rows else None,
+        table(None, head, rows, texts=5) if rows else None,
         None if rows or not month.cells else tag("p", f"{len(month.cells):,} intervals with {stored:,} rows."),
         class_="info",
         id=f"c{at}-{place}",
@@ -120,11 +123,11 @@ def _cell(cell: CoveredCell, run: Run | None) -> list[str]:
     return [
         f"{cell.day}",
         f"{end}{so_far}",
-        count(cell.rows),
         code(cell.run_id),
         code(file),
-        count(None if run is None else run.bytes),
         code(None if run is None else run.sha256),
+        count(cell.rows),
+        count(None if run is None else run.bytes),
     ]
 
 
@@ -144,14 +147,14 @@ def _notes(gathered: Gathered, left_out: int) -> Html:
 FRESH = {
     "report": "report",
     "account": "account",
-    "loaded_to": "loaded to (UTC)",
-    "available_to": "Stripe had data to",
-    "behind_seconds": "behind Stripe",
+    "loaded_to": "loaded to",
+    "available_to": "Stripe's data to",
+    "behind_seconds": "behind",
     "rows": "rows",
     "tie_out": "tie-out",
     "failures": "failed",
     "pending": "pending",
-    "last_sync": "last sync (UTC)",
+    "last_sync": "last sync",
 }
 """Columns of `status` and their heads here."""
 
@@ -161,7 +164,8 @@ def freshness_section(gathered: Gathered) -> Html:
     several = len({row["account"] for row in gathered.freshness}) > 1
     names = [name for name in FRESH if several or name != "account"]
     rows = [[_fresh(row, name) for name in names] for row in few_rows(gathered.freshness)]
-    return table(None, [FRESH[name] for name in names], rows, texts=2 if several else 1)
+    made = table(None, [FRESH[name] for name in names], rows, texts=2 if several else 1)
+    return join([made, tag("p", "Times are in UTC.", class_="hint")])
 
 
 def _fresh(row: Mapping[str, Any], name: str) -> Html | str:
@@ -171,4 +175,6 @@ def _fresh(row: Mapping[str, Any], name: str) -> Html | str:
     wrong = (name in ("failures", "pending") and value) or (name == "tie_out" and "open" in str(value)) or late
     if isinstance(value, datetime):
         text = text.removesuffix(" 00:00")
+    if name == "report":
+        return breakable(text)
     return tag("span", text, class_="off") if wrong else text

@@ -6,7 +6,7 @@ is when Stripe was asked last, so that the same data gives the same page.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -22,7 +22,7 @@ from ..errors import ConfigurationError
 from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS
 from ..reconcile.checks import look
 from ..reconcile.coverage import Coverage, CoveredCell, read_coverage
-from ..reconcile.kept import kept_by_table
+from ..reconcile.kept import words_of
 from ..reconcile.reconciliation import Reconciliation
 from ..reconcile.scope import Scope
 from ..warehouse.freshness import freshness_table
@@ -142,7 +142,8 @@ def gather(
         )
     now = as_of or EPOCH
     shown = [run for run in shown_runs(pipeline) if _is_of(run.account, accounts)]
-    verdicts = kept_by_table(pipeline)
+    found = Reconciliation(tuple(look(pipeline, now, _scope(coverage, months, every, accounts))))
+    verdicts = _by_table(found, coverage)
     return Gathered(
         place=place_of(pipeline),
         as_of=as_of,
@@ -156,7 +157,7 @@ def gather(
         runs=_loaded_runs(pipeline),
         failed=_failed(shown, {(report.table, report.account) for report in reports}),
         latest=tuple(shown),
-        found=Reconciliation(tuple(look(pipeline, now, _scope(coverage, months, every, accounts)))),
+        found=found,
     )
 
 
@@ -179,6 +180,16 @@ def _scope(
     days = [cell.day for cell in coverage if cell.day < months[0] <= (cell.end - timedelta(days=1)).date()]
     since = None if months[0] <= every[0] else min(days, default=months[0])
     return Scope(since=since, accounts=None if accounts is None else frozenset(accounts))
+
+
+def _by_table(found: Reconciliation, coverage: Coverage) -> dict[tuple[str, str], str]:
+    """The verdict for each report table and account, as `status` has it of the table `tie_out`."""
+    tables = {cell.key: cell.table for cell in coverage}
+    counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for statement in found.statements:
+        if statement.interval_key in tables:
+            counts[tables[statement.interval_key], statement.account][statement.status] += 1
+    return {key: words_of(of_table) for key, of_table in counts.items()}
 
 
 def place_of(pipeline: Pipeline) -> str:

@@ -97,7 +97,9 @@ def _table(lines: Sequence[JournalLine], whose: Whose, figures: Figures) -> Html
         both = sums[line.ledger_account]
         both[0] += line.debit
         both[1] += line.credit
-    rows = [[name, *(amount(number, currency) for number in both)] for name, both in sorted(sums.items())]
+    rows = [
+        [name, *(amount(number, currency) if number else "" for number in both)] for name, both in sorted(sums.items())
+    ]
     debit, credit = (sum((both[side] for both in sums.values()), Decimal(0)) for side in (0, 1))
     rows.append(["sum", amount(debit, currency), amount(credit, currency)])
     sum_rows = [len(rows) - 1]
@@ -105,6 +107,10 @@ def _table(lines: Sequence[JournalLine], whose: Whose, figures: Figures) -> Html
         rows.append(["off by", "", amount(debit - credit, currency, must_be_zero=True)])
         sum_rows.append(len(rows) - 1)
     return table(name_of(whose, figures), ("ledger account", "debit", "credit"), rows, sums=sum_rows)
+
+
+def _side(number: Decimal, currency: str) -> str:
+    return amount(number, currency) if number else ""
 
 
 def to_copy(lines: Sequence[JournalLine], day: date) -> str:

@@ -19,7 +19,7 @@ from ..reconcile.reconciliation import BAD, OPEN, Reconciliation
 from .html import Html, join, listed, table, tag
 from .texts import month_name
 
-NO_CURRENCY = "rows"
+NO_CURRENCY = "rows, files"
 """The head of what is said of rows, files and intervals, in no currency."""
 MOST_TABLES = 12
 MOST_REASONS = 8
@@ -72,7 +72,11 @@ def _is_open(by_key: Mapping[Key, Square]) -> bool:
 
 def _account(account: str, by_key: Mapping[Key, Square], several: bool) -> Html:
     months = sorted({month for month, _ in by_key})
-    currencies = sorted({currency for _, currency in by_key}, key=lambda currency: (not currency, currency))
+    off = {currency for (_, currency), square in by_key.items() if square.off}
+    # what differs is seen first, also where there is room for a few columns only
+    currencies = sorted(
+        {currency for _, currency in by_key}, key=lambda currency: (currency not in off, not currency, currency)
+    )
     rows = [
         [month_name(month), *(_square(by_key.get((month, currency)), currency) for currency in currencies)]
         for month in months
