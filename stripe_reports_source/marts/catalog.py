@@ -116,7 +116,7 @@ _ROLLFORWARD = Mart(
         _CURRENCY,
         MartColumn("category", TEXT, "`opening_balance`, Stripe's reporting category, or `closing_balance`"),
         MartColumn(
-            "opening", AMOUNT, "On `opening_balance` the balance before the month, else 0; NULL where it is not known"
+            "opening", AMOUNT, "On `opening_balance` the balance at its start, else 0; NULL where it is not known"
         ),
         MartColumn("gross", AMOUNT, "Gross amount of activity, as effect on the balance; 0 for payouts"),
         MartColumn("fee", AMOUNT, "Fees of activity, as effect on the balance: negative; 0 for payouts"),
@@ -125,17 +125,19 @@ _ROLLFORWARD = Mart(
             "payouts", AMOUNT, "What payouts took out of the balance (negative) or brought back; 0 for activity"
         ),
         MartColumn(
-            "closing", AMOUNT, "On `closing_balance` the balance that Stripe states, else 0; NULL where it is not known"
+            "closing",
+            AMOUNT,
+            "On `closing_balance` the balance at its end, or where the data ends, else 0; NULL where it is not known",
         ),
         MartColumn(
             "difference",
             AMOUNT,
-            "On `closing_balance` Stripe's closing less opening + net + payouts: 0 where all agrees, NULL where the "
-            "reports are not loaded to the same instants; else 0",
+            "On `closing_balance` closing less opening + net + payouts, where Stripe states a balance: 0 where all "
+            "agrees, NULL where the reports are not loaded to the same instants; else 0",
         ),
         MartColumn("row_count", BIGINT, "Rows of the reports behind the line"),
         MartColumn("up_to", TIMESTAMPTZ, "Up to when the month's balance is loaded, UTC"),
-        MartColumn("is_complete", BOOL, "True where the month is loaded to its end; NULL without `balance.summary`"),
+        MartColumn("is_complete", BOOL, "True where the balance is loaded to the end of the month"),
     ),
 )
 
@@ -156,6 +158,9 @@ _DAILY = Mart(
         MartColumn("payouts", AMOUNT, "What payouts took out of the balance (negative) or brought back"),
         MartColumn("closing", AMOUNT, "Balance at the end of the day; NULL where it is not known"),
         MartColumn(
+            "is_stated", BOOL, "True where Stripe states that balance, at the end of an interval of `balance.summary`"
+        ),
+        MartColumn(
             "difference",
             AMOUNT,
             "Where Stripe states the balance at the end of the day, that less what the rows since its last statement "
@@ -167,8 +172,8 @@ _DAILY = Mart(
 
 _PAYOUTS = Mart(
     "stripe_payouts",
-    "Each payout with its status, when it left the balance, whether it came back, what paid it again, and the sum of its "
-    "rows.",
+    "Each payout with its status, when it left the balance, whether it came back, what paid it again, and the sum of "
+    "its rows.",
     "a payout",
     ("account", "payout_id"),
     "effective_day",

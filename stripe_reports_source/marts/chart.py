@@ -1,8 +1,8 @@
 """The chart of accounts that journal lines are booked to: a default one, and what the user says instead.
 
 In: a CSV file with the columns category, entry and ledger_account. Out: its rows. `entry` is `gross`, `fee` or `payout`
-for what a category is booked against, `balance` for the Stripe balance and `suspense` for what has no account of its own;
-the category `*` stands for all that are not named.
+for what a category is booked against, `balance` for the Stripe balance and `suspense` for what has no account of its
+own; the category `*` stands for all that are not named.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from typing import Literal
 
 from ..plan.column_types import AMOUNT, BIGINT, BOOL, DATE, TEXT, TIMESTAMP, TIMESTAMPTZ, ColumnType
 
-Derived = Literal["account", "day", "month", "cell_day", "cell_last_day", "cell_start", "cell_end"]
-"""Columns that are worked out: see `input_sql.DERIVED`."""
+Derived = Literal["account", "day", "month", "cell_day", "cell_first_day", "cell_last_day", "cell_start", "cell_end"]
+"""Columns that are worked out, see `input_sql`."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ REPORT_INPUTS: Mapping[str, MartInput] = {
             ),
             {
                 "account": "account",
-                "first_day": "cell_day",
+                "first_day": "cell_first_day",
                 "last_day": "cell_last_day",
                 "start_at": "cell_start",
                 "end_at": "cell_end",
@@ -185,7 +185,11 @@ CELLS: Mapping[str, ColumnType] = {
     "end_at": TIMESTAMPTZ,
     "complete": BOOL,
 }
-"""The input `cells`: what is loaded of each input, from `report_cells`, of the tables that the inputs are read from."""
+"""The input `cells`: what is loaded of each input, from `report_cells`, of the tables that the inputs are read from.
+
+`first_day` and `last_day` are the days of `start_at` and of the last instant before `end_at`: a cell at the beginning
+of Stripe's data begins later than its month. Snapshots have no `start_at`; their first day is that of the cell.
+"""
 
 TIE_OUT_COLUMNS: Mapping[str, ColumnType] = {
     "equation": TEXT,

@@ -33,8 +33,14 @@ retries AS (
 first_failed AS (
     SELECT account, retry_id, MIN(failed_id) AS failed_id FROM retries GROUP BY account, retry_id
 ),
+-- where the report of what payouts settle is loaded for the moment of a payout, no rows means none
 loaded AS (
-    SELECT DISTINCT account FROM {cells} WHERE input = 'settled'
+    SELECT paid.account, paid.day, MAX(reconciled.end_at) AS end_at
+    FROM (SELECT DISTINCT account, day FROM paid) AS paid
+    JOIN {cells} AS reconciled ON reconciled.account = paid.account
+     AND reconciled.first_day <= paid.day AND reconciled.last_day >= paid.day
+    WHERE reconciled.input = 'settled'
+    GROUP BY paid.account, paid.day
 )
 SELECT known.account, known.payout_id, COALESCE(paid.currency, returned.currency) AS currency,
        -paid.net AS amount, paid.gross, paid.fee, paid.net,
@@ -50,8 +56,8 @@ SELECT known.account, known.payout_id, COALESCE(paid.currency, returned.currency
        returned.returned_at AS reversed_at, returned.net AS reversal_net,
        returned.transaction_id AS reversal_transaction_id,
        first_failed.failed_id AS retry_of, retries.retry_id AS retried_by,
-       CASE WHEN batches.payout_id IS NOT NULL THEN batches.row_count WHEN loaded.account IS NOT NULL THEN 0 END
-           AS row_count,
+       CASE WHEN batches.payout_id IS NOT NULL THEN batches.row_count
+            WHEN paid.effective_at_utc < loaded.end_at THEN 0 END AS row_count,
        batches.net AS rows_net, -paid.net - batches.net AS difference
 FROM known
 LEFT JOIN paid ON paid.account = known.account AND paid.payout_id = known.payout_id
@@ -59,4 +65,4 @@ LEFT JOIN returned ON returned.account = known.account AND returned.payout_id = 
 LEFT JOIN batches ON batches.account = known.account AND batches.payout_id = known.payout_id
 LEFT JOIN retries ON retries.account = known.account AND retries.failed_id = known.payout_id
 LEFT JOIN first_failed ON first_failed.account = known.account AND first_failed.retry_id = known.payout_id
-LEFT JOIN loaded ON loaded.account = known.account
+LEFT JOIN loaded ON loaded.account = paid.account AND loaded.day = paid.day
