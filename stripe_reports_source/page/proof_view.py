@@ -91,12 +91,24 @@ def _square(square: Square | None, currency: str) -> Html | str:
     counts, off = square.counts, square.off
     said = ", ".join(f"{counts[status]:,} {status.replace('_', ' ')}" for status in STATUSES if counts[status])
     if off is not None:
-        figure = money(off.difference, currency) if off.difference else off.status
+        figure = _by_how_much(off)
         return join([tag("b", figure, class_="off"), tag("small", said)])
     if not counts["tied"] and not counts["explained"] and not counts["pending"]:
         return join(["-", tag("small", said)])
     figure = money(Decimal(0), currency) if currency else "0"
     return join([tag("span", figure, class_="wait" if counts["pending"] else "ok"), tag("small", said)])
+
+
+def _by_how_much(statement: Statement) -> str:
+    """The first of its differences that is not 0, and of what it is."""
+    for word, number in (
+        ("", statement.difference),
+        ("gross ", statement.gross_difference),
+        ("fee ", statement.fee_difference),
+    ):
+        if number:
+            return word + money(number, statement.currency)
+    return f"{statement.count_difference:+,} rows" if statement.count_difference else statement.status
 
 
 def _by(statement: Statement) -> Decimal:

@@ -29,7 +29,8 @@ def verdict_of_page(found: Reconciliation, problems: Sequence[str], differing: i
         problems: why not all is there.
         differing: figures of the page that are not Stripe's own.
     """
-    own = [f"{differing:,} figure{'' if differing == 1 else 's'} below differ from Stripe's own"] if differing else []
+    figures = "1 figure below differs" if differing == 1 else f"{differing:,} figures below differ"
+    own = [f"{figures} from Stripe's own"] if differing else []
     sentence = "; ".join([found.verdict().removesuffix("."), *own, *problems]) + "."
     if not found.ok or differing:
         return Verdict("Something differs", "bad", sentence)
