@@ -4,3 +4,8 @@ In: an open dataset. Out: rows of a mart, and the SQL that gives them. Reads onl
 `catalog` says what the marts and their columns are, `inputs` what they read, `reading` puts both together for a
 destination.
 """
+
+from .catalog import MARTS, Mart, MartColumn
+from .reading import MartRows, Marts, create_views, open_marts, read_mart
+
+__all__ = ["MARTS", "Mart", "MartColumn", "MartRows", "Marts", "create_views", "open_marts", "read_mart"]

@@ -132,8 +132,8 @@ _ROLLFORWARD = Mart(
         MartColumn(
             "difference",
             AMOUNT,
-            "On `closing_balance` closing less opening + net + payouts, where Stripe states a balance: 0 where all "
-            "agrees, NULL where the reports are not loaded to the same instants; else 0",
+            "On `closing_balance` closing less opening + net + payouts: 0 where all agrees, NULL where the reports are "
+            "not loaded to the same instants or Stripe states no balance within the month; else 0",
         ),
         MartColumn("row_count", BIGINT, "Rows of the reports behind the line"),
         MartColumn("up_to", TIMESTAMPTZ, "Up to when the month's balance is loaded, UTC"),

@@ -16,6 +16,7 @@ from .inputs import CELLS, LEDGER_ACCOUNTS, TIE_OUT_COLUMNS, InputColumn, MartIn
 from .tables import InputTable, column_of, time_column
 
 _SQL_TYPES = {"text": "TEXT", "timestamptz": "TIMESTAMPTZ", "timestamp": "TIMESTAMP", "date": "DATE", "bool": "BOOLEAN"}
+_TIME_KINDS = ("timestamptz", "timestamp")
 _OF_A_CONNECTED_ACCOUNT = f'%"{CONNECTED}":"%'
 _ITS_ACCOUNT = rf'^.*"{CONNECTED}":"([^"]*)".*$'
 
@@ -152,12 +153,14 @@ def _value(about: InputColumn, columns: Mapping[str, ColumnType]) -> str:
 
 
 def _day(input_: MartInput, table: InputTable, cell: _Cell) -> str:
-    """The day in the report's zone: as Stripe writes it, else from UTC."""
-    utc, local = input_.times
-    name = time_column(local, "timestamp", table.columns)
-    if name is not None:
-        return f'CAST("column:{name}" AS DATE)'
-    return f'CAST("column:{time_column(utc, "timestamptz", table.columns)}" AT TIME ZONE {cell.zone} AS DATE)'
+    """The day in the report's zone: as Stripe writes it, and from UTC in rows of versions that have UTC alone."""
+    utc, local = (
+        time_column(names, kind, table.columns) for names, kind in zip(input_.times, _TIME_KINDS, strict=True)
+    )
+    times = [] if local is None else [f'"column:{local}"']
+    times += [] if utc is None else [f'"column:{utc}" AT TIME ZONE {cell.zone}']
+    first = times[0] if len(times) == 1 else f"COALESCE({', '.join(times)})"
+    return f"CAST({first} AS DATE)"
 
 
 def _month(input_: MartInput, table: InputTable, cell: _Cell) -> str:

@@ -48,8 +48,12 @@ class MartQuery:
         if accounts is not None:
             conditions.append(f"account IN ({', '.join(map(text_literal, sorted(accounts))) or 'NULL'})")
         where = f"\nWHERE {' AND '.join(conditions)}" if conditions else ""
-        columns = ", ".join(column.name for column in mart.columns)
-        return self.of(f"SELECT {columns}\nFROM {{{mart.name}}}{where}\nORDER BY {', '.join(mart.key)}")
+        return self.of(f"{self.all_of(mart)}{where}\nORDER BY {', '.join(mart.key)}")
+
+    @staticmethod
+    def all_of(mart: Mart) -> str:
+        """All rows of a mart, with its name in braces."""
+        return f"SELECT {', '.join(column.name for column in mart.columns)}\nFROM {{{mart.name}}}"
 
     def of(self, query: str) -> str:
         """A query over marts and inputs, whose names stand in braces."""

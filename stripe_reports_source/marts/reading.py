@@ -103,6 +103,23 @@ class Marts:
         columns = tuple(column.name for column in MARTS[name].columns)
         return MartRows(columns, self._reader.execute(sql), sql, self.notes(name))
 
+    def create_view(self, name: str, dataset: str) -> str:
+        """Make a mart a view; gives its name as SQL.
+
+        Args:
+            name: one of `catalog.MARTS`.
+            dataset: that the view is made in; it is made where it is not there.
+        """
+        sql = self._written(self._query.of(self._query.all_of(mart_of(name))))
+        client = self._reader.client
+        with client.with_alternative_dataset_name(dataset):
+            if not client.has_dataset():
+                client.create_dataset()
+            view = client.make_qualified_table_name(name)
+        client.execute_sql(f"DROP VIEW IF EXISTS {view}")
+        client.execute_sql(f"CREATE VIEW {view} AS {sql}")
+        return view
+
     def notes(self, name: str) -> tuple[str, ...]:
         """What a mart lacks because it is not loaded or left out; a sentence each."""
         said = [note for input_ in self._query.inputs_of(mart_of(name)) for note in self._chosen.notes.get(input_, ())]
@@ -158,6 +175,25 @@ def read_mart(
     """The rows of one mart; arguments and errors see `open_marts` and `Marts.rows`."""
     with open_marts(pipeline, ledger_accounts) as marts:
         return marts.rows(name, since=since, until=until, accounts=accounts)
+
+
+def create_views(pipeline: Pipeline, ledger_accounts: Path | None = None) -> list[str]:
+    """Make each mart a view in the dataset `<dataset>_marts`, in place of those that are there.
+
+    A view reads the tables and columns that there are now: make them anew when reports or columns are added.
+
+    Args:
+        pipeline: whose dataset.
+        ledger_accounts: see `open_marts`.
+
+    Returns:
+        The names of the views, as SQL.
+
+    Raises:
+        ConfigurationError: the file is not a chart of accounts.
+    """
+    with open_marts(pipeline, ledger_accounts) as marts:
+        return [marts.create_view(name, f"{pipeline.dataset_name}_marts") for name in MARTS]
 
 
 def _holdings(reader: Reader) -> list[Holding]:

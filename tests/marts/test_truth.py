@@ -63,8 +63,12 @@ def differing(found: Counter[tuple[Any, ...]], wanted: set[tuple[Any, ...]]) -> 
 
 
 def assert_true(marts: Marts, world: World) -> None:
-    """Every mart says what the ledgers say."""
-    truths = [Truth(world, place) for place in range(len(world.accounts))]
+    """Every mart says what the ledgers of the accounts say."""
+    assert_equal(marts, [Truth(world, place) for place in range(len(world.accounts))])
+
+
+def assert_equal(marts: Marts, truths: list[Truth]) -> None:
+    """Every mart says what these books say, and nothing else."""
 
     def compare(name: str, columns: Columns, rows: list[set[tuple[Any, ...]]]) -> None:
         assert differing(chosen(marts, name, columns), set().union(*rows)) == [], name

@@ -16,8 +16,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from stripe_reports_source.emulator.itemized import major
-from stripe_reports_source.emulator.ledger import Ledger
+from stripe_reports_source.emulator.keys import LIVE
 from stripe_reports_source.emulator.payouts import Payout, reversal_of
+from stripe_reports_source.emulator.service import StripeService
 from stripe_reports_source.emulator.settings import EmulatorSettings
 from stripe_reports_source.emulator.transactions import Transaction
 from tests.reconcile.worlds import World
@@ -51,11 +52,12 @@ class Truth:
     Args:
         world: the world.
         place: of the account in it, which is its seed.
+        connected: a connected account of it, whose own books these are then.
     """
 
-    def __init__(self, world: World, place: int) -> None:
+    def __init__(self, world: World, place: int, connected: str | None = None) -> None:
         account = world.accounts[place]
-        self.account = account.label
+        self.account = connected or account.label
         self.zone = ZoneInfo(account.source.get("timezone", "UTC"))
         self.end = world.end
         settings = EmulatorSettings(
@@ -67,9 +69,9 @@ class Truth:
                 **account.business,
             }
         )
-        ledger = Ledger(settings.seed, settings.scale, settings.business_start, settings.traits)
-        ledger.grow_to(world.end)
-        self.books = ledger.books
+        service = StripeService(settings)
+        self.books = (service.ledger_of(f"{LIVE}/{connected}") if connected else service.ledger).books
+        service.close()
         self.start = settings.first_available
 
     def day(self, instant: datetime) -> date:

@@ -29,9 +29,9 @@ moved AS (
     ) AS rows_of_both
     GROUP BY account, day, currency
 ),
--- a currency is shown from its first row on
+-- a currency is shown from the month of its first row on
 currencies AS (
-    SELECT account, currency, MIN(day) AS first_day
+    SELECT account, currency, CAST(DATE_TRUNC('month', MIN(day)) AS DATE) AS first_day
     FROM (
         SELECT account, currency, day FROM moved
         UNION ALL
@@ -73,7 +73,7 @@ each_day AS (
            CASE WHEN (activity.whole = 1 OR activity.end_at = stated.end_at)
                  AND (paid.whole = 1 OR paid.end_at = stated.end_at) THEN 0 ELSE 1 END AS lacking
     FROM days
-    JOIN currencies ON currencies.account = days.account AND currencies.first_day <= days.day + 1
+    JOIN currencies ON currencies.account = days.account
     LEFT JOIN moved ON moved.account = days.account AND moved.day = days.day AND moved.currency = currencies.currency
     LEFT JOIN stated ON stated.account = days.account AND stated.day = days.day
      AND stated.currency = currencies.currency

@@ -1,0 +1,234 @@
+"""Datasets of every shape: the marts say the truth, or nothing, of days, weeks, zones, versions, filters, tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date, datetime, timezone
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dlt import Pipeline
+
+from stripe_reports_source import Report
+from stripe_reports_source.marts import MARTS, create_views, open_marts, read_mart
+from tests.conftest import query
+from tests.marts.test_truth import (
+    AMOUNTS,
+    BY_CATEGORY,
+    DAILY,
+    ROLLFORWARD,
+    assert_equal,
+    assert_true,
+    chosen,
+    differing,
+)
+from tests.marts.truth import Truth
+from tests.reconcile.worlds import SIX, Account, World, Worlds, spoil
+
+TENTH = datetime(2025, 1, 10, 12, tzinfo=timezone.utc)
+FEBRUARY = datetime(2025, 2, 12, 12, tzinfo=timezone.utc)
+ACTIVITY, BALANCE, PAYOUTS = "balance_change_from_activity.itemized", "balance.summary", "payouts.itemized"
+SETTLED, UNSETTLED = "payout_reconciliation.itemized", "ending_balance_reconciliation.itemized"
+_AMOUNTS = ["balance_transaction_id", "currency", "gross", "fee", "net", "reporting_category"]
+UTC_ONLY = (
+    BALANCE,
+    Report(ACTIVITY, columns=[*_AMOUNTS, "created_utc", "automatic_payout_id"], table_name="moves"),
+    Report(PAYOUTS, columns=[*_AMOUNTS, "payout_id", "effective_at_utc"], table_name="paid_out"),
+    Report(
+        SETTLED,
+        columns=[*_AMOUNTS, "created_utc", "automatic_payout_id", "automatic_payout_effective_at_utc"],
+        table_name="batches",
+    ),
+    Report(UNSETTLED, columns=[*_AMOUNTS, "created_utc"], table_name="not_paid"),
+)
+OLD = (BALANCE, f"{ACTIVITY}.1", f"{PAYOUTS}.1", f"{SETTLED}.2", f"{UNSETTLED}.1")
+SHAPES = (
+    World("marts-days", (Account(source={"interval": "day", "timezone": "Australia/Lord_Howe"}),), TENTH, 0.2),
+    World("marts-weeks-grid", (Account(source={"interval": "week", "timezone": "Europe/Berlin"}),), FEBRUARY, 0.1),
+    World("marts-utc-only", (Account(reports=UTC_ONLY, source={"timezone": "Asia/Kolkata"}),), FEBRUARY, 0.1),
+    World("marts-old", (Account(reports=OLD),), FEBRUARY, 0.1),
+)
+
+
+@pytest.mark.parametrize("world", SHAPES, ids=lambda world: world.name)
+def test_days_weeks_zones_renamed_tables_and_old_versions(world: World, worlds: Worlds, tmp_path: Path) -> None:
+    with open_marts(worlds.copy(world, tmp_path)) as marts:
+        assert_true(marts, world)
+        assert [marts.notes(name) for name in MARTS if marts.notes(name)] == []
+
+
+@pytest.fixture
+def weeks(worlds: Worlds, tmp_path: Path) -> Pipeline:
+    """A copy of a small dataset, which a test may spoil."""
+    return worlds.copy(SHAPES[3], tmp_path)
+
+
+def not_loaded(pipeline: Pipeline, *tables: str) -> None:
+    """Make it a dataset into which these tables were never loaded."""
+    for table in tables:
+        spoil(pipeline, f"DELETE FROM report_cells WHERE table_name = '{table}'", f"DROP TABLE {table}")
+
+
+def test_without_the_balance_there_are_movements_but_no_balance(weeks: Pipeline) -> None:
+    truth = Truth(SHAPES[3], 0)
+    not_loaded(weeks, "balance_summary")
+    found = read_mart(weeks, "stripe_balance_rollforward")
+    assert found.notes == ("balance.summary is not loaded.",)
+    known = [row for row in found.dicts() if not row["category"].endswith("_balance")]
+    wanted = {row for row in truth.rollforward() if not row[3].endswith("_balance")}
+    assert differing(Counter(tuple(row[name] for name in ROLLFORWARD) for row in known), wanted) == []
+    for row in found.dicts():
+        if row["category"] == "closing_balance":
+            assert (row["closing"], row["difference"]) == (None, None)
+        assert not row["is_complete"]
+        assert row["up_to"] is None
+    daily = read_mart(weeks, "stripe_daily_balance").dicts()
+    assert {(row["opening"], row["closing"], row["difference"]) for row in daily} == {(None, None, None)}
+    assert sum(row["net"] for row in daily) == sum(move.net for move in truth.movements if not move.payout)
+
+
+def test_without_activity_only_what_stripe_states_is_a_balance(weeks: Pipeline) -> None:
+    truth = Truth(SHAPES[3], 0)
+    not_loaded(weeks, "balance_change_from_activity_itemized")
+    found = read_mart(weeks, "stripe_balance_rollforward")
+    assert found.notes == ("balance_change_from_activity.itemized is not loaded.",)
+    wanted = {row[:4]: row[9] for row in truth.rollforward() if row[3] == "closing_balance"}
+    closing = {
+        tuple(row[name] for name in ROLLFORWARD[:4]): row for row in found.dicts() if "closing" in row["category"]
+    }
+    assert {key: row["closing"] for key, row in closing.items()} == wanted
+    assert {row["difference"] for row in closing.values()} == {None}
+    known = [row for row in read_mart(weeks, "stripe_daily_balance").dicts() if row["closing"] is not None]
+    assert {row["day"] for row in known} == {date(2025, 1, 31), date(2025, 2, 12)}
+
+
+def test_without_payout_reconciliation_a_payout_has_no_number_of_rows(weeks: Pipeline) -> None:
+    not_loaded(weeks, "payout_reconciliation_itemized")
+    found = read_mart(weeks, "stripe_payouts")
+    assert found.rows
+    assert found.notes == ("payout_reconciliation.itemized is not loaded.",)
+    assert {(row["row_count"], row["rows_net"], row["difference"]) for row in found.dicts()} == {(None, None, None)}
+    assert read_mart(weeks, "stripe_payout_transactions").rows == []
+
+
+def test_reports_that_end_at_different_instants_are_not_compared(weeks: Pipeline) -> None:
+    before = read_mart(weeks, "stripe_balance_rollforward", since=date(2025, 2, 1)).dicts()
+    spoil(
+        weeks,
+        "UPDATE report_cells SET interval_end = interval_end - INTERVAL 1 HOUR "
+        "WHERE table_name = 'balance_change_from_activity_itemized' AND NOT complete",
+    )
+    after = read_mart(weeks, "stripe_balance_rollforward", since=date(2025, 2, 1)).dicts()
+    assert [row["closing"] for row in before] == [row["closing"] for row in after]
+    assert {row["difference"] for row in before if row["category"] == "closing_balance"} == {0}
+    assert {row["difference"] for row in after if row["category"] == "closing_balance"} == {None}
+
+
+def test_a_cent_is_a_difference_in_its_month_and_no_other(weeks: Pipeline) -> None:
+    changed = spoil(
+        weeks,
+        "UPDATE balance_change_from_activity_itemized SET net = net + 0.01, gross = gross + 0.01 "
+        "WHERE balance_transaction_id = (SELECT MIN(balance_transaction_id) "
+        "FROM balance_change_from_activity_itemized WHERE _interval_day = '2025-01-01' AND currency = 'eur')",
+    )
+    assert changed == 1
+    for mart, grain in (("stripe_balance_rollforward", "month"), ("stripe_daily_balance", "day")):
+        rows = read_mart(weeks, mart).dicts()
+        found = {(row[grain], row["currency"]): row["difference"] for row in rows if row["difference"]}
+        day = date(2025, 1, 1 if grain == "month" else 31)
+        assert found == {(day, "eur"): Decimal("-0.01")}
+
+
+def test_a_gap_has_no_rows_and_the_balance_opens_again_after_it(worlds: Worlds, tmp_path: Path) -> None:
+    world = SHAPES[0]
+    pipeline, truth = worlds.copy(world, tmp_path), Truth(world, 0)
+    days = "BETWEEN DATE '2025-01-05' AND DATE '2025-01-06'"
+    for report in SIX:
+        table = report.replace(".", "_")
+        spoil(pipeline, f"DELETE FROM {table} WHERE _interval_day {days}")
+    spoil(pipeline, f"DELETE FROM report_cells WHERE interval_day {days}")
+    gap = (date(2025, 1, 5), date(2025, 1, 6))
+    with open_marts(pipeline) as marts:
+        wanted = {row for row in truth.daily() if row[1] not in gap}
+        assert differing(chosen(marts, "stripe_daily_balance", DAILY), wanted) == []
+
+
+def test_of_two_tables_with_a_report_one_counts(worlds: Worlds, tmp_path: Path) -> None:
+    twice = (
+        *SIX,
+        Report(BALANCE, interval="day", table_name="balance_daily"),
+        Report(ACTIVITY, interval="day", table_name="activity_daily"),
+        Report(ACTIVITY, parameters={"reporting_category": "refund"}, table_name="refunds"),
+        Report(PAYOUTS, parameters={"currency": "eur"}, table_name="euros"),
+    )
+    world = World("marts-twice", (Account(reports=twice),), TENTH, 0.1)
+    with open_marts(worlds.copy(world, tmp_path)) as marts:
+        assert_true(marts, world)
+        assert marts.notes("stripe_activity_by_category") == (
+            "Table refunds is not read: it holds only rows of {'reporting_category': 'refund'}.",
+            "Table activity_daily is not read for account 'default': "
+            "balance_change_from_activity_itemized has its rows.",
+            "Table euros is not read for account 'default': payouts_itemized has its rows.",
+        )
+
+
+def test_tables_by_currency_count_together(worlds: Worlds, tmp_path: Path) -> None:
+    reports = [
+        Report(report, parameters={"currency": currency}, table_name=f"{report.split('.')[0]}_{currency}")
+        for report in (ACTIVITY, PAYOUTS, BALANCE)
+        for currency in ("usd", "eur")
+    ]
+    world = World("marts-currencies", (Account(reports=reports),), TENTH, 0.1)
+    with open_marts(worlds.copy(world, tmp_path)) as marts:
+        truth = Truth(world, 0)
+        wanted = {row for row in truth.by_category() if row[2] in ("usd", "eur")}
+        assert differing(chosen(marts, "stripe_activity_by_category", BY_CATEGORY), wanted) == []
+
+
+def test_an_empty_dataset_has_no_rows_and_says_so(worlds: Worlds, tmp_path: Path) -> None:
+    pipeline = World("marts-empty", (), TENTH).pipeline(tmp_path)
+    with open_marts(pipeline) as marts:
+        for name in MARTS:
+            found = marts.rows(name)
+            assert found.rows == []
+            assert found.notes
+
+
+def test_the_views_have_the_rows_of_the_marts(weeks: Pipeline) -> None:
+    create_views(weeks)
+    views = create_views(weeks)  # in place of the first ones
+    assert len(views) == len(MARTS)
+    for view, name in zip(views, MARTS, strict=True):
+        assert Counter(query(weeks, f"SELECT * FROM {view}")) == Counter(read_mart(weeks, name).rows)
+
+
+CONNECTED = ("acct_emulated1", "acct_emulated2", "acct_emulated3")
+
+
+def platform(name: str, *reports: Any, **source: Any) -> World:
+    """A platform whose reports over connected accounts are loaded."""
+    of_connected = [f"connected_account_{report}" for report in (BALANCE, ACTIVITY, PAYOUTS, SETTLED, UNSETTLED)]
+    return World(name, (Account("platform", [*reports, *of_connected], source, {"all_types": True}),), TENTH, 0.1)
+
+
+def test_a_platforms_runs_for_each_account_are_whole_accounts(worlds: Worlds, tmp_path: Path) -> None:
+    world = platform("marts-each", *SIX, connected_accounts=CONNECTED[:2])
+    truths = [Truth(world, 0), *(Truth(world, 0, account) for account in CONNECTED[:2])]
+    with open_marts(worlds.copy(world, tmp_path)) as marts:
+        assert_equal(marts, truths)
+
+
+def test_a_platforms_runs_over_all_accounts_have_movements_and_no_balances(worlds: Worlds, tmp_path: Path) -> None:
+    world = platform("marts-all", BALANCE)
+    truths = [Truth(world, 0, account) for account in CONNECTED]
+    with open_marts(worlds.copy(world, tmp_path)) as marts:
+        wanted = set().union(*(truth.by_category() for truth in truths))
+        assert differing(chosen(marts, "stripe_activity_by_category", BY_CATEGORY), wanted) == []
+        rows = marts.rows("stripe_balance_rollforward")
+        assert {row["account"] for row in rows.dicts() if row["category"].endswith("_balance")} == {"platform"}
+        assert any("connected_account_balance_summary is not read" in note for note in rows.notes)
+        of_payouts = set().union(*(truth.payout_transactions() for truth in truths))
+        columns = ("account", "payout_id", *AMOUNTS)
+        assert differing(chosen(marts, "stripe_payout_transactions", columns), of_payouts) == []
