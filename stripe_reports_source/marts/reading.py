@@ -156,6 +156,8 @@ def open_marts(pipeline: Pipeline, ledger_accounts: Path | None = None) -> Itera
         ConfigurationError: the file is not such a chart.
     """
     chart = read_chart(ledger_accounts)
+    if not pipeline.schemas:
+        pipeline.sync_destination()  # loaded elsewhere: the dataset knows its schema
     columns = _stored_columns(pipeline)
     dialect = pipeline.destination_client().capabilities.sqlglot_dialect
     with reading_frugally(pipeline) as reader:

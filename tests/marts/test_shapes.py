@@ -72,7 +72,7 @@ def not_loaded(pipeline: Pipeline, *tables: str) -> None:
 
 
 def test_without_the_balance_there_are_movements_but_no_balance(weeks: Pipeline) -> None:
-    truth = Truth(SHAPES[3], 0)
+    truth = Truth.of(SHAPES[3], 0)
     not_loaded(weeks, "balance_summary")
     found = read_mart(weeks, "stripe_balance_rollforward")
     assert found.notes == ("balance.summary is not loaded.",)
@@ -90,7 +90,7 @@ def test_without_the_balance_there_are_movements_but_no_balance(weeks: Pipeline)
 
 
 def test_without_activity_only_what_stripe_states_is_a_balance(weeks: Pipeline) -> None:
-    truth = Truth(SHAPES[3], 0)
+    truth = Truth.of(SHAPES[3], 0)
     not_loaded(weeks, "balance_change_from_activity_itemized")
     found = read_mart(weeks, "stripe_balance_rollforward")
     assert found.notes == ("balance_change_from_activity.itemized is not loaded.",)
@@ -143,7 +143,7 @@ def test_a_cent_is_a_difference_in_its_month_and_no_other(weeks: Pipeline) -> No
 
 def test_a_gap_has_no_rows_and_the_balance_opens_again_after_it(worlds: Worlds, tmp_path: Path) -> None:
     world = SHAPES[0]
-    pipeline, truth = worlds.copy(world, tmp_path), Truth(world, 0)
+    pipeline, truth = worlds.copy(world, tmp_path), Truth.of(world, 0)
     days = "BETWEEN DATE '2025-01-05' AND DATE '2025-01-06'"
     for report in SIX:
         table = report.replace(".", "_")
@@ -182,7 +182,7 @@ def test_tables_by_currency_count_together(worlds: Worlds, tmp_path: Path) -> No
     ]
     world = World("marts-currencies", (Account(reports=reports),), TENTH, 0.1)
     with open_marts(worlds.copy(world, tmp_path)) as marts:
-        truth = Truth(world, 0)
+        truth = Truth.of(world, 0)
         wanted = {row for row in truth.by_category() if row[2] in ("usd", "eur")}
         assert differing(chosen(marts, "stripe_activity_by_category", BY_CATEGORY), wanted) == []
 
@@ -215,14 +215,14 @@ def platform(name: str, *reports: Any, **source: Any) -> World:
 
 def test_a_platforms_runs_for_each_account_are_whole_accounts(worlds: Worlds, tmp_path: Path) -> None:
     world = platform("marts-each", *SIX, connected_accounts=CONNECTED[:2])
-    truths = [Truth(world, 0), *(Truth(world, 0, account) for account in CONNECTED[:2])]
+    truths = [Truth.of(world, 0), *(Truth.of(world, 0, account) for account in CONNECTED[:2])]
     with open_marts(worlds.copy(world, tmp_path)) as marts:
         assert_equal(marts, truths)
 
 
 def test_a_platforms_runs_over_all_accounts_have_movements_and_no_balances(worlds: Worlds, tmp_path: Path) -> None:
     world = platform("marts-all", BALANCE)
-    truths = [Truth(world, 0, account) for account in CONNECTED]
+    truths = [Truth.of(world, 0, account) for account in CONNECTED]
     with open_marts(worlds.copy(world, tmp_path)) as marts:
         wanted = set().union(*(truth.by_category() for truth in truths))
         assert differing(chosen(marts, "stripe_activity_by_category", BY_CATEGORY), wanted) == []

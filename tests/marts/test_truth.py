@@ -64,7 +64,7 @@ def differing(found: Counter[tuple[Any, ...]], wanted: set[tuple[Any, ...]]) -> 
 
 def assert_true(marts: Marts, world: World) -> None:
     """Every mart says what the ledgers of the accounts say."""
-    assert_equal(marts, [Truth(world, place) for place in range(len(world.accounts))])
+    assert_equal(marts, [Truth.of(world, place) for place in range(len(world.accounts))])
 
 
 def assert_equal(marts: Marts, truths: list[Truth]) -> None:
@@ -118,11 +118,11 @@ def year(worlds: Worlds, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
 def test_twelve_months_are_the_ledgers_own(year: Pipeline) -> None:
     with open_marts(year) as marts:
         assert_true(marts, YEAR)
-        truth = Truth(YEAR, 0)
+        truth = Truth.of(YEAR, 0)
         assert len(list(truth.months())) >= 13
         assert len(truth.currencies(truth.day(truth.end))) == 4
         statuses = Counter(row["status"] for row in marts.rows("stripe_payouts").dicts())
-        assert statuses["failed"] == sum(len(Truth(YEAR, place).returns) for place in (0, 1)) > 10
+        assert statuses["failed"] == sum(len(Truth.of(YEAR, place).returns) for place in (0, 1)) > 10
 
 
 def test_every_key_tells_rows_apart_and_no_amount_is_a_float(year: Pipeline) -> None:
