@@ -48,7 +48,7 @@ constraints *arguments:
     "{{ bin }}/uv" pip compile --quiet --universal --python-version 3.10 --extra test --extra dagster --strip-extras --no-annotate \
         --custom-compile-command "just constraints" "$@" --output-file constraints.txt pyproject.toml
 
-# bring .ci/constraints up to date, the releases that the tests of Airflow, Ray, Prefect and of more warehouses run with
+# bring .ci/constraints up to date, the releases that the tests of Airflow, Ray, Prefect, the page and more warehouses run with
 engine-constraints *arguments:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -58,6 +58,7 @@ engine-constraints *arguments:
     done <<< "airflow-2 apache-airflow==2.10.0
     airflow-3 apache-airflow>=3,<4
     ray-prefect ray prefect
+    page playwright
     warehouses deltalake pymysql sqlalchemy duckdb-extension-delta duckdb-extension-ducklake dlt[snowflake,bigquery,redshift,databricks,clickhouse,mssql,synapse]"
 
 # tests with the newest release of a package, also above its bound in pyproject.toml: `just newest dlt tests/unit`
