@@ -52,7 +52,7 @@ constraints *arguments:
     "{{ bin }}/uv" pip compile --quiet --universal --python-version 3.10 --extra test --extra dagster --strip-extras --no-annotate \
         --custom-compile-command "just constraints" "$@" --output-file constraints.txt pyproject.toml
 
-# bring .ci/constraints up to date, the releases that the tests of Airflow, Ray, Prefect, dbt and of more warehouses run with
+# bring .ci/constraints up to date, the releases that the tests of Airflow, Ray, Prefect, dbt, the page and of more warehouses run with
 engine-constraints *arguments:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -63,6 +63,7 @@ engine-constraints *arguments:
     airflow-3 apache-airflow>=3,<4
     ray-prefect ray prefect
     dbt dbt-core<1.12 dbt-duckdb dbt-postgres dbt-snowflake dbt-bigquery
+    page playwright
     warehouses deltalake pymysql sqlalchemy duckdb-extension-delta duckdb-extension-ducklake dlt[snowflake,bigquery,redshift,databricks,clickhouse,mssql,synapse]"
 
 # tests with the newest release of a package, also above its bound in pyproject.toml: `just newest dlt tests/unit`

@@ -21,6 +21,7 @@ from .demo import demo
 from .doctor import doctor
 from .files import fetch, replay
 from .listing import format_option, told_on
+from .page import page
 from .places import open_pipeline, pipeline_options, place
 from .progress import SyncProgress
 from .reconcile import reconcile
@@ -159,7 +160,7 @@ def emulator(api_port: int, files_port: int, control_port: int, seed: int, run_d
     )
 
 
-for command in (types, status, doctor, demo, fetch, replay, reconcile):
+for command in (types, status, doctor, demo, fetch, replay, reconcile, page):
     cli.add_command(command)
 
 

@@ -11,10 +11,12 @@ from rich.console import Console
 
 from ..demo import DATASET, LATE_CHARGE, LATE_NET, Demonstration, demonstration, pipeline_name, row_counts
 from ..load import Loaded
+from ..page.make import make_page
 from ..proof import reconcile
 from ..reconcile.reconciliation import Reconciliation
 from .columns import money
 from .console import say, show_table, standard_output
+from .page import show_page
 from .places import open_pipeline
 from .progress import SyncProgress
 from .reconcile import show_lines
@@ -37,8 +39,8 @@ COMMAND = "stripe-reports"
 def demo(database: Path) -> None:
     """Load six months of a synthetic business, offline.
 
-    The books prove themselves. Then Stripe's past changes: the proof says so, and it is put right. Run it again on the
-    same file for a sync of a few new days.
+    The books prove themselves. Then Stripe's past changes: the proof says so, and it is put right. All of it is on a
+    page then, beside the file. Run it again on the same file for a sync of a few new days.
     """
     console = standard_output()
     folder = database.absolute().with_name(f".{database.stem}.dlt")  # two files of one name share nothing
@@ -58,6 +60,8 @@ def demo(database: Path) -> None:
             loaded = _change_the_past(console, shown)
         if loaded.reconciliation is not None and not loaded.reconciliation.ok:
             _alarm_and_heal(console, shown, loaded.reconciliation)
+    _headline(console, "All of it on a page, as stripe-reports page makes it")
+    show_page(console, make_page(pipeline), database.with_suffix(".html"))
     _next_steps(console)
 
 

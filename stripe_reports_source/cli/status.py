@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -98,8 +98,8 @@ def status(
         found = [report for report in report_status(pipeline, available) if _is_asked_for(report, accounts)]
         verdicts = kept_by_table(pipeline)
     now = datetime.now(timezone.utc)
-    rows = [_row(report, verdicts, now, as_data=form != "table") for report in found]
-    problems = _problems(found, max_behind, now, asked=offered is not None)
+    rows = [status_row(report, verdicts, now, as_data=form != "table") for report in found]
+    problems = problems_of(found, max_behind, now, asked=offered is not None)
     about = {"place": place(pipeline), "asked_stripe": offered is not None, "ok": not problems, "problems": problems}
     if found or form != "table":
         show_rows(form, "Reports", HEADS, few_rows(rows) if form == "table" else rows, about)
@@ -112,9 +112,10 @@ def _is_asked_for(report: ReportStatus, accounts: Sequence[str]) -> bool:
     return not accounts or report.account in accounts or report.account.rpartition("/")[2] in accounts
 
 
-def _row(
-    report: ReportStatus, verdicts: dict[tuple[str, str], str], now: datetime, *, as_data: bool
+def status_row(
+    report: ReportStatus, verdicts: Mapping[tuple[str, str], str], now: datetime, *, as_data: bool
 ) -> dict[str, object]:
+    """A report's line, by the names of `HEADS`; failures and pending runs as they are in data, else their number."""
     return {
         "report": report.table,
         "account": report.account,
@@ -134,7 +135,7 @@ def _row(
     }
 
 
-def _problems(found: Sequence[ReportStatus], most: timedelta | None, now: datetime, *, asked: bool) -> list[str]:
+def problems_of(found: Sequence[ReportStatus], most: timedelta | None, now: datetime, *, asked: bool) -> list[str]:
     """Why not all is there, in a few words each."""
     if not found:
         return ["Nothing is loaded yet. Begin with: stripe-reports sync"]

@@ -6,6 +6,7 @@ In: a pipeline. Out: how many statements have which status, over which days; and
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -59,7 +60,7 @@ def kept_by_table(pipeline: Pipeline) -> dict[tuple[str, str], str]:
     counts: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for table, account, status, count in select(pipeline, _BY_TABLE) or ():
         counts[table, account][status] = int(count)
-    return {key: _words(found) for key, found in counts.items()}
+    return {key: words_of(found) for key, found in counts.items()}
 
 
 def not_filled_in(pipeline: Pipeline, account: str) -> dict[str, set[str]]:
@@ -70,7 +71,8 @@ def not_filled_in(pipeline: Pipeline, account: str) -> dict[str, set[str]]:
     return dict(found)
 
 
-def _words(counts: dict[str, int]) -> str:
+def words_of(counts: Mapping[str, int]) -> str:
+    """The verdict of a table in two or three words, from numbers of statements by status."""
     still_open = sum(counts.get(status, 0) for status in OPEN)
     if still_open:
         return f"{still_open:,} open"

@@ -29,7 +29,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "webhook": ("webhook",),
     "orchestration": ("orchestration",),
     "door": ("",),  # the package's own __init__
-    "faces": ("cli", "console", "demo"),
+    "faces": ("cli", "console", "demo", "page"),
 }
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # room: the rooms, or the single modules of a room, that it may import

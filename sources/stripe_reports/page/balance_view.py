@@ -1,0 +1,1 @@
+../../../stripe_reports_source/page/balance_view.py

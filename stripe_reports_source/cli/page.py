@@ -1,0 +1,144 @@
+"""The command `page`: the static page of a dataset, and the record of a month."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Collection
+from datetime import date, datetime
+from pathlib import Path
+
+import click
+from dlt import Pipeline
+from rich.console import Console
+
+from ..page.make import Page, make_page, make_record
+from ..page.record import Refusal
+from .console import say, standard_output
+from .failures import NOT_ALL_THERE, NOT_TIED
+from .places import pipeline_options, place, read_only_pipeline
+from .shared import plain_errors
+
+FILE = Path("stripe_reports.html")
+STYLES = {"good": "bold green", "unsure": "bold yellow", "bad": "bold red"}
+
+
+def _month(context: click.Context, option: click.Parameter, value: str | None) -> date | None:
+    if value is None:
+        return None
+    try:
+        return datetime.strptime(value, "%Y-%m").date()
+    except ValueError:
+        raise click.BadParameter(f"{value!r} must be a month, such as 2025-06.") from None
+
+
+@click.command()
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File to write; with --month a folder.  [default: stripe_reports.html, or stripe_YYYY-MM]",
+)
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="First day to show.  [default: the last 24 months]")
+@click.option("--account", "accounts", multiple=True, help="Only this account, as in the column _account; repeatable.")
+@click.option(
+    "--month", callback=_month, metavar="YYYY-MM", help="Write the record of this month: a page, and CSV files."
+)
+@click.option(
+    "--with-open-items", is_flag=True, help="With --month, also where something is open; the page says so first."
+)
+@click.option(
+    "--ledger-accounts",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="CSV file with category, entry, ledger_account, for the journal.  [default: a small chart of accounts]",
+)
+@pipeline_options
+@plain_errors
+def page(
+    output: Path | None,
+    since: datetime | None,
+    accounts: tuple[str, ...],
+    month: date | None,
+    with_open_items: bool,
+    ledger_accounts: Path | None,
+    destination: str,
+    dataset: str,
+    pipeline_name: str,
+    database: Path | None,
+) -> None:
+    """Write a page that says what is loaded, whether it ties, and what it says.
+
+    It is one HTML file, which can be mailed and kept: it holds no script and asks nobody for anything. It only reads,
+    in one go, and holds no lock on the database afterwards. The same data gives the same bytes.
+
+    With --month it writes the record of a month into a folder: the page of that month, and its roll-forward, payouts,
+    journal lines, open items and report runs with their hashes as CSV. There is none while the month is not complete,
+    or something differs.
+
+    Exit code 0: it is written, whatever it says. 3: the month is not complete, 5: something of it differs or is stale,
+    and nothing is written. 4: there is no such database, nothing is loaded, or a setting is wrong. 75: the database is
+    busy.
+    """
+    if with_open_items and month is None:
+        raise click.UsageError("--with-open-items goes with --month.")
+    if since is not None and month is not None:
+        raise click.UsageError("--since goes without --month.")
+    console, chosen = standard_output(), accounts or None
+    with read_only_pipeline(destination, dataset, pipeline_name, database) as pipeline:
+        say(console, f"Reading {place(pipeline)}.")
+        if month is not None:
+            folder = output or Path(f"stripe_{month:%Y-%m}")
+            _record(console, pipeline, month, folder, chosen, ledger_accounts, with_open_items)
+            return
+        made = make_page(pipeline, since.date() if since else None, chosen, ledger_accounts)
+    show_page(console, made, output or FILE)
+
+
+def show_page(console: Console, made: Page, file: Path) -> None:
+    """Write a page, and say what it says and where it is."""
+    write(file, made.text)
+    say(console, f"{made.verdict.word}: {made.verdict.sentence}", STYLES[made.verdict.tone])
+    say(console, f"Written to {file.absolute()}")
+
+
+def write(file: Path, text: str) -> bool:
+    """Write a file whole, for its owner alone; False if it stood there just so."""
+    content = text.encode()
+    if file.is_file() and file.read_bytes() == content:
+        return False
+    file.parent.mkdir(parents=True, exist_ok=True)
+    number, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(number, "wb") as opened:
+            opened.write(content)
+        os.replace(name, file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return True
+
+
+def _record(
+    console: Console,
+    pipeline: Pipeline,
+    month: date,
+    folder: Path,
+    accounts: Collection[str] | None,
+    ledger_accounts: Path | None,
+    with_open_items: bool,
+) -> None:
+    record = make_record(pipeline, month, accounts, ledger_accounts)
+    if record.refusal:
+        _say_refusal(console, record.refusal)
+        if not with_open_items:
+            say(console, f"There is no record of {month:%B %Y} yet; --with-open-items makes one that says so.", "bold")
+            raise SystemExit(NOT_ALL_THERE if record.refusal.incomplete else NOT_TIED)
+    for name, text in record.files.items():
+        is_new = write(folder / name, text)
+        say(console, f"{name}{'' if is_new else ': just so already'}")
+    said = "with open items, " if record.refusal else ""
+    say(console, f"Record of {month:%B %Y}, {said}written to {folder.absolute()}", "bold")
+
+
+def _say_refusal(console: Console, refusal: Refusal) -> None:
+    for line in refusal.lines:
+        say(console, line, "red")

@@ -1,0 +1,179 @@
+"""`page --month`: the record of a month, when there is none, and that it stays the same."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.page.conftest import BUSINESS, CENT, Run, asked, change
+from tests.page.read import read_page
+from tests.reconcile.worlds import World
+
+NAMES = (
+    "page.html",
+    "roll_forward.csv",
+    "payouts.csv",
+    "journal_lines.csv",
+    "open_items.csv",
+    "runs.csv",
+    "sha256.txt",
+)
+MONTH = "2025-02"
+
+
+def rows(file: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    with file.open(newline="", encoding="utf-8") as opened:
+        return list(csv.DictReader(opened))
+
+
+@pytest.fixture
+def record(page: Run, tmp_path: Path) -> Path:
+    """The folder of February's record."""
+    result = page("--month", MONTH, "--output", "record")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1] == f"Record of February 2025, written to {tmp_path / 'record'}"
+    return tmp_path / "record"
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_record_has_these_files_and_their_hashes(record: Path) -> None:
+    assert set(content(record)) == {f"{MONTH}_{name}" for name in NAMES}
+    hashes = [line.split("  ") for line in (record / f"{MONTH}_sha256.txt").read_text().splitlines()]
+    assert len(hashes) == len(NAMES) - 1
+    assert all(hashlib.sha256((record / name).read_bytes()).hexdigest() == value for value, name in hashes)
+    read = read_page(record / f"{MONTH}_page.html")
+    assert read.text.startswith("Stripe, February 2025: record of the month ")
+    assert "All that was compared agrees tied: " in read.text
+    assert not {row[0] for table in read.of("tie-outs") for row in table.rows[1:]} - {"February 2025"}
+
+
+def test_the_figures_of_a_record_are_those_of_the_reports(record: Path, business: Path) -> None:
+    forward = rows(record / f"{MONTH}_roll_forward.csv")
+    own: dict[tuple[str, str], Decimal] = {
+        (row["currency"], row["category"]): Decimal(row["net"]) for row in forward if row["category"] == "charge"
+    }
+    charged: list[tuple[Any, ...]] = asked(
+        business,
+        "SELECT currency, reporting_category, sum(net) FROM balance_change_from_activity_itemized "
+        "WHERE _interval_day = '2025-02-01' AND reporting_category = 'charge' GROUP BY 1, 2",
+    )
+    assert own == {(currency, category): net for currency, category, net in charged}
+    assert {row["difference"] for row in forward} == {"0"}
+    paid = asked(
+        business,
+        "SELECT count(DISTINCT payout_id) FROM payouts_itemized "
+        "WHERE effective_at >= '2025-02-01' AND effective_at < '2025-03-01'",
+    )
+    assert [(len(rows(record / f"{MONTH}_payouts.csv")),)] == paid
+    lines = rows(record / f"{MONTH}_journal_lines.csv")
+    for currency in {line["currency"] for line in lines}:
+        both = [[Decimal(line[side]) for line in lines if line["currency"] == currency] for side in ("debit", "credit")]
+        assert sum(both[0]) == sum(both[1]) > 0
+    assert {line["journal_date"][:7] for line in lines} == {MONTH}
+
+
+def test_the_runs_of_a_record_are_those_that_are_loaded(record: Path, business: Path) -> None:
+    found = rows(record / f"{MONTH}_runs.csv")
+    loaded = asked(
+        business,
+        "SELECT c.table_name, c.run_id, r.sha256 FROM report_cells c JOIN report_runs r USING (run_id) "
+        "WHERE c.interval_day = '2025-02-01'",
+    )
+    assert {(row["table_name"], row["run_id"], row["sha256"]) for row in found} == set(loaded)
+    assert len(found) == 9
+    assert all(len(row["sha256"]) == 64 for row in found)
+
+
+def test_a_record_is_the_same_when_repeated(record: Path, page: Run) -> None:
+    before = content(record)
+    again = page("--month", MONTH, "--output", "record")
+    assert again.exit_code == 0
+    assert again.stdout.count(": just so already") == len(NAMES)
+    assert page("--month", MONTH, "--output", "other").exit_code == 0
+    assert content(record) == before == content(record.with_name("other"))
+
+
+def test_a_record_is_the_same_when_more_has_been_loaded(record: Path, page: Run, tmp_path: Path) -> None:
+    before = content(record)
+    later = World(BUSINESS.name, BUSINESS.accounts, end=BUSINESS.end.replace(day=14), scale=BUSINESS.scale)
+    later.load(tmp_path)
+    result = page("--month", MONTH, "--output", "later")
+    assert result.exit_code == 0, result.output
+    assert content(tmp_path / "later") == before
+
+
+@pytest.mark.parametrize(
+    ("month", "fault", "code", "sentence"),
+    [
+        ("2025-04", "", 3, "balance_summary [default] of April 2025 is not over yet at Stripe."),
+        ("2025-05", "", 3, "balance_summary [default] of May 2025 is not yet at Stripe."),
+        ("2024-12", "", 3, "payouts_itemized [default] of December 2024 is not loaded."),
+        (
+            MONTH,
+            "DELETE FROM report_cells WHERE table_name = 'payouts_itemized' AND interval_day = '2025-02-01'",
+            3,
+            "payouts_itemized [default] of February 2025 is not loaded to its end.",
+        ),
+        (MONTH, CENT, 5, "(variance): balance_change_from_activity.itemized and balance.summary differ"),
+        ("2025-01", "", 0, ""),
+        ("2025-01", CENT, 0, ""),  # of another month
+        (
+            MONTH,
+            "UPDATE balance_summary SET net_amount = net_amount + 5 WHERE category = 'starting_balance' "
+            "AND currency = 'usd' AND _interval_day = '2025-04-01'",
+            5,
+            "opening_equals_closing_before [default] 2025-04-01 usd: 5",
+        ),
+    ],
+)
+def test_there_is_no_record_of_a_month_that_is_not_complete_or_differs(
+    page: Run, business: Path, tmp_path: Path, month: str, fault: str, code: int, sentence: str
+) -> None:
+    if fault:
+        assert change(business, fault) == 1
+    result = page("--month", month, "--output", "record")
+    assert result.exit_code == code, result.output
+    assert sentence in result.stdout
+    assert (tmp_path / "record").exists() == (code == 0)
+
+
+@pytest.mark.parametrize(
+    ("month", "fault", "said"), [("2025-04", "", "is not over yet at Stripe"), (MONTH, CENT, "open: 6 variance")]
+)
+def test_a_record_with_open_items_says_so_first(
+    page: Run, business: Path, tmp_path: Path, month: str, fault: str, said: str
+) -> None:
+    if fault:
+        change(business, fault)
+    result = page("--month", month, "--output", "record", "--with-open-items")
+    assert result.exit_code == 0, result.output
+    text = read_page(tmp_path / "record" / f"{month}_page.html").text
+    name = f"{date.fromisoformat(f'{month}-01'):%B %Y}"
+    assert text.startswith(f"Stripe, {name}: with open items Stripe, {name}: with open items With open items: ")
+    assert said in text
+    items = rows(tmp_path / "record" / f"{month}_open_items.csv")
+    assert {item["status"] for item in items} >= ({"variance"} if fault else set())
+
+
+def test_no_text_of_a_record_runs_in_a_spreadsheet(page: Run, business: Path, tmp_path: Path) -> None:
+    formula = '=HYPERLINK("http://example.com")'
+    assert change(
+        business,
+        f"UPDATE payouts_itemized SET payout_description = '{formula}', trace_id = '-1+1' "
+        "WHERE effective_at >= '2025-02-01' AND effective_at < '2025-03-01'",
+    )
+    assert page("--month", MONTH, "--output", "record").exit_code == 0
+    found = rows(tmp_path / "record" / f"{MONTH}_payouts.csv")
+    assert {row["description"] for row in found} == {f"'{formula}"}
+    assert {row["trace_id"] for row in found} == {"'-1+1"}
+    assert any(Decimal(row["net"]) < 0 for row in found)  # and numbers are numbers
