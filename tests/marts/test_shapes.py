@@ -204,6 +204,7 @@ def test_a_dataset_is_read_under_another_pipelines_name(weeks: Pipeline, tmp_pat
     assert {name: read_mart(other, name).rows for name in MARTS} == wanted
 
 
+@pytest.mark.long
 def test_a_report_per_payout_fills_in_what_is_in_payouts(worlds: Worlds, tmp_path: Path) -> None:
     world = World("marts-by-id", (Account(reports=[PAYOUTS, BY_ID], business={"all_types": True}),), TENTH, 0.2)
     with open_marts(worlds.copy(world, tmp_path)) as marts:
@@ -265,6 +266,7 @@ def test_a_platforms_runs_for_each_account_are_whole_accounts(worlds: Worlds, tm
         assert_equal(marts, truths)
 
 
+@pytest.mark.long
 def test_a_platforms_runs_over_all_accounts_have_movements_and_no_balances(worlds: Worlds, tmp_path: Path) -> None:
     world = platform("marts-all", BALANCE)
     truths = [Truth.of(world, 0, account) for account in CONNECTED]
