@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dlt
+import duckdb
 import pytest
 from dlt import Pipeline
 
@@ -239,6 +240,25 @@ def test_an_empty_dataset_has_no_rows_and_says_so(worlds: Worlds, tmp_path: Path
             found = marts.rows(name)
             assert found.rows == []
             assert found.notes
+
+
+def test_rows_are_chosen_by_day_and_account(weeks: Pipeline) -> None:
+    for mart in MARTS.values():
+        rows = read_mart(weeks, mart.name).dicts()
+        since, until = date(2025, 1, 20), date(2025, 2, 1)
+        wanted = [row for row in rows if since <= row[mart.day] < until]
+        assert read_mart(weeks, mart.name, since=since, until=until, accounts=["default", "it's"]).dicts() == wanted
+        assert (
+            read_mart(weeks, mart.name, accounts=[]).rows == read_mart(weeks, mart.name, accounts=["it's"]).rows == []
+        )
+
+
+def test_the_sql_of_a_mart_runs_as_it_stands_in_whatever_zone_the_reader_sits(weeks: Pipeline, tmp_path: Path) -> None:
+    found = {name: read_mart(weeks, name) for name in MARTS}
+    with duckdb.connect(str(tmp_path / "world.duckdb"), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'Asia/Tokyo'")
+        for name, mart in found.items():
+            assert connection.execute(mart.sql).fetchall() == mart.rows, name
 
 
 def test_the_views_have_the_rows_of_the_marts(weeks: Pipeline) -> None:
