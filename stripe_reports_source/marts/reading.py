@@ -153,18 +153,23 @@ def open_marts(pipeline: Pipeline, ledger_accounts: Path | None = None) -> Itera
             default chart of accounts.
 
     Raises:
-        ConfigurationError: the file is not such a chart.
+        ConfigurationError: the file is not such a chart, or the destination has no instants with a time zone.
     """
     chart = read_chart(ledger_accounts)
+    capabilities = pipeline.destination_client().capabilities
+    if not capabilities.supports_tz_aware_datetime:
+        raise ConfigurationError(
+            f"destination {pipeline.destination.destination_name!r} has no instants with a time zone, from which marts "
+            "take days and months: load into DuckDB, PostgreSQL or another warehouse that has them."
+        )
     if not pipeline.schemas:
         pipeline.sync_destination()  # loaded elsewhere: the dataset knows its schema
     known = _known_columns(pipeline)
-    dialect = pipeline.destination_client().capabilities.sqlglot_dialect
     with reading_frugally(pipeline) as reader:
         holdings = _holdings(reader)
         unknown = {holding.table for holding in holdings} - set(known)
         chosen = choose(holdings, {**known, **_listed_columns(reader, unknown)})
-        yield Marts(reader, dialect, chosen, chart, tie_out=_is_there(reader))
+        yield Marts(reader, capabilities.sqlglot_dialect, chosen, chart, tie_out=_is_there(reader))
 
 
 def read_mart(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dlt
+import duckdb
 import pytest
 from dlt import Pipeline
 
@@ -204,6 +205,7 @@ def test_a_dataset_is_read_under_another_pipelines_name(weeks: Pipeline, tmp_pat
     assert {name: read_mart(other, name).rows for name in MARTS} == wanted
 
 
+@pytest.mark.long
 def test_a_report_per_payout_fills_in_what_is_in_payouts(worlds: Worlds, tmp_path: Path) -> None:
     world = World("marts-by-id", (Account(reports=[PAYOUTS, BY_ID], business={"all_types": True}),), TENTH, 0.2)
     with open_marts(worlds.copy(world, tmp_path)) as marts:
@@ -240,6 +242,25 @@ def test_an_empty_dataset_has_no_rows_and_says_so(worlds: Worlds, tmp_path: Path
             assert found.notes
 
 
+def test_rows_are_chosen_by_day_and_account(weeks: Pipeline) -> None:
+    for mart in MARTS.values():
+        rows = read_mart(weeks, mart.name).dicts()
+        since, until = date(2025, 1, 20), date(2025, 2, 1)
+        wanted = [row for row in rows if since <= row[mart.day] < until]
+        assert read_mart(weeks, mart.name, since=since, until=until, accounts=["default", "it's"]).dicts() == wanted
+        assert (
+            read_mart(weeks, mart.name, accounts=[]).rows == read_mart(weeks, mart.name, accounts=["it's"]).rows == []
+        )
+
+
+def test_the_sql_of_a_mart_runs_as_it_stands_in_whatever_zone_the_reader_sits(weeks: Pipeline, tmp_path: Path) -> None:
+    found = {name: read_mart(weeks, name) for name in MARTS}
+    with duckdb.connect(str(tmp_path / "world.duckdb"), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'Asia/Tokyo'")
+        for name, mart in found.items():
+            assert connection.execute(mart.sql).fetchall() == mart.rows, name
+
+
 def test_the_views_have_the_rows_of_the_marts(weeks: Pipeline) -> None:
     create_views(weeks)
     views = create_views(weeks)  # in place of the first ones
@@ -265,6 +286,7 @@ def test_a_platforms_runs_for_each_account_are_whole_accounts(worlds: Worlds, tm
         assert_equal(marts, truths)
 
 
+@pytest.mark.long
 def test_a_platforms_runs_over_all_accounts_have_movements_and_no_balances(worlds: Worlds, tmp_path: Path) -> None:
     world = platform("marts-all", BALANCE)
     truths = [Truth.of(world, 0, account) for account in CONNECTED]

@@ -29,7 +29,12 @@ YEAR = World(
     end=JANUARY,
     scale=0.04,
 )
-WEEKS = World("marts-weeks", YEAR.accounts, end=FEBRUARY, scale=0.08)
+WEEKS = World(
+    "marts-weeks",
+    (Account("it's 100%", SIX, {"timezone": "America/New_York"}, {"traits": tuple(TRAITS)}),),
+    end=FEBRUARY,
+    scale=0.08,
+)
 
 Columns = tuple[str, ...]
 ROLLFORWARD: Columns = (
