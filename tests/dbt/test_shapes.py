@@ -46,9 +46,8 @@ MIXED = World(
     TENTH,
     0.1,
 )
-RENAMED = {
-    Report(report).table: f"old_{number}" for number, report in enumerate((ACTIVITY, PAYOUTS, SETTLED, UNSETTLED))
-}
+OLD_VERSIONS = ((ACTIVITY, 1), (PAYOUTS, 1), (SETTLED, 2), (UNSETTLED, 1))
+RENAMED = {Report(report).table: f"old_{number}" for number, (report, _) in enumerate(OLD_VERSIONS)}
 OLD = World(
     "dbt-old",
     (
