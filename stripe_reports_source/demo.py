@@ -29,6 +29,7 @@ from .warehouse.status import loaded_cursors
 
 if TYPE_CHECKING:
     from .emulator import Emulator
+    from .emulator.service import StripeService
 
 FIRST_DAY = datetime(2025, 1, 1, tzinfo=timezone.utc)
 FIRST_END = datetime(2025, 7, 1, tzinfo=timezone.utc)
@@ -89,7 +90,7 @@ class Demonstration:
     def pass_a_day(self) -> None:
         """A day more of data, in which a charge turns up that was made long before."""
         self.emulator.advance(self.end + timedelta(days=1))
-        _add_late_charge(self.emulator)
+        add_late_charge(self.emulator)
 
     def heal(self, on_event: Callable[[Event], None]) -> tuple[Reconciliation, int]:
         """Load again what has changed at Stripe; what is found then, and how many report runs that took."""
@@ -108,11 +109,12 @@ def demonstration(pipeline: Pipeline) -> Iterator[Demonstration]:
     settings = EmulatorSettings(business_start=FIRST_DAY.date(), available_end=end, run_delay=0.2)
     with Emulator(settings) as emulator:
         if cursors:
-            _add_late_charge(emulator)
+            add_late_charge(emulator)
         yield Demonstration(pipeline, emulator, bool(cursors))
 
 
-def _add_late_charge(emulator: Emulator) -> None:
+def add_late_charge(emulator: Emulator | StripeService) -> None:
+    """Let the charge turn up that the demonstration is about."""
     from .emulator import late_charge
 
     emulator.add_transaction(

@@ -10,6 +10,8 @@ from filelock import FileLock
 
 from tests.terminal import captures
 
+from . import results
+
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
@@ -21,6 +23,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
         printed = folder / "demo.ansi"
         if not printed.exists():
             captured = captures.demonstration("80", keep=folder)
+            results.make_views(folder / captures.DATABASE)
             printed.write_text(captured.coloured, encoding="utf-8")
     return folder
 

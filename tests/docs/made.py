@@ -18,6 +18,9 @@ from stripe_reports_source import Report, load_reports, reconcile, stripe_report
 from stripe_reports_source.cli import cli
 from stripe_reports_source.emulator import EmulatorSettings
 from stripe_reports_source.errors import StripeReportsError
+from stripe_reports_source.marts import MARTS, Mart
+from stripe_reports_source.marts.chart import read_chart
+from stripe_reports_source.marts.inputs import LEDGER_ACCOUNTS
 from stripe_reports_source.plan.settings import RetryPolicy, RunPolicy
 
 from .pages import DOCS
@@ -168,6 +171,24 @@ def top() -> str:
     return table(["option", "meaning"], list(_options(cli, context)))
 
 
+def marts() -> str:
+    """Each mart: what it answers, what a row is, its columns."""
+    return "\n".join(_mart(mart) for mart in MARTS.values())
+
+
+def _mart(mart: Mart) -> str:
+    rows = [[f"`{column.name}`", str(column.type), column.description] for column in mart.columns]
+    key = ", ".join(f"`{name}`" for name in mart.key)
+    listed = table(["column", "type", "what it holds"], rows)
+    return f"### {mart.name}\n\n{mart.description}\n\nA row is {mart.row}; its key is {key}.\n\n{listed}"
+
+
+def _chart() -> str:
+    return table(
+        list(LEDGER_ACCOUNTS), [[f"`{category}`", f"`{entry}`", name] for category, entry, name in read_chart()]
+    )
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "settings": settings,
     "report": lambda: _fields(Report),
@@ -177,6 +198,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "reconcile": lambda: _arguments(reconcile),
     "emulator": lambda: _fields(EmulatorSettings),
     "errors": errors,
+    "marts": marts,
+    "chart": _chart,
     "top": top,
     "commands": commands,
 }

@@ -8,11 +8,23 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import dlt
 import duckdb
 
+from stripe_reports_source.demo import DATASET, pipeline_name
+from stripe_reports_source.marts import create_views
+
 from .pages import Block, blocks
+
+
+def make_views(database: Path) -> None:
+    """Make the marts of a demonstration's database views, as a reader does."""
+    with TemporaryDirectory() as folder:
+        destination = dlt.destinations.duckdb(str(database))
+        create_views(dlt.pipeline(pipeline_name(database), folder, destination=destination, dataset_name=DATASET))
 
 
 def open_demo(database: Path) -> duckdb.DuckDBPyConnection:
@@ -48,6 +60,7 @@ def shown(value: Any) -> str:
 
 def fill(database: Path) -> None:
     """Put the results below each query that has a table there."""
+    make_views(database)
     by_page: dict[Path, list[Block]] = {}
     for block in blocks("sql"):
         if block.run and block.table is not None:

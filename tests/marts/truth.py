@@ -15,6 +15,8 @@ from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from stripe_reports_source.demo import FIRST_DAY, FIRST_END, add_late_charge
+from stripe_reports_source.emulator.books import Books
 from stripe_reports_source.emulator.itemized import major
 from stripe_reports_source.emulator.keys import LIVE
 from stripe_reports_source.emulator.payouts import Payout, reversal_of
@@ -47,32 +49,54 @@ class Movement:
 
 
 class Truth:
-    """The books of an account of a world, as the emulator has them.
+    """The books of an account, as the emulator has them.
 
     Args:
-        world: the world.
-        place: of the account in it, which is its seed.
-        connected: a connected account of it, whose own books these are then.
+        account: as in `_account`.
+        zone: the IANA zone of its reports.
+        books: its own.
+        start, end: of the data that is loaded.
     """
 
-    def __init__(self, world: World, place: int, connected: str | None = None) -> None:
+    def __init__(self, account: str, zone: str, books: Books, start: datetime, end: datetime) -> None:
+        self.account = account
+        self.zone = ZoneInfo(zone)
+        self.books = books
+        self.start = start
+        self.end = end
+
+    @staticmethod
+    def of(world: World, place: int, connected: str | None = None) -> Truth:
+        """The books of an account of a world.
+
+        Args:
+            world: the world.
+            place: of the account in it, which is its seed.
+            connected: a connected account of it, whose own books these are then.
+        """
         account = world.accounts[place]
-        self.account = connected or account.label
-        self.zone = ZoneInfo(account.source.get("timezone", "UTC"))
-        self.end = world.end
-        settings = EmulatorSettings(
-            **{
-                "seed": place,
-                "scale": world.scale,
-                "business_start": date(2025, 1, 1),
-                "available_end": world.end,
-                **account.business,
-            }
-        )
-        service = StripeService(settings)
-        self.books = (service.ledger_of(f"{LIVE}/{connected}") if connected else service.ledger).books
+        settings: dict[str, Any] = {
+            "seed": place,
+            "scale": world.scale,
+            "business_start": date(2025, 1, 1),
+            "available_end": world.end,
+            **account.business,
+        }
+        service = StripeService(EmulatorSettings(**settings))
+        books = (service.ledger_of(f"{LIVE}/{connected}") if connected else service.ledger).books
         service.close()
-        self.start = settings.first_available
+        zone = account.source.get("timezone", "UTC")
+        return Truth(connected or account.label, zone, books, service.settings.first_available, world.end)
+
+    @staticmethod
+    def of_demonstration() -> Truth:
+        """The books of the demonstration, after its first run."""
+        service = StripeService(EmulatorSettings(business_start=FIRST_DAY.date(), available_end=FIRST_END))
+        end = FIRST_END + timedelta(days=1)
+        service.advance(end)
+        add_late_charge(service)
+        service.close()
+        return Truth("default", "UTC", service.ledger.books, FIRST_DAY, end)
 
     def day(self, instant: datetime) -> date:
         """The calendar day of an instant, in the zone."""
