@@ -40,24 +40,16 @@ def project(books: Books) -> Project:
 
 
 @pytest.fixture(scope="session")
-def built(project: Project) -> Outcome:
-    """The first build in DuckDB: seed, models, tests."""
-    return project.dbt("build", "--target", "duckdb")
+def built(project: Project) -> Mapping[str, Outcome]:
+    """The first build in each database: seed, models, tests."""
+    return project.dbt_in_each(TARGETS, "build")
 
 
 @pytest.fixture(scope="session")
-def built_on_postgres(project: Project) -> Outcome:
-    """The first build in PostgreSQL."""
-    return project.dbt("build", "--target", "postgres")
-
-
-@pytest.fixture(scope="session")
-def read(
-    books: Books, built: Outcome, built_on_postgres: Outcome
-) -> Mapping[tuple[str, str], tuple[list[Any], list[Any]]]:
+def read(books: Books, built: Mapping[str, Outcome]) -> Mapping[tuple[str, str], tuple[list[Any], list[Any]]]:
     """The rows of each mart after the first builds, as dbt has them and as this package reads them."""
-    assert built.code == 0, built.text
-    assert built_on_postgres.code == 0, built_on_postgres.text
+    for outcome in built.values():
+        assert outcome.code == 0, outcome.text
     return {
         (target, name): (built_rows(books, target, name), read_rows(books, target, name))
         for target in TARGETS
@@ -76,4 +68,4 @@ def grown(books: Books, project: Project, read: Any, answered: Any) -> Mapping[s
     """The books after one more month, built again in both; what the builds came to, by target."""
     books.emulator.advance(NEXT_END)
     books.sync()
-    return {target: project.dbt("build", "--target", target) for target in TARGETS}
+    return project.dbt_in_each(TARGETS, "build")

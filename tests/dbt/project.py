@@ -11,7 +11,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any
 import pytest
 import yaml
 
-from .names import NAME, PACKAGE
+from .names import NAME, PACKAGE, SCHEMA
 
 _WELL = re.compile(r" START | OK | PASS |found in sys.modules")
 """Lines of what went well."""
@@ -56,18 +57,38 @@ class Project:
         """Write it, and install the package that it names."""
         self.folder.mkdir(parents=True)
         own = {"name": "books", "version": "1.0.0", "config-version": 2, "profile": "books"}
-        profile = {"books": {"target": next(iter(self.outputs)), "outputs": dict(self.outputs)}}
-        for name, content in (("dbt_project", own), ("profiles", profile), ("packages", {"packages": [packages]})):
+        self.write_profile()
+        for name, content in (("dbt_project", own), ("packages", {"packages": [packages]})):
             (self.folder / f"{name}.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
         return self.dbt("deps")
 
-    def dbt(self, *command: str) -> Outcome:
-        """Run a command of dbt."""
-        results = self.folder / "target" / "run_results.json"
+    def with_duckdb(self, target: str, file: Path) -> Project:
+        """The same project with one more target."""
+        of_target = {"type": "duckdb", "path": str(file), "schema": SCHEMA, "threads": 2}
+        made = Project(self.folder, {**self.outputs, target: of_target})
+        made.write_profile()
+        return made
+
+    def write_profile(self) -> None:
+        """Write the targets down."""
+        profile = {"books": {"target": next(iter(self.outputs)), "outputs": dict(self.outputs)}}
+        (self.folder / "profiles.yml").write_text(yaml.safe_dump(profile), encoding="utf-8")
+
+    def dbt_in_each(self, targets: Sequence[str], *command: str) -> dict[str, Outcome]:
+        """Run a command in several targets side by side."""
+        with ThreadPoolExecutor() as pool:
+            outcomes = pool.map(lambda target: self.dbt(*command, target=target), targets)
+            return dict(zip(targets, outcomes, strict=True))
+
+    def dbt(self, *command: str, target: str | None = None) -> Outcome:
+        """Run a command of dbt; each target keeps what dbt has parsed of the project."""
+        made = self._made(target or "")
+        results = made / "run_results.json"
         results.unlink(missing_ok=True)
+        where = ("--target", target, "--target-path", str(made)) if target else ()
         environment = {**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DBT_USE_COLORS": "false"}
         done = subprocess.run(
-            [sys.executable, "-m", "dbt.cli.main", *command],
+            [sys.executable, "-m", "dbt.cli.main", *command, *where],
             cwd=self.folder,
             env=environment,
             capture_output=True,
@@ -79,14 +100,17 @@ class Project:
 
     def freshness(self, target: str) -> Mapping[str, str]:
         """What `dbt source freshness` says of each source table."""
-        self.dbt("source", "freshness", "--target", target)
-        found = json.loads((self.folder / "target" / "sources.json").read_text(encoding="utf-8"))
+        self.dbt("source", "freshness", target=target)
+        found = json.loads((self._made(target) / "sources.json").read_text(encoding="utf-8"))
         return {result["unique_id"].rpartition(".")[2]: result["status"] for result in found["results"]}
 
-    def compiled(self) -> dict[str, str]:
-        """The SQL of each model that the last command compiled."""
-        folder = self.folder / "target" / "compiled" / NAME / "models"
+    def compiled(self, target: str) -> dict[str, str]:
+        """The SQL of each model as it was compiled for a target."""
+        folder = self._made(target) / "compiled" / NAME / "models"
         return {path.stem: path.read_text(encoding="utf-8") for path in folder.rglob("*.sql")}
+
+    def _made(self, target: str) -> Path:
+        return self.folder / "target" / target
 
 
 def _statuses(results: Path) -> dict[str, str]:

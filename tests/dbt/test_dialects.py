@@ -28,9 +28,9 @@ def test_every_model_is_sql_of_the_dialect(project: Project, dialect: str) -> No
     if not has_adapter(dialect):
         pytest.skip(f"dbt-{dialect} is not installed: .ci/run has an environment")
     # without a look at the database: each table counts as not loaded, so that a model has the types of its columns
-    outcome = project.dbt("compile", "--no-introspect", "--no-populate-cache", "--vars", ALL, "--target", dialect)
+    outcome = project.dbt("compile", "--no-introspect", "--no-populate-cache", "--vars", ALL, target=dialect)
     assert outcome.code == 0, outcome.text
-    compiled = project.compiled()
+    compiled = project.compiled(dialect)
     assert {*MARTS, staging_name("balance_summary"), "int_stripe__cells"} <= set(compiled)
     assert len([name for name in compiled if name.startswith("stg_")]) >= len(load_catalog().bases())
     for name, sql in compiled.items():
@@ -40,6 +40,6 @@ def test_every_model_is_sql_of_the_dialect(project: Project, dialect: str) -> No
 
 
 def test_nothing_loaded_builds_too(project: Project) -> None:
-    outcome = project.dbt("build", "--vars", ALL, "--target", "empty")
+    outcome = project.dbt("build", "--vars", ALL, target="empty")
     assert outcome.code == 0, outcome.text
     assert set(outcome.statuses.values()) == {"success", "pass", "no-op"}, outcome.text

@@ -10,7 +10,7 @@ from stripe_reports_source.marts.catalog import MARTS
 
 from .project import Outcome, Project, needs_dbt
 from .rows import built_rows, read_rows
-from .world import Books
+from .world import TARGETS, Books
 
 pytestmark = [needs_dbt, pytest.mark.timeout(600)]
 KEPT = ("int_stripe__activity", "int_stripe__settled")
@@ -23,14 +23,14 @@ def marked(books: Books, target: str) -> int:
     return sum(counts)
 
 
-@pytest.mark.parametrize("target", ["duckdb", "postgres"])
+@pytest.mark.parametrize("target", TARGETS)
 def test_another_sync_is_built_as_it_is_read(books: Books, grown: Mapping[str, Outcome], target: str) -> None:
     assert grown[target].code == 0, grown[target].text
     for name in MARTS:
         assert built_rows(books, target, name) == read_rows(books, target, name), name
 
 
-@pytest.mark.parametrize("target", ["duckdb", "postgres"])
+@pytest.mark.parametrize("target", TARGETS)
 def test_cells_come_and_go_and_all_others_stay(
     books: Books, project: Project, grown: Mapping[str, Outcome], target: str
 ) -> None:
@@ -52,14 +52,14 @@ def test_cells_come_and_go_and_all_others_stay(
         "AND interval_day = DATE '2025-01-01'",
     )
     before = marked(books, target)
-    done = project.dbt("run", "--target", target)
+    done = project.dbt("run", target=target)
     assert done.code == 0, done.text
     assert 0 < marked(books, target) < before
     books.change(target, *(f"UPDATE {name} SET description = NULL WHERE description = '{MARK}'" for name in KEPT))
     left = {name: built_rows(books, target, name) for name in MARTS if name not in WITH_TEXTS}
     assert left == {name: read_rows(books, target, name) for name in left}
     if target == "duckdb":
-        assert project.dbt("run", "--full-refresh", "--target", target).code == 0
+        assert project.dbt("run", "--full-refresh", target=target).code == 0
         assert {name: built_rows(books, target, name) for name in left} == left
         assert all(built_rows(books, target, name) == read_rows(books, target, name) for name in MARTS)
 

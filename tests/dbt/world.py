@@ -25,13 +25,12 @@ from tests.conftest import source_of
 from tests.marts.truth import Truth
 from tests.reconcile.worlds import Account, World
 
+from .names import SCHEMA
 from .project import Project
 
 FIRST_END = datetime(2025, 5, 6, 12, tzinfo=timezone.utc)
 NEXT_END = datetime(2025, 6, 9, 12, tzinfo=timezone.utc)
 TARGETS = ("duckdb", "postgres")
-SCHEMA = "books"
-"""That dbt builds in."""
 ZONE = "Europe/Berlin"
 ACCOUNT = "eu"
 SCALE = 0.25

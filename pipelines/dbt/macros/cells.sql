@@ -57,12 +57,9 @@ not exists (
   {{ return('1 = 1') }}
 {%- endmacro %}
 
-{# A condition on interval keys: cells with all rows of a report, or all of a currency. #}
+{# A condition on interval keys: cells with all rows of a report, or all of a connected account. #}
 {% macro all_rows(key) -%}
-  {%- set filters = ['reporting_category', 'payout', 'connected_accounts', 'type', 'customer', 'invoice'] -%}
-  {%- for name in filters -%}
-    {{ key }} not like '%"{{ name }}":%'{{ ' and ' if not loop.last }}
-  {%- endfor -%}
+  ({{ key }} not like '%|{"%' or ({{ key }} like '%|{"connected_account":"%' and {{ key }} not like '%","%'))
 {%- endmacro %}
 
 {# The connected account that a run was for, from the key of its cell. #}

@@ -28,21 +28,29 @@ where 1 = 0
 {% endmacro %}
 
 {#
-  A column as it is stored, or NULL. Older versions of a report write UTC into a column that has the report's zone in
-  newer ones: it is then the column that ends with _utc.
+  A column as it is stored, or NULL. Older versions of a report write UTC into a column that has the report's zone in newer
+  ones: that is the column that ends with _utc, and where it was loaded first, the newer one has been put beside it.
 #}
 {% macro staged_column(name, type, stored, known) -%}
   {%- set named = stripe_reports_source.quoted(name) -%}
-  {%- set local_name = name[:-4] if name.endswith('_utc') else name -%}
-  {%- set is_utc = type == 'timestamp' and name in stored and stripe_reports_source.is_instant(stored[name]) -%}
-  {%- if is_utc and name ~ '_utc' in known -%}
-    cast(null as {{ stripe_reports_source.type_of(type) }}) as {{ named }}
-  {%- elif name in stored -%}
-    {{ stored[name].quoted }}
-  {%- elif local_name != name and local_name in stored and stripe_reports_source.is_instant(stored[local_name]) -%}
-    {{ stored[local_name].quoted }} as {{ named }}
+  {%- set nothing = 'cast(null as ' ~ stripe_reports_source.type_of(type) ~ ')' -%}
+  {%- set local_name = name[:-4] if name.endswith('_utc') else none -%}
+  {%- set values = [] -%}
+  {%- if name in stored -%}
+    {%- do values.append(stored[name].quoted) -%}
+  {%- endif -%}
+  {%- if type == 'timestamp' and name in stored and name ~ '_utc' in known and stripe_reports_source.is_instant(stored[name]) -%}
+    {%- set beside = stored.get(name ~ '_local') -%}
+    {%- set values = [beside.quoted if beside is not none else nothing] -%}
+  {%- elif local_name in stored and stripe_reports_source.is_instant(stored[local_name]) -%}
+    {%- do values.append(stored[local_name].quoted) -%}
+  {%- endif -%}
+  {%- if values | length > 1 -%}
+    coalesce({{ values | join(', ') }}) as {{ named }}
+  {%- elif values == [named] -%}
+    {{ named }}
   {%- else -%}
-    cast(null as {{ stripe_reports_source.type_of(type) }}) as {{ named }}
+    {{ values[0] or nothing }} as {{ named }}
   {%- endif -%}
 {%- endmacro %}
 
