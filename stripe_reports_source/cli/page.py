@@ -38,7 +38,9 @@ def _month(context: click.Context, option: click.Parameter, value: str | None) -
     type=click.Path(path_type=Path),
     help="File to write; with --month a folder.  [default: stripe_reports.html, or stripe_YYYY-MM]",
 )
-@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="First day to show.  [default: the last 24 months]")
+@click.option(
+    "--since", type=click.DateTime(["%Y-%m-%d"]), help="Show the months from this day on.  [default: the last 24]"
+)
 @click.option("--account", "accounts", multiple=True, help="Only this account, as in the column _account; repeatable.")
 @click.option(
     "--month", callback=_month, metavar="YYYY-MM", help="Write the record of this month: a page, and CSV files."

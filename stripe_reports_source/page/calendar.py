@@ -22,7 +22,7 @@ Lane = tuple[str, str]
 """A report table, and an account; label/acct_... where the report is run per connected account."""
 STATES = ("failed", "missing", "partial", "ahead", "before", "loaded")
 """Worst first. `partial` goes as far as Stripe had data, `ahead` begins after that, `before` ends before loading."""
-MOST_ACCOUNTS = 20
+MOST_ACCOUNTS = 10
 """Of a report, that have a row each."""
 
 

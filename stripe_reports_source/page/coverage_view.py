@@ -26,7 +26,7 @@ WORDS = {
     "ahead": "not yet at Stripe",
     "before": "before the first loaded day",
 }
-MOST_CELLS = 2500
+MOST_CELLS = 1000
 """That are shown one by one, the newest first; a page with more of them would be too large to mail."""
 
 
@@ -96,8 +96,8 @@ def _sign(at: int, place: int, row: Row, month: Month) -> Html:
     said = f"{row.table}, {row.account}, {month_name(month.first)}: {WORDS[month.state]}"
     sign = SIGNS[month.state]
     if not month.cells and not month.failures:
-        return tag("span", sign, class_=f"s {month.state}", title=said, role="img", aria_label=said)
-    return tag("a", sign, href=f"#c{at}-{place}", class_=f"s {month.state}", title=said, aria_label=said)
+        return tag("span", sign, class_=f"s {month.state}", role="img", aria_label=said)
+    return tag("a", sign, href=f"#c{at}-{place}", class_=f"s {month.state}", aria_label=said)
 
 
 def _info(at: int, place: int, row: Row, month: Month, runs: Mapping[str, Run], whole: bool) -> Html:

@@ -13,7 +13,7 @@ from datetime import date
 from ..marts.reading import MartRows, Marts
 from .calendar import Row, next_month
 
-MOST_ACCOUNTS = 6
+MOST_ACCOUNTS = 4
 """Whose figures are shown."""
 PAYOUT_MONTHS = 3
 """Up to the closed one, whose payouts are shown day by day."""

@@ -61,12 +61,12 @@ def table(
         sums: the places of rows that are sums.
         class_: of the table.
     """
-    columns = [None if at < texts else "n" for at in range(len(head))]
+    columns = ["t" if at < texts else None for at in range(len(head))]
     header = tag("tr", *(tag("th", text, scope="col", class_=side) for text, side in zip(head, columns, strict=True)))
     body = (
         tag(
             "tr",
-            tag("th", row[0], scope="row", class_=columns[0]),
+            tag("th", row[0], scope="row"),
             *(tag("td", text, class_=side) for text, side in zip(row[1:], columns[1:], strict=True)),
             class_="sum" if at in sums else None,
         )

@@ -26,10 +26,10 @@ def month_name(first: date) -> str:
     return f"{first:%B %Y}"
 
 
-def amount(number: Decimal | None, currency: str, *, must_be_zero: bool = False) -> Html:
+def amount(number: Decimal | None, currency: str, *, must_be_zero: bool = False) -> str:
     """An amount as its currency writes it; red where it is to be 0 and is not."""
     text = "-" if number is None else money(number, currency)
-    return tag("span", text, class_="off" if must_be_zero and number else None)
+    return tag("span", text, class_="off") if must_be_zero and number else text
 
 
 def some(names: Iterable[str], most: int = 3) -> str:

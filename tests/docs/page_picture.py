@@ -17,8 +17,9 @@ from .pages import DOCS
 
 PICTURE = DOCS / "page.png"
 WIDTH = 1060
-LEFT_OUT = "#freshness, #tie-outs h3, #tie-outs ul, #roll-forward, #balance h3, #balance .sheets, details, #payouts .scroll, " + (
-    "#payouts h3, #payouts > p, #income, #journal, #runs, nav"
+LEFT_OUT = (
+    "nav, details, #freshness, #tie-outs, #roll-forward, #income, #journal, #runs, #balance h3, #balance .sheets, "
+    "#payouts h3, #payouts > p:not(.hint), #payouts > .scroll, .charts figure:nth-child(3)"
 )
 """What the picture does not show."""
 

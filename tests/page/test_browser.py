@@ -134,7 +134,8 @@ def test_no_request_leaves_the_page(browser: Any, folder: Path) -> None:
         assert [url.rpartition("/")[2] for url in elsewhere] == ["clean.html"]
         # were something planted in it, the page would not let it ask either
         blocked = window.evaluate(
-            "new Promise(done => { document.addEventListener('securitypolicyviolation', found => done(found.blockedURI));"
+            "new Promise(done => {"
+            " document.addEventListener('securitypolicyviolation', found => done(found.blockedURI));"
             " const image = new Image(); image.src = '/planted.png'; document.body.append(image); })"
         )
         window.close()
