@@ -58,7 +58,7 @@ engine-constraints *arguments:
     done <<< "airflow-2 apache-airflow==2.10.0
     airflow-3 apache-airflow>=3,<4
     ray-prefect ray prefect
-    warehouses deltalake pymysql sqlalchemy duckdb-extension-delta duckdb-extension-ducklake dlt[snowflake,bigquery,redshift,databricks,clickhouse,mssql,synapse]"
+    warehouses deltalake pyiceberg<0.13 pymysql sqlalchemy s3fs moto[server] duckdb-extension-delta duckdb-extension-ducklake duckdb-extension-iceberg duckdb-extension-avro dlt[pyiceberg] dlt[snowflake,bigquery,redshift,databricks,clickhouse,mssql,synapse]"
 
 # tests with the newest release of a package, also above its bound in pyproject.toml: `just newest dlt tests/unit`
 newest package *tests:

@@ -45,7 +45,7 @@ from .lake_jobs import ROWS_PER_BATCH, committed
 PROTOCOLS = ("file", "s3", "s3a")
 """Where a file can be made only if there is none of its name."""
 FIRST = 100_000_001
-KEPT_VERSIONS = 100
+KEPT_VERSIONS = 20
 """Of the metadata files of a table without a catalog. Snapshots are in the newest one, and stay."""
 PROPERTIES = {
     "write.metadata.metrics.default": "none",
