@@ -64,7 +64,7 @@ engine-constraints *arguments:
     ray-prefect ray prefect
     dbt dbt-core<1.12 dbt-duckdb dbt-postgres dbt-snowflake dbt-bigquery
     page playwright
-    warehouses deltalake pymysql sqlalchemy duckdb-extension-delta duckdb-extension-ducklake dlt[snowflake,bigquery,redshift,databricks,clickhouse,mssql,synapse]"
+    warehouses deltalake pyiceberg<0.13 pymysql sqlalchemy s3fs moto[server] duckdb-extension-delta duckdb-extension-ducklake duckdb-extension-iceberg duckdb-extension-avro dlt[pyiceberg] dlt[snowflake,bigquery,redshift,databricks,clickhouse,mssql,synapse]"
 
 # tests with the newest release of a package, also above its bound in pyproject.toml: `just newest dlt tests/unit`
 newest package *tests:

@@ -94,7 +94,7 @@ def stripe_reports(
         personal_data: False leaves out the columns that hold names, addresses, e-mail and the like.
         retry_policy, run_policy: numbers of `RetryPolicy` and `RunPolicy` to change, such as `{"attempts": 10}`.
         archive_url: a folder, or an address that fsspec takes, where each result file is kept as Stripe wrote it.
-        table_format: `delta` for Delta tables on dlt's destination `filesystem`; None is the destination's own form.
+        table_format: `delta` or `iceberg`, on dlt's destination `filesystem`; None is the destination's own form.
         api_key: a restricted key that may read report types and runs (which includes creating runs) and files.
         api_base_url, files_base_url: Stripe's API and file host, or an emulator on this machine.
 

@@ -45,13 +45,15 @@ from .lake_jobs import ROWS_PER_BATCH, committed
 PROTOCOLS = ("file", "s3", "s3a")
 """Where a file can be made only if there is none of its name."""
 FIRST = 100_000_001
-KEPT_VERSIONS = 100
+KEPT_VERSIONS = 20
 """Of the metadata files of a table without a catalog. Snapshots are in the newest one, and stay."""
 PROPERTIES = {
     "write.metadata.metrics.default": "none",
     "write.target-file-size-bytes": str(64 * 2**20),  # as rows in memory, which is what pyiceberg counts
     "commit.retry.num-retries": "0",  # we plan anew which files a commit replaces
 }
+LOST = ("PreconditionFailed", "ConditionalRequestConflict")
+"""What S3 answers where the file is there, and where another request is making it."""
 _VERSION = re.compile(r"v(\d+)\.metadata\.json$")
 
 
@@ -140,8 +142,16 @@ class FolderCatalog(NoopCatalog):  # type: ignore[misc]  # not typed here
                 os.link(begun, path)
             finally:
                 os.unlink(begun)
-        except FileExistsError as error:
-            raise Conflict(f"another commit has made {path}") from error
+        except OSError as error:
+            if isinstance(error, FileExistsError) or _code(error) in LOST:
+                raise Conflict(f"another commit has made {path}") from error
+            raise
+
+
+def _code(error: OSError) -> str:
+    """S3's word for an error of s3fs."""
+    answer = getattr(error.__cause__, "response", {})
+    return str(answer.get("Error", {}).get("Code", ""))
 
 
 def check_place(pipeline: Pipeline) -> None:

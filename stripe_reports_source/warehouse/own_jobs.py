@@ -72,7 +72,9 @@ def keep_own_jobs(pipeline: Pipeline) -> None:
     # MotherDuck and DuckLake, and what others derive, are classes of their own
     if type(usual) is dlt.destinations.duckdb:
         from .duckdb_cells import CellDuckDb
+        from .duckdb_reading import say_what_dlt_cannot_read
 
+        say_what_dlt_cannot_read()
         pipeline.destination = CellDuckDb.instead_of(usual)
     elif type(usual) is dlt.destinations.postgres:
         from .postgres_cells import CellPostgres, check_encoding

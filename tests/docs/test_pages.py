@@ -16,7 +16,7 @@ from . import made
 from .pages import DOCS, PAGES, README, ROOT
 
 DBT = ROOT / "pipelines" / "dbt"
-LINKED = [*PAGES, DBT / "README.md", DBT / "QUESTIONS.md", ROOT / "llms.txt", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md"]
+LINKED = [*PAGES, *DBT.glob("*.md"), *(ROOT / name for name in ("llms.txt", "SECURITY.md", "CHANGELOG.md"))]
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)

@@ -16,6 +16,7 @@ APART = {
     "airflow": ("airflow-2.txt", "airflow-3.txt"),
     "mariadb": ("warehouses.txt",),
     "deltalake": ("warehouses.txt",),
+    "iceberg": ("warehouses.txt",),
 }
 """Extras that are tested in environments of their own, with the releases of these files of `.ci/constraints`."""
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]

@@ -22,7 +22,7 @@ NOT_IMPORTED = {
     "tzdata",  # zoneinfo reads it
 }
 # a release of each that is known to break this package or dlt
-BREAKING = {"dlt": "1.32.0", "duckdb": "2.0.0", "sqlglot": "30.22.0"}
+BREAKING = {"dlt": "1.32.0", "sqlglot": "30.22.0"}
 LIGHT = {"filelock"}
 NAMED_OTHERWISE = {"airflow": "apache-airflow"}
 

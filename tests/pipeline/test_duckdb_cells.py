@@ -15,7 +15,7 @@ import duckdb
 import pytest
 from dlt import Pipeline
 
-from stripe_reports_source import SyncFailed, load_reports
+from stripe_reports_source import ConfigurationError, SyncFailed, load_reports
 from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.plan.settings import ParsePolicy
 from stripe_reports_source.warehouse.duckdb_cells import CellClient, CellDuckDb, CellJob, load_package
@@ -23,8 +23,9 @@ from stripe_reports_source.warehouse.duckdb_memory import Room, frugal
 from stripe_reports_source.warehouse.leftovers import SPILL_FOLDER
 from stripe_reports_source.warehouse.own_jobs import own_jobs
 from stripe_reports_source.warehouse.query import Reader, reading_frugally
-from tests.conftest import source_of, with_settings
+from tests.conftest import query, source_of, with_settings
 from tests.pipeline.truth import assert_true
+from tests.pipeline.ways import WAYS, load
 
 PAYOUTS = "payouts.itemized"
 ACTIVITY = "balance_change_from_activity.itemized"
@@ -180,3 +181,18 @@ def test_the_rest_of_a_killed_load_can_be_loaded_by_dlt_alone(emulator: Emulator
     pipeline.load()
     assert not pipeline.has_pending_data
     assert_true(emulator, pipeline, [PAYOUTS], end=emulator.service.available_end)
+
+
+@WAYS
+def test_what_dlt_cannot_read_through_a_newer_duckdb_is_said_in_a_sentence(
+    emulator: Emulator, pipeline: Pipeline, way: str
+) -> None:
+    load(pipeline, source_of(emulator, [PAYOUTS]), way)
+    [(rows,)] = query(pipeline, "SELECT count(*) FROM payouts_itemized")
+    table = pipeline.dataset().payouts_itemized
+    assert sum(len(chunk) for chunk in table.iter_arrow(chunk_size=50_000)) == len(table.df()) == rows
+    if hasattr(duckdb.DuckDBPyConnection, "fetch_arrow_table"):
+        assert len(table.arrow()) == rows
+    else:
+        with pytest.raises(ConfigurationError, match=r"dlt 1.31 cannot read a whole Arrow table through DuckDB 2"):
+            table.arrow()

@@ -17,7 +17,7 @@ import pytest
 from dlt import Pipeline
 from dlt.common.configuration.specs import AwsCredentials
 
-from stripe_reports_source import load_reports, reconcile
+from stripe_reports_source import load_reports
 from stripe_reports_source.emulator import Emulator
 from tests.conftest import LAKES, query, source_of, until
 from tests.pipeline.truth import assert_true
@@ -26,7 +26,7 @@ from tests.pipeline.ways import posts
 pytest.importorskip("s3fs", reason="s3fs is not installed")
 pytest.importorskip("moto.server", reason="moto with its server is not installed")
 
-REPORTS = ["balance.summary", "balance_change_from_activity.itemized", "payout_reconciliation.itemized"]
+REPORTS = ["balance.summary", "payouts.itemized"]
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +58,7 @@ def bucket(s3: str) -> Callable[[], Any]:
 
 
 @pytest.mark.parametrize("form", LAKES)
-def test_syncs_end_in_the_truth_and_reports_agree(
-    emulator: Emulator, tmp_path: Path, bucket: Callable[[], Any], form: str
-) -> None:
+def test_syncs_end_in_the_truth(emulator: Emulator, tmp_path: Path, bucket: Callable[[], Any], form: str) -> None:
     def make(folder: str) -> Pipeline:
         pipelines = str(tmp_path / folder)
         return dlt.pipeline("reports", destination=bucket(), dataset_name="stripe", pipelines_dir=pipelines)
@@ -70,7 +68,6 @@ def test_syncs_end_in_the_truth_and_reports_agree(
         emulator.advance(emulator.settings.available_end + timedelta(days=days))
         load_reports(pipeline, source_of(emulator, REPORTS, table_format=form))
         assert_true(emulator, pipeline, REPORTS, end=emulator.service.available_end)
-    assert reconcile(pipeline).ok
     asked = posts(emulator)
     assert load_reports(make("elsewhere"), source_of(emulator, REPORTS, table_format=form)).cells == 0
     assert posts(emulator) == asked

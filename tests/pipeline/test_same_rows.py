@@ -128,10 +128,10 @@ def play(emulator: Emulator, step: Step, make: Sequence[Callable[[str], tuple[Pi
     return [report.table for report in reports]
 
 
-@pytest.mark.parametrize("examples", [2, pytest.param(20, marks=pytest.mark.long)])
-@pytest.mark.parametrize("kind", ["postgres", "mariadb", "delta"])
+@pytest.mark.parametrize(("examples", "most"), [(2, 2), pytest.param(20, 5, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kind", ["postgres", "mariadb", "delta", "iceberg"])
 def test_syncs_end_in_the_same_rows_as_on_duckdb(
-    request: pytest.FixtureRequest, tmp_path: Path, kind: str, examples: int
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str, examples: int, most: int
 ) -> None:
     numbers = iter(range(10**6))
 
@@ -141,7 +141,7 @@ def test_syncs_end_in_the_same_rows_as_on_duckdb(
         derandomize=examples < 3,
         phases=[Phase.explicit, Phase.generate],
     )
-    @given(st.lists(steps, min_size=2, max_size=4))
+    @given(st.lists(steps, min_size=2, max_size=most))
     def check(sequence: list[Step]) -> None:
         number = next(numbers)
         folder = tmp_path / str(number)
