@@ -5,7 +5,7 @@ In: a fetched cell. Out: Arrow tables whose schema follows from the file's colum
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import date
 from typing import Any
 
@@ -15,7 +15,7 @@ from ..plan.cells import FetchedCell
 from ..plan.columns import SYSTEM_COLUMNS, TOMBSTONE, TableColumn
 from ..plan.settings import ParsePolicy
 from .control_sums import ControlSums
-from .csv_file import typed_batches
+from .csv_file import Block, typed_batches
 from .system_rows import interval_day, interval_start
 from .values import arrow_type
 
@@ -27,6 +27,7 @@ def cell_tables(
     sums: ControlSums,
     *,
     tombstone_apart: bool = False,
+    ahead: Callable[[Iterator[Block]], Iterator[Block]] = iter,
 ) -> Generator[pa.Table, None, None]:
     """The tables that replace a cell: its rows, and first a tombstone.
 
@@ -39,6 +40,7 @@ def cell_tables(
         parsing: how much is in memory at once.
         sums: takes the file's control totals; whole once the last table is given out.
         tombstone_apart: the first table holds the tombstone alone, and there is one more only if there are rows.
+        ahead: see `typed_batches`.
 
     Raises:
         RowError: a value does not fit. Tables before it have been given out by then.
@@ -52,7 +54,7 @@ def cell_tables(
         yield pa.Table.from_batches(tombstone, schema)
         tombstone = []
     separator = fetched.request.report.decimal_separator
-    for batch in typed_batches(fetched.file.path, fetched.columns, separator, parsing.block_bytes):
+    for batch in typed_batches(fetched.file.path, fetched.columns, separator, parsing.block_bytes, ahead):
         stamps = [_repeat(constants[name], schema.field(name).type, batch.num_rows) for name in SYSTEM_COLUMNS]
         batches.append(pa.RecordBatch.from_arrays([*batch.columns, *stamps], schema=schema))
         held += batch.num_rows

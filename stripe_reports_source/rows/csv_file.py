@@ -8,7 +8,8 @@ NULL.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -28,6 +29,7 @@ def typed_batches(
     columns: Sequence[TableColumn],
     decimal_separator: str = ".",
     block_bytes: int = ParsePolicy.block_bytes,
+    ahead: Callable[[Iterator[Block]], Iterator[Block]] = iter,
 ) -> Iterator[pa.RecordBatch]:
     """The typed rows of a CSV file, a few thousand at a time.
 
@@ -36,14 +38,37 @@ def typed_batches(
         columns: of the table, by the header names of the file, in its order. Other columns of the file are passed over.
         decimal_separator: the character before the decimal places of numbers.
         block_bytes: how much is parsed at a time. A row that is longer is parsed in a larger block.
+        ahead: given the blocks as text, gives them again: it may take them while the ones before are typed.
 
     Raises:
         RowError: names the line (1 is the header, a row's is its first), the column and the form of the value that
             does not fit, first of all. Batches before it may have been given out by then.
     """
     schema = pa.schema([pa.field(column.name, arrow_type(column.type)) for column in columns])
+    names, begin = read_header(source)
+    for block in ahead(_blocks(source, names, begin, columns, block_bytes)):
+        try:
+            if block.batches is None:
+                raise BadValue("not CSV")
+            found = [_typed(batch, columns, schema, decimal_separator) for batch in block.batches]
+        except (pa.ArrowInvalid, BadValue):
+            raise first_fault(source, block.begin, names, columns, decimal_separator) from None
+        yield from found
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole rows of a file as text: the byte at which they begin, and their batches; None where they are not CSV."""
+
+    begin: int
+    batches: Sequence[pa.RecordBatch] | None
+
+
+def _blocks(
+    source: Path, names: Sequence[str], begun: int, columns: Sequence[TableColumn], block_bytes: int
+) -> Iterator[Block]:
+    """The rows of a file from a byte on; none after those that are not CSV."""
     strict, size = StrictRows(), block_bytes
-    names, begun = read_header(source)
     with source.open("rb", buffering=0) as file:
         while True:
             file.seek(begun)
@@ -55,13 +80,12 @@ def typed_batches(
                 size *= 8
                 continue
             try:
-                batches = [] if whole is None else _parsed(memoryview(chunk)[:whole], names, columns)
-                found = [_typed(batch, columns, schema, decimal_separator) for batch in batches]
-            except (pa.ArrowInvalid, BadValue):
-                whole = None
-            if whole is None:
-                raise first_fault(source, begun, names, columns, decimal_separator)
-            yield from found
+                batches = None if whole is None else _parsed(memoryview(chunk)[:whole], names, columns)
+            except pa.ArrowInvalid:
+                batches = None
+            yield Block(begun, batches)
+            if batches is None or whole is None:
+                return
             begun, size = begun + whole, block_bytes
 
 

@@ -331,9 +331,9 @@ class ArrivedCell:
         self._report.sync.outcomes.stage(self._request, "parsing", fetched.obtained.run.id)
         policy, apart = self._report.sync.settings.parse_policy, self._report.straight
         self._sums = ControlSums(fetched.columns)
-        return self._counted(
-            cell_tables(fetched, self._report.load_id, policy, self._sums, tombstone_apart=apart), fetched
-        )
+        ahead = one_ahead if self._large else iter
+        tables = cell_tables(fetched, self._report.load_id, policy, self._sums, tombstone_apart=apart, ahead=ahead)
+        return self._counted(tables, fetched)
 
     def _counted(
         self, tables: Generator[pa.Table, None, None], fetched: FetchedCell

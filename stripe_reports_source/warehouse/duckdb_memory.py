@@ -62,7 +62,7 @@ class Room:
 
         Rows that threads have beside one another are brought together at the end, which takes them twice.
         """
-        of_one = self.columns * self.per_column * 11 // 10
+        of_one = self.columns * self.per_column
         while threads > 1 and (1.5 * threads - 0.5) * of_one > MOST_LOAD_BYTES:
             threads -= 1
         return threads, max(threads * self.per_thread, int((1.5 * threads - 0.5) * of_one))

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import parse_qsl, urlsplit
 from urllib.request import Request, urlopen
 
@@ -30,6 +30,8 @@ KEY = "rk_test_bench"
 MONTH_START = 1_740_787_200
 """2025-03-01 UTC."""
 MONTH_END = MONTH_START + 31 * 86_400
+PART_BYTES = 1 << 18
+"""That are sent at once where a rate is kept."""
 
 
 @dataclass
@@ -37,6 +39,8 @@ class _State:
     file: Path = Path()
     available_end: int = MONTH_END
     updated: int = 0
+    rate: float | None = None
+    """Bytes a second at which the file is sent; None is as fast as can be."""
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     earlier: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Runs on files that were published before: known, but not listed, so that they are not adopted."""
@@ -65,9 +69,12 @@ class BigStripe:
     ) -> None:
         self._process.communicate("")
 
-    def publish(self, file: Path, available_end: int = MONTH_END) -> None:
-        """Serve this file from now on, forgetting all runs; the data is complete up to `available_end`."""
-        body = json.dumps({"file": str(file), "available_end": available_end}).encode()
+    def publish(self, file: Path, available_end: int = MONTH_END, rate: float | None = None) -> None:
+        """Serve this file from now on, forgetting all runs; the data is complete up to `available_end`.
+
+        `rate`: bytes a second at which it is sent, None for as fast as can be.
+        """
+        body = json.dumps({"file": str(file), "available_end": available_end, "rate": rate}).encode()
         with urlopen(Request(f"{self.url}/publish", data=body, method="POST")) as answer:
             answer.read()
 
@@ -104,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
         state = self.state
         with state.lock:
             state.file, state.available_end = Path(wanted["file"]), int(wanted["available_end"])
-            state.updated = int(time.time())
+            state.updated, state.rate = int(time.time()), wanted["rate"]
             state.earlier.update(state.runs)
             state.runs.clear()
             state.keys.clear()
@@ -118,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
                 parameters.setdefault(match[1], []).append(value)
             elif match:
                 parameters[match[1]] = int(value) if match[1].startswith("interval_") else value
-        if parameters.get("columns") != list(COLUMNS):
+        if (parameters.get("columns") or [])[: len(COLUMNS)] != list(COLUMNS):
             self._json({"error": {"message": "this server has one file, with other columns"}}, 400)
             return
         state, key = self.state, self.headers.get("Idempotency-Key", "")
@@ -176,9 +183,18 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
             self.end_headers()
             try:
-                self.connection.sendfile(file, start, end - start)
+                self._send(file, start, end)
             except OSError:
                 self.close_connection = True  # whoever asked has gone
+
+    def _send(self, file: BinaryIO, start: int, end: int) -> None:
+        """The bytes of a file; at a rate in parts, each of which goes when its time has come."""
+        part = end - start if self.state.rate is None else PART_BYTES
+        began = time.monotonic()
+        for at in range(start, end, part):
+            if self.state.rate is not None:
+                time.sleep(max(0.0, began + (at - start) / self.state.rate - time.monotonic()))
+            self.connection.sendfile(file, at, min(part, end - at))
 
     def _type(self) -> dict[str, Any]:
         return {

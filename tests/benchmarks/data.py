@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .table import COLUMNS
+from .table import COLUMNS, metadata_headers
 
 CHUNK = 100_000
 MONTH_SECONDS = 31 * 86_400
@@ -48,26 +48,30 @@ class Written:
     fee: Decimal
     nulls: int
     empties: int
+    metadata: int = 0
+    """Columns of metadata after the others."""
 
 
-def write_report(path: Path, rows: int, version: int = 1) -> Written:
+def write_report(path: Path, rows: int, version: int = 1, metadata: int = 0) -> Written:
     """Write a report of one month.
 
     Args:
         path: the file to write.
         rows: how many.
         version: another one has the same transactions with other amounts and descriptions, as restated by Stripe.
+        metadata: so many columns more: a third are empty, a third hold ids, a third one of 20 words.
     """
+    names = [*COLUMNS, *metadata_headers(metadata)]
     gross = fee = nulls = empties = 0
     with path.open("wb") as out:
-        out.write((",".join(f'"{name}"' for name in COLUMNS) + "\n").encode())
+        out.write((",".join(f'"{name}"' for name in names) + "\n").encode())
         for first in range(0, rows, CHUNK):
             chunk = _Chunk(first, min(CHUNK, rows - first), rows, version)
-            out.write(chunk.csv())
+            out.write(chunk.csv(metadata))
             gross, fee = gross + int(chunk.gross.sum()), fee + int(chunk.fee.sum())
             nulls, empties = nulls + int((chunk.postal == 0).sum()), empties + int((chunk.postal == 1).sum())
     cents = Decimal("0.01")
-    return Written(path, rows, path.stat().st_size, gross * cents, fee * cents, nulls, empties)
+    return Written(path, rows, path.stat().st_size, gross * cents, fee * cents, nulls, empties, metadata)
 
 
 class _Chunk:
@@ -86,12 +90,11 @@ class _Chunk:
         self.fee = np.where(self.category == 0, 0, size * 29 // 1000 + 30)
         self.postal = self.random.integers(0, 10, count)
 
-    def csv(self) -> memoryview:
+    def csv(self, metadata: int = 0) -> memoryview:
         """The rows as they stand in the file."""
         columns = self._columns()
-        lines = pc.binary_join_element_wise(
-            *(columns[name] for name in COLUMNS), ",", null_handling="replace", null_replacement=""
-        )
+        values = [*(columns[name] for name in COLUMNS), *map(self._metadata, range(metadata))]
+        lines = pc.binary_join_element_wise(*values, ",", null_handling="replace", null_replacement="")
         whole = pc.binary_join_element_wise(lines, "\n", "")
         # the values of an array lie one after the other in its last buffer
         return memoryview(whole.buffers()[2])[: pc.sum(pc.binary_length(whole)).as_py()]
@@ -127,6 +130,12 @@ class _Chunk:
             "payment_method_type": self._choice(_METHODS, self.random.integers(0, len(_METHODS), self.count)),
             "is_link": self._choice(("true", "false"), self.random.integers(0, 2, self.count)),
         }
+
+    def _metadata(self, number: int) -> pa.Array:
+        if number % 3 == 0:
+            return pa.nulls(self.count, pa.string())
+        words = self._choice(tuple(f"word {word}" for word in range(20)), self.random.integers(0, 20, self.count))
+        return self._null(words if number % 3 == 1 else self._ids("m_", 10), self.random.random(self.count) < 0.3)
 
     def _descriptions(self) -> pa.Array:
         before = pa.array([f'"{text}' for text in _BEFORE])

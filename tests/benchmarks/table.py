@@ -40,25 +40,36 @@ EMPTY_AND_NULL = "card_address_postal_code"
 _SQL_TYPES = {"text": "VARCHAR", "timestamp": "TIMESTAMP", "timestamptz": "TIMESTAMP WITH TIME ZONE", "bool": "BOOLEAN"}
 
 
-def sql_types() -> dict[str, str]:
-    """The DuckDB type of each column."""
+def metadata_headers(count: int) -> list[str]:
+    """The headers of so many metadata columns."""
+    return [f"payment_metadata[key_{number:03d}]" for number in range(count)]
+
+
+def metadata_columns(count: int) -> list[str]:
+    """The columns of a table that they become."""
+    return [f"payment_metadata_key_{number:03d}" for number in range(count)]
+
+
+def sql_types(metadata: int = 0) -> dict[str, str]:
+    """The DuckDB type of each column, with so many of metadata."""
     from stripe_reports_source.plan.catalog import load_catalog
 
     known = load_catalog().get(REPORT)
     if known is None:
         raise LookupError(REPORT)
     types = {column.name: str(column.type) for column in known.columns}
-    return {name: _SQL_TYPES.get(types[name], types[name].upper()) for name in COLUMNS}
+    of_report = {name: _SQL_TYPES.get(types[name], types[name].upper()) for name in COLUMNS}
+    return of_report | dict.fromkeys(metadata_columns(metadata), "VARCHAR")
 
 
-def reference_sql(csv: Path) -> str:
+def reference_sql(csv: Path, metadata: int = 0) -> str:
     """What DuckDB does by itself with the same file: explicit types, nothing sniffed, NULL and "" kept apart.
 
     The table has the types of ours. Amounts are read as decimal(18,9) and widened, which is exact for this file:
     DuckDB 1.5 reads decimals of more than 18 digits some ten times slower, and the reference is to be its best.
     """
     read, select = [], []
-    for name, type_ in sql_types().items():
+    for name, type_ in sql_types(metadata).items():
         if type_.startswith("DECIMAL"):
             read.append(f"'{name}': 'DECIMAL(18,9)'")
             select.append(f"{name}::{type_} AS {name}")
@@ -75,10 +86,10 @@ def reference_sql(csv: Path) -> str:
     )
 
 
-def facts_sql(table: str) -> str:
+def facts_sql(table: str, metadata: int = 0) -> str:
     """One row of what a table holds: rows, exact sums, NULL and "", and all values of all columns as two hashes."""
     sums = ", ".join(f"sum({name})" for name in AMOUNTS)
-    row = f"hash({', '.join(COLUMNS)})"
+    row = f"hash({', '.join([*COLUMNS, *metadata_columns(metadata)])})"
     return (
         f"SELECT count(*), {sums}, count(*) FILTER ({EMPTY_AND_NULL} IS NULL), "
         f"count(*) FILTER ({EMPTY_AND_NULL} = ''), sum({row}::HUGEINT), bit_xor({row}) FROM {table}"

@@ -9,6 +9,7 @@ import duckdb
 import pytest
 
 from tests.benchmarks.__main__ import main
+from tests.benchmarks.cases import CASES
 from tests.benchmarks.data import write_report
 from tests.benchmarks.table import COLUMNS, TABLE, reference_sql
 from tests.benchmarks.verify import Wrong, check_load
@@ -21,7 +22,7 @@ def test_every_case_runs_and_is_verified(tmp_path: Path, capsys: pytest.CaptureF
     assert main([*arguments, "--json", str(lines), "--folder", str(tmp_path)]) == 0
     results = [json.loads(line) for line in lines.read_text().splitlines()]
     cases = [case for case in results if "verified" in case]
-    assert len(cases) == 9
+    assert [case["case"] for case in cases] == [case.name for case in CASES]
     assert all(case["verified"] for case in cases)
     assert any("this package" in result.get("way", "") for result in results)
     assert "| import, against `import dlt` |" in capsys.readouterr().out

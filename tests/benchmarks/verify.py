@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from .data import Written
-from .table import COLUMNS, TABLE, facts_sql
+from .table import COLUMNS, TABLE, facts_sql, metadata_columns
 
 
 class Wrong(Exception):
@@ -24,8 +24,8 @@ def check_load(database: Path, reference: Path, file: Written) -> None:
     Raises:
         Wrong: names the first thing that differs.
     """
-    ours, types = _facts(database, f"stripe.{TABLE}")
-    theirs, reference_types = _facts(reference, TABLE)
+    ours, types = _facts(database, f"stripe.{TABLE}", file.metadata)
+    theirs, reference_types = _facts(reference, TABLE, file.metadata)
     counted = (file.rows, file.gross, file.fee, file.nulls, file.empties)
     _same("the file and the reference", counted, (*theirs[:3], *theirs[5:7]))
     _same("types of the reference and of the load", reference_types, types)
@@ -42,11 +42,11 @@ def check_load(database: Path, reference: Path, file: Written) -> None:
     _same("rows and bytes in report_runs", (file.rows, file.bytes), newest)
 
 
-def _facts(database: Path, table: str) -> tuple[tuple[Any, ...], dict[str, str]]:
+def _facts(database: Path, table: str, metadata: int) -> tuple[tuple[Any, ...], dict[str, str]]:
     with duckdb.connect(str(database), read_only=True) as connection:
         described = {name: type_ for name, type_, *_ in connection.execute(f"DESCRIBE {table}").fetchall()}
-        facts = connection.execute(facts_sql(table)).fetchone()
-    return facts or (), {name: described.get(name, "missing") for name in COLUMNS}
+        facts = connection.execute(facts_sql(table, metadata)).fetchone()
+    return facts or (), {name: described.get(name, "missing") for name in [*COLUMNS, *metadata_columns(metadata)]}
 
 
 def _same(what: str, expected: Any, found: Any) -> None:

@@ -15,12 +15,12 @@ from typing import Any
 _BEGAN = time.time()
 
 
-def reference(database: str, sql: str) -> dict[str, Any]:
-    """DuckDB alone: one statement, then everything in its file."""
+def reference(database: str, sql: str, ordered: bool = True) -> dict[str, Any]:
+    """DuckDB alone: one statement, then everything in its file. As it comes it keeps rows in their order."""
     import duckdb
 
     with duckdb.connect(database) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"SET TimeZone = 'UTC'; SET preserve_insertion_order = {str(ordered).lower()}")
         connection.execute(sql)
         connection.execute("CHECKPOINT")
     return {}
@@ -33,6 +33,7 @@ def load(
     database: str,
     reports: list[str],
     columns: list[str] | None = None,
+    metadata: list[str] | None = None,
     interval: str = "month",
     in_flight: int = 4,
     pipelines: str | None = None,
@@ -59,7 +60,7 @@ def load(
     where: dict[str, Any] = {} if pipelines is None else {"pipelines_dir": pipelines}
     pipeline = dlt.pipeline(name, destination=destination, dataset_name=dataset, **where)
     source = stripe_reports(
-        [Report(report, columns=columns) for report in reports],
+        [Report(report, columns=columns, metadata=metadata or ()) for report in reports],
         start_date=days[0],
         end_date=days[1],
         interval=interval,
@@ -130,6 +131,37 @@ def tie_out(database: str, cells: list[str] | None = None) -> dict[str, Any]:
     }
 
 
+def download(url: str, path: str) -> dict[str, Any]:
+    """The file that the server has, onto this disk, and nothing else."""
+    import shutil
+    from urllib.request import urlopen
+
+    with urlopen(f"{url}/v1/files/file_1/contents") as answer, open(path, "wb") as file:
+        shutil.copyfileobj(answer, file, 1 << 20)
+    return {}
+
+
+def arrow_dlt(csv_file: str, database: str, table: str, types: dict[str, str]) -> dict[str, Any]:
+    """pyarrow's `open_csv` with explicit types, whose batches dlt appends: no checks, and nothing is replaced."""
+    import dlt
+    import pyarrow as pa
+    import pyarrow.csv as pacsv
+
+    kinds = {"VARCHAR": pa.string(), "BOOLEAN": pa.bool_(), "DECIMAL(38,9)": pa.decimal128(38, 9)}
+    options = pacsv.ConvertOptions(
+        column_types={name: kinds.get(type_, pa.timestamp("us")) for name, type_ in types.items()},
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        null_values=[""],
+    )
+    block = pacsv.ReadOptions(block_size=16 << 20)
+    quoted = pacsv.ParseOptions(newlines_in_values=True)
+    pipeline = dlt.pipeline("arrow", destination=dlt.destinations.duckdb(database), dataset_name="main")
+    batches = pacsv.open_csv(csv_file, read_options=block, parse_options=quoted, convert_options=options)
+    pipeline.run(batches, table_name=table)
+    return {}
+
+
 def dict_reader(csv_file: str, database: str, table: str) -> dict[str, Any]:
     """`csv.DictReader` into dlt."""
     import csv
@@ -179,7 +211,10 @@ def pandas_sqlite(csv_file: str, database: str, table: str) -> dict[str, Any]:
 
 _WORKERS: dict[str, Callable[..., dict[str, Any]]] = {
     way.__name__: way
-    for way in (reference, load, copy, empty, tie_out, dict_reader, pandas_dlt, pandas_sql, pandas_sqlite)
+    for way in (
+        *(reference, load, copy, download, empty, tie_out, arrow_dlt),
+        *(dict_reader, pandas_dlt, pandas_sql, pandas_sqlite),
+    )
 }
 
 
