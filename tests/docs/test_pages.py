@@ -15,8 +15,8 @@ from stripe_reports_source.reconcile.equations import EQUATIONS
 from . import made
 from .pages import DOCS, PAGES, README, ROOT
 
-DBT = ROOT / "pipelines" / "dbt"
-LINKED = [*PAGES, DBT / "README.md", DBT / "QUESTIONS.md", ROOT / "llms.txt", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md"]
+OF_DBT = sorted((ROOT / "pipelines" / "dbt").glob("*.md"))
+LINKED = [*PAGES, *OF_DBT, ROOT / "llms.txt", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md"]
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
