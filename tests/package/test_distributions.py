@@ -14,11 +14,12 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 import stripe_reports_source
+from stripe_reports_source.marts.catalog import MARTS
 from tests.package.project import EXTRAS, PACKAGE, ROOT, python_versions, requirements
 
 VERSION = stripe_reports_source.__version__
 INFO = f"{PACKAGE.name}-{VERSION}.dist-info"
-DATA = {"py.typed", "plan/catalog/report_types.json"}
+DATA = {"py.typed", "plan/catalog/report_types.json", "marts/ledger_accounts.csv", "page/style.css"}
 NEEDED = ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "constraints.txt", "justfile", ".ci/run", "tests")
 
 
@@ -65,7 +66,7 @@ def test_what_is_no_code_is_data_that_the_package_reads() -> None:
     data = {name for name in package_files() if not name.endswith(".py")}
     checks = {name for name in data if PurePosixPath(name).match("reconcile/sql/*.sql")}
     assert len(checks) >= 20
-    assert data == DATA | checks
+    assert data == DATA | checks | {f"marts/sql/{name}.sql" for name in MARTS}
 
 
 def test_the_sdist_builds_and_can_be_tested(sdist: Path) -> None:
