@@ -34,8 +34,8 @@ FEW_ROWS_BYTES = 24 << 20
 LOAD_BYTES = 40 << 20
 """For each thread of a load into a table of some thirty columns."""
 COLUMN_BYTES = 1 << 20
-"""For each column of a table that is filled by one thread: so much is pinned, however long the rows are (measured from
-30 to 209 columns, in steps of a fifth)."""
+"""For each column of a table that is filled by one thread: so much is pinned, however long the rows are (a tenth less
+is too little for 209)."""
 MOST_LOAD_BYTES = 320 << 20
 """Up to which a load gets more threads than one."""
 _M_MMAP_THRESHOLD, _MMAP_FROM = -3, 128 << 10
@@ -62,10 +62,13 @@ class Room:
 
         Rows that threads have beside one another are brought together at the end, which takes them twice.
         """
-        of_one = self.columns * self.per_column
-        while threads > 1 and (1.5 * threads - 0.5) * of_one > MOST_LOAD_BYTES:
+
+        def needed(by: int) -> int:
+            return self.columns * self.per_column * (16 * by - 6) // 10
+
+        while threads > 1 and needed(threads) > MOST_LOAD_BYTES:
             threads -= 1
-        return threads, max(threads * self.per_thread, int((1.5 * threads - 0.5) * of_one))
+        return threads, max(threads * self.per_thread, needed(threads))
 
 
 @contextmanager
