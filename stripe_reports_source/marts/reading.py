@@ -17,7 +17,7 @@ from dlt import Pipeline
 
 from ..errors import ConfigurationError
 from ..plan.column_types import ColumnType
-from ..plan.system_tables import REPORT_CELLS, TIE_OUT
+from ..plan.system_tables import REPORT_CELLS, REPORT_COLUMNS, TIE_OUT
 from ..warehouse.hints import stored_types
 from ..warehouse.query import Reader, reading_frugally
 from .catalog import MARTS, Mart
@@ -72,8 +72,8 @@ class Marts:
         """A query over marts as it runs in the user's database.
 
         Args:
-            query: one SELECT in DuckDB's dialect, with the names of marts and inputs in braces, such as
-                `SELECT SUM(fee) FROM {stripe_fees}`.
+            query: one SELECT in the dialect that DuckDB and PostgreSQL share, with the names of marts and inputs in
+                braces, such as `SELECT currency, SUM(fee) FROM {stripe_fees} GROUP BY currency`.
         """
         return self._written(self._query.of(query))
 
@@ -153,16 +153,23 @@ def open_marts(pipeline: Pipeline, ledger_accounts: Path | None = None) -> Itera
             default chart of accounts.
 
     Raises:
-        ConfigurationError: the file is not such a chart.
+        ConfigurationError: the file is not such a chart, or the destination has no instants with a time zone.
     """
     chart = read_chart(ledger_accounts)
+    capabilities = pipeline.destination_client().capabilities
+    if not capabilities.supports_tz_aware_datetime:
+        raise ConfigurationError(
+            f"destination {pipeline.destination.destination_name!r} has no instants with a time zone, from which marts "
+            "take days and months: load into DuckDB, PostgreSQL or another warehouse that has them."
+        )
     if not pipeline.schemas:
         pipeline.sync_destination()  # loaded elsewhere: the dataset knows its schema
-    columns = _stored_columns(pipeline)
-    dialect = pipeline.destination_client().capabilities.sqlglot_dialect
+    known = _known_columns(pipeline)
     with reading_frugally(pipeline) as reader:
-        chosen = choose(_holdings(reader), columns)
-        yield Marts(reader, dialect, chosen, chart, tie_out=TIE_OUT.name in columns and _is_there(reader))
+        holdings = _holdings(reader)
+        unknown = {holding.table for holding in holdings} - set(known)
+        chosen = choose(holdings, {**known, **_listed_columns(reader, unknown)})
+        yield Marts(reader, capabilities.sqlglot_dialect, chosen, chart, tie_out=_is_there(reader))
 
 
 def read_mart(
@@ -218,7 +225,22 @@ def _is_there(reader: Reader) -> bool:
     return reader.select(f"SELECT 1 FROM {{table.{TIE_OUT.name}}} WHERE 1 = 0") is not None  # noqa: S608
 
 
-def _stored_columns(pipeline: Pipeline) -> Mapping[str, Mapping[str, ColumnType]]:
+def _listed_columns(reader: Reader, tables: Collection[str]) -> Mapping[str, Mapping[str, ColumnType]]:
+    """The columns of tables that other pipelines have loaded, as the dataset lists them."""
+    listed: dict[str, dict[str, ColumnType]] = {}
+    for table, column, type_ in (reader.select(_LISTED) or ()) if tables else ():
+        if table in tables:
+            listed.setdefault(table, {})[column] = ColumnType.parse(type_)
+    return listed
+
+
+_LISTED = (
+    "SELECT {column.table_name}, {column.column_name}, {column.type} "  # noqa: S608
+    f"FROM {{table.{REPORT_COLUMNS.name}}}"
+)
+
+
+def _known_columns(pipeline: Pipeline) -> Mapping[str, Mapping[str, ColumnType]]:
     """The columns of all tables, as dlt's schemas of the pipeline have them."""
     return {
         name: stored_types(table.get("columns", {}))

@@ -26,7 +26,7 @@ class Holding:
         table: its name.
         account: as in `_account`.
         base: the report, without its version.
-        filters: run parameters that choose rows, but the connected account.
+        filters: run parameters that choose rows, but the connected account; with any, it is not all of the report.
         per_connected_account: True where each run was for a connected account, which its key names.
         zone: of its days.
     """
@@ -52,9 +52,9 @@ class Holding:
         return Holding(table, account, base, filters, per_account, zone)
 
     @property
-    def rank(self) -> tuple[bool, bool, str]:
-        """What counts first: all rows of the report, in the table that is named after it."""
-        return bool(self.filters), self.table != self.base.replace(".", "_"), self.table
+    def rank(self) -> tuple[bool, str]:
+        """What counts first: the table that is named after the report."""
+        return self.table != self.base.replace(".", "_"), self.table
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ class Chosen:
 def choose(holdings: Iterable[Holding], columns: Mapping[str, Mapping[str, ColumnType]]) -> Chosen:
     """The tables that count.
 
-    Where an account's report is loaded into several tables, one counts: that with all rows before those with a filter,
-    and that with the report's own name before others. Tables that have a currency each count together.
+    Where an account's report is loaded into several tables, one counts: that with the report's own name before others.
+    Tables with a filter do not count.
     """
     listed = sorted(_once(holdings), key=lambda holding: (*holding.rank, holding.account))
     tables, notes = {}, {}
@@ -139,31 +139,20 @@ def _tables(
 ) -> list[InputTable]:
     listed = list(holdings)
     usable = [holding for holding in listed if not _why_not(input_, holding, columns, said, connected=connected)]
-    counted: dict[str, list[Holding]] = {}
+    chosen: dict[str, Holding] = {}
     for holding in usable:
-        before = counted.setdefault(holding.account, [])
-        if not before or (_of_a_currency(holding) and all(map(_of_a_currency, before)) and _differs(holding, before)):
-            before.append(holding)
-        else:
+        counts = chosen.setdefault(holding.account, holding)
+        if counts is not holding:
             said.append(
-                f"Table {holding.table} is not read for account {holding.account!r}: {before[0].table} has its rows."
+                f"Table {holding.table} is not read for account {holding.account!r}: {counts.table} has its rows."
             )
-    chosen = [holding for of_account in counted.values() for holding in of_account]
     found = []
-    for table in dict.fromkeys(holding.table for holding in chosen):
-        zones = {holding.account: holding.zone for holding in chosen if holding.table == table}
+    for table in dict.fromkeys(holding.table for holding in chosen.values()):
+        zones = {holding.account: holding.zone for holding in chosen.values() if holding.table == table}
         others = {holding.account for holding in listed if holding.table == table} - set(zones)
-        per_account = any(holding.per_connected_account for holding in chosen if holding.table == table)
+        per_account = any(holding.per_connected_account for holding in chosen.values() if holding.table == table)
         found.append(InputTable(table, columns[table], zones, not others, connected, per_account, but))
     return found
-
-
-def _of_a_currency(holding: Holding) -> bool:
-    return set(holding.filters) == {"currency"}
-
-
-def _differs(holding: Holding, others: Iterable[Holding]) -> bool:
-    return all(other.filters != holding.filters for other in others)
 
 
 def _why_not(
@@ -184,7 +173,7 @@ def _why_not(
         names = ", ".join(dict.fromkeys(lacking))
         said.append(f"Table {holding.table} is not read: it is loaded without the column {names}, or not as its type.")
         return True
-    if set(holding.filters) - {"currency"}:
+    if holding.filters:
         said.append(f"Table {holding.table} is not read: it holds only rows of {dict(holding.filters)}.")
         return True
     if connected and not holding.per_connected_account and CONNECTED not in own:

@@ -20,7 +20,10 @@ from stripe_reports_source.marts.tables import InputTable
 from stripe_reports_source.plan.catalog import load_catalog
 from stripe_reports_source.plan.columns import SYSTEM_COLUMNS
 
-DIALECTS = ("duckdb", "postgres", "snowflake", "bigquery", "redshift", "databricks")
+DIALECTS = (
+    *("snowflake", "bigquery"),
+    *(pytest.param(name, marks=pytest.mark.long) for name in ("duckdb", "postgres", "redshift", "databricks")),
+)
 EACH = pytest.mark.parametrize("mart", MARTS.values(), ids=lambda mart: mart.name)
 
 

@@ -8,6 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import dlt
+import duckdb
 import pytest
 from dlt import Pipeline
 
@@ -30,6 +32,7 @@ from tests.reconcile.worlds import SIX, Account, World, Worlds, spoil
 TENTH = datetime(2025, 1, 10, 12, tzinfo=timezone.utc)
 FEBRUARY = datetime(2025, 2, 12, 12, tzinfo=timezone.utc)
 ACTIVITY, BALANCE, PAYOUTS = "balance_change_from_activity.itemized", "balance.summary", "payouts.itemized"
+BY_ID = "payout_reconciliation.by_id.itemized"
 SETTLED, UNSETTLED = "payout_reconciliation.itemized", "ending_balance_reconciliation.itemized"
 _AMOUNTS = ["balance_transaction_id", "currency", "gross", "fee", "net", "reporting_category"]
 UTC_ONLY = (
@@ -52,7 +55,11 @@ SHAPES = (
 )
 
 
-@pytest.mark.parametrize("world", SHAPES, ids=lambda world: world.name)
+@pytest.mark.parametrize(
+    "world",
+    [*(pytest.param(world, marks=pytest.mark.long) for world in SHAPES[:2]), *SHAPES[2:]],
+    ids=lambda world: world.name,
+)
 def test_days_weeks_zones_renamed_tables_and_old_versions(world: World, worlds: Worlds, tmp_path: Path) -> None:
     with open_marts(worlds.copy(world, tmp_path)) as marts:
         assert_true(marts, world)
@@ -141,6 +148,7 @@ def test_a_cent_is_a_difference_in_its_month_and_no_other(weeks: Pipeline) -> No
         assert found == {(day, "eur"): Decimal("-0.01")}
 
 
+@pytest.mark.long
 def test_a_gap_has_no_rows_and_the_balance_opens_again_after_it(worlds: Worlds, tmp_path: Path) -> None:
     world = SHAPES[0]
     pipeline, truth = worlds.copy(world, tmp_path), Truth.of(world, 0)
@@ -155,6 +163,14 @@ def test_a_gap_has_no_rows_and_the_balance_opens_again_after_it(worlds: Worlds, 
         assert differing(chosen(marts, "stripe_daily_balance", DAILY), wanted) == []
 
 
+def test_reports_of_different_grids_give_the_balance_of_each_day(worlds: Worlds, tmp_path: Path) -> None:
+    reports = (BALANCE, Report(ACTIVITY, interval="day"), Report(PAYOUTS, interval="week"), SETTLED, UNSETTLED)
+    world = World("marts-grids", (Account(reports=reports),), TENTH, 0.1)
+    with open_marts(worlds.copy(world, tmp_path)) as marts:
+        assert_true(marts, world)
+
+
+@pytest.mark.long
 def test_of_two_tables_with_a_report_one_counts(worlds: Worlds, tmp_path: Path) -> None:
     twice = (
         *SIX,
@@ -170,21 +186,51 @@ def test_of_two_tables_with_a_report_one_counts(worlds: Worlds, tmp_path: Path) 
             "Table refunds is not read: it holds only rows of {'reporting_category': 'refund'}.",
             "Table activity_daily is not read for account 'default': "
             "balance_change_from_activity_itemized has its rows.",
-            "Table euros is not read for account 'default': payouts_itemized has its rows.",
+            "Table euros is not read: it holds only rows of {'currency': 'eur'}.",
         )
 
 
-def test_tables_by_currency_count_together(worlds: Worlds, tmp_path: Path) -> None:
-    reports = [
-        Report(report, parameters={"currency": currency}, table_name=f"{report.split('.')[0]}_{currency}")
-        for report in (ACTIVITY, PAYOUTS, BALANCE)
-        for currency in ("usd", "eur")
-    ]
-    world = World("marts-currencies", (Account(reports=reports),), TENTH, 0.1)
+def test_tables_with_a_filter_do_not_count(worlds: Worlds, tmp_path: Path) -> None:
+    euros = [Report(report, parameters={"currency": "eur"}) for report in (ACTIVITY, BALANCE)]
+    with open_marts(worlds.copy(World("marts-euros", (Account(reports=euros),), TENTH, 0.1), tmp_path)) as marts:
+        found = marts.rows("stripe_balance_rollforward")
+        assert found.rows == []
+        assert "Table balance_summary is not read: it holds only rows of {'currency': 'eur'}." in found.notes
+
+
+def test_a_dataset_is_read_under_another_pipelines_name(weeks: Pipeline, tmp_path: Path) -> None:
+    wanted = {name: read_mart(weeks, name).rows for name in MARTS}
+    destination = dlt.destinations.duckdb(str(tmp_path / "world.duckdb"))
+    other = dlt.pipeline("other", str(tmp_path / "elsewhere"), destination=destination, dataset_name="stripe")
+    assert {name: read_mart(other, name).rows for name in MARTS} == wanted
+
+
+@pytest.mark.long
+def test_a_report_per_payout_fills_in_what_is_in_payouts(worlds: Worlds, tmp_path: Path) -> None:
+    world = World("marts-by-id", (Account(reports=[PAYOUTS, BY_ID], business={"all_types": True}),), TENTH, 0.2)
     with open_marts(worlds.copy(world, tmp_path)) as marts:
         truth = Truth.of(world, 0)
-        wanted = {row for row in truth.by_category() if row[2] in ("usd", "eur")}
-        assert differing(chosen(marts, "stripe_activity_by_category", BY_CATEGORY), wanted) == []
+        columns = ("account", "payout_id", *AMOUNTS)
+        found = chosen(marts, "stripe_payout_transactions", columns)
+        assert differing(found, truth.payout_transactions()) == []
+        payouts = marts.rows("stripe_payouts").dicts()
+        assert {row["payout_id"]: row["row_count"] for row in payouts} == {
+            payout.id: len(payout.settles) for payout in truth.payouts
+        }
+        assert {row["difference"] for row in payouts} == {0}
+
+
+def test_what_the_chart_does_not_name_goes_to_the_suspense_account(weeks: Pipeline, tmp_path: Path) -> None:
+    spoil(weeks, "UPDATE balance_change_from_activity_itemized SET reporting_category = 'new' WHERE currency = 'eur'")
+    lines = read_mart(weeks, "stripe_journal_lines").dicts()
+    suspense = {(line["ledger_account"], line["currency"]) for line in lines if line["source"] == "new"}
+    assert suspense == {("Stripe suspense", "eur"), ("Stripe balance", "eur")}
+    chart = tmp_path / "chart.csv"
+    chart.write_text("category,entry,ledger_account\nnew,gross,4711\n")
+    booked = read_mart(weeks, "stripe_journal_lines", ledger_accounts=chart).dicts()
+    assert {line["ledger_account"] for line in booked if line["source"] == "new"} == {"4711", "Stripe balance"}
+    for rows in (lines, booked):
+        assert sum(line["debit"] - line["credit"] for line in rows) == 0
 
 
 def test_an_empty_dataset_has_no_rows_and_says_so(worlds: Worlds, tmp_path: Path) -> None:
@@ -194,6 +240,36 @@ def test_an_empty_dataset_has_no_rows_and_says_so(worlds: Worlds, tmp_path: Path
             found = marts.rows(name)
             assert found.rows == []
             assert found.notes
+
+
+def test_rows_are_chosen_by_day_and_account(weeks: Pipeline) -> None:
+    for mart in MARTS.values():
+        rows = read_mart(weeks, mart.name).dicts()
+        since, until = date(2025, 1, 20), date(2025, 2, 1)
+        wanted = [row for row in rows if since <= row[mart.day] < until]
+        assert read_mart(weeks, mart.name, since=since, until=until, accounts=["default", "it's"]).dicts() == wanted
+        assert (
+            read_mart(weeks, mart.name, accounts=[]).rows == read_mart(weeks, mart.name, accounts=["it's"]).rows == []
+        )
+
+
+def test_the_sql_of_a_mart_runs_as_it_stands_in_whatever_zone_the_reader_sits(weeks: Pipeline, tmp_path: Path) -> None:
+    found = {name: read_mart(weeks, name) for name in MARTS}
+    with duckdb.connect(str(tmp_path / "world.duckdb"), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'Asia/Tokyo'")
+        for name, mart in found.items():
+            assert connection.execute(mart.sql).fetchall() == mart.rows, name
+
+
+def test_a_query_over_marts_may_have_parts_of_its_own(weeks: Pipeline) -> None:
+    with open_marts(weeks) as marts:
+        fees = marts.answer("SELECT currency, SUM(fee) FROM {stripe_fees} GROUP BY currency ORDER BY currency")
+        parts = marts.answer(
+            "\nwith fees AS (SELECT currency, fee FROM {stripe_fees}) "
+            "SELECT currency, SUM(fee) FROM fees GROUP BY currency ORDER BY currency"
+        )
+    assert fees == parts
+    assert len(fees) > 1
 
 
 def test_the_views_have_the_rows_of_the_marts(weeks: Pipeline) -> None:
@@ -213,6 +289,7 @@ def platform(name: str, *reports: Any, **source: Any) -> World:
     return World(name, (Account("platform", [*reports, *of_connected], source, {"all_types": True}),), TENTH, 0.1)
 
 
+@pytest.mark.long
 def test_a_platforms_runs_for_each_account_are_whole_accounts(worlds: Worlds, tmp_path: Path) -> None:
     world = platform("marts-each", *SIX, connected_accounts=CONNECTED[:2])
     truths = [Truth.of(world, 0), *(Truth.of(world, 0, account) for account in CONNECTED[:2])]
@@ -220,6 +297,7 @@ def test_a_platforms_runs_for_each_account_are_whole_accounts(worlds: Worlds, tm
         assert_equal(marts, truths)
 
 
+@pytest.mark.long
 def test_a_platforms_runs_over_all_accounts_have_movements_and_no_balances(worlds: Worlds, tmp_path: Path) -> None:
     world = platform("marts-all", BALANCE)
     truths = [Truth.of(world, 0, account) for account in CONNECTED]

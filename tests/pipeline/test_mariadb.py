@@ -17,6 +17,7 @@ from dlt import Pipeline
 
 from stripe_reports_source import ConfigurationError, Report, load_reports
 from stripe_reports_source.emulator import Emulator
+from stripe_reports_source.marts import read_mart
 from stripe_reports_source.warehouse.destinations import check_destination
 from tests.conftest import query, source_of
 from tests.pipeline.test_roundtrip import COLUMNS, NAMES, TYPES, serve
@@ -135,3 +136,10 @@ def test_databases_that_are_not_tested_are_named(tmp_path: Path, caplog: pytest.
     with caplog.at_level(logging.WARNING):
         check_destination(dlt.pipeline("other", destination=destination, pipelines_dir=str(tmp_path)))
     assert "destination 'sqlalchemy' with 'postgresql' is not tested" in caplog.text
+
+
+def test_marts_need_instants_with_a_zone(tmp_path: Path) -> None:
+    destination = dlt.destinations.sqlalchemy("mysql+pymysql://nobody@localhost/none")
+    pipeline = dlt.pipeline("maria", str(tmp_path), destination=destination, dataset_name="stripe")
+    with pytest.raises(ConfigurationError, match="'sqlalchemy' has no instants with a time zone"):
+        read_mart(pipeline, "stripe_fees")

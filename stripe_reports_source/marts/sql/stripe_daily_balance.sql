@@ -104,15 +104,12 @@ closed AS (
 ),
 opened AS (
     SELECT account, day, currency, first_day, gross, fee, net, payouts, stated, lacking, closing,
-           LAG(closing) OVER (PARTITION BY account, currency ORDER BY day) AS closing_before,
-           LAG(day) OVER (PARTITION BY account, currency ORDER BY day) AS day_before
+           LAG(closing) OVER (PARTITION BY account, currency ORDER BY day) AS opening
     FROM closed
 )
-SELECT opened.account, opened.day, opened.currency,
-       CASE WHEN day_before = opened.day - 1 THEN closing_before END AS opening,
-       gross, fee, net, payouts, closing, stated IS NOT NULL AS is_stated,
-       CASE WHEN stated IS NOT NULL AND lacking = 0 AND day_before = opened.day - 1
-            THEN closing - closing_before - net - payouts END AS difference,
+SELECT opened.account, opened.day, opened.currency, opening, gross, fee, net, payouts, closing,
+       stated IS NOT NULL AS is_stated,
+       CASE WHEN stated IS NOT NULL AND lacking = 0 THEN closing - opening - net - payouts END AS difference,
        CAST(DATE_TRUNC('month', opened.day) AS DATE) AS month
 FROM opened
 JOIN (SELECT DISTINCT account, day FROM loaded_days) AS shown
