@@ -102,7 +102,7 @@ def test_the_roll_forward_is_that_of_the_reports(made: ReadPage, business: Path)
     for currency, opening, closing in stated:
         [table] = made.of("roll-forward", str(currency))
         assert table.row("opening")["net"] == shown(opening, str(currency))
-        assert table.row("closing by Stripe")["net"] == shown(closing, str(currency))
+        assert table.row("closing")["net"] == shown(closing, str(currency))
         assert set(table.row("off by")["net"]) <= set("0.")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -94,6 +94,15 @@ def test_the_states_of_the_calendar() -> None:
     cells = [cell(2), cell(4), cell(6, days=10)]
     assert states(cells, reach) == ["before", "loaded", "missing", "loaded", "missing", "partial", "ahead"]
     assert states(cells, reach, failed(5))[4] == "failed"
+
+
+def test_a_month_in_which_stripes_data_begins_is_whole() -> None:
+    half = replace(cell(3), start=datetime(2025, 3, 12, tzinfo=UTC))
+    end, began = datetime(2025, 6, 1, tzinfo=UTC), datetime(2025, 3, 12, tzinfo=UTC)
+    cells = [half, cell(4), cell(5)]
+    whole = states(cells, Reach(began, end, available_from=began))
+    assert whole == ["before", "before", "loaded", "loaded", "loaded", "ahead", "ahead"]
+    assert states(cells, Reach(began, end, available_from=datetime(2025, 1, 1, tzinfo=UTC)))[2] == "partial"
 
 
 def test_a_month_that_ends_before_stripes_data_does_is_missing_the_rest() -> None:
