@@ -18,7 +18,7 @@ from tests.package.project import EXTRAS, PACKAGE, ROOT, python_versions, requir
 
 VERSION = stripe_reports_source.__version__
 INFO = f"{PACKAGE.name}-{VERSION}.dist-info"
-DATA = {"py.typed", "plan/catalog/report_types.json"}
+DATA = {"py.typed", "plan/catalog/report_types.json", "marts/ledger_accounts.csv", "page/style.css"}
 NEEDED = ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "constraints.txt", "justfile", ".ci/run", "tests")
 
 
@@ -64,8 +64,10 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) ->
 def test_what_is_no_code_is_data_that_the_package_reads() -> None:
     data = {name for name in package_files() if not name.endswith(".py")}
     checks = {name for name in data if PurePosixPath(name).match("reconcile/sql/*.sql")}
+    marts = {name for name in data if PurePosixPath(name).match("marts/sql/*.sql")}
     assert len(checks) >= 20
-    assert data == DATA | checks
+    assert len(marts) >= 9
+    assert data == DATA | checks | marts
 
 
 def test_the_sdist_builds_and_can_be_tested(sdist: Path) -> None:
