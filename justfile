@@ -39,7 +39,7 @@ faults *arguments:
 bench *arguments:
     "{{ bin }}/python" -m tests.benchmarks "$@"
 
-# what is made in docs/ from the code; `just docs --demo` also what commands print, the picture, and the queries' results
+# what is made in docs/ from the code; `just docs --demo` also what commands print, the picture, and the queries' results; `--page` the picture of the page
 docs *arguments:
     "{{ bin }}/python" -m tests.docs "$@"
 

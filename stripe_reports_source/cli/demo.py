@@ -11,7 +11,6 @@ from rich.console import Console
 
 from ..demo import DATASET, LATE_CHARGE, LATE_NET, Demonstration, demonstration, pipeline_name, row_counts
 from ..load import Loaded
-from ..page.make import make_page
 from ..proof import reconcile
 from ..reconcile.reconciliation import Reconciliation
 from .columns import money
@@ -42,6 +41,8 @@ def demo(database: Path) -> None:
     The books prove themselves. Then Stripe's past changes: the proof says so, and it is put right. All of it is on a
     page then, beside the file. Run it again on the same file for a sync of a few new days.
     """
+    from ..page.make import make_page  # and marts and charts, which other commands do without
+
     console = standard_output()
     folder = database.absolute().with_name(f".{database.stem}.dlt")  # two files of one name share nothing
     pipeline = open_pipeline("duckdb", DATASET, pipeline_name(database), database, folder)

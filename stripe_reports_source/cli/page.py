@@ -7,17 +7,20 @@ import tempfile
 from collections.abc import Collection
 from datetime import date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from dlt import Pipeline
 from rich.console import Console
 
-from ..page.make import Page, make_page, make_record
-from ..page.record import Refusal
 from .console import say, standard_output
 from .failures import NOT_ALL_THERE, NOT_TIED
 from .places import pipeline_options, place, read_only_pipeline
 from .shared import plain_errors
+
+if TYPE_CHECKING:
+    from ..page.make import Page
+    from ..page.record import Refusal
 
 FILE = Path("stripe_reports.html")
 STYLES = {"good": "bold green", "unsure": "bold yellow", "bad": "bold red"}
@@ -80,6 +83,8 @@ def page(
     and nothing is written. 4: there is no such database, nothing is loaded, or a setting is wrong. 75: the database is
     busy.
     """
+    from ..page.make import make_page  # and marts and charts, which other commands do without
+
     if with_open_items and month is None:
         raise click.UsageError("--with-open-items goes with --month.")
     if since is not None and month is not None:
@@ -128,6 +133,8 @@ def _record(
     ledger_accounts: Path | None,
     with_open_items: bool,
 ) -> None:
+    from ..page.make import make_record
+
     record = make_record(pipeline, month, accounts, ledger_accounts)
     if record.refusal:
         _say_refusal(console, record.refusal)

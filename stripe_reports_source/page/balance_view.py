@@ -74,7 +74,7 @@ def _statement(lines: Sequence[Line], whose: Whose, name: str) -> Html | None:
     rows += [(False, _category(line, currency)) for line in paid]
     if len(paid) > 1:
         rows.append((True, _one("payouts", amount(total(paid, "payouts"), currency), _rows_of(paid))))
-    rows.append((True, _one("closing by Stripe", amount(_closing(closing, "closing"), currency))))
+    rows.append((True, _one("closing", amount(_closing(closing, "closing"), currency))))
     rows.append((True, _one("off by", amount(_closing(closing, "difference"), currency, must_be_zero=True))))
     sums = [at for at, (is_sum, _) in enumerate(rows) if is_sum]
     return table(name, ("", "gross", "fees", "net", "rows"), [row for _, row in rows], sums=sums)

@@ -28,10 +28,11 @@ MOST_ACCOUNTS = 10
 
 @dataclass(frozen=True)
 class Reach:
-    """How far a report of an account is loaded, and offered; None where that is not known."""
+    """How far a report of an account is loaded, and from when to when Stripe has data; None where that is not known."""
 
     loaded_from: datetime | None
     available_to: datetime | None
+    available_from: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def calendar(
 
 
 def _month(first: date, cells: Sequence[CoveredCell], reach: Reach, failed: Sequence[ShownRun]) -> Month:
-    start, end = _bounds(first, cells[-1].lane if cells else "|UTC")
+    start, end = bounds(first, cells[-1].lane if cells else "|UTC")
     here = tuple(cells_of(cells, first))
     failures = tuple(run.why for run in failed if _is_about(run, start, end))
     return Month(first, _state(start, end, here, reach, bool(failures)), here, failures)
@@ -116,7 +117,7 @@ def cells_of(cells: Iterable[CoveredCell], month: date) -> list[CoveredCell]:
     """The cells that reach into a month, each in its own zone."""
     found = []
     for cell in cells:
-        start, end = _bounds(month, cell.lane)
+        start, end = bounds(month, cell.lane)
         if cell.begins < end and _end(cell) > start:
             found.append(cell)
     return found
@@ -128,7 +129,7 @@ def _bounds_in(month: date, zone: str) -> tuple[datetime, datetime]:
     return start_of_day(month, known), start_of_day(next_month(month), known)
 
 
-def _bounds(month: date, lane: str) -> tuple[datetime, datetime]:
+def bounds(month: date, lane: str) -> tuple[datetime, datetime]:
     """Where a month begins and ends in the zone of a lane."""
     return _bounds_in(month, lane.rpartition("|")[2])
 
@@ -147,6 +148,8 @@ def _is_about(run: ShownRun, start: datetime, end: datetime) -> bool:
 def _state(start: datetime, end: datetime, cells: Sequence[CoveredCell], reach: Reach, failed: bool) -> str:
     if failed:
         return "failed"
+    if reach.available_from is not None and start < reach.available_from < end:
+        start = reach.available_from  # a month in which Stripe's data begins is whole without what was before
     gap = next(_gaps(start, end, cells), None)
     if gap is None:
         return "loaded"

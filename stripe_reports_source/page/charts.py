@@ -14,6 +14,7 @@ from decimal import Decimal
 from .html import Html, join, tag
 
 WIDTH, HEIGHT = 360, 190
+WIDEST = 36
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 8, 10, 24
 _TICKS = 4
 _SHORT = ((Decimal(10**12), "T"), (Decimal(10**9), "bn"), (Decimal(10**6), "m"), (Decimal(10**4), "k"))
@@ -49,7 +50,7 @@ def bars(title: str, points: Sequence[Point], *, months: bool = False) -> Html:
     days = sorted(stacks)
     scale = _scale([top for stack in stacks.values() for _, top, _ in stack])
     slot = (WIDTH - _LEFT - _RIGHT) / max(len(days), 1)
-    width = max(round(slot * 0.7, 1), 0.6)
+    width = min(max(round(slot * 0.7, 1), 0.6), WIDEST)
     drawn = []
     for at, day in enumerate(days):
         x = round(_LEFT + slot * at + (slot - width) / 2, 1)
@@ -109,10 +110,10 @@ def _round_step(least: Decimal) -> Decimal:
     )
 
 
-def short(amount: Decimal) -> str:
-    """An amount on an axis, in few characters."""
+def short(amount: Decimal, most: Decimal) -> str:
+    """An amount on an axis that goes so far, in few characters."""
     for unit, name in _SHORT:
-        if abs(amount) >= unit:
+        if amount and abs(most) >= unit:
             divided = amount / (unit if name != "k" else Decimal(1000))
             return f"{_plain(divided)}{name}"
     return _plain(amount)
@@ -147,11 +148,11 @@ def _picture(
 
 def _amount_axis(scale: _Scale) -> Html:
     ticks = []
-    amount = scale.low
+    amount, most = scale.low, max(-scale.low, scale.high)
     while amount <= scale.high:
         y = scale.y(amount)
         ticks.append(tag("line", x1=_LEFT, x2=WIDTH - _RIGHT, y1=y, y2=y, class_="grid"))
-        ticks.append(tag("text", short(amount), x=_LEFT - 6, y=y + 4, text_anchor="end"))
+        ticks.append(tag("text", short(amount, most), x=_LEFT - 6, y=y + 4, text_anchor="end"))
         amount += scale.step
     return join(ticks)
 

@@ -164,7 +164,7 @@ def freshness_section(gathered: Gathered) -> Html:
     several = len({row["account"] for row in gathered.freshness}) > 1
     names = [name for name in FRESH if several or name != "account"]
     rows = [[_fresh(row, name) for name in names] for row in few_rows(gathered.freshness)]
-    made = table(None, [FRESH[name] for name in names], rows, texts=2 if several else 1)
+    made = table(None, [FRESH[name] for name in names], rows, texts=2 if several else 1, class_="fresh")
     return join([made, tag("p", "Times are in UTC.", class_="hint")])
 
 

@@ -19,7 +19,7 @@ from dlt.destinations.exceptions import DatabaseException
 
 from ..cli.status import problems_of, status_row
 from ..errors import ConfigurationError
-from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS
+from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS, REPORT_TYPES
 from ..reconcile.checks import look
 from ..reconcile.coverage import Coverage, CoveredCell, read_coverage
 from ..reconcile.kept import words_of
@@ -27,7 +27,7 @@ from ..reconcile.reconciliation import Reconciliation
 from ..reconcile.scope import Scope
 from ..warehouse.freshness import freshness_table
 from ..warehouse.locks import duckdb_file
-from ..warehouse.query import reading, sql_client
+from ..warehouse.query import reading, select, sql_client
 from ..warehouse.status import ReportStatus, label_of, report_status
 from ..warehouse.status_runs import ShownRun, open_runs, shown_runs
 from ..warehouse.stored_schemas import restore_schemas
@@ -210,11 +210,21 @@ def _months_loaded(coverage: Coverage, reports: Sequence[ReportStatus]) -> list[
     return months_between(min(days), max([*days, *ends]))
 
 
+_OFFERED = (
+    "SELECT {column.id}, MIN({column.data_available_start}) "  # noqa: S608
+    f"FROM {{table.{REPORT_TYPES.name}}} GROUP BY {{column.id}}"
+)
+
+
 def _reach(pipeline: Pipeline, reports: Sequence[ReportStatus]) -> dict[Lane, Reach]:
     with freshness_table(pipeline) as freshness:
         begins = {lane: row.loaded_from for lane, row in freshness.rows.items()}
+    offered = {str(report_type): start for report_type, start in select(pipeline, _OFFERED) or ()}
     lanes = {(report.table, report.account): report for report in reports}
-    return {lane: Reach(begins.get(lane), report.available_to) for lane, report in lanes.items()}
+    return {
+        lane: Reach(begins.get(lane), report.available_to, offered.get(report.report_type))
+        for lane, report in lanes.items()
+    }
 
 
 def _failed(shown: Sequence[ShownRun], lanes: Collection[Lane]) -> dict[Lane, list[ShownRun]]:

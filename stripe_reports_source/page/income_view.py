@@ -21,7 +21,7 @@ from .texts import amount, month_name
 ACTIVITY = "activity"
 BILLED = ("fee", "network_cost")
 _GROUPS = {
-    "payments": ("charge", "partial_capture_reversal", "charge_failure"),
+    "gross_payments": ("charge", "partial_capture_reversal", "charge_failure"),
     "refunds": ("refund", "refund_failure"),
     "disputes": ("dispute", "dispute_reversal"),
 }

@@ -18,7 +18,7 @@ from ..plan.intervals import start_of_day
 from ..plan.system_tables import Statement
 from ..reconcile.coverage import CoveredCell
 from ..reconcile.reconciliation import BAD, Reconciliation
-from .calendar import Row, cells_of, next_month
+from .calendar import Row, bounds, cells_of, next_month
 from .figures import Figures
 from .gather import Gathered, Run
 from .render import differing, record_page
@@ -108,8 +108,10 @@ def refusal_of(gathered: Gathered, figures: Figures, rows: Sequence[Row]) -> Ref
 
 
 def _state(row: Row) -> str:
-    failures = row.months[0].failures
-    return STATE_WORDS[row.months[0].state] + (f" ({'; '.join(failures[:1])})" if failures else "")
+    month = row.months[0]
+    if month.state == "partial" and all(cell.begins > bounds(month.first, cell.lane)[0] for cell in month.cells):
+        return "not loaded from its beginning"
+    return STATE_WORDS[month.state] + "".join(f" ({failure})" for failure in month.failures[:1])
 
 
 def _missing(gathered: Gathered) -> Iterator[tuple[str, str]]:

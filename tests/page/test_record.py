@@ -24,7 +24,7 @@ NAMES = (
     "runs.csv",
     "sha256.txt",
 )
-MONTH = "2025-02"
+MONTH, FEBRUARY = "2025-02", date(2025, 2, 1)
 
 
 def rows(file: Path) -> list[dict[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -96,6 +96,15 @@ def test_the_states_of_the_calendar() -> None:
     assert states(cells, reach, failed(5))[4] == "failed"
 
 
+def test_a_month_in_which_stripes_data_begins_is_whole() -> None:
+    half = replace(cell(3), start=datetime(2025, 3, 12, tzinfo=UTC))
+    end, began = datetime(2025, 6, 1, tzinfo=UTC), datetime(2025, 3, 12, tzinfo=UTC)
+    cells = [half, cell(4), cell(5)]
+    whole = states(cells, Reach(began, end, available_from=began))
+    assert whole == ["before", "before", "loaded", "loaded", "loaded", "ahead", "ahead"]
+    assert states(cells, Reach(began, end, available_from=datetime(2025, 1, 1, tzinfo=UTC)))[2] == "partial"
+
+
 def test_a_month_that_ends_before_stripes_data_does_is_missing_the_rest() -> None:
     reach = Reach(datetime(2025, 1, 1, tzinfo=UTC), datetime(2025, 6, 11, tzinfo=UTC))
     assert states([*map(cell, (1, 2, 3, 4, 5)), cell(6, days=3)], reach)[5] == "missing"
@@ -148,7 +157,7 @@ def test_a_picture_has_axes_labels_and_a_text_instead() -> None:
     assert root.attrib["role"] == "img"
     assert root.attrib["aria-label"] == "Balance, usd: 12 amounts from 1 Jan 25 to 1 Dec 25; the table below has them."
     texts = [text.text for text in root.iter("text")]
-    assert texts[:4] == ["0", "5,000", "10k", "15k"]
+    assert texts[:4] == ["0", "5k", "10k", "15k"]
     assert texts[4:] == ["1 Jan 25", "1 May 25", "1 Aug 25", "1 Dec 25"]
     assert steps("Nothing", []).startswith("<svg")
     assert "nothing" in bars("Nothing", [])
@@ -158,7 +167,7 @@ def test_a_picture_has_axes_labels_and_a_text_instead() -> None:
     ("amount", "text"), [("0", "0"), ("9999.5", "9,999.5"), ("10000", "10k"), ("-2500000", "-2.5m"), ("3E+9", "3bn")]
 )
 def test_amounts_on_axes_are_short(amount: str, text: str) -> None:
-    assert short(Decimal(amount)) == text
+    assert short(Decimal(amount), Decimal(amount)) == text
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "\uff1d1", '=HYPERLINK("x")'])
