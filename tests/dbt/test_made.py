@@ -13,7 +13,9 @@ from stripe_reports_source.plan.catalog import load_catalog
 from stripe_reports_source.source import DEFAULT_REPORTS
 
 from . import made
+from .answers import ANSWERS
 from .names import MADE, MOST_LETTERS, PACKAGE, staging_name
+from .questions import PAGE, questions
 from .yaml_text import yaml_text
 
 FILES = made.files()
@@ -73,3 +75,8 @@ def test_yaml_is_read_as_it_was_meant() -> None:
     for name, text in FILES.items():
         if name.endswith(".yml"):
             json.dumps(yaml.safe_load(text))
+
+
+def test_every_question_has_an_answer() -> None:
+    assert list(questions()) == list(ANSWERS)
+    assert PAGE.read_text(encoding="utf-8").count("```sql") == len(ANSWERS) >= 20
