@@ -180,4 +180,4 @@ def opened(folder: Path, postgres: str) -> Iterator[Books]:
 def truth() -> Truth:
     """What the business's own ledger says of it, up to its first end."""
     account = Account(ACCOUNT, REPORTS, {"timezone": ZONE})
-    return Truth(World("dbt", (account,), end=FIRST_END, scale=SCALE), 0)
+    return Truth.of(World("dbt", (account,), end=FIRST_END, scale=SCALE), 0)
