@@ -5,7 +5,8 @@ In: an open dataset. Out: rows of a mart, and the SQL that gives them. Reads onl
 destination.
 """
 
-from .catalog import MARTS, Mart, MartColumn
+from .catalog import MARTS, Mart
+from .columns import MartColumn
 from .reading import MartRows, Marts, create_views, open_marts, read_mart
 
 __all__ = ["MARTS", "Mart", "MartColumn", "MartRows", "Marts", "create_views", "open_marts", "read_mart"]

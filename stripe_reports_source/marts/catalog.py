@@ -12,18 +12,10 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from ..plan.column_types import AMOUNT, BIGINT, BOOL, DATE, TEXT, TIMESTAMP, TIMESTAMPTZ, ColumnType
+from ..plan.column_types import AMOUNT, BIGINT, BOOL, DATE, TEXT, TIMESTAMP, TIMESTAMPTZ
+from .columns import ACCOUNT, CATEGORY, CREATED, CURRENCY, DAY, FEE, GROSS, MONTH, NET, PAYMENT, TRANSACTION, MartColumn
 
 _READ = re.compile(r"\{(\w+)\}")
-
-
-@dataclass(frozen=True)
-class MartColumn:
-    """A column of a mart: its name, its type, and what it holds in one sentence."""
-
-    name: str
-    type: ColumnType
-    description: str
 
 
 @dataclass(frozen=True)
@@ -63,46 +55,6 @@ def read_sql(name: str) -> str:
     return (resources.files(__package__) / "sql" / f"{name}.sql").read_text("utf-8")
 
 
-_ACCOUNT = MartColumn(
-    "account", TEXT, "Stripe account, as in `_account`; a platform's report over connected accounts names each"
-)
-_CURRENCY = MartColumn("currency", TEXT, "Settlement currency, three letters in lower case")
-_MONTH = MartColumn("month", DATE, "First day of the month, in the report's zone")
-_DAY = MartColumn("day", DATE, "Calendar day in the report's zone")
-_CATEGORY = MartColumn("category", TEXT, "Stripe's reporting category")
-_GROSS = MartColumn("gross", AMOUNT, "Gross amount, as effect on the balance")
-_FEE = MartColumn("fee", AMOUNT, "Fees, as effect on the balance: negative where Stripe takes them")
-_NET = MartColumn("net", AMOUNT, "gross + fee")
-_CREATED = (
-    MartColumn("created_utc", TIMESTAMPTZ, "When the transaction was made, UTC"),
-    MartColumn("created", TIMESTAMP, "The same in the report's zone"),
-)
-_PAYMENT = (
-    MartColumn("source_id", TEXT, "Stripe object behind the transaction: a charge, refund, dispute, adjustment"),
-    MartColumn("description", TEXT, "Stripe's description"),
-    MartColumn("charge_id", TEXT, "Charge that the transaction belongs to; NULL where there is none, or not loaded"),
-    MartColumn("payment_intent_id", TEXT, "Its payment intent"),
-    MartColumn("charge_created_utc", TIMESTAMPTZ, "When that charge was made, UTC"),
-    MartColumn("invoice_id", TEXT, "Invoice that the charge paid"),
-    MartColumn("subscription_id", TEXT, "Subscription of that invoice"),
-    MartColumn("customer_id", TEXT, "Customer"),
-    MartColumn("payment_method_type", TEXT, "Such as `card`"),
-    MartColumn("card_brand", TEXT, "Such as `visa`"),
-    MartColumn("card_country", TEXT, "Country of the card, two letters"),
-    MartColumn("customer_facing_amount", AMOUNT, "What the customer paid, in the currency beside it"),
-    MartColumn("customer_facing_currency", TEXT, "Currency that the customer paid in"),
-)
-_TRANSACTION = (
-    MartColumn("transaction_id", TEXT, "Balance transaction, `txn_...`"),
-    _CURRENCY,
-    _CATEGORY,
-    _GROSS,
-    _FEE,
-    _NET,
-    *_CREATED,
-    *_PAYMENT,
-)
-
 _ROLLFORWARD = Mart(
     "stripe_balance_rollforward",
     "The balance from month to month: opening, what came in and went out by category, closing, and whether that is "
@@ -111,9 +63,9 @@ _ROLLFORWARD = Mart(
     ("account", "month", "currency", "category"),
     "month",
     (
-        _ACCOUNT,
-        _MONTH,
-        _CURRENCY,
+        ACCOUNT,
+        MONTH,
+        CURRENCY,
         MartColumn("category", TEXT, "`opening_balance`, Stripe's reporting category, or `closing_balance`"),
         MartColumn(
             "opening", AMOUNT, "On `opening_balance` the balance at its start, else 0; NULL where it is not known"
@@ -148,9 +100,9 @@ _DAILY = Mart(
     ("account", "day", "currency"),
     "day",
     (
-        _ACCOUNT,
-        _DAY,
-        _CURRENCY,
+        ACCOUNT,
+        DAY,
+        CURRENCY,
         MartColumn("opening", AMOUNT, "Balance at the beginning of the day; NULL where it is not known"),
         MartColumn("gross", AMOUNT, "Gross amount of the day's activity, as effect on the balance"),
         MartColumn("fee", AMOUNT, "Fees of the day's activity, as effect on the balance: negative"),
@@ -166,7 +118,7 @@ _DAILY = Mart(
             "Where Stripe states the balance at the end of the day, that less what the rows since its last statement "
             "give; else NULL",
         ),
-        _MONTH,
+        MONTH,
     ),
 )
 
@@ -178,9 +130,9 @@ _PAYOUTS = Mart(
     ("account", "payout_id"),
     "effective_day",
     (
-        _ACCOUNT,
+        ACCOUNT,
         MartColumn("payout_id", TEXT, "Payout, `po_...`"),
-        _CURRENCY,
+        CURRENCY,
         MartColumn("amount", AMOUNT, "What the bank gets: positive, and negative for a debit; the opposite of `net`"),
         MartColumn("gross", AMOUNT, "Gross amount, as effect on the balance: negative for a payout"),
         MartColumn("fee", AMOUNT, "Fees of the payout, as effect on the balance"),
@@ -193,7 +145,7 @@ _PAYOUTS = Mart(
         MartColumn("effective_at_utc", TIMESTAMPTZ, "When it left the balance, UTC"),
         MartColumn("effective_at", TIMESTAMP, "The same in the report's zone"),
         MartColumn("effective_day", DATE, "Its calendar day; that of the return where only that is loaded"),
-        _MONTH,
+        MONTH,
         MartColumn("arrival_date", DATE, "Expected arrival at the bank; NULL where not loaded"),
         MartColumn("method", TEXT, "Stripe's payout type, such as `bank_account` or `card`; NULL where not loaded"),
         MartColumn("destination_id", TEXT, "Bank account or card, `ba_...`; NULL where not loaded"),
@@ -226,12 +178,12 @@ _PAYOUT_TRANSACTIONS = Mart(
     ("account", "payout_id", "transaction_id"),
     "payout_day",
     (
-        _ACCOUNT,
+        ACCOUNT,
         MartColumn("payout_id", TEXT, "Payout that settles the transaction, `po_...`"),
         MartColumn("payout_effective_at_utc", TIMESTAMPTZ, "When that payout left the balance, UTC"),
         MartColumn("payout_effective_at", TIMESTAMP, "The same in the report's zone"),
         MartColumn("payout_day", DATE, "Its calendar day"),
-        *_TRANSACTION,
+        *TRANSACTION,
     ),
 )
 
@@ -242,10 +194,10 @@ _UNSETTLED = Mart(
     ("account", "transaction_id"),
     "snapshot_day",
     (
-        _ACCOUNT,
+        ACCOUNT,
         MartColumn("snapshot_at", TIMESTAMPTZ, "The instant of the snapshot, UTC"),
         MartColumn("snapshot_day", DATE, "First day of the interval at whose end it was made"),
-        *_TRANSACTION,
+        *TRANSACTION,
     ),
 )
 
@@ -256,12 +208,12 @@ _FEES = Mart(
     ("account", "transaction_id"),
     "day",
     (
-        _ACCOUNT,
+        ACCOUNT,
         MartColumn("transaction_id", TEXT, "Balance transaction, `txn_...`"),
-        _MONTH,
-        _DAY,
-        _CURRENCY,
-        _CATEGORY,
+        MONTH,
+        DAY,
+        CURRENCY,
+        CATEGORY,
         MartColumn(
             "kind",
             TEXT,
@@ -271,8 +223,8 @@ _FEES = Mart(
             "fee", AMOUNT, "The fee, as effect on the balance: negative, and positive where Stripe gave it back"
         ),
         MartColumn("taken_from", AMOUNT, "Gross amount of the transaction it was taken off; NULL for `billed`"),
-        *_CREATED,
-        *_PAYMENT,
+        *CREATED,
+        *PAYMENT,
     ),
 )
 
@@ -283,15 +235,15 @@ _BY_CATEGORY = Mart(
     ("account", "month", "currency", "section", "category"),
     "month",
     (
-        _ACCOUNT,
-        _MONTH,
-        _CURRENCY,
+        ACCOUNT,
+        MONTH,
+        CURRENCY,
         MartColumn("section", TEXT, "`activity` or `payouts`"),
-        _CATEGORY,
+        CATEGORY,
         MartColumn("row_count", BIGINT, "Number of transactions"),
-        _GROSS,
-        _FEE,
-        _NET,
+        GROSS,
+        FEE,
+        NET,
     ),
 )
 
@@ -304,13 +256,13 @@ _JOURNAL = Mart(
     "journal_date",
     (
         MartColumn("journal_date", DATE, "Calendar day in the report's zone on which the balance moved"),
-        _ACCOUNT,
+        ACCOUNT,
         MartColumn(
             "ledger_account",
             TEXT,
             "Account of the general ledger, from the chart of accounts; the suspense account where a category has none",
         ),
-        _CURRENCY,
+        CURRENCY,
         MartColumn("debit", AMOUNT, "Debit, positive or 0"),
         MartColumn("credit", AMOUNT, "Credit, positive or 0"),
         MartColumn(
@@ -321,7 +273,7 @@ _JOURNAL = Mart(
         ),
         MartColumn("category", TEXT, "Stripe's reporting category"),
         MartColumn("payout_id", TEXT, "Payout that is booked; NULL for activity"),
-        _MONTH,
+        MONTH,
     ),
 )
 
@@ -333,7 +285,7 @@ _OPEN_ITEMS = Mart(
     "interval_day",
     (
         MartColumn("equation", TEXT, "Name of the equation, see docs/proof.md"),
-        _ACCOUNT,
+        ACCOUNT,
         MartColumn("month", DATE, "First day of the month in which the interval begins"),
         MartColumn("interval_day", DATE, "First calendar day of the interval, in the report's zone"),
         MartColumn("interval_key", TEXT, "Identity of the interval; joins `_interval_key` of the rows"),

@@ -18,6 +18,7 @@ from .tables import InputTable
 
 _NAMED = re.compile(r"\{(\w+)\}")
 _WORD = re.compile(r"\w+")
+_WITH = re.compile(r"\A\s*WITH\s+", re.IGNORECASE)
 _COMMENT = re.compile(r"--[^\n]*\n")
 _PLACEHOLDER = re.compile(r'["`\[](table|column):([^"`\]]+)["`\]]')
 _AS_WRITTEN = ("duckdb", "postgres")
@@ -56,7 +57,7 @@ class MartQuery:
         return f"SELECT {', '.join(column.name for column in mart.columns)}\nFROM {{{mart.name}}}"
 
     def of(self, query: str) -> str:
-        """A query over marts and inputs, whose names stand in braces."""
+        """A query over at least one mart or input, whose names stand in braces; it may begin with `WITH`."""
         marts = _marts_in(query)
         texts = [_COMMENT.sub("", text) for text in (*(mart.sql for mart in marts), query)]
         named = {name for text in texts for name in _NAMED.findall(text)}
@@ -64,7 +65,8 @@ class MartQuery:
         parts = {name: self._input(name, named, words) for name in self._inputs(named)}
         parts |= {mart.name: _NAMED.sub(r"\1", mart.sql.rstrip()) for mart in marts}
         common = ",\n".join(f"{name} AS (\n{sql}\n)" for name, sql in parts.items())
-        return f"WITH {common}\n{_NAMED.sub(_name, query)}"
+        own = _WITH.sub("", query)
+        return f"WITH {common}{'' if own == query else ','}\n{_NAMED.sub(_name, own)}"
 
     def inputs_of(self, mart: Mart) -> list[str]:
         """The reports that a mart reads, by itself or through other marts."""

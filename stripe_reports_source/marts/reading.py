@@ -72,8 +72,8 @@ class Marts:
         """A query over marts as it runs in the user's database.
 
         Args:
-            query: one SELECT in DuckDB's dialect, with the names of marts and inputs in braces, such as
-                `SELECT SUM(fee) FROM {stripe_fees}`.
+            query: one SELECT in the dialect that DuckDB and PostgreSQL share, with the names of marts and inputs in
+                braces, such as `SELECT currency, SUM(fee) FROM {stripe_fees} GROUP BY currency`.
         """
         return self._written(self._query.of(query))
 

@@ -261,6 +261,17 @@ def test_the_sql_of_a_mart_runs_as_it_stands_in_whatever_zone_the_reader_sits(we
             assert connection.execute(mart.sql).fetchall() == mart.rows, name
 
 
+def test_a_query_over_marts_may_have_parts_of_its_own(weeks: Pipeline) -> None:
+    with open_marts(weeks) as marts:
+        fees = marts.answer("SELECT currency, SUM(fee) FROM {stripe_fees} GROUP BY currency ORDER BY currency")
+        parts = marts.answer(
+            "\nwith fees AS (SELECT currency, fee FROM {stripe_fees}) "
+            "SELECT currency, SUM(fee) FROM fees GROUP BY currency ORDER BY currency"
+        )
+    assert fees == parts
+    assert len(fees) > 1
+
+
 def test_the_views_have_the_rows_of_the_marts(weeks: Pipeline) -> None:
     create_views(weeks)
     views = create_views(weeks)  # in place of the first ones
