@@ -93,7 +93,7 @@ class Project:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=200,
+            timeout=550,
         )
         told = [line for line in (done.stdout + done.stderr).splitlines() if not _WELL.search(line)]
         return Outcome(done.returncode, "\n".join(told), _statuses(results))

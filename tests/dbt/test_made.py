@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,10 +14,17 @@ from stripe_reports_source.plan.catalog import load_catalog
 from stripe_reports_source.source import DEFAULT_REPORTS
 
 from . import made
+from .answers import ANSWERS
 from .names import MADE, MOST_LETTERS, PACKAGE, staging_name
+from .questions import PAGE, questions
 from .yaml_text import yaml_text
 
 FILES = made.files()
+
+
+def read_yaml(text: str) -> Any:
+    """What YAML says; by the fast reader."""
+    return yaml.load(text, Loader=yaml.CSafeLoader)
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
@@ -44,7 +52,7 @@ def test_every_report_has_a_staging_model_whose_name_every_database_takes() -> N
 
 
 def test_the_names_of_tests_are_no_longer_than_postgres_takes() -> None:
-    texts = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in (PACKAGE / "models").rglob("*.yml")]
+    texts = [read_yaml(path.read_text(encoding="utf-8")) for path in (PACKAGE / "models").rglob("*.yml")]
     models = [model for text in texts for model in text.get("models", [])]
     tests = [about["name"] for model in models for test in model.get("data_tests", []) for about in test.values()]
     units = [test["name"] for text in texts for test in text.get("unit_tests", [])]
@@ -59,7 +67,7 @@ def test_every_column_of_every_version_is_staged() -> None:
 
 
 def test_the_project_is_that_of_the_package() -> None:
-    project = yaml.safe_load((PACKAGE / "dbt_project.yml").read_text(encoding="utf-8"))
+    project = read_yaml((PACKAGE / "dbt_project.yml").read_text(encoding="utf-8"))
     assert project["version"] == __version__
     assert tuple(project["vars"][project["name"]]["stripe_reports"]) == DEFAULT_REPORTS
 
@@ -69,7 +77,12 @@ def test_yaml_is_read_as_it_was_meant() -> None:
         "a": [{"name": "yes", "description": 'No: "it\'s" {{ this }}, ünd #4711'}, {"b": {"c": [1, True, None, ""]}}],
         "long": ["word " * 40, {"deep": [{"x": 1, "y": ["2025-01-01", "a: b", "- c", "0042"]}, [[], {}]]}],
     }
-    assert yaml.safe_load(yaml_text(value)) == value
+    assert read_yaml(yaml_text(value)) == value
     for name, text in FILES.items():
         if name.endswith(".yml"):
-            json.dumps(yaml.safe_load(text))
+            json.dumps(read_yaml(text))
+
+
+def test_every_question_has_an_answer() -> None:
+    assert list(questions()) == list(ANSWERS)
+    assert PAGE.read_text(encoding="utf-8").count("```sql") == len(ANSWERS) >= 20

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 import stripe_reports_source
+from tests.package.project import EXTRAS, PACKAGE, ROOT, python_versions, requirements
 
 VERSION = stripe_reports_source.__version__
 INFO = f"{PACKAGE.name}-{VERSION}.dist-info"
