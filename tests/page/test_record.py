@@ -112,6 +112,38 @@ def test_a_record_is_the_same_when_more_has_been_loaded(record: Path, page: Run,
     assert content(tmp_path / "later") == before
 
 
+def test_a_record_is_the_same_when_a_payout_of_the_month_comes_back_later(
+    record: Path, page: Run, business: Path, tmp_path: Path
+) -> None:
+    """A payout of February that comes back in March, and is paid again then, is so in the record of March."""
+    before = content(record)
+    payout, transaction = asked(
+        business,
+        "SELECT payout_id, balance_transaction_id FROM payouts_itemized "
+        "WHERE effective_at >= '2025-02-20' AND effective_at < '2025-03-01' AND reporting_category = 'payout' LIMIT 1",
+    )[0]
+    later = "TIMESTAMP '2025-03-02 10:00:00'"
+    changed = change(
+        business,
+        "INSERT INTO payouts_itemized SELECT * REPLACE (gross * -1 AS gross, net * -1 AS net, "
+        f"'payout_reversal' AS reporting_category, 'failed' AS payout_status, 'txn_back' AS balance_transaction_id, "
+        f"{later} AS effective_at, {later} AT TIME ZONE 'UTC' AS effective_at_utc, 'trace' AS trace_id, "
+        "DATE '2025-03-01' AS _interval_day, replace(_interval_key, '2025-02-01', '2025-03-01') AS _interval_key) "
+        f"FROM payouts_itemized WHERE balance_transaction_id = '{transaction}'",
+        "UPDATE payout_reconciliation_itemized SET balance_transaction_id = 'txn_back' WHERE balance_transaction_id = ("
+        "SELECT min(balance_transaction_id) FROM payout_reconciliation_itemized "
+        "WHERE automatic_payout_effective_at >= '2025-03-03')",
+    )
+    assert changed == 1
+    result = page("--month", MONTH, "--output", "later")
+    assert result.exit_code == 0, result.output
+    assert content(tmp_path / "later") == before
+    assert page("--month", "2025-03", "--output", "march", "--with-open-items").exit_code == 0
+    of_march = {row["payout_id"]: row for row in rows(tmp_path / "march" / "2025-03_payouts.csv")}
+    assert of_march[str(payout)]["is_returned"] == "true"
+    assert of_march[str(payout)]["retried_by"]
+
+
 @pytest.mark.parametrize(
     ("month", "fault", "code", "sentence"),
     [

@@ -170,9 +170,24 @@ def test_amounts_on_axes_are_short(amount: str, text: str) -> None:
     assert short(Decimal(amount), Decimal(amount)) == text
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "\uff1d1", '=HYPERLINK("x")'])
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t1", "\r1", " =1", "\uff1d1", '=HYPERLINK("x")'])
 def test_no_text_can_run_in_a_spreadsheet(text: str) -> None:
     assert field(text) == f"'{text}"
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("a;=1", "a;'=1"),
+        ("a; -1;+1", "a;' -1;'+1"),
+        ("a\n=1", "a\n'=1"),
+        ("\t=1", "'\t'=1"),
+        ('a;"=1"', "a;'\"=1\""),
+        ("a; b, -1; 2=2", "a; b, -1; 2=2"),
+    ],
+)
+def test_no_text_can_run_where_a_semicolon_begins_a_field(text: str, written: str) -> None:
+    assert field(text) == written
 
 
 def test_numbers_dates_and_plain_texts_stay_what_they_are() -> None:
