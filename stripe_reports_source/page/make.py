@@ -85,7 +85,7 @@ def make_record(
     with session(pipeline):
         gathered = of_month(gather(pipeline, None, accounts, month), month)
         rows = calendar(gathered.cells, gathered.reach, gathered.failed, gathered.months)
-        with open_marts(pipeline, ledger_accounts) as marts:
+        with open_marts(pipeline, ledger_accounts, before=next_month(month)) as marts:
             figures = read_figures(marts, gathered.months, month, accounts)
             since = {"stripe_payouts": months_before(month, PAYOUTS_BEFORE)}
             whole = {
