@@ -239,7 +239,7 @@ def test_only_days_since_one_are_shown(page: Run, tmp_path: Path) -> None:
     assert page("--output", OUT, "--since", "2025-03-01").exit_code == 0
     read = read_page(tmp_path / OUT)
     assert read.of("income", "usd")[0].column("month") == ["March 2025", "April 2025"]
-    assert "2 months are loaded before March 2025: --since shows them." in read.text
+    assert "2 months are loaded before March 2025: --since shows more." in read.text
     assert "January" not in read.of("tie-outs")[0].column("month")
 
 

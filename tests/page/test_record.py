@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from datetime import date
+from datetime import date, datetime, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 
 from tests.page.conftest import BUSINESS, CENT, Run, asked, change
 from tests.page.read import read_page
-from tests.reconcile.worlds import World
+from tests.reconcile.worlds import SIX, Account, World
 
 NAMES = (
     "page.html",
@@ -142,6 +142,24 @@ def test_a_record_is_the_same_when_a_payout_of_the_month_comes_back_later(
     of_march = {row["payout_id"]: row for row in rows(tmp_path / "march" / "2025-03_payouts.csv")}
     assert of_march[str(payout)]["is_returned"] == "true"
     assert of_march[str(payout)]["retried_by"]
+
+
+def test_a_record_is_the_same_when_an_account_or_a_report_has_been_begun_with_later(
+    record: Path, page: Run, business: Path, tmp_path: Path
+) -> None:
+    """An account whose data begins in March at Stripe, and a report that was begun with then, are not of February."""
+    before = content(record)
+    march = datetime(2025, 3, 12, tzinfo=timezone.utc)
+    opened = Account("young", SIX, {"start_date": date(2025, 1, 1)}, {"business_start": march.date()})
+    begun = Account("default", ["tax.transactions.itemized"], {"start_date": date(2025, 3, 1)})
+    World("later", [begun, opened]).load(tmp_path)
+    result = page("--month", MONTH, "--output", "later")
+    assert result.exit_code == 0, result.output
+    assert content(tmp_path / "later") == before
+    result = page("--month", "2025-03", "--output", "march")
+    assert result.exit_code == 0, result.output
+    figures = rows(tmp_path / "march" / "2025-03_roll_forward.csv")
+    assert {line["account"] for line in figures} == {"default", "young"}
 
 
 @pytest.mark.parametrize(
