@@ -73,7 +73,7 @@ def page(
     pipeline_name: str,
     database: Path | None,
 ) -> None:
-    """Write a page that says what is loaded, whether it ties, and what it says.
+    """Write a page: what is loaded, whether it ties, the figures.
 
     It is one HTML file, which can be mailed and kept: it holds no script and asks nobody for anything. It only reads,
     in one go, and holds no lock on the database afterwards. The same data gives the same bytes.
