@@ -94,6 +94,8 @@ def refusal_of(gathered: Gathered, figures: Figures, rows: Sequence[Row]) -> Ref
         f"{row.table} [{row.account}] of {name} is {_state(row)}." for row in rows if row.months[0].state != "loaded"
     ]
     incomplete += [f"{base} [{account}] is not loaded." for account, base in _missing(gathered)]
+    if not rows:
+        incomplete.append(f"Nothing of {name} is loaded: Stripe's data begins later.")
     if not gathered.found.statements and not incomplete:
         incomplete.append(f"Nothing of {name} can be compared: load the six reports that prove one another.")
     off = [

@@ -167,7 +167,7 @@ def test_a_record_is_the_same_when_an_account_or_a_report_has_been_begun_with_la
     [
         ("2025-04", "", 3, "balance_summary [default] of April 2025 is not over yet at Stripe."),
         ("2025-05", "", 3, "balance_summary [default] of May 2025 is not yet at Stripe."),
-        ("2024-12", "", 3, "payouts_itemized [default] of December 2024 is not loaded."),
+        ("2024-12", "", 3, "Nothing of December 2024 is loaded: Stripe's data begins later."),
         (
             MONTH,
             "DELETE FROM report_cells WHERE table_name = 'payouts_itemized' AND interval_day = '2025-02-01'",
