@@ -108,7 +108,10 @@ class Oracle:
         self._findings.note("ledger_wrong", len(wrong), f"{moment}, {next(iter(wrong), None)}")
 
     def cursors_hide_no_hole(self, moment: str) -> None:
-        """At any moment: every cell before the committed cursor is loaded, to its end or to the cursor."""
+        """At any moment: every cell before the committed cursor is loaded, to its end or to the cursor.
+
+        Cells of which Stripe has taken data back do not count: that is known, and they are loaded again once it is there.
+        """
         zone = parse_zone(self._schedule.zone)
         for member, report, accounts, lane in self._lanes():
             if "cursor" not in lane or not self._store.columns(report.replace(".", "_")):
@@ -116,7 +119,10 @@ class Oracle:
             loaded: dict[str, Rows] = defaultdict(Counter)
             for row, count in self._loaded(report, accounts, member.label).items():
                 loaded[str(row[-2])][row] += count
+            taken_back_to = lane.get("taken_back_to") or lane["cursor"]
             for cell in cells(Span(self._first, lane["cursor"]), self._schedule.grid, zone):
+                if cell.span.end > taken_back_to:
+                    break
                 found = loaded[str(cell.span.start)]
                 end = max((row[-1] for row in found), default=cell.span.end)
                 asked = Span(cell.span.start, end)
@@ -215,8 +221,9 @@ class Oracle:
             return
         for member in self._schedule.members:
             for report in member.reports:
-                for account, cursor in self._rows_of_lanes(member.pipeline, report.replace(".", "_")):
-                    yield member, report, [account.rpartition("/")[2]], {"cursor": cursor}
+                for account, cursor, taken_back_to in self._rows_of_lanes(member.pipeline, report.replace(".", "_")):
+                    lane = {"cursor": cursor, "taken_back_to": taken_back_to}
+                    yield member, report, [account.rpartition("/")[2]], lane
             rows = self._store.run(
                 f"SELECT s.state FROM {state} s JOIN {loads} l ON l.load_id = s._dlt_load_id "
                 f"WHERE l.status = 0 AND s.pipeline_name = '{member.pipeline}' ORDER BY l.load_id DESC LIMIT 1"
@@ -228,11 +235,11 @@ class Oracle:
                         yield member, report, (), lane
 
     def _rows_of_lanes(self, pipeline: str, table: str) -> list[tuple[Any, ...]]:
-        """The rows of `report_lanes` whose load package is loaded whole: account and cursor."""
+        """The rows of `report_lanes` whose load package is loaded whole: account, cursor, what was taken back."""
         if not self._schedule.connected or not self._store.columns("report_lanes"):
             return []
         return self._store.run(
-            f"SELECT r.account, r.synced_to FROM {self._store.table('report_lanes')} r "
+            f"SELECT r.account, r.synced_to, r.taken_back_to FROM {self._store.table('report_lanes')} r "
             f"JOIN {self._store.table('_dlt_loads')} l ON l.load_id = r._dlt_load_id AND l.status = 0 "
             f"WHERE r.pipeline_name = '{pipeline}' AND r.table_name = '{table}' AND r.synced_to IS NOT NULL"
         )
