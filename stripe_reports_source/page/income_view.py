@@ -57,6 +57,7 @@ def _grouped(name: str, categories: Sequence[str]) -> Figure:
 _NOT_KNOWN = ", ".join(f"'{category}'" for category in _KNOWN)
 _IS_BILLED = ", ".join(f"'{category}'" for category in BILLED)
 FIGURES = (
+    Figure("net", lambda line: line["net"], "SUM(net)"),
     *(_grouped(name, categories) for name, categories in _GROUPS.items()),
     Figure(
         "other",
@@ -69,9 +70,8 @@ FIGURES = (
         lambda line: line["net"] if line["category"] in BILLED else line["fee"],
         f"SUM(CASE WHEN category IN ({_IS_BILLED}) THEN net ELSE fee END)",
     ),
-    Figure("net", lambda line: line["net"], "SUM(net)"),
 )
-"""In this order; the last one is the sum of the others."""
+"""In this order, that of the most interest first; it is the sum of the others."""
 
 
 def monthly(lines: Sequence[Line]) -> dict[date, list[Decimal]]:
@@ -117,7 +117,7 @@ def income_section(figures: Figures) -> Html:
 
 
 def _chart(months: dict[date, list[Decimal]], name: str) -> Html:
-    points = [Point(month, numbers[-1], numbers[-1] < 0) for month, numbers in months.items()]
+    points = [Point(month, numbers[0], numbers[0] < 0) for month, numbers in months.items()]
     return tag("figure", tag("figcaption", name), bars(f"Net by month, {name}", points, months=True))
 
 

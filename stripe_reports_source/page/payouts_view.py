@@ -66,16 +66,16 @@ def _listed(title: str, lines: Sequence[Line]) -> Html:
     rows = [
         [
             code(line["payout_id"]),
+            line["currency"],
+            amount(line["amount"], line["currency"]),
             f"{line['effective_day']}",
             instant(line["reversed_at_utc"]),
             code(line["retried_by"]),
-            line["currency"],
-            amount(line["amount"], line["currency"]),
             amount(line["difference"], line["currency"], must_be_zero=True),
         ]
         for line in sorted(lines, key=lambda line: (line["effective_day"], line["payout_id"]))[-MOST_LISTED:]
     ]
-    head = ("payout", "day", "came back", "paid again by", "currency", "amount", "off by")
+    head = ("payout", "currency", "amount", "day", "came back", "paid again by", "off by")
     more = len(lines) - len(rows)
     note = tag("p", f"and {more:,} older ones: the mart stripe_payouts has them.", class_="hint") if more > 0 else None
-    return join([tag("h3", title), table(None, head, rows, texts=5), note])
+    return join([tag("h3", title), table(None, head, rows, texts=2), note])

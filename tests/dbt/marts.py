@@ -101,7 +101,7 @@ def _difference(name: str) -> dict[str, Any]:
 TESTS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "stripe_balance_rollforward": (
         _difference("stripe_balance_rollforward"),
-        # here, because dbt builds no model after a test of what it reads has failed, and this one is to show what differs
+        # not of its own model: a failed test keeps what reads the model from being built, and that is to show it
         _difference("stripe_daily_balance"),
         {
             "sums_to_zero": {
