@@ -192,7 +192,7 @@ class CellClient(RepeatableClient, PostgresClient):
         Args:
             only_tables: that are loaded now; None is all.
         """
-        cells = [table["name"] for table in self.schema.tables.values() if is_cell_table(table)]
+        cells = [str(table["name"]) for table in self.schema.tables.values() if is_cell_table(table)]
         names = [name for name in cells if only_tables is None or name in set(only_tables)]
         if self.sql_client.dataset_name != self.dataset_name or not names:
             return
