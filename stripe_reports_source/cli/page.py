@@ -30,9 +30,12 @@ def _month(context: click.Context, option: click.Parameter, value: str | None) -
     if value is None:
         return None
     try:
-        return datetime.strptime(value, "%Y-%m").date()
+        month = datetime.strptime(value, "%Y-%m").date()
     except ValueError:
-        raise click.BadParameter(f"{value!r} must be a month, such as 2025-06.") from None
+        month = date.min
+    if not 2000 <= month.year < 9999:  # Stripe is younger, and there is a month after it
+        raise click.BadParameter(f"{value!r} must be a month, such as 2025-06.")
+    return month
 
 
 @click.command()
@@ -70,7 +73,7 @@ def page(
     pipeline_name: str,
     database: Path | None,
 ) -> None:
-    """Write a page that says what is loaded, whether it ties, and what it says.
+    """Write a page: what is loaded, whether it ties, the figures.
 
     It is one HTML file, which can be mailed and kept: it holds no script and asks nobody for anything. It only reads,
     in one go, and holds no lock on the database afterwards. The same data gives the same bytes.
@@ -89,6 +92,8 @@ def page(
         raise click.UsageError("--with-open-items goes with --month.")
     if since is not None and month is not None:
         raise click.UsageError("--since goes without --month.")
+    if output is not None and output.exists() and output.is_dir() == (month is None):
+        raise click.UsageError(f"--output {output} is a {'folder' if month is None else 'file'}: choose another name.")
     console, chosen = standard_output(), accounts or None
     with read_only_pipeline(destination, dataset, pipeline_name, database) as pipeline:
         say(console, f"Reading {place(pipeline)}.")

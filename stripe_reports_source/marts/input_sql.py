@@ -7,6 +7,7 @@ In: an input, the tables that hold it. Out: a SELECT in DuckDB's dialect, in whi
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date
 
 from ..plan.column_types import AMOUNT, DATE, TEXT, TIMESTAMPTZ, ColumnType
 from ..plan.system_tables import REPORT_CELLS, TIE_OUT
@@ -30,15 +31,18 @@ def sql_type(type_: ColumnType) -> str:
     )
 
 
-def report_query(input_: MartInput, tables: Sequence[InputTable], wanted: Collection[str]) -> str:
+def report_query(
+    input_: MartInput, tables: Sequence[InputTable], wanted: Collection[str], before: date | None = None
+) -> str:
     """The rows of a report.
 
     Args:
         input_: the report.
         tables: that hold it; without any the query has no rows.
         wanted: its columns that are asked for.
+        before: only what counts before this day; None for all.
     """
-    parts = [_of_table(input_, table, wanted) for table in tables]
+    parts = [_of_table(input_, table, wanted, before) for table in tables]
     return "\nUNION ALL\n".join(parts) or nothing(
         {name: type_ for name, type_ in columns_of(input_).items() if name in wanted}
     )
@@ -121,7 +125,7 @@ class _Cell:
             self.conditions.append(f"{self.account} NOT IN ({', '.join(map(text_literal, table.but))})")
 
 
-def _of_table(input_: MartInput, table: InputTable, wanted: Collection[str]) -> str:
+def _of_table(input_: MartInput, table: InputTable, wanted: Collection[str], before: date | None) -> str:
     cell = _Cell(table, '"column:_interval_', '"column:_account"')
     listed = {about.name: _value(about, table.columns) for about in input_.columns if about.name in wanted}
     for name, how in input_.worked_out.items():
@@ -131,6 +135,8 @@ def _of_table(input_: MartInput, table: InputTable, wanted: Collection[str]) -> 
     if input_.lines:
         line = column_of(next(about for about in input_.columns if about.name == "line"), table.columns)
         conditions.append(f'"column:{line}" IN ({", ".join(map(text_literal, input_.lines))})')
+    if before is not None and "day" in input_.worked_out:
+        conditions.append(f"{_day(input_, table, cell)} < DATE '{before.isoformat()}'")
     return _select(listed, table.name, conditions)
 
 

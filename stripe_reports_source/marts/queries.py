@@ -32,12 +32,16 @@ class MartQuery:
         tables: that hold each input.
         chart: the chart of accounts.
         tie_out: whether there is a table with verdicts.
+        before: only what moved before this day; None for all.
     """
 
-    def __init__(self, tables: Mapping[str, Sequence[InputTable]], chart: Chart, *, tie_out: bool) -> None:
+    def __init__(
+        self, tables: Mapping[str, Sequence[InputTable]], chart: Chart, *, tie_out: bool, before: date | None = None
+    ) -> None:
         self._tables = tables
         self._chart = chart
         self._tie_out = tie_out
+        self._before = before
 
     def rows(self, mart: Mart, since: date | None, until: date | None, accounts: Collection[str] | None) -> str:
         """A mart's rows in the order of its key; arguments see `Marts.rows`."""
@@ -78,7 +82,7 @@ class MartQuery:
 
     def _input(self, name: str, named: Collection[str], words: Collection[str]) -> str:
         if name in REPORT_INPUTS:
-            return report_query(REPORT_INPUTS[name], self._tables[name], words)
+            return report_query(REPORT_INPUTS[name], self._tables[name], words, self._before)
         if name == "cells":
             return cells_query({other: self._tables[other] for other in REPORT_INPUTS if other in named})
         if name == "tie_out":

@@ -21,7 +21,7 @@ from ..plan.system_tables import REPORT_CELLS, REPORT_COLUMNS, TIE_OUT
 from ..warehouse.hints import stored_types
 from ..warehouse.query import Reader, reading_frugally
 from .catalog import MARTS, Mart
-from .chart import Chart, read_chart
+from .chart import read_chart
 from .queries import MartQuery, in_dialect
 from .tables import Chosen, Holding, choose
 
@@ -50,11 +50,11 @@ class MartRows:
 class Marts:
     """The marts of an open dataset; made by `open_marts`."""
 
-    def __init__(self, reader: Reader, dialect: str | None, chosen: Chosen, chart: Chart, *, tie_out: bool) -> None:
+    def __init__(self, reader: Reader, dialect: str | None, chosen: Chosen, query: MartQuery, *, tie_out: bool) -> None:
         self._reader = reader
         self._dialect = dialect
         self._chosen = chosen
-        self._query = MartQuery(chosen.tables, chart, tie_out=tie_out)
+        self._query = query
         self._tie_out = tie_out
 
     def sql(
@@ -144,13 +144,16 @@ def mart_of(name: str) -> Mart:
 
 
 @contextmanager
-def open_marts(pipeline: Pipeline, ledger_accounts: Path | None = None) -> Iterator[Marts]:
+def open_marts(
+    pipeline: Pipeline, ledger_accounts: Path | None = None, *, before: date | None = None
+) -> Iterator[Marts]:
     """The marts of a pipeline's dataset, over one connection.
 
     Args:
         pipeline: whose dataset.
         ledger_accounts: a CSV file with the columns category, entry and ledger_account; what it says goes before the
             default chart of accounts.
+        before: only what moved before this day, so that a payout that came back later has not come back; None for all.
 
     Raises:
         ConfigurationError: the file is not such a chart, or the destination has no instants with a time zone.
@@ -169,7 +172,9 @@ def open_marts(pipeline: Pipeline, ledger_accounts: Path | None = None) -> Itera
         holdings = _holdings(reader)
         unknown = {holding.table for holding in holdings} - set(known)
         chosen = choose(holdings, {**known, **_listed_columns(reader, unknown)})
-        yield Marts(reader, capabilities.sqlglot_dialect, chosen, chart, tie_out=_is_there(reader))
+        tie_out = _is_there(reader)
+        query = MartQuery(chosen.tables, chart, tie_out=tie_out, before=before)
+        yield Marts(reader, capabilities.sqlglot_dialect, chosen, query, tie_out=tie_out)
 
 
 def read_mart(

@@ -85,7 +85,7 @@ def calendar(
     failed: Mapping[Lane, Sequence[ShownRun]],
     months: Sequence[date],
 ) -> list[Row]:
-    """The calendar of all that is loaded or has failed.
+    """The calendar of all that is loaded or has failed, a row for each report and account; see `few`.
 
     Args:
         cells: the ledger's, those of reports per payout aside.
@@ -103,7 +103,7 @@ def calendar(
         found = tuple(_month(first, listed, known, failed.get(lane, ())) for first in months)
         if listed or failed.get(lane):
             rows.append(Row(*lane, found))
-    return list(_few(rows))
+    return rows
 
 
 def _month(first: date, cells: Sequence[CoveredCell], reach: Reach, failed: Sequence[ShownRun]) -> Month:
@@ -176,7 +176,7 @@ def _gaps(start: datetime, end: datetime, cells: Sequence[CoveredCell]) -> Itera
         yield covered, end
 
 
-def _few(rows: Iterable[Row]) -> Iterator[Row]:
+def few(rows: Iterable[Row]) -> Iterator[Row]:
     """The rows; of a report with many accounts one for all of them, and the worst."""
     for table, group in groupby(rows, key=lambda row: row.table):
         of_table = list(group)

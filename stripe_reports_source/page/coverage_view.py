@@ -134,9 +134,8 @@ def _cell(cell: CoveredCell, run: Run | None) -> list[str]:
 def _notes(gathered: Gathered, left_out: int) -> Html:
     notes = []
     if gathered.earlier:
-        notes.append(
-            f"{gathered.earlier:,} months are loaded before {month_name(gathered.months[0])}: --since shows them."
-        )
+        months = "1 month is" if gathered.earlier == 1 else f"{gathered.earlier:,} months are"
+        notes.append(f"{months} loaded before {month_name(gathered.months[0])}: --since shows more.")
     if left_out:
         notes.append(f"{left_out:,} older intervals are summed up by month; the table report_cells has each of them.")
     if gathered.coverage.per_payout:

@@ -211,18 +211,18 @@ def _months_loaded(coverage: Coverage, reports: Sequence[ReportStatus]) -> list[
 
 
 _OFFERED = (
-    "SELECT {column.id}, MIN({column.data_available_start}) "  # noqa: S608
-    f"FROM {{table.{REPORT_TYPES.name}}} GROUP BY {{column.id}}"
+    "SELECT {column.account}, {column.id}, MIN({column.data_available_start}) "  # noqa: S608
+    f"FROM {{table.{REPORT_TYPES.name}}} GROUP BY {{column.account}}, {{column.id}}"
 )
 
 
 def _reach(pipeline: Pipeline, reports: Sequence[ReportStatus]) -> dict[Lane, Reach]:
     with freshness_table(pipeline) as freshness:
         begins = {lane: row.loaded_from for lane, row in freshness.rows.items()}
-    offered = {str(report_type): start for report_type, start in select(pipeline, _OFFERED) or ()}
+    offered = {(account, report_type): start for account, report_type, start in select(pipeline, _OFFERED) or ()}
     lanes = {(report.table, report.account): report for report in reports}
     return {
-        lane: Reach(begins.get(lane), report.available_to, offered.get(report.report_type))
+        lane: Reach(begins.get(lane), report.available_to, offered.get((label_of(report.account), report.report_type)))
         for lane, report in lanes.items()
     }
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from dlt import Pipeline
 
 from ..marts.reading import open_marts
-from .calendar import calendar, next_month
+from .calendar import calendar, few, next_month
 from .figures import closed_month, months_before, read_figures
 from .gather import gather, session
-from .record import WHOLE, Refusal, of_month, record_files, refusal_of
+from .record import WHOLE, Refusal, of_month, record_files, refusal_of, rows_of_month
 from .render import page_of, verdict_of
 from .verdict import Verdict
 
@@ -59,7 +59,7 @@ def make_page(
     """
     with session(pipeline):
         gathered = gather(pipeline, since, accounts)
-        rows = calendar(gathered.cells, gathered.reach, gathered.failed, gathered.months)
+        rows = list(few(calendar(gathered.cells, gathered.reach, gathered.failed, gathered.months)))
         with open_marts(pipeline, ledger_accounts) as marts:
             figures = read_figures(marts, gathered.months, closed_month(rows, gathered.months), accounts)
     return Page(page_of(gathered, figures, rows), verdict_of(gathered, figures))
@@ -84,8 +84,9 @@ def make_record(
     """
     with session(pipeline):
         gathered = of_month(gather(pipeline, None, accounts, month), month)
-        rows = calendar(gathered.cells, gathered.reach, gathered.failed, gathered.months)
-        with open_marts(pipeline, ledger_accounts) as marts:
+        every = calendar(gathered.cells, gathered.reach, gathered.failed, gathered.months)
+        rows = rows_of_month(every, gathered)
+        with open_marts(pipeline, ledger_accounts, before=next_month(month)) as marts:
             figures = read_figures(marts, gathered.months, month, accounts)
             since = {"stripe_payouts": months_before(month, PAYOUTS_BEFORE)}
             whole = {
@@ -93,4 +94,4 @@ def make_record(
                 for name in WHOLE
             }
     refusal = refusal_of(gathered, figures, rows)
-    return Record(record_files(gathered, figures, rows, whole, refusal), refusal)
+    return Record(record_files(gathered, figures, list(few(rows)), whole, refusal), refusal)

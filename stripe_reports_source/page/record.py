@@ -16,9 +16,9 @@ from zoneinfo import ZoneInfo
 from ..marts.reading import MartRows
 from ..plan.intervals import start_of_day
 from ..plan.system_tables import Statement
-from ..reconcile.coverage import CoveredCell
+from ..reconcile.coverage import Coverage, CoveredCell
 from ..reconcile.reconciliation import BAD, Reconciliation
-from .calendar import Row, bounds, cells_of, next_month
+from .calendar import Row, bounds, cells_of, lane_of, next_month
 from .figures import Figures
 from .gather import Gathered, Run
 from .render import differing, record_page
@@ -70,9 +70,9 @@ class Refusal:
 
 
 def of_month(gathered: Gathered, month: date) -> Gathered:
-    """The same, with the statements about a month alone."""
+    """The same, with the statements about a month alone, and nothing of what is loaded beside it."""
     statements = tuple(found for found in gathered.found.statements if is_about(found, month))
-    return replace(gathered, found=Reconciliation(statements))
+    return replace(gathered, found=Reconciliation(statements), coverage=Coverage(gathered.coverage), earlier=0)
 
 
 def is_about(statement: Statement, month: date) -> bool:
@@ -90,14 +90,12 @@ def is_about(statement: Statement, month: date) -> bool:
 def refusal_of(gathered: Gathered, figures: Figures, rows: Sequence[Row]) -> Refusal:
     """Why there may be no record: `gathered`, `figures` and `rows` are those of the month."""
     name = month_name(figures.month)
-    bases = {cell.table: cell.base.removeprefix(CONNECTED) for cell in gathered.coverage}
     incomplete = [
-        f"{row.table} [{row.account}] of {name} is {_state(row)}."
-        for row in rows
-        # a report that was begun with later is left out, but for those that the balance is rolled forward from
-        if row.months[0].state not in (("loaded",) if bases.get(row.table) in NEEDED else ("loaded", "before"))
+        f"{row.table} [{row.account}] of {name} is {_state(row)}." for row in rows if row.months[0].state != "loaded"
     ]
     incomplete += [f"{base} [{account}] is not loaded." for account, base in _missing(gathered)]
+    if not rows:
+        incomplete.append(f"Nothing of {name} is loaded: Stripe's data begins later.")
     if not gathered.found.statements and not incomplete:
         incomplete.append(f"Nothing of {name} can be compared: load the six reports that prove one another.")
     off = [
@@ -105,6 +103,27 @@ def refusal_of(gathered: Gathered, figures: Figures, rows: Sequence[Row]) -> Ref
         for account, _, currency in differing(gathered, figures)
     ]
     return Refusal(tuple(incomplete), (*gathered.found.lines(), *off))
+
+
+def rows_of_month(rows: Iterable[Row], gathered: Gathered) -> list[Row]:
+    """The calendar of a month, without what was begun with later.
+
+    A report that the balance is rolled forward from is left out only where Stripe's own data of the account begins
+    later; without it otherwise the balance of the month would not be known.
+    """
+    lanes = {lane_of(cell): cell for cell in gathered.cells}
+    return [row for row in rows if not _was_begun_later(row, lanes.get((row.table, row.account)), gathered)]
+
+
+def _was_begun_later(row: Row, cell: CoveredCell | None, gathered: Gathered) -> bool:
+    [month] = row.months
+    if month.state != "before" or cell is None:
+        return False
+    if cell.base.removeprefix(CONNECTED) not in NEEDED:
+        return True
+    reach = gathered.reach.get((row.table, row.account))
+    begins = None if reach is None else reach.available_from
+    return begins is not None and begins >= bounds(month.first, cell.lane)[1]
 
 
 def _state(row: Row) -> str:

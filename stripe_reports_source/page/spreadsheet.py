@@ -1,13 +1,16 @@
 """Values for spreadsheets, in CSV: numbers stay numbers, and no text can run as a formula. Pure.
 
 In: rows of values. Out: CSV in UTF-8 with a header. A spreadsheet runs a text that begins with one of a few characters,
-whether or not it is quoted; an apostrophe before it makes it text for good (OWASP, "CSV injection").
+whether or not it is quoted; an apostrophe before it makes it text for good (OWASP, "CSV injection"). Where a
+spreadsheet takes semicolons or tabs for what stands between fields, as in much of Europe, a new field begins after one
+of these and after a new line within a text, so that an apostrophe is needed there as well.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timezone
 from decimal import Decimal
@@ -15,8 +18,9 @@ from typing import Any
 
 from ..cli.columns import plain
 
-STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
 """What a formula may begin with, the wide forms of East Asian keyboards among them."""
+_BEGINNINGS = re.compile(rf"\A(?= *[{_SIGNS}\t\r\n])|(?<=[;\t\r\n])(?=[ \"]*[{_SIGNS}])")
 
 
 def field(value: Any) -> Any:
@@ -31,8 +35,7 @@ def field(value: Any) -> Any:
         return value.astimezone(timezone.utc).isoformat() if value.tzinfo else value.isoformat()
     if isinstance(value, date):
         return value.isoformat()
-    text = str(value)
-    return f"'{text}" if text.lstrip(" ").startswith(STARTS) else text
+    return _BEGINNINGS.sub("'", str(value))
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:

@@ -33,6 +33,7 @@ class Reader:
         self._tables = _Quoted(client.make_qualified_table_name)
         self._columns = _Quoted(client.escape_column_name)
         self._has_zones = bool(client.capabilities.supports_tz_aware_datetime)
+        self._is_utc = client.capabilities.sqlglot_dialect == "duckdb"  # dlt sets the zone of its connections
 
     def select(self, query: str, *values: Any) -> list[tuple[Any, ...]] | None:
         """See `select`."""
@@ -46,7 +47,7 @@ class Reader:
 
         def attempt() -> list[tuple[Any, ...]]:
             rows = self.client.execute_sql(sql, *values) or ()
-            return [tuple(row) if self._has_zones else _in_utc(row) for row in rows]
+            return [tuple(row) if self._is_utc else _in_utc(row, has_zones=self._has_zones) for row in rows]
 
         if self._most_memory is None:
             return attempt()
@@ -122,13 +123,19 @@ def prefix_sql(key: str) -> str:
     return f"CASE WHEN LENGTH({key}) > {DAY_LENGTH} THEN SUBSTR({key}, 1, LENGTH({key}) - {DAY_LENGTH}) ELSE '' END"
 
 
-def _in_utc(row: Iterable[Any]) -> tuple[Any, ...]:
-    """A row of a database that has times without a zone alone: the instants that are read through us are in UTC."""
-    aware = (
-        value.replace(tzinfo=timezone.utc) if isinstance(value, datetime) and value.tzinfo is None else value
+def _in_utc(row: Iterable[Any], *, has_zones: bool) -> tuple[Any, ...]:
+    """A row with its instants in UTC, which a server gives in the zone of the session.
+
+    Where a database has times without a zone alone, those that are read through us are instants.
+    """
+    return tuple(
+        value.astimezone(timezone.utc)
+        if isinstance(value, datetime) and value.tzinfo is not None
+        else value.replace(tzinfo=timezone.utc)
+        if isinstance(value, datetime) and not has_zones
+        else value
         for value in row
     )
-    return tuple(aware)
 
 
 class _Quoted:

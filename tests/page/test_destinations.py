@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from stripe_reports_source.cli import cli
 from stripe_reports_source.page.make import make_page, make_record
+from stripe_reports_source.warehouse.query import reading
 from tests.page.conftest import BUSINESS
 from tests.page.read import ReadPage
 from tests.page.test_record import FEBRUARY
@@ -48,3 +49,13 @@ def test_a_database_without_reports_has_no_page(tmp_path: Path) -> None:
     assert result.exit_code == 4
     assert "nothing is loaded in 'stripe'; load it with `stripe-reports sync`." in result.output
     assert not list(tmp_path.glob("*.html"))
+
+
+def test_instants_are_utc_whatever_zone_the_server_speaks(postgres: str, tmp_path: Path) -> None:
+    """A server answers in the zone that its database or role is set to; the page, `status` and marts say UTC."""
+    address = f"{postgres}?options=-c%20TimeZone%3DAmerica%2FLos_Angeles"
+    pipeline = dlt.pipeline("zone", destination=dlt.destinations.postgres(address), pipelines_dir=str(tmp_path))
+    with reading(pipeline) as reader:
+        assert reader.execute("SHOW timezone") == [("America/Los_Angeles",)]
+        [row] = reader.execute("SELECT TIMESTAMPTZ '2025-04-11 12:00+00', TIMESTAMP '2025-04-11 12:00', 1, NULL")
+    assert [str(value) for value in row] == ["2025-04-11 12:00:00+00:00", "2025-04-11 12:00:00", "1", "None"]

@@ -239,7 +239,7 @@ def test_only_days_since_one_are_shown(page: Run, tmp_path: Path) -> None:
     assert page("--output", OUT, "--since", "2025-03-01").exit_code == 0
     read = read_page(tmp_path / OUT)
     assert read.of("income", "usd")[0].column("month") == ["March 2025", "April 2025"]
-    assert "2 months are loaded before March 2025: --since shows them." in read.text
+    assert "2 months are loaded before March 2025: --since shows more." in read.text
     assert "January" not in read.of("tie-outs")[0].column("month")
 
 
@@ -249,6 +249,8 @@ def test_only_days_since_one_are_shown(page: Run, tmp_path: Path) -> None:
         (["--since", "2026-01-01"], 4, "nothing is loaded since 2026-01-01"),
         (["--account", "acct_other"], 4, "nothing of acct_other is loaded"),
         (["--month", "2025"], 2, "'2025' must be a month, such as 2025-06."),
+        (["--month", "9999-12"], 2, "'9999-12' must be a month, such as 2025-06."),
+        (["--month", "0001-01"], 2, "'0001-01' must be a month, such as 2025-06."),
         (["--with-open-items"], 2, "--with-open-items goes with --month."),
         (["--month", "2025-02", "--since", "2025-01-01"], 2, "--since goes without --month."),
         (["--ledger-accounts", "none.csv"], 2, "does not exist"),
@@ -259,6 +261,17 @@ def test_what_cannot_be_shown_is_said(page: Run, tmp_path: Path, options: list[s
     assert result.exit_code == code
     assert sentence in " ".join(result.output.split())
     assert not (tmp_path / OUT).exists()
+
+
+def test_a_page_does_not_go_where_a_folder_is_nor_a_record_where_a_file_is(page: Run, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("mine")
+    for options, kind in ((["--output", "folder"], "folder"), (["--month", "2025-02", "--output", "file"], "file")):
+        result = page(*options)
+        assert result.exit_code == 2
+        assert f"--output {kind} is a {kind}: choose another name." in " ".join(result.output.split())
+    assert (tmp_path / "file").read_text() == "mine"
+    assert not list((tmp_path / "folder").iterdir())
 
 
 def test_there_is_no_page_of_no_database(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from datetime import date
+from datetime import date, datetime, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 
 from tests.page.conftest import BUSINESS, CENT, Run, asked, change
 from tests.page.read import read_page
-from tests.reconcile.worlds import World
+from tests.reconcile.worlds import SIX, Account, World
 
 NAMES = (
     "page.html",
@@ -112,12 +112,62 @@ def test_a_record_is_the_same_when_more_has_been_loaded(record: Path, page: Run,
     assert content(tmp_path / "later") == before
 
 
+def test_a_record_is_the_same_when_a_payout_of_the_month_comes_back_later(
+    record: Path, page: Run, business: Path, tmp_path: Path
+) -> None:
+    """A payout of February that comes back in March, and is paid again then, is so in the record of March."""
+    before = content(record)
+    payout, transaction = asked(
+        business,
+        "SELECT payout_id, balance_transaction_id FROM payouts_itemized "
+        "WHERE effective_at >= '2025-02-20' AND effective_at < '2025-03-01' AND reporting_category = 'payout' LIMIT 1",
+    )[0]
+    later = "TIMESTAMP '2025-03-02 10:00:00'"
+    changed = change(
+        business,
+        "INSERT INTO payouts_itemized SELECT * REPLACE (gross * -1 AS gross, net * -1 AS net, "
+        f"'payout_reversal' AS reporting_category, 'failed' AS payout_status, 'txn_back' AS balance_transaction_id, "
+        f"{later} AS effective_at, {later} AT TIME ZONE 'UTC' AS effective_at_utc, 'trace' AS trace_id, "
+        "DATE '2025-03-01' AS _interval_day, replace(_interval_key, '2025-02-01', '2025-03-01') AS _interval_key) "
+        f"FROM payouts_itemized WHERE balance_transaction_id = '{transaction}'",
+        "UPDATE payout_reconciliation_itemized SET balance_transaction_id = 'txn_back' WHERE balance_transaction_id = ("
+        "SELECT min(balance_transaction_id) FROM payout_reconciliation_itemized "
+        "WHERE automatic_payout_effective_at >= '2025-03-03')",
+    )
+    assert changed == 1
+    result = page("--month", MONTH, "--output", "later")
+    assert result.exit_code == 0, result.output
+    assert content(tmp_path / "later") == before
+    assert page("--month", "2025-03", "--output", "march", "--with-open-items").exit_code == 0
+    of_march = {row["payout_id"]: row for row in rows(tmp_path / "march" / "2025-03_payouts.csv")}
+    assert of_march[str(payout)]["is_returned"] == "true"
+    assert of_march[str(payout)]["retried_by"]
+
+
+def test_a_record_is_the_same_when_an_account_or_a_report_has_been_begun_with_later(
+    record: Path, page: Run, business: Path, tmp_path: Path
+) -> None:
+    """An account whose data begins in March at Stripe, and a report that was begun with then, are not of February."""
+    before = content(record)
+    march = datetime(2025, 3, 12, tzinfo=timezone.utc)
+    opened = Account("young", SIX, {"start_date": date(2025, 1, 1)}, {"business_start": march.date()})
+    begun = Account("default", ["tax.transactions.itemized"], {"start_date": date(2025, 3, 1)})
+    World("later", [begun, opened]).load(tmp_path)
+    result = page("--month", MONTH, "--output", "later")
+    assert result.exit_code == 0, result.output
+    assert content(tmp_path / "later") == before
+    result = page("--month", "2025-03", "--output", "march")
+    assert result.exit_code == 0, result.output
+    figures = rows(tmp_path / "march" / "2025-03_roll_forward.csv")
+    assert {line["account"] for line in figures} == {"default", "young"}
+
+
 @pytest.mark.parametrize(
     ("month", "fault", "code", "sentence"),
     [
         ("2025-04", "", 3, "balance_summary [default] of April 2025 is not over yet at Stripe."),
         ("2025-05", "", 3, "balance_summary [default] of May 2025 is not yet at Stripe."),
-        ("2024-12", "", 3, "payouts_itemized [default] of December 2024 is not loaded."),
+        ("2024-12", "", 3, "Nothing of December 2024 is loaded: Stripe's data begins later."),
         (
             MONTH,
             "DELETE FROM report_cells WHERE table_name = 'payouts_itemized' AND interval_day = '2025-02-01'",

@@ -9,7 +9,7 @@ from typing import Any
 
 from stripe_reports_source.marts.catalog import MARTS
 from stripe_reports_source.marts.reading import MartRows
-from stripe_reports_source.page.calendar import Reach, calendar, months_between, next_month
+from stripe_reports_source.page.calendar import Reach, calendar, few, months_between, next_month
 from stripe_reports_source.page.figures import MOST_ACCOUNTS, Figures
 from stripe_reports_source.page.gather import Gathered, Run
 from stripe_reports_source.page.render import page_of
@@ -145,7 +145,7 @@ def test_a_page_of_very_many_accounts_can_be_mailed() -> None:
         latest=(),
         found=Reconciliation(tuple(statements())),
     )
-    text = page_of(gathered, figures(), calendar(covered, reach, {}, MONTHS))
+    text = page_of(gathered, figures(), list(few(calendar(covered, reach, {}, MONTHS))))
     assert 500_000 < len(text.encode()) < 2_000_000
     assert "all 200 accounts, the worst below" in text
     assert "Figures are shown of 4 accounts; of 196 more with --account." in text
