@@ -13,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from ..plan.columns import TableColumn
-from .reports import ArrivedCell, ReportInPackage
+from .arrived_cell import ArrivedCell
+from .reports import ReportInPackage
 
 MOST_BYTES = 8 << 20
 """Of the tables that are held."""

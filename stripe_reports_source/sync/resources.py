@@ -14,6 +14,7 @@ from ..plan.report import Report
 from ..plan.system_tables import REPORT_LANES, REPORT_TYPES, SystemTable
 from ..warehouse.contracts import refuse_contract
 from ..warehouse.dispositions import checked_table, refuse_other_dispositions, refuse_parents
+from .arrived_cell import arrived_cells
 from .held import HeldCells
 from .ledger_tables import rows_for
 from .package import current_load_id
@@ -39,7 +40,7 @@ def report_items(report: Report, syncs: Syncs, cursor: dlt.sources.incremental[d
         yield None
         if sync.load.plans_only:
             return
-        with closing(part.cells()) as cells:
+        with closing(arrived_cells(part)) as cells:
             held = HeldCells(part)
             for cell in cells:
                 if cell is None:

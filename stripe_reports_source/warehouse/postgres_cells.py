@@ -192,29 +192,35 @@ class CellClient(RepeatableClient, PostgresClient):
         Args:
             only_tables: that are loaded now; None is all.
         """
-        cells = [table["name"] for table in self.schema.tables.values() if is_cell_table(table)]
+        cells = [str(table["name"]) for table in self.schema.tables.values() if is_cell_table(table)]
         names = [name for name in cells if only_tables is None or name in set(only_tables)]
         if self.sql_client.dataset_name != self.dataset_name or not names:
             return
-        with self.maybe_ddl_transaction():
-            lacking = self.sql_client.execute_sql(
-                "SELECT c.relname, array_agg(a.attname::text) FROM pg_class c "
-                "JOIN pg_namespace n ON n.oid = c.relnamespace "
-                "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname IN %s AND NOT a.attisdropped "
-                "WHERE n.nspname = %s AND c.relname IN %s AND c.relkind IN ('r', 'p') "
-                "AND pg_has_role(c.relowner, 'USAGE') AND NOT EXISTS (SELECT 1 FROM pg_index i "
-                "WHERE i.indrelid = c.oid AND i.indkey[0] = a.attnum AND i.indisvalid AND i.indpred IS NULL) "
-                "GROUP BY c.relname",
-                INDEXED,
-                self.dataset_name,
-                tuple(names),
-            )
-            for name, columns in lacking or ():
-                table = self.sql_client.make_qualified_table_name(name)
-                listed = list(map(self.sql_client.escape_column_name, columns))
-                for column in listed:
-                    self.sql_client.execute_sql(f"CREATE INDEX ON {table} ({column})")
-                self.sql_client.execute_sql(f"ANALYZE {table} ({', '.join(listed)})")
+        for lacking, _ in self._not_indexed(names):
+            # one by one: a table that is locked does not undo what was built for another
+            with self.maybe_ddl_transaction():
+                for name, columns in self._not_indexed([lacking]):
+                    table = self.sql_client.make_qualified_table_name(name)
+                    listed = list(map(self.sql_client.escape_column_name, columns))
+                    for column in listed:
+                        self.sql_client.execute_sql(f"CREATE INDEX ON {table} ({column})")
+                    self.sql_client.execute_sql(f"ANALYZE {table} ({', '.join(listed)})")
+
+    def _not_indexed(self, names: Sequence[str]) -> Sequence[Sequence[Any]]:
+        """Those of some tables that have `INDEXED` columns without an index, and these columns."""
+        found = self.sql_client.execute_sql(
+            "SELECT c.relname, array_agg(a.attname::text) FROM pg_class c "
+            "JOIN pg_namespace n ON n.oid = c.relnamespace "
+            "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname IN %s AND NOT a.attisdropped "
+            "WHERE n.nspname = %s AND c.relname IN %s AND c.relkind IN ('r', 'p') "
+            "AND pg_has_role(c.relowner, 'USAGE') AND NOT EXISTS (SELECT 1 FROM pg_index i "
+            "WHERE i.indrelid = c.oid AND i.indkey[0] = a.attnum AND i.indisvalid AND i.indpred IS NULL) "
+            "GROUP BY c.relname ORDER BY c.relname",
+            INDEXED,
+            self.dataset_name,
+            tuple(names),
+        )
+        return found or ()
 
     @contextmanager
     def maybe_ddl_transaction(self) -> Iterator[None]:

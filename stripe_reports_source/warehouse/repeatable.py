@@ -151,4 +151,5 @@ def whole_in(file_path: str) -> bool:
 
 def loaded_whole(jobs: Sequence[LoadJobInfo] | None) -> bool:
     """True if the jobs that have filled a table were of the kind that `whole_in` means."""
-    return bool(jobs) and all(whole_in(job.file_path) for job in jobs or ())
+    of_tables = {(Path(job.file_path).parent.parent, job.job_file_info.table_name) for job in jobs or ()}
+    return bool(of_tables) and all(whole_files(package, table) for package, table in of_tables)

@@ -7,6 +7,7 @@ files, which it does within a cell.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from dlt.common.storages.load_package import ParsedLoadJobFileName
@@ -18,16 +19,28 @@ ROWS_PER_BATCH = 100_000
 
 def whole_files(package: Path, table: str) -> bool:
     """True if all files that a load package has of a table are Parquet, and no cell is in two of them."""
+    files = _files(package, table)
+    return files is not None and (len(files) <= 1 or _apart(package, table, frozenset(files)))
+
+
+def _files(package: Path, table: str) -> dict[str, Path] | None:
+    """The files by dlt's id, which they keep from folder to folder; None if one is not Parquet."""
     files: dict[str, Path] = {}
     for path in package.glob("*_jobs/*.*"):
         file = ParsedLoadJobFileName.parse(path.name)
         if file.table_name == table and file.file_format not in ("sql", "exception"):
             if file.file_format != "parquet":
-                return False
+                return None
             files[file.file_id] = path
+    return files
+
+
+@lru_cache(maxsize=100)
+def _apart(package: Path, table: str, ids: frozenset[str]) -> bool:
+    """True if no cell is in two files. They are read once, though each file's job asks."""
     seen: set[str] = set()
-    for path in files.values() if len(files) > 1 else ():
-        cells = cells_in(path)
+    for id_, path in (_files(package, table) or {}).items():
+        cells = cells_in(path) if id_ in ids else set()
         if not cells or not cells.isdisjoint(seen):
             return False
         seen |= cells

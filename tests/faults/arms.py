@@ -23,7 +23,7 @@ from stripe_reports_source.rows import cell_tables as tables
 from stripe_reports_source.stripe_api.archive import Archive
 from stripe_reports_source.stripe_api.client import StripeClient
 from stripe_reports_source.sync import fetch, reports
-from stripe_reports_source.sync.reports import ArrivedCell
+from stripe_reports_source.sync.arrived_cell import ArrivedCell
 from stripe_reports_source.warehouse import duckdb_cells, postgres_cells
 from tests.faults.schedule import Destination, Kill
 

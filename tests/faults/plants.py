@@ -20,7 +20,7 @@ from stripe_reports_source.rows import cell_tables as tables
 from stripe_reports_source.stripe_api.connection import Connection
 from stripe_reports_source.stripe_api.runs import RunBook, RunRequest
 from stripe_reports_source.sync import loading
-from stripe_reports_source.sync.reports import ArrivedCell
+from stripe_reports_source.sync.arrived_cell import ArrivedCell
 from stripe_reports_source.sync.whose_data import WhoseData
 from stripe_reports_source.warehouse import duckdb_cells, own_jobs, postgres_cells
 from stripe_reports_source.warehouse.forks import History

@@ -328,6 +328,27 @@ def test_a_table_gets_indexes_once_it_has_rows(emulator: Emulator, make_pipeline
     assert any("Index" in line for (line,) in plan or ())
 
 
+def test_a_table_that_is_locked_does_not_undo_the_indexes_of_another(
+    emulator: Emulator, pipeline: Pipeline, postgres: str
+) -> None:
+    activity, locked = "balance_change_from_activity_itemized", TABLE
+    reports = [ACTIVITY, PAYOUTS]
+    load_reports(pipeline, source_of(emulator, reports))
+    emulator.advance(emulator.settings.available_end + timedelta(days=1))
+    writer = psycopg2.connect(postgres, application_name="a writer")
+    with writer.cursor() as cursor:
+        cursor.execute(f'LOCK TABLE "{pipeline.dataset_name}".{locked} IN ROW EXCLUSIVE MODE')
+    own: Any = CellPostgres.instead_of(pipeline.destination)
+    own.patience = 1.0
+    pipeline.destination = own
+    with pytest.raises(DestinationBusy, match=f"application a writer, table {locked}"):
+        load_reports(pipeline, source_of(emulator, reports))
+    writer.close()
+    count = "SELECT count(*) FROM pg_index WHERE indrelid = %s::regclass"
+    assert query(pipeline, count, f"{pipeline.dataset_name}.{activity}") != [(0,)]
+    assert query(pipeline, count, f"{pipeline.dataset_name}.{locked}") == [(0,)]
+
+
 def test_a_load_alone_makes_no_index(emulator: Emulator, pipeline: Pipeline) -> None:
     """The package of its tie-out, which comes after its rows, needs none."""
     load_reports(pipeline, source_of(emulator, [PAYOUTS]))

@@ -39,6 +39,19 @@ def test_one_file_is_whole_unless_it_is_not_parquet(tmp_path: Path) -> None:
     assert not whole_files(tmp_path, "other")
 
 
+def test_files_are_read_once_though_each_of_their_jobs_asks(tmp_path: Path) -> None:
+    for cell in ("a", "b"):
+        write(tmp_path / "new_jobs", f"payouts.{cell}.0.parquet", _interval_key=[cell])
+    assert whole_files(tmp_path, "payouts")
+    (tmp_path / "started_jobs").mkdir()
+    (tmp_path / "new_jobs" / "payouts.a.0.parquet").rename(tmp_path / "started_jobs" / "payouts.a.1.parquet")
+    (tmp_path / "new_jobs" / "payouts.b.0.parquet").write_bytes(b"not read again")
+    assert whole_files(tmp_path, "payouts")
+    write(tmp_path / "new_jobs", "payouts.c.0.parquet", _interval_key=["a"])
+    write(tmp_path / "new_jobs", "payouts.b.0.parquet", _interval_key=["b"])
+    assert not whole_files(tmp_path, "payouts")
+
+
 def test_files_without_cells_are_not_whole(tmp_path: Path) -> None:
     for name in ("aaaa", "bbbb"):
         write(tmp_path / "new_jobs", f"report_runs.{name}.0.parquet", run_id=["a"])
