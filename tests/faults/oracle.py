@@ -110,7 +110,7 @@ class Oracle:
     def cursors_hide_no_hole(self, moment: str) -> None:
         """At any moment: every cell before the committed cursor is loaded, to its end or to the cursor.
 
-        Cells of which Stripe has taken data back do not count: that is known, and they are loaded again once it is there.
+        Cells of which Stripe has taken data back do not count: they are known, and loaded again once it is there.
         """
         zone = parse_zone(self._schedule.zone)
         for member, report, accounts, lane in self._lanes():
