@@ -7,6 +7,7 @@ none: a test changes rows in its copy by SQL, and looks.
 from __future__ import annotations
 
 import shutil
+import uuid
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -79,7 +80,9 @@ class World:
     def pipeline(self, folder: Path, destination: Any = None) -> Pipeline:
         """The pipeline of a folder."""
         made = destination or dlt.destinations.duckdb(str(folder / "world.duckdb"))
-        return dlt.pipeline("world", destination=made, dataset_name="stripe", pipelines_dir=str(folder / "pipelines"))
+        # a server is there for all tests of a process
+        name = f"world_{uuid.uuid4().hex[:12]}" if destination else "stripe"
+        return dlt.pipeline("world", destination=made, dataset_name=name, pipelines_dir=str(folder / "pipelines"))
 
 
 class Worlds:
