@@ -229,11 +229,31 @@ FORESEEN: tuple[Foreseen, ...] = (
     ),
     Foreseen(
         _DUCKDB,
+        r"read a database file with version number (?P<form>\d+), but we can only read",
+        NOT_SET_UP,
+        "the DuckDB file was written by a newer DuckDB than the one here (its form is {form}); "
+        "`pip install -U duckdb`, or set --database to another file.",
+    ),
+    Foreseen(
+        _DUCKDB,
+        r"Corrupt database file",
+        NOT_SET_UP,
+        "the DuckDB file is damaged; restore it from a backup, or set --database to another file and load it anew.",
+    ),
+    Foreseen(
+        _DUCKDB,
         r'Could not set lock on file "(?P<file>[^"]+)": Conflicting lock is held in (?P<holder>.*?)\.(?: |$)',
         TRY_LATER,
         "the DuckDB file {file} is open in {holder}; close it there and try again, nothing is lost.",
     ),
     Foreseen(_DUCKDB, r"Could not set lock on file", TRY_LATER, "the DuckDB file is open elsewhere; try again later."),
+    Foreseen(
+        _DUCKDB,
+        r'Referenced column "(?P<column>[^"]+)" not found',
+        NOT_SET_UP,
+        "the column {column} was loaded and is not in its table any more; give it its name back, or drop the table and "
+        "load its report again.",
+    ),
     Foreseen(
         _DUCKDB,
         r'(?:Cannot open|Could not create|Failed to create) (?:file|directory) "(?P<file>[^"]+)": (?P<why>[^\n]+)',

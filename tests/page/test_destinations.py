@@ -51,6 +51,17 @@ def test_a_database_without_reports_has_no_page(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.html"))
 
 
+@pytest.mark.parametrize("command", ["page", "reconcile"])
+def test_a_column_that_was_renamed_by_hand_is_named(worlds: Worlds, tmp_path: Path, command: str) -> None:
+    worlds.copy(BUSINESS, tmp_path / "copy")
+    database = tmp_path / "copy" / "world.duckdb"
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("ALTER TABLE stripe.balance_summary RENAME COLUMN net_amount TO amount")
+    result = CliRunner().invoke(cli, [command, "--database", str(database), "--pipeline", "world"])
+    assert result.exit_code == 4
+    assert "the column net_amount was loaded and is not in its table any more" in result.output
+
+
 def test_instants_are_utc_whatever_zone_the_server_speaks(postgres: str, tmp_path: Path) -> None:
     """A server answers in the zone that its database or role is set to; the page, `status` and marts say UTC."""
     address = f"{postgres}?options=-c%20TimeZone%3DAmerica%2FLos_Angeles"

@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import threading
@@ -145,6 +146,20 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         holder.communicate()
 
 
+def other_databases(folder: Path) -> None:
+    """A DuckDB file of a later form than any, and one whose header does not agree with its checksum."""
+    damaged, newer = folder / "damaged.duckdb", folder / "newer.duckdb"
+    duckdb.connect(str(damaged)).close()
+    content = bytearray(damaged.read_bytes())
+    content[12:20] = struct.pack("<Q", 99)  # the form, behind the header's checksum and "DUCK"
+    damaged.write_bytes(content)
+    checksum = 5381
+    for (word,) in struct.iter_unpack("<Q", content[8:4096]):
+        checksum ^= word * 0xBF58476D1CE4E5B9 & (2**64 - 1)
+    content[:8] = struct.pack("<Q", checksum)
+    newer.write_bytes(content)
+
+
 @pytest.mark.parametrize(("command", "failure"), TABLE, ids=[f"{name}: {failure.name}" for name, failure in TABLE])
 def test_each_command_and_failure(
     command: str,
@@ -159,6 +174,8 @@ def test_each_command_and_failure(
         )
 
     (tmp_path / "text.duckdb").write_text("This is a text, and not a database. " * 400)
+    if "newer.duckdb" in failure.options or "damaged.duckdb" in failure.options:
+        other_databases(tmp_path)
     if failure.loaded or command == REFRESH:
         shutil.copytree(request.getfixturevalue("loaded"), tmp_path, dirs_exist_ok=True)
     if failure.runs:  # an account that has none yet
