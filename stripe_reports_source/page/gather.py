@@ -17,6 +17,7 @@ from typing import Any
 from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException
 
+from ..cli.accounts import some_of
 from ..cli.status import problems_of, status_row
 from ..errors import ConfigurationError
 from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS, REPORT_TYPES
@@ -128,18 +129,18 @@ def gather(
         ConfigurationError: nothing is loaded, or nothing since that day.
     """
     restore_schemas(pipeline)
-    reports = [report for report in report_status(pipeline) if _is_of(report.account, accounts)]
+    all_reports = report_status(pipeline)
+    reports = [report for report in all_reports if _is_of(report.account, accounts)]
     as_of = max((report.checked_at for report in reports if report.checked_at), default=None)
     with reading(pipeline) as reader:
         coverage = read_coverage(reader, accounts)
     every = _months_loaded(coverage, reports)
     months = _months_shown(every, since, month)
     if not months:
-        of = "" if not accounts else f" of {', '.join(sorted(accounts))}"
-        when = "" if since is None or not every else f" since {since}"
-        raise ConfigurationError(
-            f"nothing{of} is loaded{when} in {pipeline.dataset_name!r}; load it with `stripe-reports sync`."
-        )
+        labels = sorted({label_of(report.account) for report in all_reports})
+        if accounts and labels and not reports:
+            raise _no_account(pipeline, accounts, labels)
+        raise _nothing_loaded(pipeline, since if every else None)
     now = as_of or EPOCH
     shown = [run for run in shown_runs(pipeline) if _is_of(run.account, accounts)]
     found = Reconciliation(tuple(look(pipeline, now, _scope(coverage, months, every, accounts))))
@@ -158,6 +159,20 @@ def gather(
         failed=_failed(shown, {(report.table, report.account) for report in reports}),
         latest=tuple(shown),
         found=found,
+    )
+
+
+def _no_account(pipeline: Pipeline, accounts: Collection[str], labels: Sequence[str]) -> ConfigurationError:
+    return ConfigurationError(
+        f"no rows have _account {' or '.join(sorted(accounts))} in {pipeline.dataset_name!r}; "
+        f"set --account to one that is there: {some_of(labels)}."
+    )
+
+
+def _nothing_loaded(pipeline: Pipeline, since: date | None) -> ConfigurationError:
+    when = "" if since is None else f" since {since}"
+    return ConfigurationError(
+        f"nothing is loaded{when} in {pipeline.dataset_name!r}; load it with `stripe-reports sync`."
     )
 
 

@@ -247,7 +247,11 @@ def test_only_days_since_one_are_shown(page: Run, tmp_path: Path) -> None:
     ("options", "code", "sentence"),
     [
         (["--since", "2026-01-01"], 4, "nothing is loaded since 2026-01-01"),
-        (["--account", "acct_other"], 4, "nothing of acct_other is loaded"),
+        (
+            ["--account", "acct_other"],
+            4,
+            "no rows have _account acct_other in 'stripe'; set --account to",
+        ),
         (["--month", "2025"], 2, "'2025' must be a month, such as 2025-06."),
         (["--month", "9999-12"], 2, "'9999-12' must be a month, such as 2025-06."),
         (["--month", "0001-01"], 2, "'0001-01' must be a month, such as 2025-06."),
