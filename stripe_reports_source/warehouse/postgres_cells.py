@@ -8,7 +8,6 @@ in: a job may run any number of times, and beside others. Text goes as UTF-8, wh
 
 from __future__ import annotations
 
-import io
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,8 +15,6 @@ from typing import Any, cast
 
 import dlt
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 from dlt import Pipeline
 from dlt.common.destination import DestinationCapabilitiesContext
@@ -37,12 +34,11 @@ from dlt.destinations.impl.postgres.factory import get_adbc_driver_location
 from dlt.destinations.impl.postgres.postgres import PostgresClient
 
 from ..errors import ConfigurationError, DestinationBusy
-from ..plan.columns import TOMBSTONE
 from .advisory_lock import HOLDER, lock_number
 from .destinations import EXACT_ADBC, adbc_version
-from .dispositions import CELL_KEY
 from .locks import wait_for
-from .newest_rows import newest_rows
+from .postgres_indexes import make_indexes
+from .postgres_rows import CsvRows, key_values, rows_to_insert, stored_schema
 from .repeatable import (
     RepeatableClient,
     StandIn,
@@ -60,9 +56,6 @@ PATIENCE = 600.0
 LOCK_NOT_AVAILABLE = "55P03"
 LOCK_MILLISECONDS = 400
 """How long an attempt to get a lock lasts: whoever comes after it, readers too, waits behind it."""
-INDEXED = (CELL_KEY, "_interval_day", "balance_transaction_id", "automatic_payout_id", "payout_id")
-"""Columns by which rows are looked for: to replace a cell, and to compare what was loaded with all that was before."""
-ROWS_PER_BATCH = 8_000
 CHUNK_BYTES = 1 << 20
 
 
@@ -175,52 +168,17 @@ class CellClient(RepeatableClient, PostgresClient):
 
         def attempt() -> bool:
             with _locked_out() as lost:
-                self._make_indexes(only_tables)
+                if self.sql_client.dataset_name == self.dataset_name:  # and not the staging dataset's turn
+                    make_indexes(self, self._cell_tables(only_tables))
                 made.append(super(CellClient, self).update_stored_schema(only_tables, expected_update, force))
             return not lost
 
         self.wait_for_table(attempt, sorted(only_tables or self.schema.tables))
         return made[-1]
 
-    def _make_indexes(self, only_tables: Iterable[str] | None) -> None:
-        """Indexes on `INDEXED` columns of tables of cells that have none, and that are there to be put in order.
-
-        Without them a cell, and what is compared of its rows, is looked for in all rows. A table's first load makes
-        none: building them from the rows that are there costs a fraction of keeping them up with each row. PostgreSQL
-        goes by what it knows of the values whether it takes an index.
-
-        Args:
-            only_tables: that are loaded now; None is all.
-        """
+    def _cell_tables(self, only_tables: Iterable[str] | None) -> list[str]:
         cells = [str(table["name"]) for table in self.schema.tables.values() if is_cell_table(table)]
-        names = [name for name in cells if only_tables is None or name in set(only_tables)]
-        if self.sql_client.dataset_name != self.dataset_name or not names:
-            return
-        for lacking, _ in self._not_indexed(names):
-            # one by one: a table that is locked does not undo what was built for another
-            with self.maybe_ddl_transaction():
-                for name, columns in self._not_indexed([lacking]):
-                    table = self.sql_client.make_qualified_table_name(name)
-                    listed = list(map(self.sql_client.escape_column_name, columns))
-                    for column in listed:
-                        self.sql_client.execute_sql(f"CREATE INDEX ON {table} ({column})")
-                    self.sql_client.execute_sql(f"ANALYZE {table} ({', '.join(listed)})")
-
-    def _not_indexed(self, names: Sequence[str]) -> Sequence[Sequence[Any]]:
-        """Those of some tables that have `INDEXED` columns without an index, and these columns."""
-        found = self.sql_client.execute_sql(
-            "SELECT c.relname, array_agg(a.attname::text) FROM pg_class c "
-            "JOIN pg_namespace n ON n.oid = c.relnamespace "
-            "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname IN %s AND NOT a.attisdropped "
-            "WHERE n.nspname = %s AND c.relname IN %s AND c.relkind IN ('r', 'p') "
-            "AND pg_has_role(c.relowner, 'USAGE') AND NOT EXISTS (SELECT 1 FROM pg_index i "
-            "WHERE i.indrelid = c.oid AND i.indkey[0] = a.attnum AND i.indisvalid AND i.indpred IS NULL) "
-            "GROUP BY c.relname ORDER BY c.relname",
-            INDEXED,
-            self.dataset_name,
-            tuple(names),
-        )
-        return found or ()
+        return cells if only_tables is None else [name for name in cells if name in set(only_tables)]
 
     @contextmanager
     def maybe_ddl_transaction(self) -> Iterator[None]:
@@ -272,7 +230,7 @@ class CellJob(RunnableLoadJob, HasFollowupJobs):
         job_client = cast(CellClient, self._job_client)
         keys = key_columns(self._load_table)
         file = pq.ParquetFile(self._file_path)
-        values = _distinct(file, keys)
+        values = key_values(file, keys)
         if not values:
             return
 
@@ -292,14 +250,14 @@ class CellJob(RunnableLoadJob, HasFollowupJobs):
     def _replace(
         self, job_client: CellClient, file: pq.ParquetFile, keys: Sequence[str], values: set[tuple[Any, ...]]
     ) -> None:
-        columns = ", ".join(map(job_client.sql_client.escape_column_name, _stored(file).names))
+        columns = ", ".join(map(job_client.sql_client.escape_column_name, stored_schema(file).names))
         copy = f"COPY {self._table(job_client)} ({columns}) FROM STDIN WITH (FORMAT csv, NULL '', ENCODING 'UTF8')"
         statements = self._statements(job_client, keys, values)
         client = job_client.sql_client
         with client.begin_transaction(), client.native_connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
-            cursor.copy_expert(copy, _CsvRows(_rows(file, keys, self._load_table)), CHUNK_BYTES)
+            cursor.copy_expert(copy, CsvRows(rows_to_insert(file, keys, self._load_table)), CHUNK_BYTES)
 
     def _statements(self, job_client: CellClient, keys: Sequence[str], values: set[tuple[Any, ...]]) -> list[str]:
         """What comes before the rows."""
@@ -335,7 +293,7 @@ class BinaryCellJob(CellJob):
         credentials.client_encoding = "UTF8"  # else ADBC's text is taken to be in the database's encoding, or PG...'s
         uri = {"uri": credentials.to_native_representation()}
         statements = self._statements(job_client, keys, values)
-        rows = pa.RecordBatchReader.from_batches(_stored(file), _rows(file, keys, self._load_table))
+        rows = pa.RecordBatchReader.from_batches(stored_schema(file), rows_to_insert(file, keys, self._load_table))
         with (
             dbapi.connect(driver=get_adbc_driver_location(), db_kwargs=uri) as connection,
             connection.cursor() as cursor,
@@ -361,49 +319,3 @@ def _locked_out() -> Iterator[list[Exception]]:
 def _sqlstate(error: BaseException | None) -> str | None:
     """PostgreSQL's error code, as psycopg2 or ADBC tells it."""
     return getattr(error, "pgcode", None) or getattr(error, "sqlstate", None)
-
-
-def _distinct(file: pq.ParquetFile, keys: Sequence[str]) -> set[tuple[Any, ...]]:
-    """The values of the key columns."""
-    found: set[tuple[Any, ...]] = set()
-    for batch in file.iter_batches(ROWS_PER_BATCH, columns=list(keys), use_threads=False):
-        table = pa.Table.from_batches([batch]).group_by(list(keys)).aggregate([])
-        found.update(zip(*(table.column(key).to_pylist() for key in keys), strict=True))
-    return found
-
-
-def _stored(file: pq.ParquetFile) -> pa.Schema:
-    """The columns of a file that are stored: a tombstone never is, so that its column stays NULL."""
-    return pa.schema([field for field in file.schema_arrow if field.name != TOMBSTONE])
-
-
-def _rows(file: pq.ParquetFile, keys: Sequence[str], table: Any) -> Iterator[pa.RecordBatch]:
-    """Batches of rows to insert: without tombstones; of a system table, the last row of each key."""
-    if TOMBSTONE not in file.schema_arrow.names:
-        yield from newest_rows(file.read(), table, keys).to_batches()
-        return
-    names = _stored(file).names
-    # threads of Arrow's own would wait for the database with the rows of all columns in memory
-    for batch in file.iter_batches(ROWS_PER_BATCH, use_threads=False):
-        tombstones = batch.column(TOMBSTONE)
-        rows = batch.select(names)
-        yield rows if tombstones.null_count == len(batch) else rows.filter(pc.invert(pc.fill_null(tombstones, False)))
-
-
-class _CsvRows(io.RawIOBase):
-    """Batches as CSV, a batch at a time: every text in quotes, so that NULL and "" differ."""
-
-    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
-        self._batches = batches
-        self._left = memoryview(b"")
-
-    def read(self, size: int = -1) -> bytes:
-        while not self._left:
-            batch = next(self._batches, None)
-            if batch is None:
-                return b""
-            sink = pa.BufferOutputStream()
-            pacsv.write_csv(batch, sink, pacsv.WriteOptions(include_header=False, batch_size=len(batch) or 1))
-            self._left = memoryview(sink.getvalue())
-        chunk, self._left = self._left[:size], self._left[size:]
-        return bytes(chunk)

@@ -24,7 +24,7 @@ from stripe_reports_source.stripe_api.archive import Archive
 from stripe_reports_source.stripe_api.client import StripeClient
 from stripe_reports_source.sync import fetch, reports
 from stripe_reports_source.sync.arrived_cell import ArrivedCell
-from stripe_reports_source.warehouse import duckdb_cells, postgres_cells
+from stripe_reports_source.warehouse import duckdb_cells, postgres_cells, postgres_rows
 from tests.faults.schedule import Destination, Kill
 
 PATIENCE = 60.0
@@ -107,13 +107,13 @@ def _half_a_merge(destination: Destination, strike: Callable[[], None]) -> None:
     client_class: Any = DuckDbSqlClient
     if destination == "postgres":
         client_class = Psycopg2SqlClient
-        real_rows = postgres_cells._rows
+        real_rows = postgres_rows.rows_to_insert
 
         def rows(*args: Any) -> Iterator[Any]:
             strike()  # what they replace is deleted
             yield from real_rows(*args)
 
-        setattr(postgres_cells, "_rows", rows)  # noqa: B010
+        setattr(postgres_cells, "rows_to_insert", rows)  # noqa: B010
     real = client_class.execute_sql
 
     def execute(client: SqlClientBase[Any], statement: Any, *args: Any, **kwargs: Any) -> Any:
