@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from dlt import Pipeline
-from dlt.destinations.exceptions import DatabaseException
 
 from ..cli.accounts import some_of
 from ..cli.status import problems_of, status_row
@@ -254,17 +253,11 @@ def _failed(shown: Sequence[ShownRun], lanes: Collection[Lane]) -> dict[Lane, li
 
 def _loaded_runs(pipeline: Pipeline) -> dict[str, Run]:
     """Those that the ledger's cells are from; without what an older version's ledger does not say."""
-    names = [field.name for field in fields(Run)]
-    older = [*names[:9], *["NULL"] * (len(names) - 9)]
-    with reading(pipeline) as reader:
-        for columns in (names, older):
-            listed = ", ".join(name if name == "NULL" else f"{{column.{name}}}" for name in columns)
-            query = (
-                f"SELECT {listed} FROM {{table.{REPORT_RUNS.name}}} WHERE {{column.run_id}} IN "  # noqa: S608
-                f"(SELECT {{column.run_id}} FROM {{table.{REPORT_CELLS.name}}})"
-            )
-            try:
-                return {row[0]: Run(*row) for row in reader.select(query) or ()}
-            except DatabaseException:
-                continue
-    return {}
+    tables = [schema.tables.get(REPORT_RUNS.name) for schema in pipeline.schemas.values()]
+    known = {column for table in tables if table for column in table["columns"]}
+    listed = [f"{{column.{field.name}}}" if field.name in known else "NULL" for field in fields(Run)]
+    query = (
+        f"SELECT {', '.join(listed)} FROM {{table.{REPORT_RUNS.name}}} WHERE {{column.run_id}} IN "  # noqa: S608
+        f"(SELECT {{column.run_id}} FROM {{table.{REPORT_CELLS.name}}})"
+    )
+    return {row[0]: Run(*row) for row in select(pipeline, query) or ()}

@@ -23,7 +23,7 @@ from stripe_reports_source import load_reports, reconcile
 from stripe_reports_source.emulator import Emulator, EmulatorSettings
 from tests.conftest import source_of
 from tests.marts.truth import Truth
-from tests.reconcile.worlds import Account, World
+from tests.reconcile.worlds import SIX, Account, World
 
 from .names import SCHEMA
 from .project import Project
@@ -34,14 +34,6 @@ TARGETS = ("duckdb", "postgres")
 ZONE = "Europe/Berlin"
 ACCOUNT = "eu"
 SCALE = 0.25
-REPORTS = (
-    "balance.summary",
-    "balance_change_from_activity.itemized",
-    "balance_change_from_activity.summary",
-    "payouts.itemized",
-    "payout_reconciliation.itemized",
-    "ending_balance_reconciliation.itemized",
-)
 
 
 @dataclass(frozen=True)
@@ -78,7 +70,7 @@ class Books:
     def sync(self) -> None:
         """Load what the business has into both."""
         for pipeline in self.pipelines:
-            source = source_of(self.emulator, list(REPORTS), account=ACCOUNT, timezone=ZONE, max_concurrent_runs=8)
+            source = source_of(self.emulator, list(SIX), account=ACCOUNT, timezone=ZONE, max_concurrent_runs=8)
             load_reports(pipeline, source, max_cells=2000, reconcile="warn")
 
     def project(self) -> Project:
@@ -179,5 +171,5 @@ def opened(folder: Path, postgres: str) -> Iterator[Books]:
 
 def truth() -> Truth:
     """What the business's own ledger says of it, up to its first end."""
-    account = Account(ACCOUNT, REPORTS, {"timezone": ZONE})
+    account = Account(ACCOUNT, SIX, {"timezone": ZONE})
     return Truth.of(World("dbt", (account,), end=FIRST_END, scale=SCALE), 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -17,8 +16,8 @@ from dlt import Pipeline
 from stripe_reports_source import Loaded, Report, SyncFailed, load_reports
 from stripe_reports_source.emulator import Emulator, late_charge
 from stripe_reports_source.plan.settings import ParsePolicy
-from stripe_reports_source.warehouse.duckdb_cells import CellJob, load_package
 from tests.conftest import query, source_of, with_settings
+from tests.pipeline.test_duckdb_cells import load_until_killed
 from tests.pipeline.truth import assert_true
 
 ACTIVITY = "balance_change_from_activity.itemized"
@@ -126,18 +125,6 @@ def test_a_bad_value_far_into_a_file(emulator: Emulator, pipeline: Pipeline, ste
     emulator.advance(emulator.settings.available_end + timedelta(days=1))
     assert load_reports(pipeline, source).rows > 0
     assert len(query(pipeline, months.format(TABLE))) == 3
-
-
-def load_until_killed(pipeline: Pipeline) -> None:
-    """Load, and die after the database has taken the first job's rows and before dlt has noted it."""
-    real = CellJob.run
-
-    def run(job: CellJob) -> None:
-        real(job)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    setattr(CellJob, "run", run)  # noqa: B010  # a forked process, which ends here
-    load_package(pipeline, "stripe_reports")
 
 
 def test_a_kill_between_two_files_of_a_table(emulator: Emulator, pipeline: Pipeline) -> None:
