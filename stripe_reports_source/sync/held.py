@@ -7,7 +7,7 @@ and only then the word that the cells are loaded.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -25,10 +25,11 @@ MOST_TABLES = 32
 
 
 class HeldCells:
-    """See the module; of one report in one load package."""
+    """See the module; of one report in one load package. `clock` counts seconds."""
 
-    def __init__(self, report: ReportInPackage) -> None:
+    def __init__(self, report: ReportInPackage, clock: Callable[[], float] = time.monotonic) -> None:
         self._report = report
+        self._clock = clock
         self._empty()
 
     def _empty(self) -> None:
@@ -41,7 +42,7 @@ class HeldCells:
     @property
     def enough(self) -> bool:
         """True once what is held is to be given out."""
-        held_long = bool(self._cells) and time.monotonic() - self._since >= MOST_SECONDS
+        held_long = bool(self._cells) and self._clock() - self._since >= MOST_SECONDS
         return held_long or self._bytes >= MOST_BYTES
 
     def hold(self, cell: ArrivedCell) -> None:
@@ -57,7 +58,8 @@ class HeldCells:
             self._bytes += table.nbytes
             if len(tables) >= MOST_TABLES:
                 tables[:] = [_joined(tables)]
-        self._since = self._since or time.monotonic()
+        if not self._cells:
+            self._since = self._clock()
         self._cells.append(cell)
 
     def give_out(self) -> Iterator[Any]:
