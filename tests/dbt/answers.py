@@ -13,24 +13,10 @@ from typing import Any
 
 from stripe_reports_source.emulator.itemized import major
 from stripe_reports_source.emulator.transactions import Transaction
-from tests.marts.truth import Movement, Truth
+from tests.marts.truth import CHART, Movement, Truth
 
 Rows = list[tuple[Any, ...]]
 MARCH = date(2025, 3, 1)
-CHART: Mapping[str, str] = {
-    "charge": "Sales",
-    "refund": "Refunds",
-    "dispute": "Disputes",
-    "dispute_reversal": "Disputes",
-    "fee": "Stripe fees",
-    "other_adjustment": "Adjustments by Stripe",
-    "risk_reserved_funds": "Reserves at Stripe",
-    "payout_minimum_balance_hold": "Reserves at Stripe",
-    "payout_minimum_balance_release": "Reserves at Stripe",
-    "payout": "Bank",
-    "payout_reversal": "Bank",
-}
-"""What this business has, in the default chart of accounts."""
 
 
 def _summed(rows: Iterable[tuple[tuple[Any, ...], tuple[Any, ...]]]) -> Rows:

@@ -14,7 +14,7 @@ from typing import Any
 from stripe_reports_source.emulator.itemized import major
 from stripe_reports_source.emulator.payouts import reversal_of
 from stripe_reports_source.emulator.transactions import Transaction
-from tests.marts.truth import ZERO, Movement, Truth
+from tests.marts.truth import CHART, ZERO, Movement, Truth
 
 Rows = list[tuple[Any, ...]]
 MARCH = date(2025, 3, 1)
@@ -275,17 +275,6 @@ def not_paid_out(truth: Truth) -> Rows:
     return [(*row, oldest[row[0]]) for row in summed(((made.currency, 1, net(made)) for made in found), 1)]
 
 
-BOOKED = {
-    "charge": "Sales",
-    "refund": "Refunds",
-    "dispute": "Disputes",
-    "dispute_reversal": "Disputes",
-    "fee": "Stripe fees",
-    "other_adjustment": "Adjustments by Stripe",
-    "risk_reserved_funds": "Reserves at Stripe",
-}
-
-
 def journal_of_march(truth: Truth) -> Rows:
     by_line: dict[tuple[Any, ...], Decimal] = defaultdict(Decimal)
     for move in truth.movements:
@@ -293,8 +282,8 @@ def journal_of_march(truth: Truth) -> Rows:
             by_line[move.day, move.category, move.payout_id, "gross"] += move.gross
             by_line[move.day, move.category, move.payout_id, "fee"] += move.fee
     found = []
-    for (_, category, payout, part), amount in by_line.items():
-        against = "Stripe fees" if part == "fee" else "Bank" if payout else BOOKED[category]
+    for (_, category, _payout, part), amount in by_line.items():
+        against = "Stripe fees" if part == "fee" else CHART[category]
         for account, debited in (("Stripe balance", amount), (against, -amount)):
             found.append((account, max(debited, ZERO), max(-debited, ZERO)))
     return summed((line for line in found if any(line[1:])), 1)

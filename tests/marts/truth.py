@@ -7,7 +7,7 @@ reports have.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -26,6 +26,20 @@ from stripe_reports_source.emulator.transactions import Transaction
 from tests.reconcile.worlds import World
 
 ZERO = Decimal(0)
+CHART: Mapping[str, str] = {
+    "charge": "Sales",
+    "refund": "Refunds",
+    "dispute": "Disputes",
+    "dispute_reversal": "Disputes",
+    "fee": "Stripe fees",
+    "other_adjustment": "Adjustments by Stripe",
+    "risk_reserved_funds": "Reserves at Stripe",
+    "payout_minimum_balance_hold": "Reserves at Stripe",
+    "payout_minimum_balance_release": "Reserves at Stripe",
+    "payout": "Bank",
+    "payout_reversal": "Bank",
+}
+"""What the businesses of the tests have, in the default chart of accounts."""
 BILLED = ("fee", "network_cost")
 
 
