@@ -72,8 +72,8 @@ class Glances:
                 COPIES: (glance.named, Decimal(glance.named)),
             }[equation]
             if items:
-                sides, same = (figure, figure), (_ZERO, _ZERO, 0)
-                yield Figure(glance.account, cell, currency, "", *sides, *same, "", "", None, items)
+                same = _ZERO, _ZERO, 0
+                yield Figure(glance.account, cell, currency, "", figure, figure, *same, "", "", None, items)
 
 
 def copies_query(

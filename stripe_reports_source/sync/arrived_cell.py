@@ -151,7 +151,8 @@ class ArrivedCell:
     def _order_in_file(self) -> list[str] | None:
         """The columns of a file that dlt takes instead of the cell's rows; None for a cell that it takes row by row."""
         report = self._report
-        if report.straight or self._superseded or not self._large or not takes_files(report.sync.pipeline):
+        in_rows = report.sync.file_format not in (None, "parquet")
+        if report.straight or self._superseded or not self._large or in_rows or not takes_files(report.sync.pipeline):
             return None
         return order_in_table(report.table, [*(column.name for column in self._fetched.columns), *SYSTEM_COLUMNS])
 
