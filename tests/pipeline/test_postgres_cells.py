@@ -31,9 +31,9 @@ from stripe_reports_source.reconcile.equations import EQUATIONS
 from stripe_reports_source.reconcile.inputs import INPUTS
 from stripe_reports_source.reconcile.queries import equation_query, in_dialect
 from stripe_reports_source.reconcile.scope import Scope
-from stripe_reports_source.warehouse import postgres_cells
+from stripe_reports_source.warehouse import destinations
 from stripe_reports_source.warehouse.own_jobs import keep_own_jobs
-from stripe_reports_source.warehouse.postgres_cells import BinaryCellJob, CellJob, CellPostgres
+from stripe_reports_source.warehouse.postgres_cells import CellJob, CellPostgres
 from tests.conftest import query, source_of
 from tests.pipeline.lost_answers import losing_answers
 from tests.pipeline.truth import assert_true
@@ -42,7 +42,8 @@ pytestmark = pytest.mark.parametrize("destination", ["postgres"], indirect=True)
 PAYOUTS = "payouts.itemized"
 ACTIVITY = "balance_change_from_activity.itemized"
 TABLE = "payouts_itemized"
-JOBS = pytest.mark.parametrize("job", [BinaryCellJob, CellJob])
+FORMS = pytest.mark.parametrize("number", ["bigint", "numeric"], ids=["binary", "csv"])
+"""What a table's column of numbers is: of just the type that the file's is, or another, which CSV goes into as well."""
 
 EDGES: dict[str, tuple[pa.DataType, list[Any]]] = {
     "text": (
@@ -74,9 +75,9 @@ def edge_rows(key: str) -> pa.Table:
     return pa.concat_tables([tombstone, rows])
 
 
-def the_job(pipeline: Pipeline, job: type[CellJob], rows: pa.Table, folder: Path) -> Callable[[], None]:
+def the_job(pipeline: Pipeline, number: str, rows: pa.Table, folder: Path) -> Callable[[], None]:
     """A job that loads rows into a table of cells, which is made for it."""
-    types = {"amount": "numeric(38,9)", "rate": "numeric(38,28)", "flag": "boolean", "number": "bigint", "day": "date"}
+    types = {"amount": "numeric(38,9)", "rate": "numeric(38,28)", "flag": "boolean", "number": number, "day": "date"}
     types |= {"local": "timestamp", "instant": "timestamptz", "_cell_dropped": "boolean"}
     with pipeline.sql_client() as client:
         client.create_dataset()
@@ -88,7 +89,7 @@ def the_job(pipeline: Pipeline, job: type[CellJob], rows: pa.Table, folder: Path
     keep_own_jobs(pipeline)
 
     def run() -> None:
-        made = job(str(path))
+        made = CellJob(str(path))
         hints = {"_interval_key": {"merge_key": True}, "_cell_dropped": {"hard_delete": True}}
         load_table: Any = {"name": "edges", "write_disposition": "merge", "columns": hints}
         made.set_run_vars("load", dlt.Schema("edges"), load_table)
@@ -100,12 +101,12 @@ def the_job(pipeline: Pipeline, job: type[CellJob], rows: pa.Table, folder: Path
     return run
 
 
-@JOBS
+@FORMS
 def test_every_value_arrives_as_it_is_however_often_a_job_runs(
-    pipeline: Pipeline, job: type[CellJob], tmp_path: Path
+    pipeline: Pipeline, number: str, tmp_path: Path
 ) -> None:
     rows = edge_rows("cell")
-    run = the_job(pipeline, job, rows, tmp_path)
+    run = the_job(pipeline, number, rows, tmp_path)
     for _ in range(2):
         run()
         names = ", ".join(f'"{name}"' for name in EDGES)
@@ -114,20 +115,20 @@ def test_every_value_arrives_as_it_is_however_often_a_job_runs(
         assert Counter(found) == Counter(wanted)
 
 
-@JOBS
-def test_other_cells_stay(pipeline: Pipeline, job: type[CellJob], tmp_path: Path) -> None:
-    run = the_job(pipeline, job, edge_rows("cell"), tmp_path)
+@FORMS
+def test_other_cells_stay(pipeline: Pipeline, number: str, tmp_path: Path) -> None:
+    run = the_job(pipeline, number, edge_rows("cell"), tmp_path)
     query(pipeline, "INSERT INTO edges (text, _interval_key) VALUES ('other', 'other'), ('old', 'cell')")
     run()
     assert query(pipeline, "SELECT text FROM edges WHERE _interval_key = 'other'") == [("other",)]
     assert query(pipeline, "SELECT count(*) FROM edges WHERE text = 'old'") == [(0,)]
 
 
-@JOBS
+@FORMS
 def test_text_goes_as_utf8_whatever_the_client_is_set_to(
-    pipeline: Pipeline, job: type[CellJob], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, number: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = the_job(pipeline, job, edge_rows("cell"), tmp_path)
+    run = the_job(pipeline, number, edge_rows("cell"), tmp_path)
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
     run()
     monkeypatch.delenv("PGCLIENTENCODING")
@@ -235,14 +236,14 @@ def test_a_readers_open_transaction_is_named_and_other_readers_are_let_in(
 
 
 def kill_after_the_rows_are_in(pipeline: Pipeline, source: Any) -> None:
-    real = BinaryCellJob.run
+    real = CellJob.run
 
-    def run(job: BinaryCellJob) -> None:
+    def run(job: CellJob) -> None:
         real(job)
         if job.load_table_name == TABLE:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    setattr(BinaryCellJob, "run", run)  # noqa: B010  # a forked process, which ends here
+    setattr(CellJob, "run", run)  # noqa: B010  # a forked process, which ends here
     pipeline.run(source)
 
 
@@ -267,7 +268,7 @@ def test_without_adbc(
     emulator: Emulator, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, make_pipeline: Callable[..., Pipeline]
 ) -> None:
     monkeypatch.setenv("DISABLE_ADBC_DETECTION", "true")
-    monkeypatch.setattr(postgres_cells, "adbc_version", lambda: None)
+    monkeypatch.setattr(destinations, "adbc_version", lambda: None)
     load_reports(pipeline, source_of(emulator, [PAYOUTS]))
     assert_true(emulator, pipeline, [PAYOUTS], end=emulator.settings.available_end)
     emulator.advance(emulator.settings.available_end + timedelta(days=1))
