@@ -268,11 +268,15 @@ def _side_by_side(query: Any) -> Any:
 
 
 def _inputs_in(check: str, equation: Equation) -> list[str]:
-    """The inputs that a query names, by what they are called there."""
+    """The inputs that a query names, by what they are called there, and those that these are made of."""
     names = {*INPUTS, *equation.names}
     known = {f"{which}{name}" for which in ("", *_WHICH) for name in names}
+    named = sources(check) & known
+    for called in [called for called in named if called.startswith("like_")]:
+        bare = called.removeprefix("like_")
+        named |= {bare, f"touched_{bare}"}
     # what is like others comes after them
-    return sorted(sources(check) & known, key=lambda called: (called.startswith("like_"), called))
+    return sorted(named, key=lambda called: (called.startswith("like_"), called))
 
 
 def sources(sql: str) -> set[str]:
