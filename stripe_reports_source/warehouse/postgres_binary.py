@@ -53,25 +53,26 @@ def _types_for(type_: pa.DataType) -> tuple[str, ...]:
     return (known[type_],) if type_ in known else ()
 
 
-def binary_rows(batches: Iterator[pa.RecordBatch]) -> Iterator[bytes | pa.Buffer]:
+def binary_rows(batches: Iterator[pa.RecordBatch], most_bytes: int = BATCH_BYTES) -> Iterator[bytes | pa.Buffer]:
     """All that COPY is given, a batch at a time.
 
     Args:
         batches: with columns that `takes` has let through.
+        most_bytes: of a batch that is written at once, as Arrow holds it.
     """
     yield SIGNATURE
     for batch in batches:
-        yield from _written(batch)
+        yield from _written(batch, most_bytes)
     yield TRAILER
 
 
-def _written(batch: pa.RecordBatch) -> Iterator[pa.Buffer]:
+def _written(batch: pa.RecordBatch, most_bytes: int) -> Iterator[pa.Buffer]:
     if not len(batch):
         return
-    if batch.nbytes > BATCH_BYTES and len(batch) > 1:
+    if batch.nbytes > most_bytes and len(batch) > 1:
         half = len(batch) // 2
-        yield from _written(batch.slice(0, half))
-        yield from _written(batch.slice(half))
+        yield from _written(batch.slice(0, half), most_bytes)
+        yield from _written(batch.slice(half), most_bytes)
         return
     count = np.array([batch.num_columns], ">i2").tobytes()
     fields: list[_Field] = [pa.repeat(pa.scalar(count, pa.binary()), len(batch))]
