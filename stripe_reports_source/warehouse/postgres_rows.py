@@ -20,13 +20,16 @@ from ..plan.columns import SYSTEM_COLUMNS, TOMBSTONE
 from .newest_rows import newest_rows
 
 ROWS_PER_BATCH = 8_000
+BUFFER_BYTES = 1 << 16
+"""Of a column that are read from a file at once."""
 _SHARED = [name for name, (type_, _) in SYSTEM_COLUMNS.items() if type_ == TEXT]
 
 
 def opened(path: str) -> pq.ParquetFile:
     """A file, whose texts that a cell's rows share are read as dictionaries."""
     shared = [field.name for field in pq.read_schema(path) if field.name in _SHARED and pa.types.is_string(field.type)]
-    return pq.ParquetFile(path, read_dictionary=shared)
+    # by default Arrow reads the whole file into memory first
+    return pq.ParquetFile(path, read_dictionary=shared, pre_buffer=False, buffer_size=BUFFER_BYTES)
 
 
 def key_values(file: pq.ParquetFile, keys: Sequence[str]) -> set[tuple[Any, ...]]:
