@@ -33,6 +33,6 @@ def test_a_payout_without_an_id_does_not_excuse_an_account_from_its_closing_bala
         pipeline,
         f"UPDATE {payouts} SET payout_id = NULL WHERE {payout('P').replace('P WHERE', f'{payouts} WHERE')}",
         f"UPDATE {unsettled} SET net = net + 0.01, gross = gross + 0.01 WHERE {FEBRUARY} AND balance_transaction_id = "
-        f"(SELECT MIN(balance_transaction_id) FROM {unsettled} WHERE {FEBRUARY})",
+        f"(SELECT MIN(balance_transaction_id) FROM {unsettled} WHERE {FEBRUARY} AND currency = 'usd')",
     )
     assert "unsettled_rows_equal_closing" in alarms(looked(pipeline))
