@@ -36,6 +36,7 @@ LOAD_BYTES = 40 << 20
 COLUMN_BYTES = 1 << 20
 """For each column of a table that is filled by one thread: so much is pinned, however long the rows are (a tenth less
 is too little for 209)."""
+NOTHING_CACHED_BYTES = 1 << 20
 MOST_LOAD_BYTES = 320 << 20
 """Up to which a load gets more threads than one."""
 _M_MMAP_THRESHOLD, _MMAP_FROM = -3, 128 << 10
@@ -102,6 +103,14 @@ def frugal(client: Any, pipeline: Pipeline, room: Room | None = None) -> Iterato
         # the database may be open elsewhere in this process, where these settings hold too
         _set(client, before)
         _spill_into(client, spill)
+
+
+def drop_what_was_read(client: Any) -> None:
+    """Empty DuckDB's cache: a file that is closed is written first, which takes memory of its own."""
+    most = _memory_limit(client)
+    with suppress(DatabaseException):  # what is in use stays, and the limit with it
+        _set(client, {"memory_limit": f"{NOTHING_CACHED_BYTES} bytes"})
+    _set(client, {"memory_limit": f"{most} bytes"})
 
 
 def with_more_memory(client: Any, most: int, attempt: Callable[[], T], what: str) -> T:

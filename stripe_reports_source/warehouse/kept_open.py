@@ -45,4 +45,7 @@ class KeptOpen:
         with self._changes:
             if self._client is not None and self._is_open:
                 self._is_open = False
+                from .duckdb_memory import drop_what_was_read  # DuckDB, which importing us does not need
+
+                drop_what_was_read(self._client)
                 self._client.close_connection()
