@@ -6,6 +6,7 @@ query finds it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -47,7 +48,7 @@ class Glances:
     def __init__(self, base: str, rows: Sequence[Sequence[Any]]) -> None:
         self._of: dict[tuple[str, str], _Glance] = {}
         for account, key, currency, items, net, *counts in rows:
-            glance = self._of.setdefault((cell_name(key, base), currency or ""), _Glance(account))
+            glance = self._of.setdefault((cell_name(key, base), sys.intern(currency or "")), _Glance(account))
             unequal, timed, outside, named = map(int, counts)
             glance.account = min(glance.account, account)
             glance.items += int(items)
