@@ -6,6 +6,8 @@ import logging
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -363,6 +365,24 @@ def test_a_batch_of_very_many_bytes_is_written_in_parts(pipeline: Pipeline) -> N
         cursor.copy_expert("COPY made FROM STDIN WITH (FORMAT binary)", Stream(iter(parts)))
         cursor.execute("SELECT word, key FROM made")
         assert cursor.fetchall() == list(zip(words.to_pylist(), shared.to_pylist(), strict=True))
+
+
+@pytest.mark.long
+def test_a_load_does_without_duckdb(emulator: Emulator, pipeline: Pipeline, postgres: str, tmp_path: Path) -> None:
+    """Which would take some 50 MB more."""
+    script = (
+        "import sys, dlt\nfrom stripe_reports_source import load_reports, stripe_reports\n"
+        f"destination = dlt.destinations.postgres({postgres!r})\n"
+        f"pipeline = dlt.pipeline('light', destination=destination, dataset_name={pipeline.dataset_name!r}, "
+        f"pipelines_dir={str(tmp_path)!r})\n"
+        f"source = stripe_reports([{PAYOUTS!r}], api_key={emulator.settings.live_keys[0]!r}, "
+        f"api_base_url={emulator.api_url!r}, files_base_url={emulator.files_url!r})\n"
+        "print(load_reports(pipeline, source).rows, 'duckdb' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
+    rows, imported = told.stdout.split()
+    assert int(rows) > 0
+    assert imported == "False"
 
 
 def test_a_table_too_wide_is_named_and_the_others_go_on(
