@@ -37,6 +37,11 @@ SMALL: dict[str, Any] = {
 }
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many again as there are cores: a test waits for a disk or another process for much of its time."""
+    return max(2, (os.cpu_count() or 1) * 3 // 2)
+
+
 def pytest_configure() -> None:
     """How long an example takes says nothing on a shared machine."""
     settings.register_profile("untimed", deadline=None)

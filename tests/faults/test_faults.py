@@ -31,8 +31,17 @@ def plays(*names: Play) -> Iterator[Step]:
         yield Step(hours=DAY, play=name, nth=number)
 
 
-@pytest.mark.parametrize(("destination", "seed"), [("duckdb", 3), ("duckdb", 22), ("postgres", 18)])
-@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize(
+    ("destination", "seed", "plain"),
+    [
+        ("duckdb", 3, False),
+        ("duckdb", 22, True),
+        ("postgres", 18, False),
+        pytest.param("duckdb", 3, True, marks=pytest.mark.long),
+        pytest.param("duckdb", 22, False, marks=pytest.mark.long),
+        pytest.param("postgres", 18, True, marks=pytest.mark.long),
+    ],
+)
 def test_nothing_is_lost_doubled_or_half_done(player_of: Any, destination: Destination, seed: int, plain: bool) -> None:
     played = player_of(destination).play(make_schedule(seed, destination, kills=True, plain=plain))
     assert played.findings.clean, played.findings.details

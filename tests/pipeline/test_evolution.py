@@ -17,7 +17,7 @@ from stripe_reports_source import ConfigurationError, Report, SyncFailed, load_r
 from stripe_reports_source.emulator import Emulator, Fault
 from stripe_reports_source.plan.catalog import load_catalog
 from stripe_reports_source.plan.table_texts import table_texts
-from tests.conftest import BOTH, query, source_of
+from tests.conftest import BOTH, FIRST_OF_BOTH, query, source_of
 
 Make = Callable[..., Emulator]
 UTC = timezone.utc
@@ -40,7 +40,7 @@ def types_of(pipeline: Pipeline, table: str) -> dict[str, str]:
     return dict(rows)
 
 
-@BOTH
+@FIRST_OF_BOTH
 def test_a_metadata_key_comes_and_goes(emulator: Emulator, pipeline: Pipeline) -> None:
     def filled(column: str) -> list[tuple[Any, ...]]:
         return query(
@@ -64,7 +64,7 @@ def test_a_metadata_key_comes_and_goes(emulator: Emulator, pipeline: Pipeline) -
     assert filled(new) == [(False, True), (True, True)]
 
 
-@BOTH
+@FIRST_OF_BOTH
 def test_versions_that_disagree_on_a_type_share_a_table(
     start_emulator: Make, pipeline: Pipeline, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -29,7 +29,7 @@ from stripe_reports_source.errors import own_error
 from tests.conftest import BOTH, query, source_of
 from tests.pipeline.ledger import assert_ledger
 from tests.pipeline.truth import assert_true
-from tests.pipeline.ways import WAYS, load, posts, refusal
+from tests.pipeline.ways import FIRST_OF_WAYS, WAYS, load, posts, refusal
 
 UTC = timezone.utc
 PAYOUTS, SUMMARY = "payouts.itemized", "balance.summary"
@@ -94,7 +94,7 @@ def test_a_selection_writes_its_own_ledger(world: World) -> None:
     assert posts(world.emulator) == runs + 3  # those of the other report
 
 
-@WAYS
+@FIRST_OF_WAYS
 @pytest.mark.parametrize("isolated", [False, True])
 def test_a_decomposed_source_is_the_whole_source(
     emulator: Emulator, make_pipeline: MakePipeline, way: str, isolated: bool
@@ -146,7 +146,7 @@ def test_parallelize_changes_nothing(world: World) -> None:
     assert_all_there(world)
 
 
-@WAYS
+@FIRST_OF_WAYS
 @pytest.mark.parametrize("limit", [{"max_items": 1}, {"max_items": 20, "count_rows": True}, {"max_time": 1e-6}])
 def test_a_limit_loads_whole_intervals_and_lists_them(world: World, limit: dict[str, Any]) -> None:
     world.load(world.source().with_resources(TABLE).add_limit(**limit))
@@ -186,7 +186,7 @@ def test_a_step_sees_rows_alone(world: World, step: Callable[[Any], Any]) -> Non
         assert query(world.pipeline, f"SELECT count(*) FROM {TABLE} WHERE mine IS DISTINCT FROM 'x'") == [(0,)]
 
 
-@WAYS
+@FIRST_OF_WAYS
 @pytest.mark.parametrize("form", [lambda table: table, as_rows])
 def test_what_a_step_leaves_nothing_of_is_emptied(world: World, form: Callable[[Any], Any]) -> None:
     before, source = world.source([PAYOUTS]), world.source([PAYOUTS], lookback_days=40)
@@ -226,7 +226,7 @@ def with_transformer(source: Any) -> Any:
     return source
 
 
-@WAYS
+@FIRST_OF_WAYS
 def test_a_transformer_gets_rows_and_its_own_table(world: World) -> None:
     world.load(with_transformer(world.source()))
     assert_all_there(world)
@@ -238,7 +238,7 @@ def test_a_transformer_gets_rows_and_its_own_table(world: World) -> None:
     assert sorted(made) == sorted(wanted)
 
 
-@WAYS
+@FIRST_OF_WAYS
 def test_hints_that_change_no_value_are_kept(world: World) -> None:
     source = world.source()
     source.resources[TABLE].apply_hints(
@@ -276,7 +276,7 @@ def narrow(columns: list[str]) -> Report:
     return Report(PAYOUTS, columns=["payout_id", "gross", *columns])
 
 
-@WAYS
+@FIRST_OF_WAYS
 @pytest.mark.parametrize("of", ["source", "resource"])
 @pytest.mark.parametrize("mode", ["discard_row", "discard_value"])
 def test_a_contract_that_discards_is_kept(world: World, mode: Any, of: str) -> None:

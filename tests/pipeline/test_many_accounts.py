@@ -23,7 +23,7 @@ from stripe_reports_source.plan.settings import RetryPolicy
 from stripe_reports_source.warehouse.lane_table import read_lanes
 from stripe_reports_source.warehouse.status import report_status
 from stripe_reports_source.warehouse.status_runs import shown_runs
-from tests.conftest import BOTH, query, source_of, with_settings
+from tests.conftest import BOTH, FIRST_OF_BOTH, query, source_of, with_settings
 
 Make = Callable[..., Emulator]
 UTC = timezone.utc
@@ -61,7 +61,7 @@ def lane_rows(pipeline: Pipeline) -> list[tuple[Any, ...]]:
     return query(pipeline, "SELECT account, synced_to, listed_package, package FROM report_lanes ORDER BY account")
 
 
-@BOTH
+@FIRST_OF_BOTH
 def test_what_is_kept_of_an_account_is_a_row(platform: Emulator, make_pipeline: Callable[..., Pipeline]) -> None:
     pipeline = make_pipeline()
     assert load_reports(pipeline, lanes_of(platform)).cells == 60

@@ -21,7 +21,7 @@ from stripe_reports_source.reconcile.queries import in_dialect
 from stripe_reports_source.reconcile.roll_forward import Line, RollForward
 from stripe_reports_source.reconcile.window_query import window_query
 from stripe_reports_source.reconcile.windows import Window
-from tests.conftest import BOTH, source_of
+from tests.conftest import FIRST_OF_BOTH, source_of
 
 UTC = timezone.utc
 BOOKS = (
@@ -73,7 +73,7 @@ def assert_is_the_business(emulator: Emulator, forward: RollForward) -> None:
     assert {about.difference for about in forward.lines} <= {Decimal(0), None}
 
 
-@BOTH
+@FIRST_OF_BOTH
 def test_the_last_complete_month_and_all_since_a_day(emulator: Emulator, pipeline: Pipeline) -> None:
     load_reports(pipeline, source_of(emulator, BOOKS))
     month = reconcile(pipeline).roll_forward

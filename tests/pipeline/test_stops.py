@@ -37,7 +37,7 @@ from stripe_reports_source.emulator import Emulator, Fault
 from stripe_reports_source.errors import DestinationBusy, NotOffered, WorkingFolderError
 from stripe_reports_source.sync.progress import Event
 from stripe_reports_source.warehouse.duckdb_patience import PatientSqlClient
-from tests.conftest import BOTH, source_of
+from tests.conftest import FIRST_OF_BOTH, source_of
 from tests.pipeline.truth import assert_true
 
 SPOILED, OTHER = "payouts.itemized", "balance.summary"
@@ -524,7 +524,7 @@ def test_a_stop(
     check_stop(stop, business, pipeline, monkeypatch, caplog)
 
 
-@BOTH
+@FIRST_OF_BOTH
 @pytest.mark.parametrize("stop", DROPS, ids=lambda stop: stop.name)
 def test_what_was_dropped_by_hand(
     stop: Stop,

@@ -13,7 +13,7 @@ from stripe_reports_source.emulator import Emulator, Fault
 from stripe_reports_source.errors import NotAvailable, NotOffered
 from tests.conftest import BOTH, query, source_of
 from tests.pipeline.truth import assert_true
-from tests.pipeline.ways import WAYS, load, posts, refusal
+from tests.pipeline.ways import FIRST_OF_WAYS, WAYS, load, posts, refusal
 
 UTC = timezone.utc
 PAYOUTS = "payouts.itemized"
@@ -99,7 +99,7 @@ def test_every_interval_that_is_not_loaded_is_named(emulator: Emulator, pipeline
 
 
 @BOTH
-@WAYS
+@FIRST_OF_WAYS
 def test_data_that_is_taken_back_is_loaded_again_when_it_returns(
     emulator: Emulator, pipeline: Pipeline, way: str, caplog: pytest.LogCaptureFixture
 ) -> None:

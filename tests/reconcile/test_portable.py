@@ -24,6 +24,10 @@ from stripe_reports_source.reconcile.scope import Scope
 from tests.reconcile.worlds import NINE, NOW, Account, World, Worlds, told
 
 DIALECTS = ("postgres", "snowflake", "bigquery", "redshift", "databricks", "tsql", "clickhouse", "mysql", "duckdb")
+FIRST_DIALECTS = [
+    pytest.param(name, marks=[pytest.mark.long] * (name not in ("postgres", "bigquery", "tsql"))) for name in DIALECTS
+]
+"""Those that are least like DuckDB's own; the others are among the tests that take long."""
 OF_FILES = list({equation.file: equation for equation in EQUATIONS}.values())
 """An equation of each SQL file."""
 CONNECTED = {name: input_.of_connected_accounts() for name, input_ in INPUTS.items()}
@@ -57,7 +61,7 @@ def _worlds_of_tables(inputs: dict[str, Input]) -> Iterator[dict[str, list[Repor
     yield {name: [] for name in inputs}
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", FIRST_DIALECTS)
 @pytest.mark.parametrize("equation", OF_FILES, ids=lambda equation: equation.file)
 def test_a_query_is_read_again_in_every_dialect(equation: Equation, dialect: str) -> None:
     for scope in SCOPES[: 2 if dialect != "duckdb" else None]:
