@@ -123,7 +123,7 @@ class Folder:
     def opened(self) -> list[str]:
         """The result files that this process has open, each as often as it is."""
         links = [Path("/proc/self/fd") / name for name in os.listdir("/proc/self/fd")]
-        names = [os.readlink(link) for link in links if link.is_symlink()]
+        names = [os.readlink(link).removesuffix(" (deleted)") for link in links if link.is_symlink()]
         return [name for name in names if name.startswith(str(self._parent)) and name.endswith(".csv")]
 
     def _with_rows(self) -> list[Path]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from stripe_reports_source.sync.growing import GivenUp, GrowingFile
+
+Reads = Callable[[io.FileIO, int], "Future[bytes]"]
 
 
 class Writer:
@@ -30,26 +32,34 @@ def writer(tmp_path: Path) -> Writer:
     return Writer(tmp_path / "x.csv")
 
 
+@pytest.fixture
+def reads(writer: Writer) -> Iterator[Reads]:
+    """Begins to read in a thread, which no test leaves waiting."""
+    with ThreadPoolExecutor(1) as thread:
+        yield lambda file, size: thread.submit(file.read, size)
+        writer.growing.give_up()
+
+
 def test_what_is_there_is_read_at_once(writer: Writer) -> None:
     writer.add(b"abcdef")
     with writer.growing.open() as file:
         assert (file.read(2), file.read(4)) == (b"ab", b"cdef")
 
 
-def test_a_reader_waits_until_all_that_it_wants_is_there(writer: Writer) -> None:
+def test_a_reader_waits_until_all_that_it_wants_is_there(writer: Writer, reads: Reads) -> None:
     writer.add(b"ab")
-    with writer.growing.open() as file, ThreadPoolExecutor(1) as thread:
-        found = thread.submit(file.read, 4)
+    with writer.growing.open() as file:
+        found = reads(file, 4)
         writer.add(b"c")
         assert not found.done()
         writer.add(b"def")
         assert (found.result(10), file.read(2)) == (b"abcd", b"ef")
 
 
-def test_the_end_is_what_is_left(writer: Writer) -> None:
+def test_the_end_is_what_is_left(writer: Writer, reads: Reads) -> None:
     writer.add(b"ab")
-    with writer.growing.open() as file, ThreadPoolExecutor(1) as thread:
-        found = thread.submit(file.read, 4)
+    with writer.growing.open() as file:
+        found = reads(file, 4)
         writer.growing.end(whole=True)
         assert (found.result(10), file.read(4)) == (b"ab", b"")
     assert not writer.growing.given_up
@@ -65,10 +75,12 @@ def test_the_end_is_what_is_left(writer: Writer) -> None:
     ],
     ids=["begins anew", "is cut off", "fails", "is not wanted"],
 )
-def test_a_reader_is_told_when_it_waits_in_vain(writer: Writer, ends: Callable[[GrowingFile], None]) -> None:
+def test_a_reader_is_told_when_it_waits_in_vain(
+    writer: Writer, reads: Reads, ends: Callable[[GrowingFile], None]
+) -> None:
     writer.add(b"ab")
-    with writer.growing.open() as file, ThreadPoolExecutor(1) as thread:
-        found = thread.submit(file.read, 4)
+    with writer.growing.open() as file:
+        found = reads(file, 4)
         ends(writer.growing)
         with pytest.raises(GivenUp):
             found.result(10)
