@@ -160,6 +160,8 @@ class ArrivedCell:
 
     def _tables(self) -> Generator[pa.Table, None, None]:
         """The cell's rows; those of a larger file are parsed while the ones before are written."""
+        if self._large:  # of one report one such cell at a time is in memory
+            self._report.sync.fetching.give_up_ahead(self._report.table)
         with self._report.sync.fetching.parsing(), closing(self._parse()) as tables:
             for table in one_ahead(tables) if self._large else tables:
                 if not self._superseded:  # such rows are counted only

@@ -40,9 +40,7 @@ def arrived_cells(report: ReportInPackage) -> Generator[ArrivedCell | None, None
                 yield None
         finished = True
     finally:
-        ahead = sync.fetching.parsed_ahead
-        if ahead is not None and ahead.request.report.report.table == report.table:
-            ahead.close()
+        sync.fetching.give_up_ahead(report.table)
         if not finished:
             sync.abandon(report.table)
 

@@ -182,6 +182,12 @@ class Fetching:
         """Keep what is parsed before it is whole; it is closed at the end at the latest."""
         self._ahead = ahead
 
+    def give_up_ahead(self, table: str) -> None:
+        """End what is parsed of a table before it is whole."""
+        ahead = self.parsed_ahead
+        if ahead is not None and ahead.request.report.report.table == table:
+            ahead.close()
+
     def close(self) -> None:
         """Stop the workers and remove the files. May be called at any time."""
         self._closing.set()

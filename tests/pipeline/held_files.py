@@ -14,11 +14,12 @@ from pathlib import Path
 from dlt import Pipeline
 
 from stripe_reports_source.emulator import Emulator
+from stripe_reports_source.emulator.runs import Run
 from tests.conftest import until
 
 ACTIVITY = "balance_change_from_activity.itemized"
 JANUARY = 1_735_689_600
-"""2025-01-01 UTC: the interval of the file that is held back begins then."""
+"""2025-01-01 UTC."""
 
 
 @dataclass(frozen=True)
@@ -31,33 +32,59 @@ class Reply:
     etag: str = '"1"'
 
 
+MakeReply = Callable[[bytes], Reply]
+
+
+def whole(content: bytes) -> Reply:
+    """A file as it is."""
+    return Reply([content], len(content), etag='"whole"')
+
+
 @dataclass
 class FileHost:
-    """Sends the emulator's files; January's activity as replies say that are made of its content, then whole."""
+    """Sends an emulator's files.
 
-    replies: Sequence[Callable[[bytes], Reply]]
+    Args:
+        report: one of its files, the first one of January that is asked for, is sent as `replies` say, then whole.
+        replies: made of the file's content.
+        others: what all other files are sent as.
+    """
+
+    report: str
+    replies: Sequence[MakeReply]
+    others: MakeReply
     url: str = ""
     ranges: list[str | None] = field(default_factory=list)
-    """What was asked for of January's file."""
+    """What was asked for of that file."""
     errors: list[BaseException] = field(default_factory=list)
+    _file: str | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def reply_to(self, run: Run, asked: str | None) -> MakeReply:
+        """How to answer a request for a part of a run's file."""
+        with self._lock:
+            of_january = run.report_type.startswith(self.report) and run.parameters["interval_start"] == JANUARY
+            if self._file is None and of_january:
+                self._file = run.file_id
+            if self._file != run.file_id:
+                return self.others
+            self.ranges.append(asked)
+            return [*self.replies, whole][min(len(self.ranges), len(self.replies) + 1) - 1]
 
 
 @contextmanager
-def file_host(emulator: Emulator, *replies: Callable[[bytes], Reply]) -> Iterator[FileHost]:
+def file_host(
+    emulator: Emulator, *replies: MakeReply, report: str = ACTIVITY, others: MakeReply = whole
+) -> Iterator[FileHost]:
     """Serve an emulator's files while the context is open. An error in a step is raised at its end."""
-    host = FileHost(replies)
+    host = FileHost(report, replies, others)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             run = next(run for run in emulator.runs if run.file_id == re.split("/", self.path)[3])
-            content, reply = run.file.read_bytes(), None
-            if run.report_type.startswith(ACTIVITY) and run.parameters["interval_start"] == JANUARY:
-                host.ranges.append(self.headers.get("Range"))
-                if len(host.ranges) <= len(host.replies):
-                    reply = host.replies[len(host.ranges) - 1](content)
-            self.answer(reply or Reply([content], len(content), etag=f'"{len(host.ranges)}"'))
+            self.answer(host.reply_to(run, self.headers.get("Range"))(run.file.read_bytes()))
 
         def answer(self, reply: Reply) -> None:
             self.send_response(206 if reply.begin else 200)

@@ -195,6 +195,32 @@ def test_a_file_of_another_size_than_announced(emulator: Emulator, pipeline: Pip
     assert_loaded(emulator, pipeline)
 
 
+def test_of_one_report_one_large_cell_at_a_time_is_parsed(
+    start_emulator: Callable[..., Emulator], pipeline: Pipeline
+) -> None:
+    """A cell that is there goes before one that still arrives, which is parsed when it is whole."""
+    accounts, report = ("acct_a", "acct_b"), "connected_account_balance_change_from_activity.itemized"
+    end = datetime(2025, 2, 1, tzinfo=timezone.utc)
+    platform = start_emulator(all_types=True, connected_accounts=accounts, available_end=end)
+    folder, parsed = Folder(pipeline), threading.Event()
+
+    def first(body: bytes) -> Reply:
+        return Reply(
+            [body[: half(body)], folder.rows_are_parsed, parsed.set, folder.is_given_up, body[half(body) :]], len(body)
+        )
+
+    def other(body: bytes) -> Reply:
+        return Reply([lambda: parsed.wait(60), body], len(body))
+
+    with file_host(platform, first, report=report, others=other) as host:
+        load_reports(pipeline, large(platform, host, [report], connected_accounts=accounts))
+    counted = query(
+        pipeline, f"SELECT _report_run_id, count(*) FROM {report.replace('.', '_')} GROUP BY ALL ORDER BY 1"
+    )
+    assert len(counted) == 2
+    assert counted == query(pipeline, "SELECT run_id, rows FROM report_runs ORDER BY 1")
+
+
 def ahead_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("stripe-reports-ahead")]
 
