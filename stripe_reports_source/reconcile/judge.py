@@ -172,6 +172,13 @@ class Judge:
             )
         if found.note == "gap":
             return "not_comparable", f"{base} is not loaded at {at}, where the counterpart belongs: load it to compare."
+        if found.note == "no time":
+            here = self.base(self._equation.figure[0])
+            return (
+                "not_comparable",
+                f"{base} does not have its counterpart, and no column of {here} says of when that is: load {here} with "
+                "all columns to compare.",
+            )
         if found.note == "not loaded":
             return "not_comparable", f"{base} is not loaded with the same filters: load it with them to compare."
         return None

@@ -202,8 +202,8 @@ FROM ranked WHERE place > {MOST_ITEMS} GROUP BY account, cell, currency, note
 _PLACED = f"""placed AS (
     SELECT differing.account, differing.cell, currency, item, figure, against, gross_difference, fee_difference,
            count_difference, against_cell, moment,
-           CASE WHEN note NOT IN ({", ".join(map(text_literal, PLACED))}) OR moment IS NULL OR spans.lane IS NOT NULL
-                THEN note
+           CASE WHEN note NOT IN ({", ".join(map(text_literal, PLACED))}) OR spans.lane IS NOT NULL THEN note
+                WHEN moment IS NULL THEN 'no time'
                 WHEN bounds.lane IS NULL THEN 'not loaded'
                 WHEN moment < bounds.since THEN 'older'
                 WHEN moment >= bounds.until THEN 'later'

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SYNCS_AT_MOST = 3
-MANY_CELLS = 1000
+MANY_CELLS, MANY_ROWS = 1000, 1_000_000
 """Of a load, whose memory is worth some time to be rid of."""
 
 
@@ -163,7 +163,7 @@ class Loading:
             # the next sync mends what one without a lock has crossed, or runs reports for new payouts
             self._syncs.end()
         self._syncs.end()  # what follows does not need the plan
-        if len(self.stored) > MANY_CELLS:
+        if len(self.stored) > MANY_CELLS or sum(cell.rows for cell in self.stored) > MANY_ROWS:
             gc.collect()  # of thousands of lanes, which hold one another, so that Python frees them much later
             self._load.database.let_go()  # and of what DuckDB keeps of the tables that it has written
             self._load.database.keep()

@@ -19,6 +19,7 @@ from typing import Any, cast
 
 import dlt
 import pyarrow as pa
+import pyarrow.parquet as pq
 from dlt import Pipeline
 from dlt.common.destination import PreparedTableSchema
 from dlt.common.destination.client import (
@@ -88,10 +89,12 @@ def _whole_cells(pipeline: Pipeline, source_name: str) -> bool:
 def _room(pipeline: Pipeline, source_name: str, room: Room) -> Room:
     """The memory that a load needs, which depends on the width of the tables that it fills."""
     packages = [pipeline.get_load_package_info(load_id) for load_id in pipeline.list_normalized_load_packages()]
-    filled = {job.job_file_info.table_name for package in packages for job in package.jobs["new_jobs"]}
     tables = pipeline.schemas[source_name].tables
-    widths = [len(tables[name]["columns"]) for name in filled if name in tables and is_cell_table(tables[name])]
-    return replace(room, columns=max(widths, default=0))
+    cells = {name for name, table in tables.items() if is_cell_table(table)}
+    jobs = [job for package in packages for job in package.jobs["new_jobs"] if job.job_file_info.table_name in cells]
+    widths = [len(tables[job.job_file_info.table_name]["columns"]) for job in jobs]
+    rows = [pq.read_metadata(job.file_path).num_rows for job in jobs if job.job_file_info.file_format == "parquet"]
+    return replace(room, columns=max(widths, default=0), rows=max(rows, default=0))
 
 
 class CellDuckDb(StandIn, dlt.destinations.duckdb):

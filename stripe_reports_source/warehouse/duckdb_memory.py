@@ -33,9 +33,12 @@ FEW_ROWS_BYTES = 24 << 20
 """For each thread, of a few thousand narrow rows: whatever DuckDB may have it uses, and the rest goes to disk."""
 LOAD_BYTES = 40 << 20
 """For each thread of a load into a table of some thirty columns."""
+ROW_GROUP = 122_880
+"""Rows that one thread writes at a time (duckdb.org/docs/stable/internals/storage)."""
 COLUMN_BYTES = 1 << 20
 """For each column of a table that is filled by one thread: so much is pinned, however long the rows are (a tenth less
 is too little for 209)."""
+NOTHING_CACHED_BYTES = 1 << 20
 MOST_LOAD_BYTES = 320 << 20
 """Up to which a load gets more threads than one."""
 _M_MMAP_THRESHOLD, _MMAP_FROM = -3, 128 << 10
@@ -50,15 +53,17 @@ class Room:
     Args:
         per_thread: bytes that each thread gets at least.
         columns: of the widest table that is filled; 0 where none is.
-        per_column: bytes for each of them.
+        rows: of the longest file that fills one; None where that is not known.
+        per_column: bytes for each of the columns.
     """
 
     per_thread: int = LOOK_BYTES
     columns: int = 0
+    rows: int | None = None
     per_column: int = COLUMN_BYTES
 
     def of(self, threads: int) -> tuple[int, int]:
-        """How many of so many threads there is room for, and the bytes of all.
+        """How many of so many threads there is work and room for, and the bytes of all.
 
         Rows that threads have beside one another are brought together at the end, which takes them twice.
         """
@@ -66,9 +71,12 @@ class Room:
         def needed(by: int) -> int:
             return self.columns * self.per_column * (16 * by - 6) // 10
 
+        least = threads * self.per_thread
+        if self.rows is not None:
+            threads = min(threads, max(1, -(-self.rows // ROW_GROUP)))
         while threads > 1 and needed(threads) > MOST_LOAD_BYTES:
             threads -= 1
-        return threads, max(threads * self.per_thread, needed(threads))
+        return threads, max(least, needed(threads))
 
 
 @contextmanager
@@ -102,6 +110,32 @@ def frugal(client: Any, pipeline: Pipeline, room: Room | None = None) -> Iterato
         # the database may be open elsewhere in this process, where these settings hold too
         _set(client, before)
         _spill_into(client, spill)
+
+
+def write_frugally(client: Any, file: Path) -> None:
+    """Write what a DuckDB file lacks: closing it would, with all threads, beside all that was read before.
+
+    Args:
+        client: dlt's, with an open connection.
+        file: of the database.
+    """
+    if not _has_changes(file):
+        return
+    [[threads]] = client.execute_sql("SELECT current_setting('threads')")
+    most = _memory_limit(client)
+    with suppress(DatabaseException):  # what is in use stays, and so does the limit then
+        _set(client, {"memory_limit": f"{NOTHING_CACHED_BYTES} bytes"})
+    _set(client, {"memory_limit": f"{most} bytes", "threads": 1})
+    with suppress(DatabaseException):  # something else writes in this process, and closes it later
+        client.execute_sql("CHECKPOINT")
+    _set(client, {"threads": threads})
+
+
+def _has_changes(file: Path) -> bool:
+    try:
+        return file.with_name(f"{file.name}.wal").stat().st_size > 0
+    except OSError:
+        return False
 
 
 def with_more_memory(client: Any, most: int, attempt: Callable[[], T], what: str) -> T:

@@ -46,3 +46,21 @@ def test_a_clean_world_has_no_variance(world: World, worlds: Worlds, tmp_path: P
     assert statuses(statements)["tied"] > 100
     months = {statement.interval_day for statement in statements}
     assert len(months) >= (12 if world is YEAR else 3)
+
+
+def test_rows_whose_time_is_not_loaded_are_no_variance_where_history_begins_later(
+    worlds: Worlds, tmp_path: Path
+) -> None:
+    """Where a counterpart belongs that is not there is told by a time alone: it may be older, or still to come."""
+    figures = ["balance_transaction_id", "currency", "reporting_category", "gross", "fee", "net"]
+    few = [
+        Report(name, columns=[*figures, "payout_id" if "payouts" in name else "automatic_payout_id"])
+        if name.endswith("itemized")
+        else name
+        for name in NINE
+    ]
+    account = Account("shop", few, {"start_date": "2025-02-01"})
+    statements = looked(worlds.copy(World("timeless", (account,), MARCH, scale=0.2), tmp_path))
+    assert told(statements, "variance", "stale", "pending") == []
+    timeless = {item.equation for item in statements if "no column of" in item.reason}
+    assert {"payout_holds_what_names_it", "settled_row_equals_activity_row"} <= timeless

@@ -81,6 +81,7 @@ def test_a_stale_statement_names_the_older_report_and_what_to_do() -> None:
         ("later", instant(2, 20), "pending", "is not loaded up to 2025-02-20 00:00 UTC yet"),
         ("gap", instant(2, 3), "not_comparable", "is not loaded at 2025-02-03 00:00 UTC"),
         ("not loaded", instant(2, 3), "not_comparable", "with the same filters"),
+        ("no time", None, "not_comparable", "no column of payout_reconciliation.itemized says of when that is"),
         ("missing", instant(2, 3), "variance", "has a transaction that balance_change_from_activity.itemized does not"),
     ],
 )

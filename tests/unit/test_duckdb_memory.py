@@ -1,22 +1,58 @@
-"""How much memory, and how many threads, a load into DuckDB begins with: by the width of its widest table."""
+"""How much memory, and how many threads, a load into DuckDB begins with: by the width of its widest table,
+and how long its longest file is."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import dlt
+import duckdb
 import pytest
 
-from stripe_reports_source.warehouse.duckdb_memory import LOAD_BYTES, Room
+from stripe_reports_source.warehouse.duckdb_memory import LOAD_BYTES, ROW_GROUP, Room, write_frugally
 
 
 @pytest.mark.parametrize(
-    ("columns", "threads", "megabytes"),
-    [(0, 2, (80, 90)), (30, 2, (80, 90)), (110, 2, (265, 320)), (209, 1, (209, 220)), (1000, 1, (1000, 1100))],
+    ("columns", "rows", "threads", "megabytes"),
+    [
+        (0, None, 2, (80, 90)),
+        (30, 10_000_000, 2, (80, 90)),
+        (110, 10_000_000, 2, (265, 320)),
+        (110, ROW_GROUP + 1, 2, (265, 320)),
+        (110, ROW_GROUP, 1, (110, 120)),
+        (110, 0, 1, (110, 120)),
+        (209, 10_000_000, 1, (209, 220)),
+        (1000, 10_000_000, 1, (1000, 1100)),
+    ],
 )
 def test_room_grows_with_the_columns_and_threads_give_way_to_it(
-    columns: int, threads: int, megabytes: tuple[int, int]
+    columns: int, rows: int | None, threads: int, megabytes: tuple[int, int]
 ) -> None:
-    room = Room(LOAD_BYTES, columns)
+    room = Room(LOAD_BYTES, columns, rows)
     found, wanted = room.of(2)
     assert found == threads
     assert megabytes[0] <= wanted / (1 << 20) <= megabytes[1]
     assert room.of(4)[0] >= found
     assert room.of(1)[0] == 1
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_file_is_written_before_it_is_closed_and_settings_stay_as_they_were(tmp_path: Path, busy: bool) -> None:
+    file = tmp_path / "warehouse.duckdb"
+    pipeline = dlt.pipeline("memory", destination=dlt.destinations.duckdb(str(file)), pipelines_dir=str(tmp_path))
+    settings = "SELECT current_setting('threads'), current_setting('memory_limit')"
+    with pipeline.sql_client() as client, duckdb.connect(str(file)) as other:
+        client.execute_sql("SET GLOBAL threads = 3")
+        before = client.execute_sql(settings)
+        client.execute_sql("CREATE TABLE rows_of AS SELECT range AS number FROM range(1000)")
+        log = tmp_path / "warehouse.duckdb.wal"
+        assert log.stat().st_size > 0
+        if busy:
+            other.execute("BEGIN; INSERT INTO rows_of VALUES (1000)")
+        write_frugally(client, file)
+        assert client.execute_sql(settings) == before
+        if busy:
+            other.execute("COMMIT")
+            assert client.execute_sql("SELECT count(*) FROM rows_of") == [(1001,)]
+        else:
+            assert not log.exists() or log.stat().st_size == 0

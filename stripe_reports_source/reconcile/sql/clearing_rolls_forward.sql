@@ -14,7 +14,7 @@ WITH moved AS (
     SELECT account, cell, currency, -net, 0 FROM settled
     UNION ALL
     SELECT paid.account, paid.cell, paid.currency, paid.net, 0 FROM payouts AS paid
-    WHERE paid.category <> 'payout_reversal'
+    WHERE paid.category <> 'payout_reversal' AND paid.payout_id <> ''
       AND NOT EXISTS (
           SELECT 1 FROM all_settled AS held WHERE held.payout_ref = paid.payout_key
              AND held.account = paid.account AND held.payout_id = paid.payout_id

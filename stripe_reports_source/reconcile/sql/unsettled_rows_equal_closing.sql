@@ -14,7 +14,7 @@ WITH sums AS (
 unlike AS (SELECT DISTINCT account FROM sums WHERE figure <> against),
 without_rows AS (
     SELECT DISTINCT paid.account, paid.currency FROM all_payouts AS paid
-    WHERE paid.category <> 'payout_reversal' AND paid.account IN (SELECT account FROM unlike)
+    WHERE paid.category <> 'payout_reversal' AND paid.payout_id <> '' AND paid.account IN (SELECT account FROM unlike)
       AND NOT EXISTS (
           SELECT 1 FROM all_settled AS held WHERE held.payout_ref = paid.payout_key
              AND held.account = paid.account AND held.payout_id = paid.payout_id
