@@ -20,7 +20,8 @@ from ..warehouse.hints import stored_types
 from ..warehouse.query import Reader, reading_frugally
 from .coverage import Coverage, read_coverage
 from .equations import BEFORE, EQUATIONS, Equation
-from .inputs import INPUTS, Input, ReportTable, first_day_of, lacking
+from .glance import COPIES, OF_ROWS, Glances, copies_query
+from .inputs import INPUTS, Input, ReportTable, first_day_of, glance_query, lacking
 from .judge import Judge, Sides
 from .ledger_checks import CELLS_JOIN, LEDGER_CHECKS, cells_join, in_window, rows_stored_equal_file
 from .left_behind import with_cells_left_behind
@@ -184,6 +185,7 @@ class _Family:
         # a cell more, for what is compared with the one before
         self._first_day = None if since is None else coverage.day_before(since)
         self._now = now
+        self._glances: dict[tuple[str, Scope], Glances] = {}
 
     def at(self, equation: Equation, scope: Scope, compared: dict[tuple[str, str], bool]) -> Iterator[Statement]:
         """The statements of an equation about what a scope has.
@@ -245,15 +247,44 @@ class _Family:
         return None
 
     def _figures(self, equation: Equation, scope: Scope) -> Iterator[Figure]:
+        at_once = self._at_a_glance(equation, scope) if equation.name in OF_ROWS else None
+        if at_once is not None:
+            yield from at_once
+            return
         spans: Spans = {}
         if equation.counterpart is not None:
             spans = self._coverage.spans(self._inputs[equation.counterpart].base, self._inputs[equation.figure[0]].base)
-        hashed = self._dataset.dialect == "duckdb"  # whose memory is this process's
-        query = equation_query(equation, self._inputs, self._tables, scope, self._first_day, spans, hashed=hashed)
+        query = equation_query(equation, self._inputs, self._tables, scope, self._first_day, spans, hashed=self._hashed)
         rows = self._dataset.answer(query)
         rows.reverse()
         while rows:  # of thousands of accounts: none is needed any more once its statement is made
             yield figure_of(rows.pop())
+
+    def _at_a_glance(self, equation: Equation, scope: Scope) -> Iterator[Figure] | None:
+        """What there is to say where no row differs; None where one does."""
+        name = equation.figure[0]
+        if (name, scope) not in self._glances:
+            rows = glance_query(
+                self._inputs[name],
+                self._tables[name],
+                since=None if scope.touched is not None else scope.since,
+                accounts=scope.accounts,
+                only=scope.touched,
+            )
+            self._glances[name, scope] = Glances(self._inputs[name].base, self._dataset.answer(rows))
+        glances = self._glances[name, scope]
+        if glances.differ(equation.name):
+            return None
+        if equation.name == COPIES:
+            asked = copies_query(equation, self._inputs, self._tables, scope, self._first_day, hashed=self._hashed)
+            if self._dataset.answer(asked) != [(0,)]:
+                return None
+        return glances.figures(equation.name)
+
+    @property
+    def _hashed(self) -> bool:
+        """True for DuckDB, whose memory is this process's."""
+        return self._dataset.dialect == "duckdb"
 
 
 def _in_scope(equation: Equation, cell: str, scope: Scope) -> bool:

@@ -191,6 +191,47 @@ def input_query(
     return "\nUNION ALL\n".join(parts) or f"{_of_table(input_, None, hashed)} WHERE 1 = 0"
 
 
+def glance_query(
+    input_: Input,
+    tables: Sequence[ReportTable],
+    *,
+    since: date | None = None,
+    accounts: Collection[str] | None = None,
+    only: Collection[str] | None = None,
+) -> str:
+    """A query that reads the rows of a report once, for all that equations of single rows ask of them.
+
+    It has a row for each account, interval key and currency, as they are stored: how many rows there are; their net;
+    how many of them do not add up, have a time, have it outside of their cell, have an id. Rows are put together by
+    columns as they are, which is cheaper than by names made of them.
+
+    Args:
+        input_: the report.
+        tables: that hold it, at least one.
+        since, accounts, only: see `input_query`.
+    """
+    days = _days(since, only)
+    return "\nUNION ALL\n".join(
+        _glance_of_table(input_, table, _where(input_, table, days, accounts, only)) for table in tables
+    )
+
+
+def _glance_of_table(input_: Input, table: ReportTable, where: str) -> str:
+    value = {name: _value(about, table) for name, about in input_.fields.items()}
+    gross, fee, net = (value.get(name, "0") for name in ("gross", "fee", "net"))
+    moment = value.get("moment", "CAST(NULL AS TIMESTAMPTZ)")
+    refs = _refs(input_, table)
+    id_, currency = (refs.get(name, "CAST(NULL AS TEXT)") for name in ("transaction_id", "currency"))
+    outside = f'{moment} >= "column:_interval_end" OR {moment} < "column:_interval_start"'
+    keys = ['"column:_account"', '"column:_interval_key"', *([currency] if "column:" in currency else [])]
+    return (
+        f'SELECT "column:_account" AS account, "column:_interval_key" AS interval_key, {currency} AS currency, '  # noqa: S608
+        f"COUNT(*) AS items, SUM({net}) AS net, COUNT(CASE WHEN {net} <> {gross} + {fee} THEN 1 END) AS unequal, "
+        f"COUNT({moment}) AS timed, COUNT(CASE WHEN {outside} THEN 1 END) AS outside, "
+        f"COUNT(NULLIF({id_}, '')) AS named FROM \"table:{table.name}\"{where} GROUP BY {', '.join(keys)}"
+    )
+
+
 def _of_table(input_: Input, table: ReportTable | None, hashed: bool) -> str:
     fields = {name: _value(about, table) for name, about in input_.fields.items()}
     text = "CAST(NULL AS TEXT)" if table is None else None

@@ -125,7 +125,24 @@ def equation_query(
         spans: from when to when the counterpart is loaded, by lane; used where the equation has one.
         hashed: see `input_query`.
     """
-    check = equation.sql
+    common = with_inputs(equation.sql, equation, inputs, tables, scope, first_day, spans, hashed=hashed)
+    items = "items" if re.search(r"\bAS items\b", equation.sql) else "1"
+    summed_up = _SUMMED_UP.format(items=items, placed=_AS_THEY_ARE if equation.counterpart is None else _PLACED)
+    return f"{common},\ncompared AS (\n{equation.sql}\n),{summed_up}"
+
+
+def with_inputs(
+    check: str,
+    equation: Equation,
+    inputs: Mapping[str, Input],
+    tables: Mapping[str, Sequence[ReportTable]],
+    scope: Scope,
+    first_day: date | None,
+    spans: Spans,
+    *,
+    hashed: bool,
+) -> str:
+    """What comes before a query over the inputs of an equation: `WITH` and each that it names. See `equation_query`."""
     parts = {}
     for called in _inputs_in(check, equation):
         which = next((prefix for prefix in _WHICH if called.startswith(prefix)), "")
@@ -148,9 +165,7 @@ def equation_query(
     if equation.counterpart is not None:
         parts["spans"] = _spans(spans)
     common = ",\n".join(f"{name}{_INLINE}\n{query}\n)" for name, query in parts.items())
-    items = "items" if re.search(r"\bAS items\b", check) else "1"
-    summed_up = _SUMMED_UP.format(items=items, placed=_AS_THEY_ARE if equation.counterpart is None else _PLACED)
-    return f"WITH {common},\ncompared AS (\n{check}\n),{summed_up}"
+    return f"WITH {common}"
 
 
 def _like(name: str, *, whole: bool) -> str:
@@ -253,11 +268,15 @@ def _side_by_side(query: Any) -> Any:
 
 
 def _inputs_in(check: str, equation: Equation) -> list[str]:
-    """The inputs that a query names, by what they are called there."""
+    """The inputs that a query names, by what they are called there, and those that these are made of."""
     names = {*INPUTS, *equation.names}
     known = {f"{which}{name}" for which in ("", *_WHICH) for name in names}
+    named = sources(check) & known
+    for called in [called for called in named if called.startswith("like_")]:
+        bare = called.removeprefix("like_")
+        named |= {bare, f"touched_{bare}"}
     # what is like others comes after them
-    return sorted(sources(check) & known, key=lambda called: (called.startswith("like_"), called))
+    return sorted(named, key=lambda called: (called.startswith("like_"), called))
 
 
 def sources(sql: str) -> set[str]:

@@ -28,7 +28,7 @@ from ..warehouse.forks import History
 from ..warehouse.inventory import make_missing_tables, mend_tables
 from ..warehouse.kept_open import KeptOpen
 from ..warehouse.leftovers import abort_begun_packages, mend_folder, remove_leftovers, set_aside
-from ..warehouse.own_jobs import import_early, own_jobs
+from ..warehouse.own_jobs import import_early, load_package, own_jobs
 from ..warehouse.stored import note_altered, note_lost, stored_rows
 from ..warehouse.turns import PipelineLock, pipeline_lock
 from .context import GivesWay, Load, SpoiledPackage
@@ -111,13 +111,10 @@ class Loading:
         refresh: Any,
         lock: PipelineLock | None = None,
     ) -> None:
-        from ..warehouse.duckdb_cells import load_package  # DuckDB and Arrow, which importing us does not need
-
         self._pipeline = pipeline
         self._source = source
         self._syncs = syncs
         self._load = load
-        self._load_package = load_package
         self._refresh = refresh
         self._is_new_here = False
         self._lock = lock
@@ -198,7 +195,7 @@ class Loading:
             self._pipeline.normalize()
             if self._source.name in self._pipeline.schemas:
                 make_missing_tables(self._pipeline, self._source.name, only_dlts=True)
-            self.infos.append(self._load_package(self._pipeline, self._source.name))
+            self.infos.append(load_package(self._pipeline, self._source.name))
         except Exception as error:
             if own_error(error) or not set_aside(self._pipeline, self._source.name, error):
                 raise
@@ -214,7 +211,7 @@ class Loading:
                 self._load.database.keep()
                 if self._is_new_here:
                     make_missing_tables(self._pipeline, self._source.name, only_dlts=False)
-                info = self._load_package(self._pipeline, self._source.name)
+                info = load_package(self._pipeline, self._source.name)
             except Exception as error:
                 if find_cause(error, GivesWay) is not None:
                     self._source.schema = fresh.clone()

@@ -102,7 +102,8 @@ class ReportInPackage:
         Args:
             columns: of the cell's result file.
         """
-        if self.straight or not takes_files(self.sync.pipeline):
+        in_rows = self.sync.file_format not in (None, "parquet")
+        if self.straight or in_rows or not takes_files(self.sync.pipeline):
             return None
         return order_in_table(self.table, [*(column.name for column in columns), *SYSTEM_COLUMNS])
 

@@ -29,7 +29,7 @@ from ..plan.stripe_objects import OfferedTypes
 from ..plan.system_tables import REPORT_CELLS, REPORT_LANES, LaneRow
 from ..plan.windows import window_of, with_days
 from ..warehouse.cell_ledger import CellLedger
-from ..warehouse.destinations import check_destination, exact_file_format, rows_at_once
+from ..warehouse.destinations import check_destination, exact_file_format, most_at_once
 from ..warehouse.forks import Fork, History
 from ..warehouse.hints import stored_types
 from ..warehouse.inventory import refuse_changed_tables
@@ -69,7 +69,7 @@ class Sync:
                 keep_own_jobs(pipeline)
                 for table in refuse_changed_tables(pipeline, dlt.current.source_schema()):
                     dlt.current.resource_state(table).clear()  # whose rows are not loaded again while they are alike
-        self.settings = _with_rows(with_days(settings, load.days), None if pipeline is None else rows_at_once(pipeline))
+        self.settings = _with_most(with_days(settings, load.days), None if pipeline is None else most_at_once(pipeline))
         self.load = load
         self.under_way = under_way or UnderWay(load)
         self.outcomes = Outcomes(load, settings.label, self.under_way.columns)
@@ -336,9 +336,12 @@ class Sync:
         return self._replaced[table, loads].get(lane.removeprefix(f"{label}/"))
 
 
-def _with_rows(settings: Settings, most: int | None) -> Settings:
-    """Settings with tables of at most so many rows."""
-    policy = settings.parse_policy
-    if most is None or policy.rows_per_table <= most:
+def _with_most(settings: Settings, most: tuple[int, int] | None) -> Settings:
+    """Settings with tables of at most so many rows, from at most so many bytes of a file at a time."""
+    if most is None:
         return settings
-    return replace(settings, parse_policy=replace(policy, rows_per_table=most))
+    policy, (rows, bytes_) = settings.parse_policy, most
+    smaller = replace(
+        policy, rows_per_table=min(policy.rows_per_table, rows), block_bytes=min(policy.block_bytes, bytes_)
+    )
+    return replace(settings, parse_policy=smaller)

@@ -7,6 +7,7 @@ that a sum which no longer ties does not go on to say that it does.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import dlt
@@ -16,8 +17,8 @@ from ..plan.system_tables import TIE_OUT, Statement
 from ..plan.table_texts import SYSTEM_TEXTS
 from ..rows.system_rows import system_table
 from ..warehouse.comments import write_comments
-from ..warehouse.duckdb_rows import replace_rows, writes_straight
 from ..warehouse.hints import system_hints
+from ..warehouse.own_jobs import writes_straight
 from ..warehouse.straight import merged
 from .package import current_load_id
 
@@ -61,11 +62,18 @@ def _replaced(statement: Statement) -> tuple[str, ...]:
     return tuple(getattr(statement, name) for name in REPLACED_BY)
 
 
+def _written_straight(pipeline: Pipeline, statements: Sequence[Statement]) -> bool:
+    if not writes_straight(pipeline):
+        return False
+    from ..warehouse.duckdb_rows import replace_rows  # DuckDB, which others do not need
+
+    rows = partial(system_table, TIE_OUT, statements)
+    return replace_rows(pipeline, TIE_OUT.name, REPLACED_BY, rows)
+
+
 def _write(pipeline: Pipeline, source_name: str, statements: Sequence[Statement]) -> None:
     known = pipeline.schemas[source_name].tables.get(TIE_OUT.name, {}).get("columns", {})
-    if TIE_OUT.columns.keys() <= known.keys() and replace_rows(
-        pipeline, TIE_OUT.name, REPLACED_BY, lambda load_id: system_table(TIE_OUT, statements, load_id)
-    ):
+    if TIE_OUT.columns.keys() <= known.keys() and _written_straight(pipeline, statements):
         return
     hints = system_hints(TIE_OUT)
     for name in REPLACED_BY:

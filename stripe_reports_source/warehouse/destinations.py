@@ -16,7 +16,7 @@ from ..plan.columns import MAX_NAME_BYTES
 
 logger = logging.getLogger(__name__)
 
-POSTGRES_ROWS = 1 << 14
+POSTGRES_ROWS, POSTGRES_BYTES = 1 << 14, 1 << 20
 EXACT_ADBC = Version("1.12")
 """ADBC's PostgreSQL driver refuses many a NUMERIC before 1.11, and 1.11 loads some long ones wrong (measured: one of
 5,581 random values with 1.11, none of 2 million with 1.12 and 1.13)."""
@@ -124,9 +124,9 @@ def exact_file_format(pipeline: Pipeline) -> TLoaderFileFormat | None:
     return "insert_values"
 
 
-def rows_at_once(pipeline: Pipeline) -> int | None:
-    """The rows of a table that is given to dlt, where more of them only take memory: PostgreSQL takes row by row."""
-    return POSTGRES_ROWS if destination_type(pipeline) == "postgres" else None
+def most_at_once(pipeline: Pipeline) -> tuple[int, int] | None:
+    """The rows of a table, and bytes of a file, where more at once only take memory: PostgreSQL takes row by row."""
+    return (POSTGRES_ROWS, POSTGRES_BYTES) if destination_type(pipeline) == "postgres" else None
 
 
 def adbc_version() -> Version | None:

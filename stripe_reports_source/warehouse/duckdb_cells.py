@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import dlt
-import pyarrow as pa
 import pyarrow.parquet as pq
 from dlt import Pipeline
 from dlt.common.destination import PreparedTableSchema
@@ -47,8 +46,6 @@ LARGE_BYTES = 8 << 20
 
 def load_package(pipeline: Pipeline, source_name: str) -> LoadInfo:
     """`pipeline.load()`, with a source's cells replaced straight where the destination is a DuckDB database."""
-    # what extraction has freed and Arrow's allocator still holds
-    pa.default_memory_pool().release_unused()
     usual: Any = pipeline.destination
     straight: Any = usual
     if not isinstance(usual, CellDuckDb):
@@ -101,6 +98,7 @@ class CellDuckDb(StandIn, dlt.destinations.duckdb):
     """A DuckDB destination as the user has set it up, with another way to load cells."""
 
     several_files = True
+    writes_straight = True
     room: Room = Room(LOAD_BYTES)
     most_memory: int = 0
     """Bytes that DuckDB may use where it cannot do with less."""

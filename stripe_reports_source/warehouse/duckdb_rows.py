@@ -12,31 +12,23 @@ import pyarrow as pa
 from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
-from .duckdb_cells import CellDuckDb
 from .duckdb_memory import FEW_ROWS_BYTES, Room, frugal, with_more_memory
 
 NEW_ROWS = "stripe_reports_new_rows"
-
-
-def writes_straight(pipeline: Pipeline) -> bool:
-    """True for a pipeline that is loading into DuckDB in our own way."""
-    return isinstance(pipeline.destination, CellDuckDb)
 
 
 def replace_rows(pipeline: Pipeline, table: str, keys: Sequence[str], rows: Callable[[str], pa.Table]) -> bool:
     """Replace rows in one transaction.
 
     Args:
-        pipeline: that is loading.
+        pipeline: that is loading into DuckDB in our own way.
         table: dlt's name of it.
         keys: columns; rows that agree in them with a new one are dropped.
         rows: makes the new ones, with the name of the load package that was loaded last.
 
     Returns:
-        False where that cannot be: another destination, or no such table.
+        False where there is no such table.
     """
-    if not writes_straight(pipeline):
-        return False
     with pipeline.sql_client() as client, frugal(client, pipeline, Room(FEW_ROWS_BYTES)) as most_memory:
         target, loads = client.make_qualified_table_name(table), client.make_qualified_table_name("_dlt_loads")
         try:

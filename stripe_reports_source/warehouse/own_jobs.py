@@ -15,6 +15,7 @@ from typing import Any
 import dlt
 from dlt import Pipeline
 from dlt.common.destination import Destination, DestinationCapabilitiesContext
+from dlt.common.pipeline import LoadInfo
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from ..errors import DestinationBusy, find_cause
@@ -96,10 +97,28 @@ def keep_own_jobs(pipeline: Pipeline) -> None:
             pipeline.destination = _standing_in(usual, RepeatableClient, **_own_staging(pipeline))
 
 
+def load_package(pipeline: Pipeline, source_name: str) -> LoadInfo:
+    """`pipeline.load()`, with a source's cells replaced straight where the destination is a DuckDB database."""
+    import pyarrow as pa  # which importing us does not need
+
+    # what extraction has freed and Arrow's allocator still holds
+    pa.default_memory_pool().release_unused()
+    if not isinstance(pipeline.destination, dlt.destinations.duckdb):
+        return pipeline.load()
+    from .duckdb_cells import load_package as load_cells  # and DuckDB
+
+    return load_cells(pipeline, source_name)
+
+
 def takes_files(pipeline: Pipeline | None) -> bool:
     """True if a package may have a file for each large cell, and our own jobs load each as it is."""
     destination = None if pipeline is None else pipeline.destination
     return isinstance(destination, StandIn) and destination.several_files
+
+
+def writes_straight(pipeline: Pipeline) -> bool:
+    """True for a pipeline that is loading into DuckDB in our own way."""
+    return isinstance(pipeline.destination, StandIn) and pipeline.destination.writes_straight
 
 
 def _standing_in(usual: Any, base: Any, **config: Any) -> Any:

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import dlt
-import pyarrow as pa
 import pyarrow.parquet as pq
 from dlt import Pipeline
 from dlt.common.destination import DestinationCapabilitiesContext
@@ -30,15 +29,14 @@ from dlt.common.schema.typing import TSchemaTables
 from dlt.common.storages.load_package import LoadJobInfo, ParsedLoadJobFileName
 from dlt.common.typing import TLoaderFileFormat
 from dlt.destinations.exceptions import DatabaseTerminalException
-from dlt.destinations.impl.postgres.factory import get_adbc_driver_location
 from dlt.destinations.impl.postgres.postgres import PostgresClient
 
 from ..errors import ConfigurationError, DestinationBusy
 from .advisory_lock import HOLDER, lock_number
-from .destinations import EXACT_ADBC, adbc_version
 from .locks import wait_for
+from .postgres_binary import binary_rows, takes
 from .postgres_indexes import make_indexes
-from .postgres_rows import CsvRows, key_values, rows_to_insert, stored_schema
+from .postgres_rows import Stream, csv_rows, key_values, opened, rows_to_insert, stored_schema
 from .repeatable import (
     RepeatableClient,
     StandIn,
@@ -46,8 +44,10 @@ from .repeatable import (
     is_cell_table,
     key_columns,
     loaded_whole,
+    package_folder,
     whole_in,
 )
+from .whole_files import whole_files
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +57,10 @@ LOCK_NOT_AVAILABLE = "55P03"
 LOCK_MILLISECONDS = 400
 """How long an attempt to get a lock lasts: whoever comes after it, readers too, waits behind it."""
 CHUNK_BYTES = 1 << 20
+_COLUMN_TYPES = (
+    "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute "
+    "WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
+)
 
 
 class TableBusy(DestinationBusy, TerminalException):
@@ -82,12 +86,15 @@ def check_encoding(pipeline: Pipeline) -> None:
 class CellPostgres(StandIn, dlt.destinations.postgres):
     """A PostgreSQL destination as the user has set it up, with another way to load cells."""
 
+    several_files = True
     patience: float = PATIENCE
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
         capabilities = super()._raw_capabilities()
         # dlt's own takes Parquet away where ADBC is missing, which is not needed here
         capabilities.loader_file_format_selector = _parquet_for_tables_with_keys
+        # of the files of a table one has its lock; the others would wait, and lose their patience with a large one
+        capabilities.loader_parallelism_strategy = "table-sequential"
         return capabilities
 
     @property
@@ -120,8 +127,8 @@ class CellClient(RepeatableClient, PostgresClient):
     ) -> list[PreparedTableSchema]:
         """Called once for each package before its tables are made."""
         jobs = list(new_jobs or ())
-        files = [(job.table_name, job.file_format) for job in jobs]
-        self._staged = frozenset(table for table, kind in files if kind != "parquet" or files.count((table, kind)) > 1)
+        package = package_folder()
+        self._staged = frozenset(table for table in {job.table_name for job in jobs} if not whole_files(package, table))
         return super().verify_schema(only_tables, jobs)  # type: ignore[arg-type]  # dlt's None
 
     def should_load_data_to_staging_dataset(self, table_name: str) -> bool:
@@ -134,9 +141,7 @@ class CellClient(RepeatableClient, PostgresClient):
         self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
     ) -> LoadJob:
         if self._has_keys(table) and whole_in(file_path):
-            # for the few rows of a system table another connection costs more than it saves
-            driver = adbc_version() if is_cell_table(table) else None
-            return CellJob(file_path) if driver is None or driver < EXACT_ADBC else BinaryCellJob(file_path)
+            return CellJob(file_path)
         return super().create_load_job(table, file_path, load_id, restore)
 
     def create_table_chain_completed_followup_jobs(
@@ -229,7 +234,7 @@ class CellJob(RunnableLoadJob, HasFollowupJobs):
     def run(self) -> None:
         job_client = cast(CellClient, self._job_client)
         keys = key_columns(self._load_table)
-        file = pq.ParquetFile(self._file_path)
+        file = opened(self._file_path)
         values = key_values(file, keys)
         if not values:
             return
@@ -251,13 +256,19 @@ class CellJob(RunnableLoadJob, HasFollowupJobs):
         self, job_client: CellClient, file: pq.ParquetFile, keys: Sequence[str], values: set[tuple[Any, ...]]
     ) -> None:
         columns = ", ".join(map(job_client.sql_client.escape_column_name, stored_schema(file).names))
-        copy = f"COPY {self._table(job_client)} ({columns}) FROM STDIN WITH (FORMAT csv, NULL '', ENCODING 'UTF8')"
+        copy = f"COPY {self._table(job_client)} ({columns}) FROM STDIN WITH"
         statements = self._statements(job_client, keys, values)
         client = job_client.sql_client
         with client.begin_transaction(), client.native_connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
-            cursor.copy_expert(copy, CsvRows(rows_to_insert(file, keys, self._load_table)), CHUNK_BYTES)
+            cursor.execute(_COLUMN_TYPES, (self._table(job_client),))
+            rows = rows_to_insert(file, keys, self._load_table)
+            if takes(stored_schema(file), dict(cursor.fetchall())):
+                cursor.copy_expert(f"{copy} (FORMAT binary)", Stream(binary_rows(rows)), CHUNK_BYTES)
+            else:
+                form = "(FORMAT csv, NULL '', ENCODING 'UTF8')"
+                cursor.copy_expert(f"{copy} {form}", Stream(csv_rows(rows)), CHUNK_BYTES)
 
     def _statements(self, job_client: CellClient, keys: Sequence[str], values: set[tuple[Any, ...]]) -> list[str]:
         """What comes before the rows."""
@@ -279,29 +290,6 @@ class CellJob(RunnableLoadJob, HasFollowupJobs):
         client = job_client.sql_client
         with client.with_alternative_dataset_name(job_client.dataset_name):  # dlt may have chosen the staging dataset
             return client.make_qualified_table_name(self.load_table_name)
-
-
-class BinaryCellJob(CellJob):
-    """The same through ADBC, whose COPY is binary: PostgreSQL parses no text."""
-
-    def _replace(
-        self, job_client: CellClient, file: pq.ParquetFile, keys: Sequence[str], values: set[tuple[Any, ...]]
-    ) -> None:
-        from adbc_driver_manager import dbapi
-
-        credentials = job_client.config.credentials.copy()
-        credentials.client_encoding = "UTF8"  # else ADBC's text is taken to be in the database's encoding, or PG...'s
-        uri = {"uri": credentials.to_native_representation()}
-        statements = self._statements(job_client, keys, values)
-        rows = pa.RecordBatchReader.from_batches(stored_schema(file), rows_to_insert(file, keys, self._load_table))
-        with (
-            dbapi.connect(driver=get_adbc_driver_location(), db_kwargs=uri) as connection,
-            connection.cursor() as cursor,
-        ):
-            for statement in statements:
-                cursor.execute(statement)
-            cursor.adbc_ingest(self.load_table_name, rows, mode="append", db_schema_name=job_client.dataset_name)
-            connection.commit()
 
 
 @contextmanager

@@ -15,19 +15,37 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from ..plan.columns import TOMBSTONE
+from ..plan.column_types import TEXT
+from ..plan.columns import SYSTEM_COLUMNS, TOMBSTONE
 from .newest_rows import newest_rows
 
 ROWS_PER_BATCH = 8_000
+BUFFER_BYTES = 1 << 16
+"""Of a column that are read from a file at once."""
+_SHARED = [name for name, (type_, _) in SYSTEM_COLUMNS.items() if type_ == TEXT]
+
+
+def opened(path: str) -> pq.ParquetFile:
+    """A file, whose texts that a cell's rows share are read as dictionaries."""
+    shared = [field.name for field in pq.read_schema(path) if field.name in _SHARED and pa.types.is_string(field.type)]
+    # by default Arrow reads the whole file into memory first
+    return pq.ParquetFile(path, read_dictionary=shared, pre_buffer=False, buffer_size=BUFFER_BYTES)
 
 
 def key_values(file: pq.ParquetFile, keys: Sequence[str]) -> set[tuple[Any, ...]]:
     """The values of the key columns."""
     found: set[tuple[Any, ...]] = set()
     for batch in file.iter_batches(ROWS_PER_BATCH, columns=list(keys), use_threads=False):
-        table = pa.Table.from_batches([batch]).group_by(list(keys)).aggregate([])
-        found.update(zip(*(table.column(key).to_pylist() for key in keys), strict=True))
+        columns = (column.to_pylist() for column in _unique(batch))
+        found.update(zip(*columns, strict=True))
     return found
+
+
+def _unique(batch: pa.RecordBatch) -> list[pa.Array]:
+    """The values of the columns, once each."""
+    if batch.num_columns == 1:
+        return [pc.unique(batch.column(0))]
+    return list(pa.Table.from_batches([batch]).group_by(batch.schema.names).aggregate([]).columns)
 
 
 def stored_schema(file: pq.ParquetFile) -> pa.Schema:
@@ -48,20 +66,31 @@ def rows_to_insert(file: pq.ParquetFile, keys: Sequence[str], table: Any) -> Ite
         yield rows if tombstones.null_count == len(batch) else rows.filter(pc.invert(pc.fill_null(tombstones, False)))
 
 
-class CsvRows(io.RawIOBase):
+def csv_rows(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Buffer]:
     """Batches as CSV, a batch at a time: every text in quotes, so that NULL and "" differ."""
+    for batch in batches:
+        sink = pa.BufferOutputStream()
+        pacsv.write_csv(_decoded(batch), sink, pacsv.WriteOptions(include_header=False, batch_size=len(batch) or 1))
+        yield sink.getvalue()
 
-    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
-        self._batches = batches
+
+def _decoded(batch: pa.RecordBatch) -> pa.RecordBatch:
+    columns = [column.dictionary_decode() if pa.types.is_dictionary(column.type) else column for column in batch]
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
+
+
+class Stream(io.RawIOBase):
+    """Parts of bytes as a file."""
+
+    def __init__(self, parts: Iterator[Any]) -> None:
+        self._parts = parts
         self._left = memoryview(b"")
 
     def read(self, size: int = -1) -> bytes:
         while not self._left:
-            batch = next(self._batches, None)
-            if batch is None:
+            part = next(self._parts, None)
+            if part is None:
                 return b""
-            sink = pa.BufferOutputStream()
-            pacsv.write_csv(batch, sink, pacsv.WriteOptions(include_header=False, batch_size=len(batch) or 1))
-            self._left = memoryview(sink.getvalue())
+            self._left = memoryview(part)
         chunk, self._left = self._left[:size], self._left[size:]
         return bytes(chunk)

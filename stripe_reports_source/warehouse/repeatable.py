@@ -18,7 +18,12 @@ from dlt.common.pipeline import PipelineContext
 from dlt.common.schema import Schema
 from dlt.common.schema.typing import TColumnSchema, TSchemaTables
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
-from dlt.common.storages.load_package import LoadJobInfo, ParsedLoadJobFileName, commit_load_package_state
+from dlt.common.storages.load_package import (
+    LoadJobInfo,
+    LoadPackageStateInjectableContext,
+    ParsedLoadJobFileName,
+    commit_load_package_state,
+)
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from ..plan.columns import TOMBSTONE
@@ -34,6 +39,8 @@ class StandIn(Destination[Any, Any]):
     usual: Any
     several_files: bool = False
     """True if each file of whole cells is loaded as it is, however many a package has of a table."""
+    writes_straight: bool = False
+    """True if rows may go into a table without a load package, see `duckdb_rows`."""
 
     @classmethod
     def instead_of(cls, usual: Any, **config: Any) -> Any:
@@ -142,6 +149,12 @@ def key_columns(table: Any) -> list[str]:
     in_groups = is_cell_table(table) or table.get("name") == TIE_OUT.name
     hint = "merge_key" if in_groups else "primary_key" if table.get("name") in _SYSTEM_NAMES else None
     return [name for name, column in table["columns"].items() if hint and column.get(hint)]
+
+
+def package_folder() -> Path:
+    """The folder of the package that is being loaded."""
+    package = Container()[LoadPackageStateInjectableContext]
+    return Path(package.storage.storage.make_full_path(package.storage.get_package_path(package.load_id)))
 
 
 def whole_in(file_path: str) -> bool:

@@ -16,7 +16,8 @@ from packaging.version import Version
 from tests.package.project import APART, EXTRAS, PACKAGE, pins, python_versions, requirements, requirements_together
 
 NOT_IMPORTED = {
-    "adbc-driver-postgresql",  # dlt loads it by name
+    "adbc-driver-manager",  # dlt's own jobs for PostgreSQL use both
+    "adbc-driver-postgresql",
     "pymysql",  # dlt and SQLAlchemy load them by name
     "pandas",  # for README's `.df()`
     "tzdata",  # zoneinfo reads it

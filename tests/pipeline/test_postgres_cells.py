@@ -6,11 +6,13 @@ import logging
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
-from decimal import Decimal
+from decimal import Context, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +27,31 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from stripe_reports_source import Report, SyncFailed, load_reports
 from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.errors import ConfigurationError, DestinationBusy
+from stripe_reports_source.plan.settings import ParsePolicy
 from stripe_reports_source.reconcile.checks import opened, tables_of
 from stripe_reports_source.reconcile.coverage import read_coverage
 from stripe_reports_source.reconcile.equations import EQUATIONS
-from stripe_reports_source.reconcile.inputs import INPUTS
+from stripe_reports_source.reconcile.glance import COPIES, OF_ROWS, copies_query
+from stripe_reports_source.reconcile.inputs import INPUTS, glance_query
 from stripe_reports_source.reconcile.queries import equation_query, in_dialect
 from stripe_reports_source.reconcile.scope import Scope
-from stripe_reports_source.warehouse import postgres_cells
+from stripe_reports_source.warehouse import destinations
 from stripe_reports_source.warehouse.own_jobs import keep_own_jobs
-from stripe_reports_source.warehouse.postgres_cells import BinaryCellJob, CellJob, CellPostgres
-from tests.conftest import query, source_of
+from stripe_reports_source.warehouse.postgres_binary import binary_rows
+from stripe_reports_source.warehouse.postgres_cells import CellJob, CellPostgres
+from stripe_reports_source.warehouse.postgres_rows import Stream
+from tests.conftest import query, source_of, with_settings
 from tests.pipeline.lost_answers import losing_answers
+from tests.pipeline.test_large_cells import files_of, is_ours, large
 from tests.pipeline.truth import assert_true
 
 pytestmark = pytest.mark.parametrize("destination", ["postgres"], indirect=True)
 PAYOUTS = "payouts.itemized"
 ACTIVITY = "balance_change_from_activity.itemized"
 TABLE = "payouts_itemized"
-JOBS = pytest.mark.parametrize("job", [BinaryCellJob, CellJob])
+ACTIVITY_TABLE = "balance_change_from_activity_itemized"
+FORMS = pytest.mark.parametrize("number", ["bigint", "numeric"], ids=["binary", "csv"])
+"""What a table's column of numbers is: of just the type that the file's is, or another, which CSV goes into as well."""
 
 EDGES: dict[str, tuple[pa.DataType, list[Any]]] = {
     "text": (
@@ -74,9 +83,9 @@ def edge_rows(key: str) -> pa.Table:
     return pa.concat_tables([tombstone, rows])
 
 
-def the_job(pipeline: Pipeline, job: type[CellJob], rows: pa.Table, folder: Path) -> Callable[[], None]:
+def the_job(pipeline: Pipeline, number: str, rows: pa.Table, folder: Path) -> Callable[[], None]:
     """A job that loads rows into a table of cells, which is made for it."""
-    types = {"amount": "numeric(38,9)", "rate": "numeric(38,28)", "flag": "boolean", "number": "bigint", "day": "date"}
+    types = {"amount": "numeric(38,9)", "rate": "numeric(38,28)", "flag": "boolean", "number": number, "day": "date"}
     types |= {"local": "timestamp", "instant": "timestamptz", "_cell_dropped": "boolean"}
     with pipeline.sql_client() as client:
         client.create_dataset()
@@ -88,7 +97,7 @@ def the_job(pipeline: Pipeline, job: type[CellJob], rows: pa.Table, folder: Path
     keep_own_jobs(pipeline)
 
     def run() -> None:
-        made = job(str(path))
+        made = CellJob(str(path))
         hints = {"_interval_key": {"merge_key": True}, "_cell_dropped": {"hard_delete": True}}
         load_table: Any = {"name": "edges", "write_disposition": "merge", "columns": hints}
         made.set_run_vars("load", dlt.Schema("edges"), load_table)
@@ -100,12 +109,10 @@ def the_job(pipeline: Pipeline, job: type[CellJob], rows: pa.Table, folder: Path
     return run
 
 
-@JOBS
-def test_every_value_arrives_as_it_is_however_often_a_job_runs(
-    pipeline: Pipeline, job: type[CellJob], tmp_path: Path
-) -> None:
+@FORMS
+def test_every_value_arrives_as_it_is_however_often_a_job_runs(pipeline: Pipeline, number: str, tmp_path: Path) -> None:
     rows = edge_rows("cell")
-    run = the_job(pipeline, job, rows, tmp_path)
+    run = the_job(pipeline, number, rows, tmp_path)
     for _ in range(2):
         run()
         names = ", ".join(f'"{name}"' for name in EDGES)
@@ -114,20 +121,20 @@ def test_every_value_arrives_as_it_is_however_often_a_job_runs(
         assert Counter(found) == Counter(wanted)
 
 
-@JOBS
-def test_other_cells_stay(pipeline: Pipeline, job: type[CellJob], tmp_path: Path) -> None:
-    run = the_job(pipeline, job, edge_rows("cell"), tmp_path)
+@FORMS
+def test_other_cells_stay(pipeline: Pipeline, number: str, tmp_path: Path) -> None:
+    run = the_job(pipeline, number, edge_rows("cell"), tmp_path)
     query(pipeline, "INSERT INTO edges (text, _interval_key) VALUES ('other', 'other'), ('old', 'cell')")
     run()
     assert query(pipeline, "SELECT text FROM edges WHERE _interval_key = 'other'") == [("other",)]
     assert query(pipeline, "SELECT count(*) FROM edges WHERE text = 'old'") == [(0,)]
 
 
-@JOBS
+@FORMS
 def test_text_goes_as_utf8_whatever_the_client_is_set_to(
-    pipeline: Pipeline, job: type[CellJob], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, number: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = the_job(pipeline, job, edge_rows("cell"), tmp_path)
+    run = the_job(pipeline, number, edge_rows("cell"), tmp_path)
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
     run()
     monkeypatch.delenv("PGCLIENTENCODING")
@@ -234,15 +241,15 @@ def test_a_readers_open_transaction_is_named_and_other_readers_are_let_in(
     assert query(pipeline, f"SELECT count(*) FROM {TABLE} WHERE fee IS NOT NULL") != [(0,)]
 
 
-def kill_after_the_rows_are_in(pipeline: Pipeline, source: Any) -> None:
-    real = BinaryCellJob.run
+def kill_after_the_rows_are_in(pipeline: Pipeline, source: Any, table: str = TABLE) -> None:
+    real = CellJob.run
 
-    def run(job: BinaryCellJob) -> None:
+    def run(job: CellJob) -> None:
         real(job)
-        if job.load_table_name == TABLE:
+        if job.load_table_name == table:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    setattr(BinaryCellJob, "run", run)  # noqa: B010  # a forked process, which ends here
+    setattr(CellJob, "run", run)  # noqa: B010  # a forked process, which ends here
     pipeline.run(source)
 
 
@@ -267,7 +274,7 @@ def test_without_adbc(
     emulator: Emulator, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, make_pipeline: Callable[..., Pipeline]
 ) -> None:
     monkeypatch.setenv("DISABLE_ADBC_DETECTION", "true")
-    monkeypatch.setattr(postgres_cells, "adbc_version", lambda: None)
+    monkeypatch.setattr(destinations, "adbc_version", lambda: None)
     load_reports(pipeline, source_of(emulator, [PAYOUTS]))
     assert_true(emulator, pipeline, [PAYOUTS], end=emulator.settings.available_end)
     emulator.advance(emulator.settings.available_end + timedelta(days=1))
@@ -279,6 +286,103 @@ def test_no_staging_is_made_for_files_of_whole_cells(emulator: Emulator, pipelin
     load_reports(pipeline, source_of(emulator, [PAYOUTS]))
     schemas = query(pipeline, "SELECT nspname FROM pg_namespace WHERE nspname LIKE %s", f"{pipeline.dataset_name}%")
     assert schemas == [(pipeline.dataset_name,)]
+
+
+def test_each_large_cell_is_a_file_also_after_a_kill_between_two(emulator: Emulator, pipeline: Pipeline) -> None:
+    """One at a time, as each has the table's lock; without a staging table for any."""
+    killed = multiprocessing.get_context("fork").Process(
+        target=kill_after_the_rows_are_in, args=(pipeline, large(emulator, [ACTIVITY]), ACTIVITY_TABLE)
+    )
+    killed.start()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
+    [load_id] = pipeline.list_normalized_load_packages()
+    files = files_of(pipeline, ACTIVITY_TABLE, load_id)
+    assert len(files) == 3  # months
+    assert all(map(is_ours, files))
+    assert len(query(pipeline, f"SELECT DISTINCT _interval_key FROM {ACTIVITY_TABLE}")) == 1
+    for _ in range(2):
+        load_reports(pipeline, large(emulator, [ACTIVITY]))
+        assert_true(emulator, pipeline, [ACTIVITY], end=emulator.service.available_end)
+        emulator.advance(emulator.service.available_end + timedelta(days=30))
+    schemas = query(pipeline, "SELECT nspname FROM pg_namespace WHERE nspname LIKE %s", f"{pipeline.dataset_name}%")
+    assert schemas == [(pipeline.dataset_name,)]
+
+
+def test_files_that_dlt_has_split_within_a_cell_are_staged(
+    emulator: Emulator, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_WRITER__FILE_MAX_ITEMS", "50")
+    source = with_settings(source_of(emulator, [ACTIVITY]), parse_policy=ParsePolicy(50, block_bytes=1 << 13))
+    source.resources[ACTIVITY_TABLE].add_map(lambda rows: rows)  # so that dlt gets rows
+    loaded = load_reports(pipeline, source)
+    assert len(files_of(pipeline, ACTIVITY_TABLE, loaded.load_infos[-1].loads_ids[0])) > 3
+    assert_true(emulator, pipeline, [ACTIVITY], end=emulator.settings.available_end)
+    staged = "SELECT count(*) FROM pg_tables WHERE tablename = %s AND schemaname <> %s AND schemaname LIKE %s"
+    dataset = pipeline.dataset_name
+    assert query(pipeline, staged, ACTIVITY_TABLE, dataset, f"{dataset}%") == [(1,)]
+
+
+SCALES = (0, 1, 3, 4, 9, 18, 28, 37)
+
+
+@pytest.mark.parametrize("digits", [1, 4, 9, 18, 19, 38])
+def test_decimals_of_every_scale_and_size_are_written_as_they_are(pipeline: Pipeline, digits: int) -> None:
+    """Those of up to 64 bits are written in another way than larger ones, and each batch in that of its largest."""
+    most = min(10**digits - 1, 2**63) if digits == 19 else 10**digits - 1
+    values = [0, 1, -1, most, -most, most // 7, 1000, -10_000 * (most // 10_000), None]
+    exact = Context(prec=60)
+    columns = {
+        f"s{scale}": pa.array(
+            [None if value is None else Decimal(value).scaleb(-scale, exact) for value in values],
+            pa.decimal128(38, scale),
+        )
+        for scale in SCALES
+    }
+    rows = pa.table(columns).to_batches()[0]
+    with pipeline.sql_client() as client, client.native_connection.cursor() as cursor:
+        cursor.execute(f"CREATE TEMP TABLE made ({', '.join(f's{scale} numeric' for scale in SCALES)})")
+        cursor.copy_expert(
+            "COPY made FROM STDIN WITH (FORMAT binary)", Stream(binary_rows(iter([rows.slice(1), rows])))
+        )
+        cursor.execute("SELECT * FROM made")
+        found = [[None if value is None else str(value) for value in row] for row in cursor.fetchall()]
+        cursor.execute("SELECT * FROM made WHERE s0 = 0 AND s9 = 0.0 AND s9::text = '0.000000000'")
+        assert cursor.fetchall()
+    wanted = [[None if value is None else f"{value:f}" for value in row.values()] for row in rows.to_pylist()]
+    texts = [[None if value is None else f"{Decimal(value):f}" for value in row] for row in found]
+    assert texts == [*wanted[1:], *wanted]
+
+
+def test_a_batch_of_very_many_bytes_is_written_in_parts(pipeline: Pipeline) -> None:
+    words = pa.array([str(number) * 50 for number in range(700)])
+    shared = pa.array(["a key"] * 500 + ["b", None] * 100).dictionary_encode()
+    batch = pa.RecordBatch.from_arrays([words, shared], ["word", "key"])
+    parts = list(binary_rows(iter([batch]), most_bytes=10_000))
+    assert len(parts) > 6
+    with pipeline.sql_client() as client, client.native_connection.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE made (word text, key varchar)")
+        cursor.copy_expert("COPY made FROM STDIN WITH (FORMAT binary)", Stream(iter(parts)))
+        cursor.execute("SELECT word, key FROM made")
+        assert cursor.fetchall() == list(zip(words.to_pylist(), shared.to_pylist(), strict=True))
+
+
+@pytest.mark.long
+def test_a_load_does_without_duckdb(emulator: Emulator, pipeline: Pipeline, postgres: str, tmp_path: Path) -> None:
+    """Which would take some 50 MB more."""
+    script = (
+        "import sys, dlt\nfrom stripe_reports_source import load_reports, stripe_reports\n"
+        f"destination = dlt.destinations.postgres({postgres!r})\n"
+        f"pipeline = dlt.pipeline('light', destination=destination, dataset_name={pipeline.dataset_name!r}, "
+        f"pipelines_dir={str(tmp_path)!r})\n"
+        f"source = stripe_reports([{PAYOUTS!r}], api_key={emulator.settings.live_keys[0]!r}, "
+        f"api_base_url={emulator.api_url!r}, files_base_url={emulator.files_url!r})\n"
+        "print(load_reports(pipeline, source).rows, 'duckdb' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
+    rows, imported = told.stdout.split()
+    assert int(rows) > 0
+    assert imported == "False"
 
 
 def test_a_table_too_wide_is_named_and_the_others_go_on(
@@ -370,6 +474,12 @@ def test_what_a_load_has_touched_is_compared_by_indexes(emulator: Emulator, pipe
             for equation in EQUATIONS
             if equation.per_row and tables[equation.figure[0]]
         }
+        for equation in EQUATIONS:
+            name = equation.figure[0]
+            if equation.name in OF_ROWS and tables[name]:
+                asked[f"rows of {name} at a glance"] = glance_query(INPUTS[name], tables[name], only=scope.touched)
+            if equation.name == COPIES and tables[name]:
+                asked[f"copies in {name}"] = copies_query(equation, INPUTS, tables, scope, None, hashed=False)
         dataset.reader.execute("SET enable_seqscan = off")
         for name, sql in asked.items():
             client = dataset.reader.client

@@ -1,0 +1,1 @@
+../../../../stripe_reports_source/reconcile/sql/transaction_copies.sql

@@ -1,0 +1,92 @@
+"""Cells at a glance: what equations of single rows say where every row is as it should be, from one reading of them.
+
+In: the answer of `inputs.glance_query`. Out: the answers of these equations. Where a row differs, the equation's own
+query finds it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from .equations import Equation, read_sql
+from .inputs import Input, ReportTable, cell_name
+from .queries import Figure, with_inputs
+from .scope import Scope
+
+ADDS_UP, LIES_IN, COPIES = "row_adds_up", "row_lies_in_its_cell", "transaction_once"
+OF_ROWS = (ADDS_UP, LIES_IN, COPIES)
+"""The equations that say something of each row by itself, or of its id."""
+_ZERO = Decimal(0)
+
+
+@dataclass(slots=True)
+class _Glance:
+    """The rows of a cell in a currency: what is counted of them, see `glance_query`."""
+
+    account: str
+    items: int = 0
+    net: Decimal = _ZERO
+    unequal: int = 0
+    timed: int = 0
+    outside: int = 0
+    named: int = 0
+
+
+class Glances:
+    """The cells of a report.
+
+    Args:
+        base: the report.
+        rows: of `glance_query`, in no order.
+    """
+
+    def __init__(self, base: str, rows: Sequence[Sequence[Any]]) -> None:
+        self._of: dict[tuple[str, str], _Glance] = {}
+        for account, key, currency, items, net, *counts in rows:
+            glance = self._of.setdefault((cell_name(key, base), sys.intern(currency or "")), _Glance(account))
+            unequal, timed, outside, named = map(int, counts)
+            glance.account = min(glance.account, account)
+            glance.items += int(items)
+            glance.net += Decimal(net)
+            glance.unequal += unequal
+            glance.timed += timed
+            glance.outside += outside
+            glance.named += named
+
+    def differ(self, equation: str) -> bool:
+        """True if an equation has a row to name. That a transaction has a copy cannot be seen at a glance."""
+        if equation == COPIES:
+            return False
+        return any(glance.unequal if equation == ADDS_UP else glance.outside for glance in self._of.values())
+
+    def figures(self, equation: str) -> Iterator[Figure]:
+        """The answer of an equation that has no row to name."""
+        for (cell, currency), glance in self._of.items():
+            items, figure = {
+                ADDS_UP: (glance.items, glance.net),
+                LIES_IN: (glance.timed, _ZERO),
+                COPIES: (glance.named, Decimal(glance.named)),
+            }[equation]
+            if items:
+                same = _ZERO, _ZERO, 0
+                yield Figure(glance.account, cell, currency, "", figure, figure, *same, "", "", None, items)
+
+
+def copies_query(
+    equation: Equation,
+    inputs: Mapping[str, Input],
+    tables: Mapping[str, Sequence[ReportTable]],
+    scope: Scope,
+    first_day: date | None,
+    *,
+    hashed: bool,
+) -> str:
+    """A query for the number of transactions that stand more than once; see `equation_query`."""
+    check = read_sql("transaction_copies")
+    common = with_inputs(check, equation, inputs, tables, scope, first_day, {}, hashed=hashed)
+    return f"{common},\ncounted AS (\n{check}\n)\nSELECT copies FROM counted"
