@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import date
+from io import FileIO
 from typing import Any
 
 import pyarrow as pa
@@ -28,6 +29,7 @@ def cell_tables(
     *,
     tombstone_apart: bool = False,
     ahead: Callable[[Iterator[Block]], Iterator[Block]] = iter,
+    opened: Callable[[], FileIO] | None = None,
 ) -> Generator[pa.Table, None, None]:
     """The tables that replace a cell: its rows, and first a tombstone.
 
@@ -40,7 +42,7 @@ def cell_tables(
         parsing: how much is in memory at once.
         sums: takes the file's control totals; whole once the last table is given out.
         tombstone_apart: the first table holds the tombstone alone, and there is one more only if there are rows.
-        ahead: see `typed_batches`.
+        ahead, opened: see `typed_batches`.
 
     Raises:
         RowError: a value does not fit. Tables before it have been given out by then.
@@ -54,7 +56,8 @@ def cell_tables(
         yield pa.Table.from_batches(tombstone, schema)
         tombstone = []
     separator = fetched.request.report.decimal_separator
-    for batch in typed_batches(fetched.file.path, fetched.columns, separator, parsing.block_bytes, ahead):
+    path, columns = fetched.file.path, fetched.columns
+    for batch in typed_batches(path, columns, separator, parsing.block_bytes, ahead, opened):
         stamps = [_repeat(constants[name], schema.field(name).type, batch.num_rows) for name in SYSTEM_COLUMNS]
         batches.append(pa.RecordBatch.from_arrays([*batch.columns, *stamps], schema=schema))
         held += batch.num_rows

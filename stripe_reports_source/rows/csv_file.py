@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from io import FileIO
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from ..errors import RowError
 from ..plan.columns import TableColumn
 from ..plan.settings import ParsePolicy
 from .places import first_fault, read_header
@@ -30,6 +33,7 @@ def typed_batches(
     decimal_separator: str = ".",
     block_bytes: int = ParsePolicy.block_bytes,
     ahead: Callable[[Iterator[Block]], Iterator[Block]] = iter,
+    opened: Callable[[], FileIO] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """The typed rows of a CSV file, a few thousand at a time.
 
@@ -39,6 +43,8 @@ def typed_batches(
         decimal_separator: the character before the decimal places of numbers.
         block_bytes: how much is parsed at a time. A row that is longer is parsed in a larger block.
         ahead: given the blocks as text, gives them again: it may take them while the ones before are typed.
+        opened: opens a file of which the header is there, and all else comes while it is read. What does not fit is
+            not looked for in it: its error names no place.
 
     Raises:
         RowError: names the line (1 is the header, a row's is its first), the column and the form of the value that
@@ -46,12 +52,15 @@ def typed_batches(
     """
     schema = pa.schema([pa.field(column.name, arrow_type(column.type)) for column in columns])
     names, begin = read_header(source)
-    for block in ahead(_blocks(source, names, begin, columns, block_bytes)):
+    opens = opened or partial(FileIO, source)
+    for block in ahead(_blocks(opens, names, begin, columns, block_bytes)):
         try:
             if block.batches is None:
                 raise BadValue("not CSV")
             found = [_typed(batch, columns, schema, decimal_separator) for batch in block.batches]
         except (pa.ArrowInvalid, BadValue):
+            if opened is not None:
+                raise RowError("a row does not fit, in a file that is not known to be whole.") from None
             raise first_fault(source, block.begin, names, columns, decimal_separator) from None
         yield from found
 
@@ -65,11 +74,11 @@ class Block:
 
 
 def _blocks(
-    source: Path, names: Sequence[str], begun: int, columns: Sequence[TableColumn], block_bytes: int
+    opens: Callable[[], FileIO], names: Sequence[str], begun: int, columns: Sequence[TableColumn], block_bytes: int
 ) -> Iterator[Block]:
     """The rows of a file from a byte on; none after those that are not CSV."""
     strict, size = StrictRows(), block_bytes
-    with source.open("rb", buffering=0) as file:
+    with opens() as file:
         while True:
             file.seek(begun)
             chunk = file.read(size)

@@ -9,7 +9,7 @@ Each method can raise, beside what its docstring names: `AuthenticationError` an
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -45,8 +45,17 @@ class StripeApi(Protocol):
     def runs_since(self, created: datetime, account: str | None = None) -> Iterable[ReportRun]:
         """All runs created at or after an instant, whoever made them, newest first; not those that cannot be read."""
 
-    def download(self, file: ResultFile, target: Path, account: str | None = None) -> Downloaded:
+    def download(
+        self,
+        file: ResultFile,
+        target: Path,
+        account: str | None = None,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> Downloaded:
         """Put a result file at `target`, whole: as many bytes as Stripe announced. The key goes to the file host only.
+
+        `on_bytes` is told how many bytes can be read at `target`: after each part, and before all of them are
+        forgotten, as the file begins anew. They are the file's only once this method has returned.
 
         Raises:
             DownloadError: the file did not come whole; asking for it later may help. Nothing is left at `target`

@@ -130,7 +130,13 @@ class StripeClient(StripeApi):
                 yield run
         skipped.warn()
 
-    def download(self, file: ResultFile, target: Path, account: str | None = None) -> Downloaded:
+    def download(
+        self,
+        file: ResultFile,
+        target: Path,
+        account: str | None = None,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> Downloaded:
         """Stream a result file to `target`, going on where a broken connection stopped.
 
         Raises:
@@ -145,7 +151,7 @@ class StripeClient(StripeApi):
                 "the key is not sent there. Set files_base_url if that host is yours."
             )
         try:
-            return FileDownload(self._connection, file, address, account).to(target)
+            return FileDownload(self._connection, file, address, account).to(target, on_bytes)
         except BaseException:
             target.unlink(missing_ok=True)
             raise

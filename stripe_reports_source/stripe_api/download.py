@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
@@ -45,8 +46,8 @@ class FileDownload:
         self._encoded = False
         self._wrong_sizes = 0
 
-    def to(self, target: Path) -> Downloaded:
-        """Bring the file to `target`.
+    def to(self, target: Path, on_bytes: Callable[[int], None] | None = None) -> Downloaded:
+        """Bring the file to `target`. `on_bytes`: see `StripeApi.download`.
 
         Raises:
             UnusableFile: it is gone, or has another size than Stripe announced.
@@ -57,7 +58,7 @@ class FileDownload:
             open(target, "wb", opener=_for_its_owner) as out,
             ThreadPoolExecutor(1, thread_name_prefix="stripe-reports-hash") as hashing,
         ):
-            arrived = _Arrived(out, hashing)
+            arrived = _Arrived(out, hashing, on_bytes)
             fruitless = furthest = 0
             while (problem := self._attempt(arrived)) is not None:
                 fruitless = 0 if arrived.bytes >= furthest + CHUNK else fruitless + 1
@@ -169,8 +170,9 @@ class FileDownload:
 class _Arrived:
     """The bytes that have arrived, on disk and in a hash. `new` counts those of the present attempt."""
 
-    def __init__(self, out: BinaryIO, hashing: Executor) -> None:
+    def __init__(self, out: BinaryIO, hashing: Executor, on_bytes: Callable[[int], None] | None) -> None:
         self._out = out
+        self._on_bytes = on_bytes
         self._hashing = hashing
         self.new = 0
         self.bytes = 0
@@ -187,9 +189,14 @@ class _Arrived:
         else:
             self._hashed = self._hashing.submit(self._digest.update, chunk)
         self.new += len(chunk)
+        if self._on_bytes is not None:
+            self._out.flush()
+            self._on_bytes(self.bytes)
 
     def begin_anew(self) -> None:
         """Forget all bytes."""
+        if self._on_bytes is not None:
+            self._on_bytes(0)
         self._out.seek(0)
         self._out.truncate()
         self.bytes = 0

@@ -17,13 +17,12 @@ import pyarrow as pa
 
 from ..errors import RowError
 from ..plan.cells import CellFailure, FetchedCell, LoadedCell
-from ..plan.columns import SYSTEM_COLUMNS, TableColumn
+from ..plan.columns import TableColumn
 from ..plan.state import Synced, with_loaded_cell
 from ..rows.cell_tables import cell_tables
 from ..rows.control_sums import ControlSums
 from ..rows.parquet_file import ParquetFile
-from ..warehouse.own_jobs import takes_files
-from ..warehouse.straight import ends_with, order_in_table
+from ..warehouse.straight import ends_with
 from .active_lane import ActiveLane
 from .ahead import one_ahead
 from .keeping import note_cell
@@ -31,35 +30,6 @@ from .reports import ReportInPackage
 
 SMALL_BYTES = 1 << 20
 """Of the result file of a cell that is given to dlt together with others."""
-
-
-def arrived_cells(report: ReportInPackage) -> Generator[ArrivedCell | None, None, None]:
-    """The cells of a report as they arrive, each lane's in order; None while Stripe is awaited.
-
-    Ends when the package is full.
-    """
-    sync, finished = report.sync, False
-    try:
-        sync.start(report.table)
-        waiting = {active.queue: active for active in report.lanes if active.left and active.queue}
-        while waiting and not sync.load.full:
-            ready = [queue for queue in sync.fetching.ready(report.table) if queue in waiting]
-            for queue in ready:
-                active = waiting[queue]
-                taken = active.take()
-                if taken is not None:
-                    yield ArrivedCell(report, active, taken)
-                if not active.left:
-                    del waiting[queue]
-                if sync.load.full:
-                    break
-            if not ready:
-                sync.wait()
-                yield None
-        finished = True
-    finally:
-        if not finished:
-            sync.abandon(report.table)
 
 
 class ArrivedCell:
@@ -83,6 +53,8 @@ class ArrivedCell:
             or (replayed is not None and replayed.backfill)
         )
         self._sums = ControlSums(())
+        ahead = report.sync.fetching.parsed_ahead
+        self._ahead = ahead if ahead is not None and ahead.request is self._request else None
 
     def __enter__(self) -> ArrivedCell:
         load = self._report.sync.load
@@ -113,6 +85,7 @@ class ArrivedCell:
         Raises:
             CellFailure: as of `items`.
         """
+        self._say_parsing()
         return list(self._parse())
 
     def items(self) -> Iterator[Any]:
@@ -150,15 +123,22 @@ class ArrivedCell:
 
     def _order_in_file(self) -> list[str] | None:
         """The columns of a file that dlt takes instead of the cell's rows; None for a cell that it takes row by row."""
-        report = self._report
-        in_rows = report.sync.file_format not in (None, "parquet")
-        if report.straight or self._superseded or not self._large or in_rows or not takes_files(report.sync.pipeline):
+        if self._superseded or not self._large:
             return None
-        return order_in_table(report.table, [*(column.name for column in self._fetched.columns), *SYSTEM_COLUMNS])
+        return self._report.order_in_file(self._fetched.columns)
 
     def _as_file(self, order: Sequence[str]) -> Iterator[Any]:
         """The cell as a file that dlt takes as it is, once it is whole; None, so that others go on, until then."""
         report, folder = self._report, self._report.sync.fetching.folder
+        self._say_parsing()
+        ahead = self._ahead
+        if ahead is not None and ahead.is_of(self._fetched, order):
+            with report.sync.fetching.parsing():
+                yield from ahead.steps()
+            if ahead.whole:
+                self._sums, self._rows, self._begun = ahead.sums, ahead.file.rows - 1, True
+                yield report.as_file(ahead.file, self._fetched.columns)
+                return
         path = folder / f"{uuid.uuid4().hex}.parquet"
         try:
             with ParquetFile(path, order) as file, closing(self._tables()) as tables:
@@ -172,6 +152,7 @@ class ArrivedCell:
 
     def _handed_over(self) -> Iterator[pa.Table]:
         """The cell's rows, for dlt."""
+        self._say_parsing()
         with closing(self._tables()) as tables:
             for table in tables:
                 self._begun = True
@@ -179,6 +160,8 @@ class ArrivedCell:
 
     def _tables(self) -> Generator[pa.Table, None, None]:
         """The cell's rows; those of a larger file are parsed while the ones before are written."""
+        if self._large:  # of one report one such cell at a time is in memory
+            self._report.sync.fetching.give_up_ahead(self._report.table)
         with self._report.sync.fetching.parsing(), closing(self._parse()) as tables:
             for table in one_ahead(tables) if self._large else tables:
                 if not self._superseded:  # such rows are counted only
@@ -188,11 +171,15 @@ class ArrivedCell:
     def _large(self) -> bool:
         return self._fetched.file.bytes > self._report.sync.settings.parse_policy.block_bytes
 
-    def _parse(self) -> Generator[pa.Table, None, None]:
-        fetched, archive = self._fetched, self._report.sync.fetching.archive
+    def _say_parsing(self) -> None:
+        """The cell's turn has come."""
+        archive = self._report.sync.fetching.archive
         if archive is not None:
-            note_cell(archive, fetched, self._active.lane)
-        self._report.sync.outcomes.stage(self._request, "parsing", fetched.obtained.run.id)
+            note_cell(archive, self._fetched, self._active.lane)
+        self._report.sync.outcomes.stage(self._request, "parsing", self._fetched.obtained.run.id)
+
+    def _parse(self) -> Generator[pa.Table, None, None]:
+        fetched = self._fetched
         policy, apart = self._report.sync.settings.parse_policy, self._report.straight
         self._sums = ControlSums(fetched.columns)
         ahead = one_ahead if self._large else iter
@@ -240,6 +227,8 @@ class ArrivedCell:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
+        if self._ahead is not None:
+            self._ahead.close()
         self._active.release(self._taken)
         if not isinstance(error, CellFailure):
             return False

@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -19,12 +20,13 @@ from ..plan.cells import CellFailure, CellRequest, Downloaded, FetchedCell, Obta
 from ..plan.columns import TableColumn
 from ..plan.intervals import ONE_SECOND, Span
 from ..plan.resolve import ResolvedReport
-from ..plan.stripe_objects import ReportRun, unix
+from ..plan.stripe_objects import ReportRun, ResultFile, unix
 from ..rows.places import read_header
 from ..stripe_api.api import StripeApi
 from ..stripe_api.archive import Archive
 from ..stripe_api.runs import Runner, RunRequest
 from .context import ANY_CELL
+from .growing import Arrivals
 
 logger = logging.getLogger(__name__)
 
@@ -127,6 +129,7 @@ class CellFetcher:
         report_stage: called with each step of each cell.
         spoiled: cells, by table and key or `ANY_CELL`, that are known not to fit; they fail without another look.
         archive: keeps every file, before anything of it is loaded.
+        arrivals: is told of large files while they are downloaded.
     """
 
     def __init__(
@@ -137,6 +140,7 @@ class CellFetcher:
         report_stage: Callable[[CellRequest, Stage, str | None], None],
         spoiled: Mapping[tuple[str, str], CellFailure],
         archive: Archive | None = None,
+        arrivals: Arrivals | None = None,
     ) -> None:
         self._client = client
         self._runner = CellRunner(runner)
@@ -144,6 +148,7 @@ class CellFetcher:
         self._report_stage = report_stage
         self._spoiled = spoiled
         self._archive = archive
+        self._arrivals = arrivals
         self._known_columns: dict[tuple[TableColumn, ...], tuple[TableColumn, ...]] = {}
 
     def fetch(self, request: CellRequest) -> FetchedCell:
@@ -180,8 +185,9 @@ class CellFetcher:
         unfit: list[str] = []
         while True:
             span, run = self._runner.run(request, unfit, note)
+            obtained = Obtained(run, seen[-1].attempt, seen[-1].adopted)
             try:
-                file = self._download(request, run)
+                file = self._download(request, span, obtained)
                 break
             except UnusableFile as error:
                 if len(unfit) + 1 >= DOWNLOADS_PER_CELL:
@@ -196,26 +202,38 @@ class CellFetcher:
             file.path.unlink(missing_ok=True)
             raise
         self._report_stage(request, "fetched", run.id)
-        return FetchedCell(request, span, Obtained(run, seen[-1].attempt, seen[-1].adopted), file, columns)
+        return FetchedCell(request, span, obtained, file, columns)
 
     def _columns_of(self, request: CellRequest, file: Downloaded) -> tuple[TableColumn, ...]:
         """The table columns of a cell's file: one value for all cells that have the same ones."""
         columns = _columns_of(self._runner.report(request), read_header(file.path)[0])
         return self._known_columns.setdefault(columns, columns)
 
-    def _download(self, request: CellRequest, run: ReportRun) -> Downloaded:
+    def _download(self, request: CellRequest, span: Span, obtained: Obtained) -> Downloaded:
+        run = obtained.run
         if run.result is None:
             raise DownloadError(f"run {run.id} has no result file.")
         self._report_stage(request, "downloading", run.id)
         target = self._folder / f"{run.id}-{id(request):x}.csv"
         try:
-            return self._client.download(run.result, target, request.account)
+            return self._download_first(request, span, obtained, run.result, target)
         except UnusableFile:
             # the run may have got a new address or size meanwhile
             fresh = self._client.run(run.id, request.account).result
             if fresh is None or fresh == run.result:
                 raise
             return self._client.download(fresh, target, request.account)
+
+    def _download_first(
+        self, request: CellRequest, span: Span, obtained: Obtained, file: ResultFile, target: Path
+    ) -> Downloaded:
+        """A download while which the cell is known to arrive."""
+        if self._arrivals is None:
+            return self._client.download(file, target, request.account)
+        coming = Downloaded(target, file.size, "")
+        columns = partial(self._columns_of, request, coming)
+        with self._arrivals.announce(FetchedCell(request, span, obtained, coming, ()), columns) as on_bytes:
+            return self._client.download(file, target, request.account, on_bytes)
 
 
 def _columns_of(report: ResolvedReport, headers: Sequence[str]) -> tuple[TableColumn, ...]:

@@ -24,6 +24,8 @@ from ..stripe_api.runs import RunBook, Runner
 from .context import Load
 from .fetch import CellFetcher, Stage
 from .given import GivenFiles
+from .growing import Arrivals
+from .parsed_ahead import ParsedAhead
 from .pool import FetchPool, JobQueue, Stopped
 from .replaying import Archived
 from .result_files import ResultFiles
@@ -32,6 +34,9 @@ SPARE_BYTES = 128 << 20
 """Result files that may wait for a load package beyond one per slot, in all: small runs go on while dlt loads."""
 CLOSE_PATIENCE = 0.3
 """Seconds to wait for workers at the end: a request that hangs must not hold up Ctrl-C."""
+BLOCKS_AHEAD = 8
+"""Of a file that is parsed while it arrives, at least: a smaller one is parsed in less time than it takes to be asked
+for."""
 
 Queue = JobQueue[CellRequest, FetchedCell]
 
@@ -70,6 +75,8 @@ class Fetching:
         self._queues: dict[str, list[Queue]] = {}
         self._closing = threading.Event()
         self._parsing = 0
+        self.arrivals = Arrivals(BLOCKS_AHEAD * settings.parse_policy.block_bytes)
+        self._ahead: ParsedAhead | None = None
 
     @property
     def offered(self) -> OfferedTypes:
@@ -161,6 +168,26 @@ class Fetching:
         finally:
             self._parsing -= 1
 
+    @property
+    def may_parse_ahead(self) -> bool:
+        """True while no cell is parsed: it costs memory, and a cell that is there goes before one that is not."""
+        return not self._parsing and self.parsed_ahead is None
+
+    @property
+    def parsed_ahead(self) -> ParsedAhead | None:
+        """What is parsed before it is whole: of one cell at a time."""
+        return None if self._ahead is None or self._ahead.closed else self._ahead
+
+    def parse_ahead(self, ahead: ParsedAhead) -> None:
+        """Keep what is parsed before it is whole; it is closed at the end at the latest."""
+        self._ahead = ahead
+
+    def give_up_ahead(self, table: str) -> None:
+        """End what is parsed of a table before it is whole."""
+        ahead = self.parsed_ahead
+        if ahead is not None and ahead.request.report.report.table == table:
+            ahead.close()
+
     def close(self) -> None:
         """Stop the workers and remove the files. May be called at any time."""
         self._closing.set()
@@ -172,6 +199,8 @@ class Fetching:
         pool, self._pool = self._pool, None
         files, self._files = self._files, None
         self._queues.clear()
+        if self._ahead is not None:
+            self._ahead.close()
         if pool:
             pool.close(CLOSE_PATIENCE)
         if files:
@@ -204,7 +233,9 @@ class Fetching:
             sleep=self._sleep,
             wait_for_event=self._wait_for_event if self._load.run_events else None,
         )
-        self._cells = CellFetcher(self.api, runner, folder, self._on_stage, self._load.spoiled, self.archive)
+        self._cells = CellFetcher(
+            self.api, runner, folder, self._on_stage, self._load.spoiled, self.archive, self.arrivals
+        )
         return self._cells.fetch
 
     def _wait_for_event(self, run_id: str, seconds: float) -> None:

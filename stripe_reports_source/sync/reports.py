@@ -6,7 +6,7 @@ their rows to dlt through it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from dlt.extract import DltResource
 from dlt.extract.items import DataItemWithMeta
 
 from ..plan.cells import FetchedCell
-from ..plan.columns import TableColumn
+from ..plan.columns import SYSTEM_COLUMNS, TableColumn
 from ..plan.intervals import Span
 from ..plan.lanes import BEGINNING, Lane
 from ..plan.report import Report
@@ -25,7 +25,8 @@ from ..rows.parquet_file import ParquetFile
 from ..warehouse.contracts import discarded_columns, discards, refuse_contract
 from ..warehouse.dispositions import check_cursor, refuse_column_hints
 from ..warehouse.hints import report_hints
-from ..warehouse.straight import children, has_steps, straight_to, watched_steps
+from ..warehouse.own_jobs import takes_files
+from ..warehouse.straight import children, has_steps, order_in_table, straight_to, watched_steps
 from .ledger_tables import straight_rows
 from .running import Sync
 
@@ -94,6 +95,17 @@ class ReportInPackage:
         kept = [column for column in columns if column.name not in discarded]
         hints = dlt.mark.make_hints(columns=report_hints(kept), file_format=self.sync.file_format)
         return dlt.mark.with_hints(table, hints)
+
+    def order_in_file(self, columns: Sequence[TableColumn]) -> list[str] | None:
+        """The order of columns in a file of a whole cell; None where dlt is to be given the cell's rows.
+
+        Args:
+            columns: of the cell's result file.
+        """
+        in_rows = self.sync.file_format not in (None, "parquet")
+        if self.straight or in_rows or not takes_files(self.sync.pipeline):
+            return None
+        return order_in_table(self.table, [*(column.name for column in columns), *SYSTEM_COLUMNS])
 
     def as_file(self, file: ParquetFile, columns: tuple[TableColumn, ...]) -> Any:
         """A file of a whole cell for dlt, which links it into its package."""

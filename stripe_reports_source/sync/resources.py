@@ -14,7 +14,7 @@ from ..plan.report import Report
 from ..plan.system_tables import REPORT_LANES, REPORT_TYPES, SystemTable
 from ..warehouse.contracts import refuse_contract
 from ..warehouse.dispositions import checked_table, refuse_other_dispositions, refuse_parents
-from .arrived_cell import arrived_cells
+from .arriving_cells import arrived_cells
 from .held import HeldCells
 from .ledger_tables import rows_for
 from .package import current_load_id

@@ -36,7 +36,9 @@ def part(
 
 @pytest.fixture
 def load(tmp_path: Path) -> Load:
-    def load(script: Script, size: int = len(BODY), **settings: Any) -> Downloaded:
+    def load(
+        script: Script, size: int = len(BODY), on_bytes: Callable[[int], None] | None = None, **settings: Any
+    ) -> Downloaded:
         policy = {"attempts": 4, **settings.pop("policy", {})}
         client = StripeClient(
             "rk_live_demo",
@@ -46,7 +48,8 @@ def load(tmp_path: Path) -> Load:
             sleep=lambda seconds: None,
             **settings,
         )
-        return client.download(ResultFile("file_1", f"{script.url}/v1/files/file_1/contents", size), tmp_path / "x.csv")
+        file = ResultFile("file_1", f"{script.url}/v1/files/file_1/contents", size)
+        return client.download(file, tmp_path / "x.csv", on_bytes=on_bytes)
 
     return load
 
@@ -249,3 +252,28 @@ def test_a_large_file_may_be_cut_often(load: Load) -> None:
     with scripted(*(piece(start) for start in range(0, len(body), step))) as script:
         assert load(script, size=len(body), policy={"attempts": 2}).bytes == len(body)
     assert len(script.requests) == 8
+
+
+def test_who_reads_along_is_told_how_far_and_before_bytes_are_forgotten(load: Load, tmp_path: Path) -> None:
+    told: list[tuple[int, bytes]] = []
+
+    def hear(bytes_: int) -> None:
+        told.append((bytes_, (tmp_path / "x.csv").read_bytes()))
+
+    older = BODY.replace(b"1.00", b"2.00")
+    first = Answer(older[:100], headers={"ETag": '"1"'}, length=len(BODY))
+    with scripted(first, Answer(BODY, headers={"ETag": '"2"'})) as script:
+        assert_whole(load(script, on_bytes=hear))
+    begun_anew = [number for number, (bytes_, _) in enumerate(told) if bytes_ == 0]
+    assert [told[number][1] for number in begun_anew] == [b"", older[:100]]
+    assert all(content[:bytes_] == older[:bytes_] for bytes_, content in told[: begun_anew[1]])
+    assert all(content == BODY[:bytes_] for bytes_, content in told[begun_anew[1] + 1 :])
+    assert told[-1][0] == len(BODY)
+
+
+def test_who_reads_along_goes_on_where_the_transfer_does(load: Load) -> None:
+    told: list[int] = []
+    with scripted(CUT, part(HALF)) as script:
+        assert_whole(load(script, on_bytes=told.append))
+    assert told == sorted(told)
+    assert {HALF, len(BODY)} <= set(told)

@@ -43,6 +43,14 @@ def refusal(
     return str(caught.value)
 
 
+def test_a_place_is_not_looked_for_in_a_file_that_still_arrives(tmp_path: Path) -> None:
+    """The bytes that are there may be others by then."""
+    source, columns = tmp_path / "in.csv", [TableColumn("a", "a", ColumnType.parse("bigint"), "")]
+    source.write_bytes(b'"a"\n"x"\n')
+    with pytest.raises(RowError, match="not known to be whole"):
+        list(typed_batches(source, columns, opened=lambda: io.FileIO(source)))
+
+
 @pytest.mark.parametrize(
     ("content", "types", "message"),
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -45,7 +45,13 @@ class SlowStripe(StripeApi):
     def runs_since(self, created: datetime, account: str | None = None) -> Iterable[ReportRun]:
         return ()
 
-    def download(self, file: ResultFile, target: Path, account: str | None = None) -> Downloaded:
+    def download(
+        self,
+        file: ResultFile,
+        target: Path,
+        account: str | None = None,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> Downloaded:
         raise AssertionError("no file is asked for")
 
     def sleep(self, seconds: float) -> None:

@@ -1,0 +1,1 @@
+../../../stripe_reports_source/sync/arriving_cells.py
