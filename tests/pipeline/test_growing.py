@@ -24,7 +24,7 @@ from stripe_reports_source import SyncFailed, load_reports
 from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.plan.settings import ParsePolicy
 from stripe_reports_source.sync.progress import Event
-from tests.conftest import query, source_of, until, with_settings
+from tests.conftest import BOTH, FIRST_OF_BOTH, query, source_of, until, with_settings
 from tests.pipeline.held_files import ACTIVITY, FileHost, Folder, Reply, file_host
 from tests.pipeline.test_large_cells import files_of, is_ours
 from tests.pipeline.truth import assert_true
@@ -77,6 +77,7 @@ def loaded_as_they_are(pipeline: Pipeline, loaded: Any) -> set[int]:
     return {path.stat().st_ino for path in files}
 
 
+@BOTH
 def test_rows_are_parsed_before_the_last_byte_is_sent(emulator: Emulator, pipeline: Pipeline) -> None:
     folder, events = Folder(pipeline), []
 
@@ -97,12 +98,14 @@ def test_rows_are_parsed_before_the_last_byte_is_sent(emulator: Emulator, pipeli
     assert found == {(currency, category): amount for currency, category, amount in net}
 
 
+@FIRST_OF_BOTH
 def test_a_plain_run_parses_while_a_file_arrives(emulator: Emulator, pipeline: Pipeline) -> None:
     with file_host(emulator, in_two_parts(Folder(pipeline).rows_are_parsed)) as host:
         pipeline.run(large(emulator, host, [ACTIVITY, "balance.summary"]))
     assert_loaded(emulator, pipeline)
 
 
+@FIRST_OF_BOTH
 def test_a_transfer_that_goes_on_where_it_was_cut(emulator: Emulator, pipeline: Pipeline) -> None:
     folder = Folder(pipeline)
 
@@ -117,6 +120,7 @@ def test_a_transfer_that_goes_on_where_it_was_cut(emulator: Emulator, pipeline: 
     assert_loaded(emulator, pipeline)
 
 
+@FIRST_OF_BOTH
 def test_a_file_that_begins_anew_is_parsed_when_it_is_whole(emulator: Emulator, pipeline: Pipeline) -> None:
     folder, kinds = Folder(pipeline), []
 
@@ -148,6 +152,7 @@ def test_a_bad_value_that_is_not_the_files(emulator: Emulator, pipeline: Pipelin
     assert_loaded(emulator, pipeline)
 
 
+@FIRST_OF_BOTH
 def test_a_bad_value_of_a_whole_file(emulator: Emulator, pipeline: Pipeline) -> None:
     """It is said as of a file that was whole before it was parsed, and once it is known to be the file's."""
     folder, kinds, failed_before = Folder(pipeline), [], []
