@@ -94,7 +94,7 @@ def test_rows_are_parsed_before_the_last_byte_is_sent(emulator: Emulator, pipeli
     found = {(each["currency"], each["category"]): Decimal(each["amounts"]["net"]) for each in json.loads(totals)}
     january = f"FROM {TABLE} WHERE _interval_day = '2025-01-01'"
     assert query(pipeline, f"SELECT count(*) {january}") == [(rows,)]
-    net = query(pipeline, f"SELECT currency, reporting_category, sum(net) {january} GROUP BY ALL")
+    net = query(pipeline, f"SELECT currency, reporting_category, sum(net) {january} GROUP BY 1, 2")
     assert found == {(currency, category): amount for currency, category, amount in net}
 
 
