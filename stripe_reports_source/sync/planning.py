@@ -7,7 +7,7 @@ the destination keeps: whatever another machine has loaded counts, and a load th
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -131,4 +131,5 @@ def _active_as_before() -> Iterator[None]:
         yield
     finally:
         if active is not None:
-            context.activate(active)
+            with suppress(OSError):  # its folder may be gone by now
+                context.activate(active)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import stat
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import dlt
 import fsspec
 import pytest
 from dlt import Pipeline
@@ -142,6 +144,15 @@ def test_a_plan_changes_nothing_and_waits_for_nobody(jobs: Jobs, tmp_path: Path)
         for day in ("2025-01-01", "2025-02-01", "2025-03-01")
     ]
     assert {request.method for request in jobs.emulator.requests} == {"GET"}
+
+
+def test_a_plan_does_not_need_the_folder_of_the_pipeline_that_is_active(jobs: Jobs, tmp_path: Path) -> None:
+    """dlt makes the pipeline active that was made last; a script may have removed its files since."""
+    wanted = jobs.plan()
+    folder = tmp_path / "gone"
+    dlt.pipeline("gone", destination=dlt.destinations.duckdb(str(folder / "gone.duckdb")), pipelines_dir=str(folder))
+    shutil.rmtree(folder)
+    assert jobs.plan() == wanted
 
 
 def test_what_goes_about_holds_no_key(jobs: Jobs) -> None:
