@@ -150,7 +150,9 @@ def test_a_plan_does_not_need_the_folder_of_the_pipeline_that_is_active(jobs: Jo
     """dlt makes the pipeline active that was made last; a script may have removed its files since."""
     wanted = jobs.plan()
     folder = tmp_path / "gone"
-    dlt.pipeline("gone", destination=dlt.destinations.duckdb(str(folder / "gone.duckdb")), pipelines_dir=str(folder))
+    folder.mkdir()
+    gone = dlt.destinations.duckdb(str(folder / "gone.duckdb"))
+    dlt.pipeline("gone", destination=gone, pipelines_dir=str(folder)).run([{"number": 1}], table_name="numbers")
     shutil.rmtree(folder)
     assert jobs.plan() == wanted
 
