@@ -248,6 +248,7 @@ def test_a_stop_while_a_file_grows(emulator: Emulator, pipeline: Pipeline) -> No
 
 
 def load(pipeline: Pipeline, source: Any, plain: bool) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell has ignored by what runs in the background
     pipeline.run(source) if plain else load_reports(pipeline, source)
 
 
