@@ -20,7 +20,7 @@ from ..warehouse.hints import stored_types
 from ..warehouse.query import Reader, reading_frugally
 from .coverage import Coverage, read_coverage
 from .equations import BEFORE, EQUATIONS, Equation
-from .glance import COPIES, OF_ROWS, Glances, copies_query
+from .glance import COPIES, OF_ROWS, Glances, copies
 from .inputs import INPUTS, Input, ReportTable, first_day_of, glance_query, lacking
 from .judge import Judge, Sides
 from .ledger_checks import CELLS_JOIN, LEDGER_CHECKS, cells_join, in_window, rows_stored_equal_file
@@ -251,11 +251,7 @@ class _Family:
         if at_once is not None:
             yield from at_once
             return
-        spans: Spans = {}
-        if equation.counterpart is not None:
-            spans = self._coverage.spans(self._inputs[equation.counterpart].base, self._inputs[equation.figure[0]].base)
-        query = equation_query(equation, self._inputs, self._tables, scope, self._first_day, spans, hashed=self._hashed)
-        rows = self._dataset.answer(query)
+        rows = self._dataset.answer(self._query(equation, scope))
         rows.reverse()
         while rows:  # of thousands of accounts: none is needed any more once its statement is made
             yield figure_of(rows.pop())
@@ -275,16 +271,16 @@ class _Family:
         glances = self._glances[name, scope]
         if glances.differ(equation.name):
             return None
-        if equation.name == COPIES:
-            asked = copies_query(equation, self._inputs, self._tables, scope, self._first_day, hashed=self._hashed)
-            if self._dataset.answer(asked) != [(0,)]:
-                return None
+        if equation.name == COPIES and self._dataset.answer(self._query(copies(equation), scope)):
+            return None
         return glances.figures(equation.name)
 
-    @property
-    def _hashed(self) -> bool:
-        """True for DuckDB, whose memory is this process's."""
-        return self._dataset.dialect == "duckdb"
+    def _query(self, equation: Equation, scope: Scope) -> str:
+        spans: Spans = {}
+        if equation.counterpart is not None:
+            spans = self._coverage.spans(self._inputs[equation.counterpart].base, self._inputs[equation.figure[0]].base)
+        hashed = self._dataset.dialect == "duckdb"  # whose memory is this process's
+        return equation_query(equation, self._inputs, self._tables, scope, self._first_day, spans, hashed=hashed)
 
 
 def _in_scope(equation: Equation, cell: str, scope: Scope) -> bool:

@@ -7,16 +7,14 @@ query finds it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from .equations import Equation, read_sql
-from .inputs import Input, ReportTable, cell_name
-from .queries import Figure, with_inputs
-from .scope import Scope
+from .equations import Equation
+from .inputs import cell_name
+from .queries import Figure
 
 ADDS_UP, LIES_IN, COPIES = "row_adds_up", "row_lies_in_its_cell", "transaction_once"
 OF_ROWS = (ADDS_UP, LIES_IN, COPIES)
@@ -77,16 +75,6 @@ class Glances:
                 yield Figure(glance.account, cell, currency, "", figure, figure, *same, "", "", None, items)
 
 
-def copies_query(
-    equation: Equation,
-    inputs: Mapping[str, Input],
-    tables: Mapping[str, Sequence[ReportTable]],
-    scope: Scope,
-    first_day: date | None,
-    *,
-    hashed: bool,
-) -> str:
-    """A query for the number of transactions that stand more than once; see `equation_query`."""
-    check = read_sql("transaction_copies")
-    common = with_inputs(check, equation, inputs, tables, scope, first_day, {}, hashed=hashed)
-    return f"{common},\ncounted AS (\n{check}\n)\nSELECT copies FROM counted"
+def copies(equation: Equation) -> Equation:
+    """Of `transaction_once`: what has items for transactions that stand more than once alone, and costs less to ask."""
+    return replace(equation, file="transaction_copies")

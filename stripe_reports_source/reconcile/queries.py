@@ -125,24 +125,7 @@ def equation_query(
         spans: from when to when the counterpart is loaded, by lane; used where the equation has one.
         hashed: see `input_query`.
     """
-    common = with_inputs(equation.sql, equation, inputs, tables, scope, first_day, spans, hashed=hashed)
-    items = "items" if re.search(r"\bAS items\b", equation.sql) else "1"
-    summed_up = _SUMMED_UP.format(items=items, placed=_AS_THEY_ARE if equation.counterpart is None else _PLACED)
-    return f"{common},\ncompared AS (\n{equation.sql}\n),{summed_up}"
-
-
-def with_inputs(
-    check: str,
-    equation: Equation,
-    inputs: Mapping[str, Input],
-    tables: Mapping[str, Sequence[ReportTable]],
-    scope: Scope,
-    first_day: date | None,
-    spans: Spans,
-    *,
-    hashed: bool,
-) -> str:
-    """What comes before a query over the inputs of an equation: `WITH` and each that it names. See `equation_query`."""
+    check = equation.sql
     parts = {}
     for called in _inputs_in(check, equation):
         which = next((prefix for prefix in _WHICH if called.startswith(prefix)), "")
@@ -165,7 +148,9 @@ def with_inputs(
     if equation.counterpart is not None:
         parts["spans"] = _spans(spans)
     common = ",\n".join(f"{name}{_INLINE}\n{query}\n)" for name, query in parts.items())
-    return f"WITH {common}"
+    items = "items" if re.search(r"\bAS items\b", check) else "1"
+    summed_up = _SUMMED_UP.format(items=items, placed=_AS_THEY_ARE if equation.counterpart is None else _PLACED)
+    return f"WITH {common},\ncompared AS (\n{check}\n),{summed_up}"
 
 
 def _like(name: str, *, whole: bool) -> str:

@@ -90,8 +90,9 @@ def _room(pipeline: Pipeline, source_name: str, room: Room) -> Room:
     cells = {name for name, table in tables.items() if is_cell_table(table)}
     jobs = [job for package in packages for job in package.jobs["new_jobs"] if job.job_file_info.table_name in cells]
     widths = [len(tables[job.job_file_info.table_name]["columns"]) for job in jobs]
-    rows = [pq.read_metadata(job.file_path).num_rows for job in jobs if job.job_file_info.file_format == "parquet"]
-    return replace(room, columns=max(widths, default=0), rows=max(rows, default=0))
+    known = all(job.job_file_info.file_format == "parquet" for job in jobs)
+    rows = max((pq.read_metadata(job.file_path).num_rows for job in jobs), default=0) if known else None
+    return replace(room, columns=max(widths, default=0), rows=rows)
 
 
 class CellDuckDb(StandIn, dlt.destinations.duckdb):

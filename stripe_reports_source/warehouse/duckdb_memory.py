@@ -38,7 +38,6 @@ ROW_GROUP = 122_880
 COLUMN_BYTES = 1 << 20
 """For each column of a table that is filled by one thread: so much is pinned, however long the rows are (a tenth less
 is too little for 209)."""
-NOTHING_CACHED_BYTES = 1 << 20
 MOST_LOAD_BYTES = 320 << 20
 """Up to which a load gets more threads than one."""
 _M_MMAP_THRESHOLD, _MMAP_FROM = -3, 128 << 10
@@ -112,30 +111,27 @@ def frugal(client: Any, pipeline: Pipeline, room: Room | None = None) -> Iterato
         _spill_into(client, spill)
 
 
-def write_frugally(client: Any, file: Path) -> None:
+def write_frugally(client: Any) -> None:
     """Write what a DuckDB file lacks: closing it would, with all threads, beside all that was read before.
 
     Args:
         client: dlt's, with an open connection.
-        file: of the database.
     """
-    if not _has_changes(file):
+    [[unwritten, threads]] = client.execute_sql(
+        "SELECT wal_size <> '0 bytes', current_setting('threads') FROM pragma_database_size() "
+        "WHERE database_name = current_database()"
+    )
+    if not unwritten:
         return
-    [[threads]] = client.execute_sql("SELECT current_setting('threads')")
     most = _memory_limit(client)
-    with suppress(DatabaseException):  # what is in use stays, and so does the limit then
-        _set(client, {"memory_limit": f"{NOTHING_CACHED_BYTES} bytes"})
-    _set(client, {"memory_limit": f"{most} bytes", "threads": 1})
-    with suppress(DatabaseException):  # something else writes in this process, and closes it later
-        client.execute_sql("CHECKPOINT")
-    _set(client, {"threads": threads})
-
-
-def _has_changes(file: Path) -> bool:
     try:
-        return file.with_name(f"{file.name}.wal").stat().st_size > 0
-    except OSError:
-        return False
+        with suppress(DatabaseException):  # what is in use stays, and so does the limit then
+            _set(client, {"memory_limit": f"{FEW_ROWS_BYTES} bytes"})
+        # the checkpoint itself gets what it needs
+        _set(client, {"memory_limit": f"{most} bytes", "threads": 1})
+        client.execute_sql("CHECKPOINT")
+    finally:
+        _set(client, {"memory_limit": f"{most} bytes", "threads": threads})
 
 
 def with_more_memory(client: Any, most: int, attempt: Callable[[], T], what: str) -> T:

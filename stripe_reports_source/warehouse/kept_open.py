@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from dlt import Pipeline
-from dlt.destinations.exceptions import DestinationConnectionError
+from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 from dlt.destinations.sql_client import SqlClientBase
 
 from .locks import duckdb_file
@@ -24,7 +23,6 @@ class KeptOpen:
     def __init__(self, pipeline: Pipeline | None = None) -> None:
         self._pipeline = pipeline
         self._client: SqlClientBase[Any] | None = None
-        self._file: Path | None = None
         self._is_open = False
         self._changes = threading.Lock()
 
@@ -35,9 +33,8 @@ class KeptOpen:
             DestinationBusy: another process has it open for too long.
         """
         with self._changes:
-            if self._client is None and self._pipeline is not None:
-                self._file = duckdb_file(self._pipeline)
-                self._client = None if self._file is None else self._pipeline.sql_client()
+            if self._client is None and self._pipeline is not None and duckdb_file(self._pipeline) is not None:
+                self._client = self._pipeline.sql_client()
             if self._client is not None and not self._is_open:
                 with suppress(DestinationConnectionError):  # whoever asks the first question says so
                     self._client.open_connection()
@@ -46,9 +43,12 @@ class KeptOpen:
     def let_go(self) -> None:
         """Close it when the questions that are being asked have been answered."""
         with self._changes:
-            if self._client is not None and self._file is not None and self._is_open:
+            if self._client is not None and self._is_open:
                 self._is_open = False
                 from .duckdb_memory import write_frugally  # DuckDB, which importing us does not need
 
-                write_frugally(self._client, self._file)
-                self._client.close_connection()
+                try:
+                    with suppress(DatabaseException):  # whatever is wrong, closing it tries and says so
+                        write_frugally(self._client)
+                finally:
+                    self._client.close_connection()

@@ -3,13 +3,17 @@ and how long its longest file is."""
 
 from __future__ import annotations
 
+import multiprocessing
+import resource
 from pathlib import Path
 
 import dlt
 import duckdb
 import pytest
+from dlt import Pipeline
 
 from stripe_reports_source.warehouse.duckdb_memory import LOAD_BYTES, ROW_GROUP, Room, write_frugally
+from stripe_reports_source.warehouse.kept_open import KeptOpen
 
 
 @pytest.mark.parametrize(
@@ -49,10 +53,31 @@ def test_a_file_is_written_before_it_is_closed_and_settings_stay_as_they_were(tm
         assert log.stat().st_size > 0
         if busy:
             other.execute("BEGIN; INSERT INTO rows_of VALUES (1000)")
-        write_frugally(client, file)
+        write_frugally(client)
         assert client.execute_sql(settings) == before
         if busy:
             other.execute("COMMIT")
             assert client.execute_sql("SELECT count(*) FROM rows_of") == [(1001,)]
         else:
             assert not log.exists() or log.stat().st_size == 0
+
+
+def let_go_without_room(pipeline: Pipeline, file: Path) -> None:
+    kept = KeptOpen(pipeline)
+    kept.keep()
+    with pipeline.sql_client() as client:
+        client.execute_sql("CREATE TABLE rows_of AS SELECT md5(range::varchar) AS word FROM range(50000)")
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + 100_000, most))
+    kept.let_go()
+
+
+def test_a_file_that_cannot_be_written_is_let_go_all_the_same_and_loses_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "warehouse.duckdb"
+    pipeline = dlt.pipeline("memory", destination=dlt.destinations.duckdb(str(file)), pipelines_dir=str(tmp_path))
+    child = multiprocessing.get_context("fork").Process(target=let_go_without_room, args=(pipeline, file))
+    child.start()
+    child.join()
+    assert child.exitcode == 0
+    with duckdb.connect(str(file)) as connection:
+        assert connection.execute("SELECT count(DISTINCT word) FROM rows_of").fetchall() == [(50_000,)]

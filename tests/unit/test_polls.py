@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 
@@ -45,13 +44,7 @@ class SlowStripe(StripeApi):
     def runs_since(self, created: datetime, account: str | None = None) -> Iterable[ReportRun]:
         return ()
 
-    def download(
-        self,
-        file: ResultFile,
-        target: Path,
-        account: str | None = None,
-        on_bytes: Callable[[int], None] | None = None,
-    ) -> Downloaded:
+    def download(self, *arguments: object, **options: object) -> Downloaded:
         raise AssertionError("no file is asked for")
 
     def sleep(self, seconds: float) -> None:
