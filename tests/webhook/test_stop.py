@@ -24,7 +24,8 @@ def test_it_ends_after_the_package_at_hand_and_goes_on_later(emulator: Emulator,
             stop.set()
 
     emulator.add_fault(Fault("run_stuck", method="POST", skip=3, times=None))
-    source = source_of(emulator, REPORTS, interval="week")
+    # one at a time: those that end are the next ones of their reports
+    source = source_of(emulator, REPORTS, interval="week", max_concurrent_runs=1)
     first = load_reports(pipeline, source, on_event=at_first_cell, stop=stop)
     assert 1 <= first.cells <= 3
     emulator.clear_faults()
