@@ -37,9 +37,10 @@ SMALL: dict[str, Any] = {
 }
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Half as many again as there are cores: a test waits for a disk or another process for much of its time."""
-    return max(2, (os.cpu_count() or 1) * 3 // 2)
+    """Twice as many as there are cores: a test waits for a disk or another process for much of its time."""
+    return (os.cpu_count() or 1) * 2
 
 
 def pytest_configure() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import pytest
+
 from stripe_reports_source.emulator import Fault
 
 POSTGRES = "DESTINATION__POSTGRES__CREDENTIALS"
@@ -172,4 +174,14 @@ FAILURES = (
     Failure("database of another", OPEN, 2, "--database names a DuckDB file",
             options=("--database", "a.duckdb", "--destination", "postgres")),
 )  # fmt: skip
-TABLE = [(command, failure) for failure in FAILURES for command in failure.commands]
+TABLE = [
+    # of a failure that is found in the same place for many commands, two take turns, and the others take long
+    pytest.param(
+        command,
+        failure,
+        id=f"{command}: {failure.name}",
+        marks=[pytest.mark.long] * ((place - number) % len(failure.commands) > 1),
+    )
+    for number, failure in enumerate(FAILURES)
+    for place, command in enumerate(failure.commands)
+]

@@ -140,7 +140,7 @@ def test_resources_without_their_source_write_the_ledger_too(
     assert_all_there(World(emulator, pipeline, "run"), [PAYOUTS] if given == "one" else BOTH_REPORTS)
 
 
-@WAYS
+@FIRST_OF_WAYS
 def test_parallelize_changes_nothing(world: World) -> None:
     world.load(world.source().parallelize())
     assert_all_there(world)
@@ -277,7 +277,7 @@ def narrow(columns: list[str]) -> Report:
 
 
 @FIRST_OF_WAYS
-@pytest.mark.parametrize("of", ["source", "resource"])
+@pytest.mark.parametrize("of", ["source", pytest.param("resource", marks=pytest.mark.long)])
 @pytest.mark.parametrize("mode", ["discard_row", "discard_value"])
 def test_a_contract_that_discards_is_kept(world: World, mode: Any, of: str) -> None:
     world.load(world.source([narrow([])], end_date="2025-02-01"))
@@ -320,7 +320,7 @@ def scheduled(start: datetime, end: datetime) -> Iterator[None]:
         yield
 
 
-@WAYS
+@FIRST_OF_WAYS
 def test_an_initial_value_is_where_history_begins(world: World) -> None:
     source = world.source([PAYOUTS])
     begins = dlt.sources.incremental[datetime]("_interval_end", initial_value=FEBRUARY)
@@ -331,7 +331,7 @@ def test_an_initial_value_is_where_history_begins(world: World) -> None:
     assert cursor(world.pipeline) == end
 
 
-@WAYS
+@FIRST_OF_WAYS
 def test_several_sources_are_loaded_in_one_call(
     start_emulator: Callable[..., Emulator], pipeline: Pipeline, way: str
 ) -> None:
@@ -446,7 +446,7 @@ def test_one_table_for_all_is_refused(emulator: Emulator, pipeline: Pipeline) ->
     assert posts(emulator) == 0
 
 
-@WAYS
+@FIRST_OF_WAYS
 def test_a_frozen_table_takes_no_new_column(world: World) -> None:
     world.load(world.source([narrow([])]))
     world.emulator.advance(world.emulator.settings.available_end + timedelta(days=1))

@@ -21,7 +21,7 @@ from tests.conftest import FIRST_OF_BOTH, query, source_of
 from tests.pipeline.ledger import Totals, assert_ledger, control_columns, totals_of
 from tests.pipeline.test_stored import TABLE, only_usd
 from tests.pipeline.truth import NEWEST
-from tests.pipeline.ways import WAYS, load
+from tests.pipeline.ways import FIRST_OF_WAYS, WAYS, load
 
 MakeEmulator = Callable[..., Emulator]
 MakePipeline = Callable[..., Pipeline]
@@ -67,7 +67,7 @@ def grid_of(emulator: Emulator, zone: str = "UTC") -> list[Cell]:
 
 
 @FIRST_OF_BOTH
-@WAYS
+@FIRST_OF_WAYS
 def test_cells_say_what_is_covered(emulator: Emulator, pipeline: Pipeline, way: str) -> None:
     zone = "America/New_York"
     load(pipeline, source_of(emulator, [*REPORTS, NOTHING], timezone=zone), way)
@@ -137,7 +137,7 @@ def days(cells: Iterable[str], prefix: str) -> tuple[date, date]:
 
 
 @FIRST_OF_BOTH
-@WAYS
+@FIRST_OF_WAYS
 def test_a_cell_that_is_loaded_again_has_one_row(emulator: Emulator, pipeline: Pipeline, way: str) -> None:
     load(pipeline, source_of(emulator, REPORTS, lookback_days=20), way)
     first = listed(pipeline, TABLE, "complete", "run_id")

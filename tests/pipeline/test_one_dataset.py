@@ -29,7 +29,9 @@ def sync(emulator: Emulator, pipeline: Pipeline, key: str, plain: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("destination", "plain"), [("duckdb", False), ("postgres", False), ("postgres", True)], indirect=["destination"]
+    ("destination", "plain"),
+    [("duckdb", False), pytest.param("postgres", False, marks=pytest.mark.long), ("postgres", True)],
+    indirect=["destination"],
 )
 def test_several_pipelines_load_into_one_dataset_at_once(
     start_emulator: Callable[..., Emulator], make_pipeline: Callable[..., Pipeline], plain: bool
