@@ -103,7 +103,7 @@ def renamed(emulator: Emulator, **settings: Any) -> Any:
     return source.with_resources("paid_out", "report_types", "report_runs", "report_columns")
 
 
-@WAYS
+@FIRST_OF_WAYS
 def test_a_renamed_resource_has_its_own_table_state_and_refresh(
     emulator: Emulator, pipeline: Pipeline, way: str
 ) -> None:

@@ -26,7 +26,7 @@ from dlt.extract.incremental.context import TimeIntervalContext
 from stripe_reports_source import ConfigurationError, Report, SyncFailed, load_reports, stripe_reports
 from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.errors import own_error
-from tests.conftest import BOTH, query, source_of
+from tests.conftest import FIRST_OF_BOTH, query, source_of
 from tests.pipeline.ledger import assert_ledger
 from tests.pipeline.truth import assert_true
 from tests.pipeline.ways import FIRST_OF_WAYS, WAYS, load, posts, refusal
@@ -83,7 +83,7 @@ def cursor(pipeline: Pipeline, resource: str = TABLE, source: str = "stripe_repo
     return kept["incremental"]["_interval_end"]["last_value"]
 
 
-@WAYS
+@FIRST_OF_WAYS
 def test_a_selection_writes_its_own_ledger(world: World) -> None:
     world.load(world.source().with_resources(TABLE))
     assert_all_there(world, [PAYOUTS])
@@ -147,7 +147,14 @@ def test_parallelize_changes_nothing(world: World) -> None:
 
 
 @FIRST_OF_WAYS
-@pytest.mark.parametrize("limit", [{"max_items": 1}, {"max_items": 20, "count_rows": True}, {"max_time": 1e-6}])
+@pytest.mark.parametrize(
+    "limit",
+    [
+        {"max_items": 1},
+        pytest.param({"max_items": 20, "count_rows": True}, marks=pytest.mark.long),
+        pytest.param({"max_time": 1e-6}, marks=pytest.mark.long),
+    ],
+)
 def test_a_limit_loads_whole_intervals_and_lists_them(world: World, limit: dict[str, Any]) -> None:
     world.load(world.source().with_resources(TABLE).add_limit(**limit))
     assert query(world.pipeline, "SELECT count(*) FROM report_cells") == [(1,)]
@@ -201,7 +208,7 @@ def test_what_a_step_leaves_nothing_of_is_emptied(world: World, form: Callable[[
         assert listed == [(1, False), (2, True), (3, False)]
 
 
-@BOTH
+@FIRST_OF_BOTH
 def test_rows_that_come_after_emptied_cells_may_have_another_form(emulator: Emulator, pipeline: Pipeline) -> None:
     for end in ("2025-01-02", "2025-01-20"):  # the first payout is days after the first charge
         source = source_of(emulator, [PAYOUTS], interval="day", end_date=end)
@@ -293,7 +300,7 @@ def test_a_contract_that_discards_is_kept(world: World, mode: Any, of: str) -> N
     assert query(world.pipeline, "SELECT count(*) FROM report_cells") == [(3,)]
 
 
-@WAYS
+@FIRST_OF_WAYS
 def test_a_window_of_a_scheduler_is_a_backfill(world: World) -> None:
     with scheduled(datetime(2025, 1, 1, tzinfo=UTC), FEBRUARY):
         world.load(world.source())

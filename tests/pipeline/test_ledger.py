@@ -188,7 +188,7 @@ def test_a_report_per_payout_has_a_cell_for_each(start_emulator: MakeEmulator, p
 
 
 @FIRST_OF_BOTH
-@WAYS
+@FIRST_OF_WAYS
 def test_a_sync_with_nothing_new_is_stamped_without_a_package(emulator: Emulator, pipeline: Pipeline, way: str) -> None:
     load(pipeline, source_of(emulator, REPORTS), way)
     first, loads, before = checked(pipeline), packages(pipeline), freshness(pipeline)
@@ -290,7 +290,7 @@ def taken_over(pipeline: Pipeline) -> None:
 
 
 @FIRST_OF_BOTH
-@WAYS
+@FIRST_OF_WAYS
 def test_an_older_dataset_gets_a_ledger(emulator: Emulator, make_pipeline: MakePipeline, way: str) -> None:
     reports = [*REPORTS, NOTHING]
     columns = (
@@ -331,7 +331,7 @@ def test_an_older_failure_is_open_until_its_interval_is_loaded(emulator: Emulato
 
 
 @FIRST_OF_BOTH
-@WAYS
+@FIRST_OF_WAYS
 def test_a_load_without_the_ledger_is_made_up_for(emulator: Emulator, pipeline: Pipeline, way: str) -> None:
     load(pipeline, source_of(emulator, REPORTS), way)
     emulator.advance(datetime(2025, 4, 3, tzinfo=UTC))

@@ -22,7 +22,7 @@ from stripe_reports_source.errors import own_error
 from stripe_reports_source.sync.progress import Event
 from stripe_reports_source.sync.result_files import FOLDER
 from stripe_reports_source.warehouse.turns import pipeline_lock
-from tests.conftest import BOTH, query, source_of, until
+from tests.conftest import BOTH, FIRST_OF_BOTH, query, source_of, until
 from tests.pipeline.truth import assert_true
 
 Make = Callable[..., Pipeline]
@@ -87,6 +87,7 @@ def test_what_the_other_load_has_loaded_meanwhile_is_not_loaded_again(emulator: 
     assert_true(emulator, second, [PAYOUTS], end=emulator.settings.available_end)
 
 
+@pytest.mark.long
 def test_a_run_that_fails_meanwhile_is_tried_again(emulator: Emulator, make_pipeline: Make) -> None:
     first, second = make_pipeline(folder="first"), make_pipeline(folder="second")
     emulator.add_fault(Fault("run_failed", method="POST", times=1))
@@ -174,7 +175,7 @@ def test_a_duckdb_file_can_be_read_while_stripe_is_awaited(
     assert_true(emulator, pipeline, [PAYOUTS], end=emulator.settings.available_end)
 
 
-@BOTH
+@FIRST_OF_BOTH
 def test_what_a_load_holds_is_loaded_before_it_gives_way(emulator: Emulator, make_pipeline: Make) -> None:
     """A sync has January and waits for February; a backfill of January finds it loaded."""
     first, second = make_pipeline(folder="first"), make_pipeline(folder="second")

@@ -77,6 +77,7 @@ def test_rows_that_a_trigger_takes_away_are_missed(emulator: Emulator, make_pipe
     assert len(emulator.runs) == runs
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("destination", ["postgres"], indirect=True)
 def test_a_cell_whose_older_rows_are_left_in_place_is_missed(emulator: Emulator, pipeline: Pipeline) -> None:
     load_reports(pipeline, source_of(emulator, [PAYOUTS], lookback_days=0))

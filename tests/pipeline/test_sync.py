@@ -12,10 +12,9 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from stripe_reports_source import ConfigurationError, Report, load_reports
 from stripe_reports_source.emulator import Emulator, late_charge
 from stripe_reports_source.plan.intervals import Grid
-from tests.conftest import BOTH, query, source_of
+from tests.conftest import BOTH, FIRST_OF_BOTH, query, source_of
 from tests.pipeline.truth import NEWEST, assert_true
 
-pytestmark = BOTH
 Make = Callable[..., Emulator]
 UTC = timezone.utc
 METADATA = tuple(f"payment_metadata[{key}]" for key in ("order_id", "orderId", "Order-ID", "注文", "seats", "note"))
@@ -26,11 +25,13 @@ def posts(emulator: Emulator) -> int:
     return sum(request.method == "POST" for request in emulator.requests)
 
 
+@BOTH
 def test_all_reports_of_the_family_equal_the_truth(emulator: Emulator, pipeline: Pipeline) -> None:
     pipeline.run(source_of(emulator, list(NEWEST)))
     assert_true(emulator, pipeline, list(NEWEST), end=emulator.settings.available_end)
 
 
+@BOTH
 def test_metadata_text_comes_through_unchanged(emulator: Emulator, pipeline: Pipeline) -> None:
     report = "payout_reconciliation.itemized"
     pipeline.run(source_of(emulator, [Report(report, metadata=METADATA)]))
@@ -41,6 +42,7 @@ def test_metadata_text_comes_through_unchanged(emulator: Emulator, pipeline: Pip
     assert {header for header, _ in headers} == set(METADATA)
 
 
+@BOTH
 @pytest.mark.long
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize("grid", ["day", "week", "month"])
@@ -55,6 +57,7 @@ def test_seconds_at_the_edges_fall_into_their_cell(
     assert_true(emulator, pipeline, reports, start=start, end=end, grid=grid, zone=zone)
 
 
+@FIRST_OF_BOTH
 def test_a_sync_with_nothing_new_asks_once_and_runs_nothing(emulator: Emulator, pipeline: Pipeline) -> None:
     reports = ["balance.summary", "payouts.itemized", "ending_balance_reconciliation.itemized"]
     pipeline.run(source_of(emulator, reports))
@@ -68,6 +71,7 @@ def test_a_sync_with_nothing_new_asks_once_and_runs_nothing(emulator: Emulator, 
     assert [request.path for request in list(emulator.requests)[asked:]] == ["/v1/reporting/report_types"] * 2
 
 
+@FIRST_OF_BOTH
 def test_a_new_day_runs_only_the_cells_from_the_cursor_less_the_lookback(
     emulator: Emulator, pipeline: Pipeline
 ) -> None:
@@ -84,6 +88,7 @@ def test_a_new_day_runs_only_the_cells_from_the_cursor_less_the_lookback(
     assert_true(emulator, pipeline, [report], end=end, grid="day")
 
 
+@BOTH
 @pytest.mark.long
 def test_months_grow_and_late_transactions_arrive(emulator: Emulator, pipeline: Pipeline) -> None:
     reports = list(NEWEST)
@@ -99,6 +104,7 @@ def test_months_grow_and_late_transactions_arrive(emulator: Emulator, pipeline: 
         emulator.advance(end)
 
 
+@BOTH
 def test_an_emptied_cell_loses_its_rows(start_emulator: Make, pipeline: Pipeline) -> None:
     """The same month is empty at a second emulator: what the first left must go, other months stay."""
     full = start_emulator()
@@ -116,6 +122,7 @@ def test_an_emptied_cell_loses_its_rows(start_emulator: Make, pipeline: Pipeline
     assert after == [before[0], *february, before[2]]
 
 
+@FIRST_OF_BOTH
 def test_a_backfill_leaves_the_cursor_alone(emulator: Emulator, pipeline: Pipeline) -> None:
     report = "balance.summary"
     pipeline.run(source_of(emulator, [report], start_date="2025-02-01"))
@@ -129,6 +136,7 @@ def test_a_backfill_leaves_the_cursor_alone(emulator: Emulator, pipeline: Pipeli
     assert len(emulator.runs) == runs
 
 
+@FIRST_OF_BOTH
 def test_a_part_of_a_loaded_cell_is_refused(emulator: Emulator, pipeline: Pipeline) -> None:
     pipeline.run(source_of(emulator, ["payouts.itemized"]))
     runs = len(emulator.runs)
@@ -142,6 +150,7 @@ def test_a_part_of_a_loaded_cell_is_refused(emulator: Emulator, pipeline: Pipeli
     assert_true(emulator, pipeline, ["payouts.itemized"], end=emulator.settings.available_end)
 
 
+@FIRST_OF_BOTH
 def test_stripes_two_readings_of_the_ends(start_emulator: Make, pipeline: Pipeline) -> None:
     """Where Stripe wants a second less than its availability, the last cell is in progress until the next sync."""
     emulator = start_emulator(interval_edges=False, available_end=datetime(2025, 3, 1, tzinfo=UTC))
@@ -167,6 +176,7 @@ TIMES = {
 }
 
 
+@BOTH
 def test_columns_and_their_types(emulator: Emulator, pipeline: Pipeline, destination: str) -> None:
     pipeline.run(source_of(emulator, ["payouts.itemized", "tax.transactions.itemized"]))
     described = query(
@@ -188,6 +198,7 @@ def test_columns_and_their_types(emulator: Emulator, pipeline: Pipeline, destina
     assert rate == (decimal.format(28), precision, 28)
 
 
+@BOTH
 def test_system_tables(emulator: Emulator, pipeline: Pipeline) -> None:
     pipeline.run(source_of(emulator, ["balance.summary"], account="us"))
     assert len(query(pipeline, "SELECT * FROM report_types")) == len(emulator.service.list_types(True))
@@ -204,6 +215,7 @@ def test_system_tables(emulator: Emulator, pipeline: Pipeline) -> None:
     assert joined == query(pipeline, "SELECT count(*) FROM balance_summary")
 
 
+@FIRST_OF_BOTH
 def test_the_working_folder_and_the_machine_do_not_matter(
     emulator: Emulator, make_pipeline: Callable[..., Pipeline]
 ) -> None:
@@ -218,6 +230,7 @@ def test_the_working_folder_and_the_machine_do_not_matter(
     assert_true(emulator, other, ["payouts.itemized"], end=end)
 
 
+@FIRST_OF_BOTH
 def test_runs_are_adopted_after_a_failed_load(emulator: Emulator, make_pipeline: Callable[..., Pipeline]) -> None:
     """The second report stops the whole package; the first one's runs are found again, not made again."""
     good, bad = "balance.summary", Report("payouts.itemized", types={"payout_id": "bigint"})

@@ -11,7 +11,7 @@ from dlt import Pipeline
 from stripe_reports_source import SyncFailed, load_reports
 from stripe_reports_source.emulator import Emulator, Fault
 from stripe_reports_source.errors import NotAvailable, NotOffered
-from tests.conftest import BOTH, query, source_of
+from tests.conftest import FIRST_OF_BOTH, query, source_of
 from tests.pipeline.truth import assert_true
 from tests.pipeline.ways import FIRST_OF_WAYS, WAYS, load, posts, refusal
 
@@ -98,7 +98,7 @@ def test_every_interval_that_is_not_loaded_is_named(emulator: Emulator, pipeline
     assert "Not loaded either, because of that: " in str(caught.value)
 
 
-@BOTH
+@FIRST_OF_BOTH
 @FIRST_OF_WAYS
 def test_data_that_is_taken_back_is_loaded_again_when_it_returns(
     emulator: Emulator, pipeline: Pipeline, way: str, caplog: pytest.LogCaptureFixture
