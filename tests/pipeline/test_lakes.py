@@ -25,7 +25,7 @@ from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.warehouse.query import select, sql_client
 from tests.conftest import LAKES, query, source_of
 from tests.pipeline.truth import assert_true
-from tests.pipeline.ways import WAYS, posts, refusal
+from tests.pipeline.ways import FIRST_OF_WAYS, WAYS, posts, refusal
 
 pytestmark = pytest.mark.parametrize("destination", LAKES, indirect=True)
 
@@ -53,7 +53,7 @@ def cells_of(version: pa.Table) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("way", ["load_reports", "run"])
+@FIRST_OF_WAYS
 def test_syncs_end_in_the_truth_and_reports_agree(
     emulator: Emulator, make_pipeline: Callable[..., Pipeline], way: str
 ) -> None:
