@@ -34,7 +34,7 @@ def plays(*names: Play) -> Iterator[Step]:
 @pytest.mark.parametrize(
     ("destination", "seed", "plain"),
     [
-        pytest.param("duckdb", 3, False, marks=pytest.mark.long),
+        ("duckdb", 3, False),
         ("duckdb", 22, True),
         ("postgres", 18, False),
         pytest.param("duckdb", 3, True, marks=pytest.mark.long),

@@ -60,7 +60,6 @@ def test_no_cursor_is_moved_and_repeating_changes_nothing(jobs: Jobs) -> None:  
     assert {state.cursor for state in lanes.values()} == {None}
 
 
-@pytest.mark.long
 def test_a_sync_loads_what_days_have_not_and_then_nothing(jobs: Jobs, second: Pipeline) -> None:  # noqa: F811
     for days in (MARCH, JANUARY):
         load(jobs, days)
@@ -74,7 +73,6 @@ def test_a_sync_loads_what_days_have_not_and_then_nothing(jobs: Jobs, second: Pi
     assert lanes_of(jobs.pipeline).keys() == lanes_of(second).keys()
 
 
-@pytest.mark.long
 def test_after_days_of_all_that_there_is_a_sync_only_moves_the_cursor(jobs: Jobs) -> None:  # noqa: F811
     load(jobs, (JANUARY[0], MARCH[1]))
     assert jobs.plan() == []
@@ -94,7 +92,6 @@ def test_a_gap_stops_no_other_days(jobs: Jobs) -> None:  # noqa: F811
     assert load(jobs, FEBRUARY, february) == 1
 
 
-@pytest.mark.long
 def test_days_that_stripe_has_in_part_are_loaded_as_far_and_again(jobs: Jobs) -> None:  # noqa: F811
     [cell, _] = plan(jobs, MARCH)
     assert cell.interval_end == "2025-03-10T12:00:00Z"

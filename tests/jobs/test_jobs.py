@@ -263,7 +263,6 @@ def test_files_that_are_older_than_what_is_loaded_are_left_alone(jobs: Jobs, cap
     assert "taken back" not in caplog.text
 
 
-@pytest.mark.long
 def test_an_interval_that_is_newer_already_is_kept_and_passed(jobs: Jobs) -> None:
     """A sync of newer data was stopped after its first interval; the older files of the later ones are loaded."""
     old = jobs.fetch(jobs.plan())
@@ -291,7 +290,6 @@ def test_of_two_plans_the_newer_counts(jobs: Jobs, caplog: pytest.LogCaptureFixt
     assert caplog.text.count("is not loaded, the newer frr_") == 2 * len(old)
 
 
-@pytest.mark.long
 def test_stripe_has_newer_data_when_the_files_are_loaded(jobs: Jobs, second: Pipeline) -> None:
     """What is loaded is what was planned, and is not said to be fresher than that."""
     files = jobs.fetch(jobs.plan())
@@ -346,7 +344,6 @@ START, END = datetime(2025, 3, 1, tzinfo=timezone.utc), datetime(2025, 3, 5, 12,
 PLATFORM: dict[str, Any] = {"all_types": True, "available_start": START, "available_end": END}
 
 
-@pytest.mark.long
 def test_reports_per_payout_are_a_second_round(
     start_emulator: Make, pipeline: Pipeline, second: Pipeline, tmp_path: Path
 ) -> None:
@@ -436,7 +433,6 @@ def test_a_table_that_was_renamed_by_a_hint(jobs: Jobs) -> None:
     assert plan_cells(jobs.pipeline, renamed()) == []
 
 
-@pytest.mark.long
 def test_columns_that_stripe_refuses_are_left_out(start_emulator: Make, jobs: Jobs, second: Pipeline) -> None:
     jobs = replace(jobs, emulator=start_emulator(refused_columns=("trace_id",)))
     jobs.round()

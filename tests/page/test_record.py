@@ -144,7 +144,6 @@ def test_a_record_is_the_same_when_a_payout_of_the_month_comes_back_later(
     assert of_march[str(payout)]["retried_by"]
 
 
-@pytest.mark.long
 def test_a_record_is_the_same_when_an_account_or_a_report_has_been_begun_with_later(
     record: Path, page: Run, business: Path, tmp_path: Path
 ) -> None:

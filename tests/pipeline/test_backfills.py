@@ -160,7 +160,6 @@ def test_a_gap_is_filled_and_said(emulator: Emulator, pipeline: Pipeline, caplog
     assert load_reports(pipeline, source_of(emulator, [PAYOUTS])).cells == 0
 
 
-@pytest.mark.long
 def test_other_columns_and_older_data_do_not_count(emulator: Emulator, make_pipeline: Make) -> None:
     few = Report(PAYOUTS, columns=["payout_id", "currency", "gross"])
     load_reports(make_pipeline("few", "few"), source_of(emulator, [few], **WINDOW))

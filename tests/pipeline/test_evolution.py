@@ -64,7 +64,6 @@ def test_a_metadata_key_comes_and_goes(emulator: Emulator, pipeline: Pipeline) -
     assert filled(new) == [(False, True), (True, True)]
 
 
-@pytest.mark.long
 @FIRST_OF_BOTH
 def test_versions_that_disagree_on_a_type_share_a_table(
     start_emulator: Make, pipeline: Pipeline, caplog: pytest.LogCaptureFixture

@@ -26,7 +26,7 @@ from dlt.extract.incremental.context import TimeIntervalContext
 from stripe_reports_source import ConfigurationError, Report, SyncFailed, load_reports, stripe_reports
 from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.errors import own_error
-from tests.conftest import FIRST_OF_BOTH, query, source_of
+from tests.conftest import BOTH, query, source_of
 from tests.pipeline.ledger import assert_ledger
 from tests.pipeline.truth import assert_true
 from tests.pipeline.ways import FIRST_OF_WAYS, WAYS, load, posts, refusal
@@ -83,7 +83,7 @@ def cursor(pipeline: Pipeline, resource: str = TABLE, source: str = "stripe_repo
     return kept["incremental"]["_interval_end"]["last_value"]
 
 
-@FIRST_OF_WAYS
+@WAYS
 def test_a_selection_writes_its_own_ledger(world: World) -> None:
     world.load(world.source().with_resources(TABLE))
     assert_all_there(world, [PAYOUTS])
@@ -140,21 +140,14 @@ def test_resources_without_their_source_write_the_ledger_too(
     assert_all_there(World(emulator, pipeline, "run"), [PAYOUTS] if given == "one" else BOTH_REPORTS)
 
 
-@FIRST_OF_WAYS
+@WAYS
 def test_parallelize_changes_nothing(world: World) -> None:
     world.load(world.source().parallelize())
     assert_all_there(world)
 
 
 @FIRST_OF_WAYS
-@pytest.mark.parametrize(
-    "limit",
-    [
-        {"max_items": 1},
-        pytest.param({"max_items": 20, "count_rows": True}, marks=pytest.mark.long),
-        pytest.param({"max_time": 1e-6}, marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.parametrize("limit", [{"max_items": 1}, {"max_items": 20, "count_rows": True}, {"max_time": 1e-6}])
 def test_a_limit_loads_whole_intervals_and_lists_them(world: World, limit: dict[str, Any]) -> None:
     world.load(world.source().with_resources(TABLE).add_limit(**limit))
     assert query(world.pipeline, "SELECT count(*) FROM report_cells") == [(1,)]
@@ -208,7 +201,7 @@ def test_what_a_step_leaves_nothing_of_is_emptied(world: World, form: Callable[[
         assert listed == [(1, False), (2, True), (3, False)]
 
 
-@FIRST_OF_BOTH
+@BOTH
 def test_rows_that_come_after_emptied_cells_may_have_another_form(emulator: Emulator, pipeline: Pipeline) -> None:
     for end in ("2025-01-02", "2025-01-20"):  # the first payout is days after the first charge
         source = source_of(emulator, [PAYOUTS], interval="day", end_date=end)
@@ -284,7 +277,7 @@ def narrow(columns: list[str]) -> Report:
 
 
 @FIRST_OF_WAYS
-@pytest.mark.parametrize("of", ["source", pytest.param("resource", marks=pytest.mark.long)])
+@pytest.mark.parametrize("of", ["source", "resource"])
 @pytest.mark.parametrize("mode", ["discard_row", "discard_value"])
 def test_a_contract_that_discards_is_kept(world: World, mode: Any, of: str) -> None:
     world.load(world.source([narrow([])], end_date="2025-02-01"))
@@ -300,7 +293,7 @@ def test_a_contract_that_discards_is_kept(world: World, mode: Any, of: str) -> N
     assert query(world.pipeline, "SELECT count(*) FROM report_cells") == [(3,)]
 
 
-@FIRST_OF_WAYS
+@WAYS
 def test_a_window_of_a_scheduler_is_a_backfill(world: World) -> None:
     with scheduled(datetime(2025, 1, 1, tzinfo=UTC), FEBRUARY):
         world.load(world.source())
@@ -327,7 +320,7 @@ def scheduled(start: datetime, end: datetime) -> Iterator[None]:
         yield
 
 
-@FIRST_OF_WAYS
+@WAYS
 def test_an_initial_value_is_where_history_begins(world: World) -> None:
     source = world.source([PAYOUTS])
     begins = dlt.sources.incremental[datetime]("_interval_end", initial_value=FEBRUARY)
@@ -338,7 +331,7 @@ def test_an_initial_value_is_where_history_begins(world: World) -> None:
     assert cursor(world.pipeline) == end
 
 
-@FIRST_OF_WAYS
+@WAYS
 def test_several_sources_are_loaded_in_one_call(
     start_emulator: Callable[..., Emulator], pipeline: Pipeline, way: str
 ) -> None:
@@ -453,7 +446,7 @@ def test_one_table_for_all_is_refused(emulator: Emulator, pipeline: Pipeline) ->
     assert posts(emulator) == 0
 
 
-@FIRST_OF_WAYS
+@WAYS
 def test_a_frozen_table_takes_no_new_column(world: World) -> None:
     world.load(world.source([narrow([])]))
     world.emulator.advance(world.emulator.settings.available_end + timedelta(days=1))

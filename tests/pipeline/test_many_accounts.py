@@ -179,7 +179,6 @@ def test_accounts_take_turns(platform: Emulator, pipeline: Pipeline) -> None:
     assert len(set(loaded[:6])) == 6  # each has its first day before any has its second
 
 
-@pytest.mark.long
 def test_syncs_that_always_end_early_leave_no_account_out(platform: Emulator, pipeline: Pipeline) -> None:
     for day in range(6):
         platform.advance(END + timedelta(days=day, hours=8))

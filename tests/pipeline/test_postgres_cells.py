@@ -385,7 +385,6 @@ def test_a_load_does_without_duckdb(emulator: Emulator, pipeline: Pipeline, post
     assert imported == "False"
 
 
-@pytest.mark.long
 def test_a_table_too_wide_is_named_and_the_others_go_on(
     emulator: Emulator, pipeline: Pipeline, make_pipeline: Callable[..., Pipeline]
 ) -> None:
@@ -433,7 +432,6 @@ def test_a_table_gets_indexes_once_it_has_rows(emulator: Emulator, make_pipeline
     assert any("Index" in line for (line,) in plan or ())
 
 
-@pytest.mark.long
 def test_a_table_that_is_locked_does_not_undo_the_indexes_of_another(
     emulator: Emulator, pipeline: Pipeline, postgres: str
 ) -> None:

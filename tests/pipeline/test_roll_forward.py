@@ -129,7 +129,6 @@ def test_what_is_not_loaded_is_not_zero(emulator: Emulator, pipeline: Pipeline) 
         assert forward.paid_out is None or forward.paid_out.equal is None
 
 
-@pytest.mark.long
 def test_one_account_at_a_time(start_emulator: Callable[..., Emulator], make_pipeline: Callable[..., Pipeline]) -> None:
     for label, seed in (("eu", 7), ("us", 8)):
         emulator = start_emulator(seed=seed)

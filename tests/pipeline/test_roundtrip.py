@@ -99,7 +99,7 @@ def test_every_value_comes_back(emulator: Emulator, pipeline: Pipeline) -> None:
     window = {"start_date": "2025-01-01", "end_date": "2025-02-01"}
     listed = ", ".join(f'"{name}"' for name in NAMES)
 
-    @settings(max_examples=5, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=8, suppress_health_check=list(HealthCheck))
     @given(rows)
     @example(AUTUMN)
     @example(HUGE)

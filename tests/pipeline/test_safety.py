@@ -29,7 +29,7 @@ from stripe_reports_source.warehouse.advisory_lock import AdvisoryLock
 from stripe_reports_source.warehouse.locks import duckdb_file
 from stripe_reports_source.warehouse.own_jobs import keep_own_jobs
 from stripe_reports_source.warehouse.turns import pipeline_lock
-from tests.conftest import BOTH, FIRST_OF_BOTH, query, source_of
+from tests.conftest import BOTH, query, source_of
 from tests.pipeline.truth import assert_true
 
 REPORT = "payouts.itemized"
@@ -240,7 +240,7 @@ def test_a_full_secret_key_is_warned_about(caplog: pytest.LogCaptureFixture) -> 
     assert "a restricted key (rk_live_...)" in caplog.text
 
 
-@FIRST_OF_BOTH
+@BOTH
 def test_schedulers_that_drop_the_local_state(emulator: Emulator, pipeline: Pipeline) -> None:
     """Airflow's and Dagster's helpers drop it before each run."""
     for _ in range(3):

@@ -87,7 +87,6 @@ def test_what_the_other_load_has_loaded_meanwhile_is_not_loaded_again(emulator: 
     assert_true(emulator, second, [PAYOUTS], end=emulator.settings.available_end)
 
 
-@pytest.mark.long
 def test_a_run_that_fails_meanwhile_is_tried_again(emulator: Emulator, make_pipeline: Make) -> None:
     first, second = make_pipeline(folder="first"), make_pipeline(folder="second")
     emulator.add_fault(Fault("run_failed", method="POST", times=1))

@@ -14,7 +14,7 @@ from stripe_reports_source import Loaded, SyncFailed, load_reports
 from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.errors import NotStored
 from stripe_reports_source.load import TableLoaded
-from tests.conftest import BOTH, FIRST_OF_BOTH, query, source_of
+from tests.conftest import BOTH, query, source_of
 from tests.pipeline.ledger import assert_ledger
 from tests.pipeline.truth import assert_true
 
@@ -77,7 +77,6 @@ def test_rows_that_a_trigger_takes_away_are_missed(emulator: Emulator, make_pipe
     assert len(emulator.runs) == runs
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("destination", ["postgres"], indirect=True)
 def test_a_cell_whose_older_rows_are_left_in_place_is_missed(emulator: Emulator, pipeline: Pipeline) -> None:
     load_reports(pipeline, source_of(emulator, [PAYOUTS], lookback_days=0))
@@ -111,7 +110,7 @@ def test_what_was_loaded_beside_a_loss_is_said(emulator: Emulator, pipeline: Pip
     assert (loaded.cells, loaded.rows) == (3, count(pipeline, "balance_summary"))
 
 
-@FIRST_OF_BOTH
+@BOTH
 @pytest.mark.parametrize("file_format", ["jsonl", "insert_values", "parquet"])
 def test_no_file_format_loses_a_row(emulator: Emulator, pipeline: Pipeline, file_format: Any) -> None:
     for _ in range(2):
@@ -142,7 +141,7 @@ def mapped(source: Any) -> None:
     source.resources[TABLE].add_map(only_usd)
 
 
-@FIRST_OF_BOTH
+@BOTH
 @pytest.mark.parametrize("alter", [filtered, mapped])
 def test_what_the_users_own_steps_leave_is_what_is_counted(
     emulator: Emulator, pipeline: Pipeline, alter: Callable[[Any], None], caplog: pytest.LogCaptureFixture

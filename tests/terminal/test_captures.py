@@ -48,7 +48,9 @@ def check_progress(frames: tuple[str, ...], columns: int) -> None:
     assert "Loaded 18 intervals" not in moving[-1]
 
 
-@pytest.mark.parametrize("form", [pytest.param(form, marks=[pytest.mark.long] * (form != "80")) for form in FORMS])
+@pytest.mark.parametrize(
+    "form", [pytest.param(form, marks=[pytest.mark.long] * (form in ("60", "200"))) for form in FORMS]
+)
 def test_the_commands_of_a_day_print_what_is_kept_of_them(form: str) -> None:
     columns = FORMS[form]
     for name, captured in day(form).items():

@@ -143,7 +143,6 @@ def test_events_that_affect_nothing_cost_nothing(emulator: Emulator, receive: Re
     assert len(emulator.requests) == asked + 1
 
 
-@pytest.mark.long
 def test_an_inbox_that_is_begun_anew_leads_to_a_look_at_everything(
     emulator: Emulator, pipeline: Pipeline, receive: Receive
 ) -> None:
@@ -280,7 +279,6 @@ def test_handle_event_takes_up_a_run_that_was_left_pending(emulator: Emulator, p
     assert handle_event(event_about("balance.summary.1", left), pipeline, source) is None
 
 
-@pytest.mark.long
 def test_a_report_per_payout_follows_new_payouts(start_emulator: Callable[..., Emulator], pipeline: Pipeline) -> None:
     emulator = start_emulator(all_types=True)
     source = source_of(emulator, ["payouts.itemized", Report("payout_reconciliation.by_id.itemized")])
