@@ -229,7 +229,7 @@ FORESEEN: tuple[Foreseen, ...] = (
     ),
     Foreseen(
         _DUCKDB,
-        r"read a database file with version number (?P<form>\d+), but we can only read",
+        r"read a database file with (?:storage )?version number (?P<form>\d+), but we can only read",
         NOT_SET_UP,
         "the DuckDB file was written by a newer DuckDB than the one here (its form is {form}); "
         "`pip install -U duckdb`, or set --database to another file.",
