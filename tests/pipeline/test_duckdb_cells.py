@@ -96,7 +96,7 @@ def test_the_pipeline_and_the_database_are_left_as_they_were(emulator: Emulator,
 
 
 @pytest.mark.parametrize(
-    ("room", "more"), [(Room(4 << 20, per_column=1 << 10), True), (Room(4 << 20), False)], ids=["little", "by width"]
+    ("room", "more"), [(Room(2 << 20, per_column=1 << 10), True), (Room(4 << 20), False)], ids=["little", "by width"]
 )
 def test_wide_rows_get_more_memory(
     emulator: Emulator, pipeline: Pipeline, caplog: pytest.LogCaptureFixture, room: Room, more: bool
