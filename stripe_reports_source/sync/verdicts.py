@@ -1,4 +1,4 @@
-"""Statements into the table `tie_out`: straight into DuckDB, elsewhere as small load packages of their own.
+"""Statements into the table `tie_out`: straight into DuckDB and PostgreSQL, elsewhere as small load packages.
 
 In: statements of a look at a dataset. Out: rows. All that was said before of the same equation and cell is replaced, so
 that a sum which no longer ties does not go on to say that it does.
@@ -6,19 +6,21 @@ that a sum which no longer ties does not go on to say that it does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import dlt
 from dlt import Pipeline
+from dlt.extract import DltResource
 
 from ..plan.system_tables import TIE_OUT, Statement
 from ..plan.table_texts import SYSTEM_TEXTS
 from ..rows.system_rows import system_table
 from ..warehouse.comments import write_comments
 from ..warehouse.hints import system_hints
-from ..warehouse.own_jobs import writes_straight
+from ..warehouse.inventory import make_table
+from ..warehouse.own_jobs import replace_rows, writes_straight
 from ..warehouse.straight import merged
 from .package import current_load_id
 
@@ -26,7 +28,7 @@ REPLACED_BY = ("equation", "interval_key")
 MOST_STATEMENTS = 20_000
 """Of a load package."""
 MOST_STRAIGHT = 5_000
-"""At once into DuckDB, which is in this process's memory, and takes more parts for little."""
+"""At once without a package: more parts cost little then, and DuckDB is in this process's memory."""
 
 
 def write_statements(
@@ -62,19 +64,34 @@ def _replaced(statement: Statement) -> tuple[str, ...]:
     return tuple(getattr(statement, name) for name in REPLACED_BY)
 
 
-def _written_straight(pipeline: Pipeline, statements: Sequence[Statement]) -> bool:
-    if not writes_straight(pipeline):
-        return False
-    from ..warehouse.duckdb_rows import replace_rows  # DuckDB, which others do not need
-
-    rows = partial(system_table, TIE_OUT, statements)
-    return replace_rows(pipeline, TIE_OUT.name, REPLACED_BY, rows)
-
-
 def _write(pipeline: Pipeline, source_name: str, statements: Sequence[Statement]) -> None:
     known = pipeline.schemas[source_name].tables.get(TIE_OUT.name, {}).get("columns", {})
-    if TIE_OUT.columns.keys() <= known.keys() and _written_straight(pipeline, statements):
-        return
+    resource = _resource(pipeline, source_name, statements)
+    if not _written_straight(pipeline, source_name, statements, resource, known):
+        pipeline.extract(resource, schema=pipeline.schemas[source_name])
+        pipeline.normalize()
+        pipeline.load()
+    if not known:  # what is loaded before has its comments; the next sync would be the first to write these
+        write_comments(pipeline, source_name, {TIE_OUT.name: SYSTEM_TEXTS[TIE_OUT.name]})
+
+
+def _written_straight(
+    pipeline: Pipeline,
+    source_name: str,
+    statements: Sequence[Statement],
+    resource: DltResource,
+    known: Collection[str],
+) -> bool:
+    if not writes_straight(pipeline):
+        return False
+    if not TIE_OUT.columns.keys() <= set(known):
+        make_table(pipeline, source_name, resource.compute_table_schema())
+    rows = partial(system_table, TIE_OUT, statements)
+    return replace_rows(pipeline, source_name, TIE_OUT.name, REPLACED_BY, rows)
+
+
+def _resource(pipeline: Pipeline, source_name: str, statements: Sequence[Statement]) -> DltResource:
+    """dlt's own merge, which drops what the table has of a merge key: the job of our own goes by one key alone."""
     hints = system_hints(TIE_OUT)
     for name in REPLACED_BY:
         hints[name]["merge_key"] = True
@@ -82,12 +99,7 @@ def _write(pipeline: Pipeline, source_name: str, statements: Sequence[Statement]
     def rows() -> Iterator[Any]:
         yield system_table(TIE_OUT, statements, current_load_id())
 
-    # dlt's own merge, which drops what the table has of a merge key: the job of our own goes by one key alone
     tables = pipeline.schemas[source_name].tables
     table_format = next((table["table_format"] for table in tables.values() if table.get("table_format")), None)
-    resource = dlt.resource(rows, name=TIE_OUT.name, columns=hints, **merged(table_format))
-    pipeline.extract(resource, schema=pipeline.schemas[source_name])
-    pipeline.normalize()
-    pipeline.load()
-    if not known:  # what is loaded before has its comments; the next sync would be the first to write these
-        write_comments(pipeline, source_name, {TIE_OUT.name: SYSTEM_TEXTS[TIE_OUT.name]})
+    resource: DltResource = dlt.resource(rows, name=TIE_OUT.name, columns=hints, **merged(table_format))
+    return resource

@@ -54,7 +54,8 @@ def write_comments(pipeline: Pipeline, source_name: str, texts: Mapping[str, str
                 if destination_type(pipeline) == "postgres":
                     # whoever holds a lock on a table is not waited for: the next sync writes what is missing
                     client.execute_sql("SET lock_timeout = '2s'")
-                client.execute_many(statements)
+                with client.begin_transaction():  # one by one, each would be written to disk by itself
+                    client.execute_many(statements)
     except DatabaseException as error:
         # the rows are loaded; that a role may not comment is not a reason to fail
         logger.warning("comments could not be written: %s", error)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import dlt
+import pyarrow as pa
 import pyarrow.parquet as pq
 from dlt import Pipeline
 from dlt.common.destination import PreparedTableSchema
@@ -35,6 +36,7 @@ from dlt.destinations.job_client_impl import SqlLoadJob
 from ..plan.columns import TOMBSTONE
 from .duckdb_memory import LOAD_BYTES, Room, frugal, with_more_memory
 from .duckdb_patience import PatientSqlClient
+from .duckdb_rows import replace_rows
 from .repeatable import RepeatableClient, StandIn, is_cell_table, loaded_whole, whole_in
 from .whole_files import whole_files
 
@@ -167,6 +169,10 @@ class CellClient(RepeatableClient, DuckDbClient):
         if is_cell_table(table_chain[0]) and loaded_whole(completed_table_chain_jobs):
             return []
         return super().create_table_chain_completed_followup_jobs(table_chain, completed_table_chain_jobs)
+
+    def replace_rows(self, pipeline: Pipeline, table: str, keys: Sequence[str], rows: pa.Table) -> None:
+        """See `own_jobs.replace_rows`."""
+        replace_rows(self.sql_client, pipeline, table, keys, rows)
 
 
 class _SqlJob(SqlLoadJob):

@@ -40,6 +40,10 @@ COLUMN_BYTES = 1 << 20
 is too little for 209)."""
 MOST_LOAD_BYTES = 320 << 20
 """Up to which a load gets more threads than one."""
+SMALL_FILE_BYTES = 16 << 20
+"""Of a DuckDB file that is written without the method that costs most: it is tried for each column, however few rows
+there are, and makes large files smaller only."""
+COSTLY_METHOD = "fsst"
 _M_MMAP_THRESHOLD, _MMAP_FROM = -3, 128 << 10
 _NO_ROOM = re.compile(r"failed to (?:pin|allocate)|could not allocate|out of memory", re.IGNORECASE)
 _UNITS = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
@@ -117,13 +121,16 @@ def write_frugally(client: Any) -> None:
     Args:
         client: dlt's, with an open connection.
     """
-    [[unwritten, threads]] = client.execute_sql(
-        "SELECT wal_size <> '0 bytes', current_setting('threads') FROM pragma_database_size() "
+    [[unwritten, written, threads, disabled]] = client.execute_sql(
+        "SELECT wal_size <> '0 bytes', used_blocks * block_size, current_setting('threads'), "
+        "current_setting('disabled_compression_methods') FROM pragma_database_size() "
         "WHERE database_name = current_database()"
     )
     if not unwritten:
         return
     most = _memory_limit(client)
+    if written < SMALL_FILE_BYTES:
+        _set(client, {"disabled_compression_methods": COSTLY_METHOD})
     try:
         with suppress(DatabaseException):  # what is in use stays, and so does the limit then
             _set(client, {"memory_limit": f"{FEW_ROWS_BYTES} bytes"})
@@ -131,7 +138,10 @@ def write_frugally(client: Any) -> None:
         _set(client, {"memory_limit": f"{most} bytes", "threads": 1})
         client.execute_sql("CHECKPOINT")
     finally:
-        _set(client, {"memory_limit": f"{most} bytes", "threads": threads})
+        _set(
+            client,
+            {"memory_limit": f"{most} bytes", "threads": threads, "disabled_compression_methods": disabled or ""},
+        )
 
 
 def with_more_memory(client: Any, most: int, attempt: Callable[[], T], what: str) -> T:

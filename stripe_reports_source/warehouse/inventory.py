@@ -110,6 +110,23 @@ def make_missing_tables(pipeline: Pipeline, source_name: str, *, only_dlts: bool
             client.update_stored_schema(only_tables=own if only_dlts else None, force=True)  # type: ignore[arg-type]
 
 
+def make_table(pipeline: Pipeline, source_name: str, table: Any) -> None:
+    """Make a table, or what it lacks of its columns, without a load package.
+
+    Args:
+        pipeline: that has loaded the source into a SQL database, with nothing pending.
+        source_name: the source, in whose schema the table is to be.
+        table: as a resource computes it.
+    """
+    schema = pipeline.schemas[source_name]
+    made: Any = {**table, "x-normalizer": {"seen-data": True}}  # what dlt notes of tables that it has made
+    schema.update_table(made)
+    pipeline.schemas.save_schema(schema)  # first: a client takes no other, and what it has not made the next load mends
+    client: Any = pipeline.destination_client(source_name)
+    with client:
+        client.update_stored_schema(only_tables=[table["name"]])
+
+
 def refuse_changed_tables(pipeline: Pipeline, schema: Schema) -> tuple[str, ...]:
     """Say what was dropped or changed by hand of reports, where dlt is extracting already; system tables are made anew.
 

@@ -7,20 +7,24 @@ time only; a plain `pipeline.run` does not tell when it ends, so that the pipeli
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dlt
 from dlt import Pipeline
 from dlt.common.destination import Destination, DestinationCapabilitiesContext
 from dlt.common.pipeline import LoadInfo
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from ..errors import DestinationBusy, find_cause
 from .destinations import destination_type
 from .repeatable import RepeatableClient, StandIn
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 DEFAULT_STAGING = "%s_staging"
 """dlt's own name for the staging dataset."""
@@ -117,8 +121,36 @@ def takes_files(pipeline: Pipeline | None) -> bool:
 
 
 def writes_straight(pipeline: Pipeline) -> bool:
-    """True for a pipeline that is loading into DuckDB in our own way."""
+    """True for a pipeline that is loading into DuckDB or PostgreSQL in our own way."""
     return isinstance(pipeline.destination, StandIn) and pipeline.destination.writes_straight
+
+
+def replace_rows(
+    pipeline: Pipeline, source_name: str, table: str, keys: Sequence[str], rows: Callable[[str], pa.Table]
+) -> bool:
+    """Replace rows in one transaction, without a load package, which would cost more than all the rest of a look.
+
+    Args:
+        pipeline: that `writes_straight`.
+        source_name: the source, in whose schema the table is.
+        table: dlt's name of it.
+        keys: columns; rows that agree in them with a new one are dropped.
+        rows: makes the new ones, with the name of the load package that was loaded last.
+
+    Returns:
+        False where there is no such table, or no load has ended.
+    """
+    client: Any = pipeline.destination_client(source_name)
+    with client:
+        loads = client.sql_client.make_qualified_table_name("_dlt_loads")
+        try:
+            found = client.sql_client.execute_sql(f"SELECT max(load_id) FROM {loads} WHERE status = 0")  # noqa: S608
+            if not found or found[0][0] is None:
+                return False
+            client.replace_rows(pipeline, table, keys, rows(str(found[0][0])))
+        except DatabaseUndefinedRelation:
+            return False
+    return True
 
 
 def _standing_in(usual: Any, base: Any, **config: Any) -> Any:

@@ -9,12 +9,12 @@ in: a job may run any number of times, and beside others. Text goes as UTF-8, wh
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from typing import Any, cast
 
 import dlt
-import pyarrow.parquet as pq
+import pyarrow as pa
 from dlt import Pipeline
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.destination.client import (
@@ -87,6 +87,7 @@ class CellPostgres(StandIn, dlt.destinations.postgres):
     """A PostgreSQL destination as the user has set it up, with another way to load cells."""
 
     several_files = True
+    writes_straight = True
     patience: float = PATIENCE
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
@@ -195,6 +196,69 @@ class CellClient(RepeatableClient, PostgresClient):
             )
             yield
 
+    def replace_rows(self, pipeline: Pipeline, table: str, keys: Sequence[str], rows: pa.Table) -> None:
+        """See `own_jobs.replace_rows`."""
+        values = set(zip(*(rows.column(key).to_pylist() for key in keys), strict=True))
+        self.replace(table, keys, values, rows.schema, lambda: iter(rows.to_batches()))
+
+    def replace(
+        self,
+        name: str,
+        keys: Sequence[str],
+        values: Set[tuple[Any, ...]],
+        schema: pa.Schema,
+        rows: Callable[[], Iterator[pa.RecordBatch]],
+    ) -> None:
+        """Replace the rows of a table that have some values in their keys, in one transaction.
+
+        Args:
+            name: of the table.
+            keys: columns.
+            values: of the keys, one or more.
+            schema: of the new rows.
+            rows: begins with the new ones, at each try.
+
+        Raises:
+            TableBusy: another session had a lock on the table for too long.
+        """
+
+        def attempt() -> bool:
+            with _locked_out() as lost:
+                self._replace(name, keys, values, schema, rows())
+            return not lost
+
+        self.wait_for_table(attempt, [name])
+
+    def _replace(
+        self,
+        name: str,
+        keys: Sequence[str],
+        values: Set[tuple[Any, ...]],
+        schema: pa.Schema,
+        rows: Iterator[pa.RecordBatch],
+    ) -> None:
+        client = self.sql_client
+        with client.with_alternative_dataset_name(self.dataset_name):  # dlt may have chosen the staging dataset
+            table = client.make_qualified_table_name(name)
+        columns, listed = (", ".join(map(client.escape_column_name, names)) for names in (schema.names, keys))
+        copy = f"COPY {table} ({columns}) FROM STDIN WITH"
+        client.native_connection.set_client_encoding("UTF8")
+        with client.begin_transaction(), client.native_connection.cursor() as cursor:
+            self._make_room(cursor, table, listed, tuple(values))
+            cursor.execute(_COLUMN_TYPES, (table,))
+            if takes(schema, dict(cursor.fetchall())):
+                cursor.copy_expert(f"{copy} (FORMAT binary)", Stream(binary_rows(rows)), CHUNK_BYTES)
+            else:
+                form = "(FORMAT csv, NULL '', ENCODING 'UTF8')"
+                cursor.copy_expert(f"{copy} {form}", Stream(csv_rows(rows)), CHUNK_BYTES)
+
+    def _make_room(self, cursor: Any, table: str, keys: str, values: tuple[tuple[Any, ...], ...]) -> None:
+        cursor.execute(f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}")
+        # two loads of the same cells would not see one another's new rows, and both keep theirs
+        cursor.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
+        cursor.execute("SET LOCAL lock_timeout = 0")
+        cursor.execute(f"DELETE FROM {table} WHERE ({keys}) IN %s", (values,))  # noqa: S608
+
     def wait_for_table(self, attempt: Any, tables: Sequence[str]) -> None:
         """Try until no other session's lock on a table is in the way.
 
@@ -238,58 +302,19 @@ class CellJob(RunnableLoadJob, HasFollowupJobs):
         values = key_values(file, keys)
         if not values:
             return
-
-        def attempt() -> bool:
-            with _locked_out() as lost:
-                self._replace(job_client, file, keys, values)
-            return not lost
-
         try:
-            job_client.wait_for_table(attempt, [self.load_table_name])
+            job_client.replace(
+                self.load_table_name,
+                keys,
+                values,
+                stored_schema(file),
+                lambda: rows_to_insert(file, keys, self._load_table),
+            )
         except Exception as error:
             # data (22), constraints (23) and limits (54) that are in the way now are at another try too
             if (_sqlstate(error) or "")[:2] in ("22", "23", "54"):
                 raise DatabaseTerminalException(error) from error
             raise
-
-    def _replace(
-        self, job_client: CellClient, file: pq.ParquetFile, keys: Sequence[str], values: set[tuple[Any, ...]]
-    ) -> None:
-        columns = ", ".join(map(job_client.sql_client.escape_column_name, stored_schema(file).names))
-        copy = f"COPY {self._table(job_client)} ({columns}) FROM STDIN WITH"
-        statements = self._statements(job_client, keys, values)
-        client = job_client.sql_client
-        with client.begin_transaction(), client.native_connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-            cursor.execute(_COLUMN_TYPES, (self._table(job_client),))
-            rows = rows_to_insert(file, keys, self._load_table)
-            if takes(stored_schema(file), dict(cursor.fetchall())):
-                cursor.copy_expert(f"{copy} (FORMAT binary)", Stream(binary_rows(rows)), CHUNK_BYTES)
-            else:
-                form = "(FORMAT csv, NULL '', ENCODING 'UTF8')"
-                cursor.copy_expert(f"{copy} {form}", Stream(csv_rows(rows)), CHUNK_BYTES)
-
-    def _statements(self, job_client: CellClient, keys: Sequence[str], values: set[tuple[Any, ...]]) -> list[str]:
-        """What comes before the rows."""
-        table = self._table(job_client)
-        connection = job_client.sql_client.native_connection
-        connection.set_client_encoding("UTF8")
-        listed = ", ".join(map(job_client.sql_client.escape_column_name, keys))
-        with connection.cursor() as cursor:
-            delete = cursor.mogrify(f"DELETE FROM {table} WHERE ({listed}) IN %s", (tuple(values),)).decode()  # noqa: S608
-        return [
-            f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}",
-            # two loads of the same cells would not see one another's new rows, and both keep theirs
-            f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE",
-            "SET LOCAL lock_timeout = 0",
-            delete,
-        ]
-
-    def _table(self, job_client: CellClient) -> str:
-        client = job_client.sql_client
-        with client.with_alternative_dataset_name(job_client.dataset_name):  # dlt may have chosen the staging dataset
-            return client.make_qualified_table_name(self.load_table_name)
 
 
 @contextmanager

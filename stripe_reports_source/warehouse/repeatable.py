@@ -40,7 +40,7 @@ class StandIn(Destination[Any, Any]):
     several_files: bool = False
     """True if each file of whole cells is loaded as it is, however many a package has of a table."""
     writes_straight: bool = False
-    """True if rows may go into a table without a load package, see `duckdb_rows`."""
+    """True if its client has `replace_rows`, by which rows go into a table without a load package."""
 
     @classmethod
     def instead_of(cls, usual: Any, **config: Any) -> Any:

@@ -24,7 +24,7 @@ from stripe_reports_source.sync.arrived_cell import ArrivedCell
 from stripe_reports_source.sync.whose_data import WhoseData
 from stripe_reports_source.warehouse import duckdb_cells, own_jobs, postgres_cells
 from stripe_reports_source.warehouse.forks import History
-from stripe_reports_source.warehouse.postgres_cells import CellJob
+from stripe_reports_source.warehouse.postgres_cells import CellClient
 
 
 def plant(owner: Any, name: str, other: Any) -> None:
@@ -60,8 +60,14 @@ def _early_cursor() -> None:
 def _no_transaction() -> None:
     plant(SqlLoadJob, "maybe_transaction", lambda self, sql: contextlib.nullcontext())
     plant(DuckDbSqlClient, "begin_transaction", lambda self: contextlib.nullcontext())
-    real = CellJob._statements
-    plant(CellJob, "_statements", lambda *args: [*real(*args), "COMMIT", "BEGIN"])
+    real = CellClient._make_room
+
+    def make_room(self: Any, cursor: Any, *of: Any) -> None:
+        real(self, cursor, *of)
+        cursor.execute("COMMIT")
+        cursor.execute("BEGIN")
+
+    plant(CellClient, "_make_room", make_room)
 
 
 def _no_history() -> None:

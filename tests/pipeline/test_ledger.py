@@ -17,7 +17,8 @@ from stripe_reports_source.plan.catalog import load_catalog
 from stripe_reports_source.plan.intervals import Cell, Span, cells, parse_zone
 from stripe_reports_source.plan.loaded_cells import Listed, Stretch
 from stripe_reports_source.warehouse.cell_ledger import CellLedger
-from tests.conftest import FIRST_OF_BOTH, query, source_of
+from stripe_reports_source.warehouse.repeatable import RepeatableClient
+from tests.conftest import BOTH, FIRST_OF_BOTH, query, source_of
 from tests.pipeline.ledger import Totals, assert_ledger, control_columns, totals_of
 from tests.pipeline.test_stored import TABLE, only_usd
 from tests.pipeline.truth import NEWEST
@@ -97,11 +98,13 @@ def test_cells_say_what_is_covered(emulator: Emulator, pipeline: Pipeline, way: 
     ) == [(0,)]
 
 
+@BOTH
 def test_statements_are_written_with_the_package_that_was_loaded(emulator: Emulator, pipeline: Pipeline) -> None:
-    """Into DuckDB straight, once dlt has made their table: no package of their own."""
-    load_reports(pipeline, source_of(emulator, REPORTS))
+    """Straight, also where their table is made for them: no package of their own."""
+    infos = load_reports(pipeline, source_of(emulator, REPORTS)).load_infos
     [[before, first]] = query(pipeline, "SELECT count(*), max(checked_at) FROM tie_out")
     loads = packages(pipeline)
+    assert loads == sum(len(info.loads_ids) for info in infos)
     emulator.advance(datetime(2025, 4, 2, tzinfo=UTC))
     loaded = load_reports(pipeline, source_of(emulator, REPORTS))
     assert packages(pipeline) == loads + 1
@@ -114,6 +117,29 @@ def test_statements_are_written_with_the_package_that_was_loaded(emulator: Emula
         "FROM tie_out",
     )
     assert rows == whole == identities > before
+
+
+@BOTH
+def test_a_table_of_statements_that_was_about_to_be_made_is_made(
+    emulator: Emulator, make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process ends after the schema is written here, and before the table is made there."""
+    pipeline = make_pipeline()
+    real = RepeatableClient.update_stored_schema
+
+    def update(self: Any, only_tables: Any = None, *more: Any, **others: Any) -> Any:
+        if only_tables == ["tie_out"]:
+            raise KeyboardInterrupt
+        return real(self, only_tables, *more, **others)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RepeatableClient, "update_stored_schema", update)
+        with pytest.raises(KeyboardInterrupt):
+            load_reports(pipeline, source_of(emulator, REPORTS))
+    assert "tie_out" in pipeline.schemas["stripe_reports"].tables
+    for again in (make_pipeline(), make_pipeline(folder="elsewhere")):
+        load_reports(again, source_of(emulator, REPORTS))
+        assert ("tied",) in query(again, "SELECT DISTINCT status FROM tie_out")
 
 
 @FIRST_OF_BOTH

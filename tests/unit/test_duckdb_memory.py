@@ -12,7 +12,8 @@ import duckdb
 import pytest
 from dlt import Pipeline
 
-from stripe_reports_source.warehouse.duckdb_memory import LOAD_BYTES, ROW_GROUP, Room, write_frugally
+from stripe_reports_source.warehouse import duckdb_memory
+from stripe_reports_source.warehouse.duckdb_memory import LOAD_BYTES, ROW_GROUP, SMALL_FILE_BYTES, Room, write_frugally
 from stripe_reports_source.warehouse.kept_open import KeptOpen
 
 
@@ -40,11 +41,31 @@ def test_room_grows_with_the_columns_and_threads_give_way_to_it(
     assert room.of(1)[0] == 1
 
 
+@pytest.mark.parametrize(("small", "by_it"), [(SMALL_FILE_BYTES, False), (0, True)])
+def test_a_small_file_is_written_without_the_method_that_costs_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: int, by_it: bool
+) -> None:
+    monkeypatch.setattr(duckdb_memory, "SMALL_FILE_BYTES", small)
+    destination = dlt.destinations.duckdb(str(tmp_path / "warehouse.duckdb"))
+    pipeline = dlt.pipeline("memory", destination=destination, pipelines_dir=str(tmp_path))
+    with pipeline.sql_client() as client:
+        client.execute_sql(
+            "CREATE TABLE rows_of AS SELECT 'a charge of ' || md5(range::varchar) AS word FROM range(20000)"
+        )
+        write_frugally(client)
+        rows = client.execute_sql(
+            "SELECT DISTINCT compression FROM pragma_storage_info('rows_of') WHERE segment_type = 'VARCHAR'"
+        )
+        assert any("FSST" in str(row[0]) for row in rows or ()) is by_it
+        assert client.execute_sql("SELECT count(DISTINCT word) FROM rows_of") == [(20000,)]
+
+
 @pytest.mark.parametrize("busy", [False, True])
 def test_a_file_is_written_before_it_is_closed_and_settings_stay_as_they_were(tmp_path: Path, busy: bool) -> None:
     file = tmp_path / "warehouse.duckdb"
     pipeline = dlt.pipeline("memory", destination=dlt.destinations.duckdb(str(file)), pipelines_dir=str(tmp_path))
-    settings = "SELECT current_setting('threads'), current_setting('memory_limit')"
+    names = ("threads", "memory_limit", "disabled_compression_methods")
+    settings = "SELECT " + ", ".join(f"current_setting('{name}')" for name in names)
     with pipeline.sql_client() as client, duckdb.connect(str(file)) as other:
         client.execute_sql("SET GLOBAL threads = 3")
         before = client.execute_sql(settings)
