@@ -1,4 +1,4 @@
-"""DuckDB lets one process at a time into a file that is written: wait for it, and say who has it.
+"""DuckDB lets one process, and one database in it, into a file that is written: wait for it, and say who has it.
 
 In: dlt's client for a DuckDB file. Out: the same, whose connections are waited for.
 """
@@ -18,7 +18,7 @@ from ..errors import DestinationBusy
 from .locks import wait_for
 
 PATIENCE = 600.0
-"""Seconds to wait for a file that another process has open."""
+"""Seconds to wait for a file that another process has open, or another database of this one."""
 _HOLDER = re.compile(r"Conflicting lock is held in (.*?)\.(?: |$)")
 
 
@@ -27,7 +27,7 @@ class FileBusy(DestinationBusy, TerminalException):
 
 
 class PatientSqlClient(DuckDbSqlClient):
-    """Opens a file when no other process has it open any more."""
+    """Opens a file when nobody else has it open any more."""
 
     patience = PATIENCE
 
@@ -65,6 +65,8 @@ class PatientSqlClient(DuckDbSqlClient):
 
 def holder_of_lock(error: DestinationConnectionError) -> str | None:
     """Which process has the file open, in DuckDB's words; None for an error that is about something else."""
+    if "Unique file handle conflict" in str(error.inner_exc):  # a thread that is just closing it, or has it attached
+        return "this process"
     if "Could not set lock on file" not in str(error.inner_exc):
         return None
     found = _HOLDER.search(str(error.inner_exc))
