@@ -6,7 +6,7 @@ that a sum which no longer ties does not go on to say that it does.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -66,27 +66,21 @@ def _replaced(statement: Statement) -> tuple[str, ...]:
 
 def _write(pipeline: Pipeline, source_name: str, statements: Sequence[Statement]) -> None:
     known = pipeline.schemas[source_name].tables.get(TIE_OUT.name, {}).get("columns", {})
-    resource = _resource(pipeline, source_name, statements)
-    if not _written_straight(pipeline, source_name, statements, resource, known):
-        pipeline.extract(resource, schema=pipeline.schemas[source_name])
+    whole = TIE_OUT.columns.keys() <= known.keys()
+    if not writes_straight(pipeline) or not _written_straight(pipeline, source_name, statements, is_made=whole):
+        pipeline.extract(_resource(pipeline, source_name, statements), schema=pipeline.schemas[source_name])
         pipeline.normalize()
         pipeline.load()
     if not known:  # what is loaded before has its comments; the next sync would be the first to write these
         write_comments(pipeline, source_name, {TIE_OUT.name: SYSTEM_TEXTS[TIE_OUT.name]})
 
 
-def _written_straight(
-    pipeline: Pipeline,
-    source_name: str,
-    statements: Sequence[Statement],
-    resource: DltResource,
-    known: Collection[str],
-) -> bool:
-    if not writes_straight(pipeline):
-        return False
-    if not TIE_OUT.columns.keys() <= set(known):
-        make_table(pipeline, source_name, resource.compute_table_schema())
+def _written_straight(pipeline: Pipeline, source_name: str, statements: Sequence[Statement], *, is_made: bool) -> bool:
+    """False where no load has ended, so that there is none to name."""
     rows = partial(system_table, TIE_OUT, statements)
+    if is_made and replace_rows(pipeline, source_name, TIE_OUT.name, REPLACED_BY, rows):
+        return True
+    make_table(pipeline, source_name, _resource(pipeline, source_name, statements).compute_table_schema())
     return replace_rows(pipeline, source_name, TIE_OUT.name, REPLACED_BY, rows)
 
 

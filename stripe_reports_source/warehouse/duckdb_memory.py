@@ -128,20 +128,20 @@ def write_frugally(client: Any) -> None:
     )
     if not unwritten:
         return
-    most = _memory_limit(client)
-    if written < SMALL_FILE_BYTES:
-        _set(client, {"disabled_compression_methods": COSTLY_METHOD})
+    before = {
+        "memory_limit": f"{_memory_limit(client)} bytes",
+        "threads": threads,
+        "disabled_compression_methods": disabled,
+    }
+    without = f"{disabled},{COSTLY_METHOD}" if written < SMALL_FILE_BYTES else disabled
     try:
         with suppress(DatabaseException):  # what is in use stays, and so does the limit then
             _set(client, {"memory_limit": f"{FEW_ROWS_BYTES} bytes"})
         # the checkpoint itself gets what it needs
-        _set(client, {"memory_limit": f"{most} bytes", "threads": 1})
+        _set(client, {**before, "threads": 1, "disabled_compression_methods": without})
         client.execute_sql("CHECKPOINT")
     finally:
-        _set(
-            client,
-            {"memory_limit": f"{most} bytes", "threads": threads, "disabled_compression_methods": disabled or ""},
-        )
+        _set(client, before)
 
 
 def with_more_memory(client: Any, most: int, attempt: Callable[[], T], what: str) -> T:

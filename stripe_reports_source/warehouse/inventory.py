@@ -111,7 +111,7 @@ def make_missing_tables(pipeline: Pipeline, source_name: str, *, only_dlts: bool
 
 
 def make_table(pipeline: Pipeline, source_name: str, table: Any) -> None:
-    """Make a table, or what it lacks of its columns, without a load package.
+    """Make a table, or what it lacks of its columns, without a load package; also one that was dropped by hand.
 
     Args:
         pipeline: that has loaded the source into a SQL database, with nothing pending.
@@ -124,7 +124,7 @@ def make_table(pipeline: Pipeline, source_name: str, table: Any) -> None:
     pipeline.schemas.save_schema(schema)  # first: a client takes no other, and what it has not made the next load mends
     client: Any = pipeline.destination_client(source_name)
     with client:
-        client.update_stored_schema(only_tables=[table["name"]])
+        client.update_stored_schema(only_tables=[table["name"]], force=True)
 
 
 def refuse_changed_tables(pipeline: Pipeline, schema: Schema) -> tuple[str, ...]:

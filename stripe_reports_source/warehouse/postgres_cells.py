@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import dlt
+import psycopg2
 import pyarrow as pa
 from dlt import Pipeline
 from dlt.common.destination import DestinationCapabilitiesContext
@@ -199,7 +200,10 @@ class CellClient(RepeatableClient, PostgresClient):
     def replace_rows(self, pipeline: Pipeline, table: str, keys: Sequence[str], rows: pa.Table) -> None:
         """See `own_jobs.replace_rows`."""
         values = set(zip(*(rows.column(key).to_pylist() for key in keys), strict=True))
-        self.replace(table, keys, values, rows.schema, lambda: iter(rows.to_batches()))
+        try:
+            self.replace(table, keys, values, rows.schema, lambda: iter(rows.to_batches()))
+        except psycopg2.Error as error:  # in dlt's words, as from its own statements
+            raise self.sql_client._make_database_exception(error) from error
 
     def replace(
         self,

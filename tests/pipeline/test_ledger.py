@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from dlt import Pipeline
 
-from stripe_reports_source import Report, SyncFailed, load_reports
+from stripe_reports_source import Report, SyncFailed, load_reports, reconcile
 from stripe_reports_source.emulator import Emulator, Fault, late_charge
 from stripe_reports_source.plan.catalog import load_catalog
 from stripe_reports_source.plan.intervals import Cell, Span, cells, parse_zone
@@ -117,6 +117,19 @@ def test_statements_are_written_with_the_package_that_was_loaded(emulator: Emula
         "FROM tie_out",
     )
     assert rows == whole == identities > before
+
+
+@BOTH
+def test_a_table_of_statements_that_was_dropped_by_hand_is_made_anew(emulator: Emulator, pipeline: Pipeline) -> None:
+    """By whoever writes next, which need not be a load, that looks for what is gone."""
+    load_reports(pipeline, source_of(emulator, REPORTS))
+    said = query(pipeline, "SELECT equation, item, status FROM tie_out ORDER BY 1, 2, 3")
+    loads = packages(pipeline)
+    query(pipeline, "DROP TABLE tie_out")
+    reconcile(pipeline)
+    assert query(pipeline, "SELECT equation, item, status FROM tie_out ORDER BY 1, 2, 3") == said
+    assert packages(pipeline) == loads
+    assert not pipeline.has_pending_data
 
 
 @BOTH

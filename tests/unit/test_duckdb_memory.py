@@ -68,6 +68,7 @@ def test_a_file_is_written_before_it_is_closed_and_settings_stay_as_they_were(tm
     settings = "SELECT " + ", ".join(f"current_setting('{name}')" for name in names)
     with pipeline.sql_client() as client, duckdb.connect(str(file)) as other:
         client.execute_sql("SET GLOBAL threads = 3")
+        client.execute_sql("SET GLOBAL disabled_compression_methods = 'zstd'")
         before = client.execute_sql(settings)
         client.execute_sql("CREATE TABLE rows_of AS SELECT range AS number FROM range(1000)")
         log = tmp_path / "warehouse.duckdb.wal"
