@@ -43,7 +43,8 @@ MOST_LOAD_BYTES = 320 << 20
 SMALL_FILE_BYTES = 16 << 20
 """Of a DuckDB file that is written without the method that costs most: it is tried for each column, however few rows
 there are, and makes large files smaller only."""
-COSTLY_METHOD = "fsst"
+COSTLY_METHOD = "fsst,dict_fsst"
+"""By the names that DuckDB 1 and 2 have for it."""
 _M_MMAP_THRESHOLD, _MMAP_FROM = -3, 128 << 10
 _NO_ROOM = re.compile(r"failed to (?:pin|allocate)|could not allocate|out of memory", re.IGNORECASE)
 _UNITS = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import dlt
-import psycopg2
 import pyarrow as pa
 from dlt import Pipeline
 from dlt.common.destination import DestinationCapabilitiesContext
@@ -202,8 +201,10 @@ class CellClient(RepeatableClient, PostgresClient):
         values = set(zip(*(rows.column(key).to_pylist() for key in keys), strict=True))
         try:
             self.replace(table, keys, values, rows.schema, lambda: iter(rows.to_batches()))
-        except psycopg2.Error as error:  # in dlt's words, as from its own statements
-            raise self.sql_client._make_database_exception(error) from error
+        except Exception as error:
+            if not self.sql_client.is_dbapi_exception(error):
+                raise
+            raise self.sql_client._make_database_exception(error) from error  # as of dlt's own statements
 
     def replace(
         self,
