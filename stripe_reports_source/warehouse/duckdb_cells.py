@@ -34,7 +34,7 @@ from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.destinations.job_client_impl import SqlLoadJob
 
 from ..plan.columns import TOMBSTONE
-from .duckdb_memory import LOAD_BYTES, Room, frugal, with_more_memory
+from .duckdb_memory import LOAD_BYTES, Memory, Room, frugal, with_more_memory
 from .duckdb_patience import PatientSqlClient
 from .duckdb_rows import replace_rows
 from .repeatable import RepeatableClient, StandIn, is_cell_table, loaded_whole, whole_in
@@ -60,7 +60,7 @@ def load_package(pipeline: Pipeline, source_name: str) -> LoadInfo:
     try:
         with (
             pipeline.sql_client() as client,
-            frugal(client, pipeline, _room(pipeline, source_name, straight.room)) as straight.most_memory,
+            frugal(client, pipeline, _room(pipeline, source_name, straight.room)),
         ):
             return pipeline.load(destination=straight)
     finally:
@@ -103,11 +103,18 @@ class CellDuckDb(StandIn, dlt.destinations.duckdb):
     several_files = True
     writes_straight = True
     room: Room = Room(LOAD_BYTES)
-    most_memory: int = 0
-    """Bytes that DuckDB may use where it cannot do with less."""
+    memory: Memory
+    """That its connections share."""
     one_large_file: AbstractContextManager[Any] = nullcontext()
     """Held while a large file is loaded."""
     _settled: dict[tuple[Any, ...], Any] | None = None
+
+    @classmethod
+    def instead_of(cls, usual: Any, **config: Any) -> Any:
+        """See `StandIn`."""
+        own = super().instead_of(usual, **config)
+        own.memory = Memory()
+        return own
 
     @contextmanager
     def settled(self) -> Iterator[None]:
@@ -133,7 +140,7 @@ class CellDuckDb(StandIn, dlt.destinations.duckdb):
 
     def client(self, *args: Any, **kwargs: Any) -> DuckDbClient:
         made = cast(CellClient, super().client(*args, **kwargs))
-        made.most_memory, made.one_large_file = self.most_memory, self.one_large_file
+        made.sql_client.memory, made.one_large_file = self.memory, self.one_large_file
         return made
 
 
@@ -146,12 +153,8 @@ class CellClient(RepeatableClient, DuckDbClient):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        usual = self.sql_client
-        self.sql_client = PatientSqlClient(
-            usual.dataset_name, usual.staging_dataset_name, usual.credentials, usual.capabilities
-        )
-        self.dataset_name = usual.dataset_name
-        self.most_memory = 0
+        self.dataset_name = self.sql_client.dataset_name
+        self.sql_client: PatientSqlClient = PatientSqlClient(self.sql_client, Memory())
         self.one_large_file: AbstractContextManager[Any] = nullcontext()
 
     def create_load_job(
@@ -183,16 +186,20 @@ class _SqlJob(SqlLoadJob):
 
 
 class _CopyJob(DuckDbCopyJob):
-    """dlt's, which copies a file into a table."""
+    """dlt's, which copies a file into a table, and commits without a word."""
 
     def run(self) -> None:
-        _with_more_memory(self, super().run)
+        _with_more_memory(self, self._copy)
+
+    def _copy(self) -> None:
+        with self._job_client.sql_client.begin_transaction():
+            super().run()
 
 
 def _with_more_memory(job: RunnableLoadJob, run: Callable[[], None]) -> None:
     """dlt tries a job again, up to five times, but with no more memory than before."""
     client = cast(CellClient, job._job_client)
-    with_more_memory(client.sql_client, client.most_memory, run, job.load_table_name)
+    with_more_memory(client.sql_client, client.sql_client.memory, run, job.load_table_name)
 
 
 _WITH_MORE_MEMORY: dict[type[LoadJob], type[RunnableLoadJob]] = {SqlLoadJob: _SqlJob, DuckDbCopyJob: _CopyJob}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -83,8 +84,76 @@ class Room:
         return threads, max(least, needed(threads))
 
 
+class Memory:
+    """What DuckDB may use now, and at most, while it gets little; safe in threads, whose limit is one.
+
+    DuckDB 1.5 does not take back all of a commit that fails in the middle for want of memory: columns of a table are of
+    different lengths then, and what is committed later stands in other rows than its own (2.0.1 does not fail there).
+    So a commit gets all there is. Where that is too little, nothing is committed any more, nor written, until the
+    database was closed.
+    """
+
+    def __init__(self) -> None:
+        self.spoiled: DatabaseException | None = None
+        """The commit that has failed."""
+        self.allowed = self._most = 0
+        self._changes = threading.Lock()
+        self._commits = 0
+
+    def begin(self, client: Any, allowed: int, most: int) -> None:
+        """Allow so many bytes, and as many at most where they do not suffice; `end` before the old limit is set."""
+        with self._changes:
+            self.allowed, self._most = allowed, most
+            _set(client, {"memory_limit": f"{allowed} bytes"})
+
+    def end(self) -> None:
+        """Leave DuckDB its limit."""
+        with self._changes:
+            self.allowed = self._most = 0
+
+    def grow(self, client: Any, beyond: int, what: str) -> bool:
+        """Allow twice as much as was too little, unless there is more already; False where all there is was."""
+        with self._changes:
+            if beyond >= self._most:
+                return False
+            if self.allowed <= beyond:  # else someone else has made room meanwhile
+                logger.info("%s: more memory than %s bytes is needed", what, beyond)
+                self.allowed = min(2 * beyond, self._most)
+                if not self._commits:
+                    _set(client, {"memory_limit": f"{self.allowed} bytes"})
+            return True
+
+    @contextmanager
+    def for_commit(self, client: Any) -> Iterator[None]:
+        """All there is, until the end of the block.
+
+        Raises:
+            DatabaseException: an earlier commit has failed for want of memory.
+        """
+        if self.spoiled is not None:
+            raise self.spoiled
+        self._count(client, 1)
+        try:
+            yield
+        except DatabaseException as error:
+            if lacked_memory(error):
+                self.spoiled = error
+            raise
+        finally:
+            self._count(client, -1)
+
+    def _count(self, client: Any, more: int) -> None:
+        with self._changes:
+            had_all = self._commits > 0
+            self._commits += more
+            has_all = self._commits > 0
+            if self._most and has_all != had_all:
+                with suppress(DatabaseException):  # what is in use stays, and so does the limit then
+                    _set(client, {"memory_limit": f"{self._most if has_all else self.allowed} bytes"})
+
+
 @contextmanager
-def frugal(client: Any, pipeline: Pipeline, room: Room | None = None) -> Iterator[int]:
+def frugal(client: Any, pipeline: Pipeline, room: Room | None = None) -> Iterator[Memory]:
     """DuckDB with little memory until the end of the block, for all connections of this process to the database.
 
     Args:
@@ -93,7 +162,7 @@ def frugal(client: Any, pipeline: Pipeline, room: Room | None = None) -> Iterato
         room: how much memory; None is that of a look.
 
     Yields:
-        The bytes that DuckDB had before.
+        The limit, which is the client's own if it has one.
     """
     _give_back_what_is_freed()
     settings = ("threads", "memory_limit", "preserve_insertion_order", "temp_directory")
@@ -107,10 +176,13 @@ def frugal(client: Any, pipeline: Pipeline, room: Room | None = None) -> Iterato
     folder = Path(pipeline.working_dir)
     folder.chmod(0o700)  # a look may be the first thing that is done in it
     _spill_into(client, str(folder / SPILL_FOLDER))
-    _set(client, {"threads": threads, "memory_limit": f"{memory} bytes", "preserve_insertion_order": "false"})
+    _set(client, {"threads": threads, "preserve_insertion_order": "false"})
+    limit: Memory = getattr(client, "memory", None) or Memory()
+    limit.begin(client, memory, most)
     try:
-        yield most
+        yield limit
     finally:
+        limit.end()
         # the database may be open elsewhere in this process, where these settings hold too
         _set(client, before)
         _spill_into(client, spill)
@@ -122,6 +194,8 @@ def write_frugally(client: Any) -> None:
     Args:
         client: dlt's, with an open connection.
     """
+    if getattr(client, "memory", Memory()).spoiled:
+        return
     [[unwritten, written, threads, disabled]] = client.execute_sql(
         "SELECT wal_size <> '0 bytes', used_blocks * block_size, current_setting('threads'), "
         "current_setting('disabled_compression_methods') FROM pragma_database_size() "
@@ -145,30 +219,27 @@ def write_frugally(client: Any) -> None:
         _set(client, before)
 
 
-def with_more_memory(client: Any, most: int, attempt: Callable[[], T], what: str) -> T:
+def with_more_memory(client: Any, limit: Memory, attempt: Callable[[], T], what: str) -> T:
     """Do something within DuckDB's limit, and again with twice as much for as long as that is too little.
 
     How much the rows of a table need depends on their width, which is only known when they are there.
 
     Args:
         client: dlt's, with an open connection.
-        most: bytes that it may come to.
+        limit: of a `frugal` block.
         attempt: what to do; it may be done several times.
         what: for the log.
     """
     while True:
-        allowed = _memory_limit(client)
+        allowed = limit.allowed
         try:
             return attempt()
         except DatabaseException as error:
-            if not _lacked_memory(error) or allowed >= most:
+            if limit.spoiled or not lacked_memory(error) or not limit.grow(client, allowed, what):
                 raise
-        if _memory_limit(client) <= allowed:  # else someone else has made room meanwhile
-            logger.info("%s: more memory than %s bytes is needed", what, allowed)
-            _set(client, {"memory_limit": f"{min(2 * allowed, most)} bytes"})
 
 
-def _lacked_memory(error: DatabaseException) -> bool:
+def lacked_memory(error: DatabaseException) -> bool:
     """True where a statement had no room in memory, or what it had written had none when it was to be committed."""
     cause = error.__cause__
     in_commit = isinstance(cause, duckdb.TransactionException) and _NO_ROOM.search(str(cause)) is not None

@@ -1,12 +1,14 @@
 """DuckDB lets one process, and one database in it, into a file that is written: wait for it, and say who has it.
 
-In: dlt's client for a DuckDB file. Out: the same, whose connections are waited for.
+In: dlt's client for a DuckDB file. Out: the same, whose connections are waited for, and which has room to commit.
 """
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from dlt import Pipeline
@@ -15,6 +17,7 @@ from dlt.destinations.exceptions import DestinationConnectionError
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 
 from ..errors import DestinationBusy
+from .duckdb_memory import Memory
 from .locks import wait_for
 
 PATIENCE = 600.0
@@ -30,6 +33,23 @@ class PatientSqlClient(DuckDbSqlClient):
     """Opens a file when nobody else has it open any more."""
 
     patience = PATIENCE
+
+    def __init__(self, usual: Any, memory: Memory) -> None:
+        """As a client of dlt's is, within a limit that connections to one file share."""
+        super().__init__(usual.dataset_name, usual.staging_dataset_name, usual.credentials, usual.capabilities)
+        self.memory = memory
+
+    def commit_transaction(self) -> None:
+        """See dlt's; with all the memory there is, see `Memory`."""
+        with self.memory.for_commit(self):
+            super().commit_transaction()
+
+    def close_connection(self) -> None:
+        """See dlt's. A database that is not what its file says is not written."""
+        if self.memory.spoiled and self._conn:
+            with suppress(duckdb.Error):
+                self._conn.execute("PRAGMA disable_checkpoint_on_shutdown")
+        super().close_connection()
 
     def open_connection(self) -> duckdb.DuckDBPyConnection:
         """See dlt's.

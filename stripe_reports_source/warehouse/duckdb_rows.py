@@ -18,9 +18,9 @@ NEW_ROWS = "stripe_reports_new_rows"
 
 def replace_rows(client: Any, pipeline: Pipeline, table: str, keys: Sequence[str], rows: pa.Table) -> None:
     """Replace rows in one transaction; see `own_jobs.replace_rows`."""
-    with frugal(client, pipeline, Room(FEW_ROWS_BYTES)) as most_memory:
+    with frugal(client, pipeline, Room(FEW_ROWS_BYTES)) as limit:
         target = client.make_qualified_table_name(table)
-        with_more_memory(client, most_memory, lambda: _replace(client, target, keys, rows), table)
+        with_more_memory(client, limit, lambda: _replace(client, target, keys, rows), table)
 
 
 def _replace(client: Any, target: str, keys: Sequence[str], new: pa.Table) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
@@ -18,18 +18,21 @@ from ..plan.resolve import DAY_LENGTH
 from .destinations import destination_type
 from .locks import duckdb_file
 
+if TYPE_CHECKING:
+    from .duckdb_memory import Memory
+
 
 class Reader:
     """An open connection to a pipeline's dataset.
 
     Args:
         client: dlt's.
-        most_memory: bytes up to which DuckDB gets more memory where a query needs that; None leaves it alone.
+        limit: of DuckDB's memory, which grows where a query needs that; None leaves it alone.
     """
 
-    def __init__(self, client: SqlClientBase[Any], most_memory: int | None = None) -> None:
+    def __init__(self, client: SqlClientBase[Any], limit: Memory | None = None) -> None:
         self.client = client
-        self._most_memory = most_memory
+        self._limit = limit
         self._tables = _Quoted(client.make_qualified_table_name)
         self._columns = _Quoted(client.escape_column_name)
         self._has_zones = bool(client.capabilities.supports_tz_aware_datetime)
@@ -49,11 +52,11 @@ class Reader:
             rows = self.client.execute_sql(sql, *values) or ()
             return [tuple(row) if self._is_utc else _in_utc(row, has_zones=self._has_zones) for row in rows]
 
-        if self._most_memory is None:
+        if self._limit is None:
             return attempt()
         from .duckdb_memory import with_more_memory  # DuckDB, which importing us does not need
 
-        return with_more_memory(self.client, self._most_memory, attempt, "a query")
+        return with_more_memory(self.client, self._limit, attempt, "a query")
 
 
 @contextmanager
@@ -74,8 +77,8 @@ def reading_frugally(pipeline: Pipeline) -> Iterator[Reader]:
             return
         from .duckdb_memory import frugal  # DuckDB, which importing us does not need
 
-        with frugal(client, pipeline) as most_memory:
-            yield Reader(client, most_memory)
+        with frugal(client, pipeline) as limit:
+            yield Reader(client, limit)
 
 
 def _select_database(client: SqlClientBase[Any]) -> None:

@@ -96,7 +96,7 @@ def test_the_pipeline_and_the_database_are_left_as_they_were(emulator: Emulator,
 
 
 @pytest.mark.parametrize(
-    ("room", "more"), [(Room(2 << 20, per_column=1 << 10), True), (Room(4 << 20), False)], ids=["little", "by width"]
+    ("room", "more"), [(Room(3 << 20, per_column=1 << 10), True), (Room(4 << 20), False)], ids=["little", "by width"]
 )
 def test_wide_rows_get_more_memory(
     emulator: Emulator, pipeline: Pipeline, caplog: pytest.LogCaptureFixture, room: Room, more: bool
@@ -114,10 +114,9 @@ def test_jobs_of_dlts_get_more_memory(emulator: Emulator, pipeline: Pipeline, tm
     load_reports(pipeline, source_of(emulator, [PAYOUTS]))
     schema, file = pipeline.default_schema, tmp_path / "report_runs.0123456789.0.sql"
     file.write_text("CREATE TABLE hashes AS SELECT count(DISTINCT hash(i)) FROM range(400000) AS rows(i);")
-    with own_jobs(pipeline), pipeline.sql_client() as other, frugal(other, pipeline, Room(1 << 20)) as most:
+    with own_jobs(pipeline), pipeline.sql_client() as other, frugal(other, pipeline, Room(1 << 20)):
         client = pipeline.destination_client()
         assert isinstance(client, CellClient)
-        client.most_memory = most
         table = client.prepare_load_table("report_runs")
         job: Any = client.create_load_job(table, str(file), "1")
         job.set_run_vars("1", schema, table)
@@ -135,8 +134,8 @@ def test_a_look_at_many_rows_takes_little_memory_and_more_where_it_needs_it(
     Path(pipeline.working_dir).chmod(0o755)
     with pipeline.sql_client() as client:
         before = client.execute_sql(settings)
-        with frugal(client, pipeline, Room(1 << 20)) as most:
-            reader = Reader(client, most)
+        with frugal(client, pipeline, Room(1 << 20)) as limit:
+            reader = Reader(client, limit)
             assert reader.execute("SELECT current_setting('temp_directory')") == [(str(spill),)]
             assert Path(pipeline.working_dir).stat().st_mode & 0o777 == 0o700
             little = reader.execute(settings)

@@ -3,18 +3,59 @@ and how long its longest file is."""
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import resource
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import dlt
 import duckdb
 import pytest
 from dlt import Pipeline
+from dlt.destinations.exceptions import DatabaseException
 
 from stripe_reports_source.warehouse import duckdb_memory
-from stripe_reports_source.warehouse.duckdb_memory import LOAD_BYTES, ROW_GROUP, SMALL_FILE_BYTES, Room, write_frugally
+from stripe_reports_source.warehouse.duckdb_memory import (
+    LOAD_BYTES,
+    ROW_GROUP,
+    SMALL_FILE_BYTES,
+    Room,
+    frugal,
+    with_more_memory,
+    write_frugally,
+)
 from stripe_reports_source.warehouse.kept_open import KeptOpen
+from stripe_reports_source.warehouse.own_jobs import own_jobs
+
+COLUMNS = 60
+TOO_LITTLE = Room(1 << 20, COLUMNS, rows=1, per_column=400 << 10)
+"""To commit a few thousand wide rows; it is enough to insert them."""
+
+
+def wide_rows(first: int, last: int) -> str:
+    columns = ", ".join(
+        f"CASE WHEN i % 3 = 0 THEN 'text ' || (i * {place}) END AS c{place}" for place in range(COLUMNS)
+    )
+    return f"SELECT i, {columns} FROM range({first}, {last}) AS numbers(i)"
+
+
+def assert_rows_are(found: Any, first: int, last: int) -> None:
+    """Each value of each row stands where it belongs."""
+    other = f"({wide_rows(first, last)}) EXCEPT ALL (SELECT * FROM wide)"
+    [[count, lacking]] = found.execute(f"SELECT (SELECT count(*) FROM wide), count(*) FROM ({other})").fetchall()
+    assert (count, lacking) == (last - first, 0)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "warehouse.duckdb"
+
+
+@pytest.fixture
+def pipeline(file: Path, tmp_path: Path) -> Pipeline:
+    return dlt.pipeline("memory", destination=dlt.destinations.duckdb(str(file)), pipelines_dir=str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -43,14 +84,12 @@ def test_room_grows_with_the_columns_and_threads_give_way_to_it(
 
 @pytest.mark.parametrize(("small", "by_it"), [(SMALL_FILE_BYTES, False), (0, True)])
 def test_a_small_file_is_written_without_the_method_that_costs_most(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: int, by_it: bool
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, small: int, by_it: bool
 ) -> None:
     monkeypatch.setattr(duckdb_memory, "SMALL_FILE_BYTES", small)
-    destination = dlt.destinations.duckdb(str(tmp_path / "warehouse.duckdb"))
-    pipeline = dlt.pipeline("memory", destination=destination, pipelines_dir=str(tmp_path))
     with pipeline.sql_client() as client:
         client.execute_sql(
-            "CREATE TABLE rows_of AS SELECT 'a charge of ' || md5(range::varchar) AS word FROM range(20000)"
+            "CREATE TABLE rows_of AS SELECT 'https://dashboard.stripe.com/payments/' || range AS word FROM range(20000)"
         )
         write_frugally(client)
         rows = client.execute_sql(
@@ -61,9 +100,9 @@ def test_a_small_file_is_written_without_the_method_that_costs_most(
 
 
 @pytest.mark.parametrize("busy", [False, True])
-def test_a_file_is_written_before_it_is_closed_and_settings_stay_as_they_were(tmp_path: Path, busy: bool) -> None:
-    file = tmp_path / "warehouse.duckdb"
-    pipeline = dlt.pipeline("memory", destination=dlt.destinations.duckdb(str(file)), pipelines_dir=str(tmp_path))
+def test_a_file_is_written_before_it_is_closed_and_settings_stay_as_they_were(
+    pipeline: Pipeline, file: Path, busy: bool
+) -> None:
     names = ("threads", "memory_limit", "disabled_compression_methods")
     settings = "SELECT " + ", ".join(f"current_setting('{name}')" for name in names)
     with pipeline.sql_client() as client, duckdb.connect(str(file)) as other:
@@ -71,7 +110,7 @@ def test_a_file_is_written_before_it_is_closed_and_settings_stay_as_they_were(tm
         client.execute_sql("SET GLOBAL disabled_compression_methods = 'zstd'")
         before = client.execute_sql(settings)
         client.execute_sql("CREATE TABLE rows_of AS SELECT range AS number FROM range(1000)")
-        log = tmp_path / "warehouse.duckdb.wal"
+        log = file.with_name(f"{file.name}.wal")
         assert log.stat().st_size > 0
         if busy:
             other.execute("BEGIN; INSERT INTO rows_of VALUES (1000)")
@@ -94,12 +133,84 @@ def let_go_without_room(pipeline: Pipeline, file: Path) -> None:
     kept.let_go()
 
 
-def test_a_file_that_cannot_be_written_is_let_go_all_the_same_and_loses_nothing(tmp_path: Path) -> None:
-    file = tmp_path / "warehouse.duckdb"
-    pipeline = dlt.pipeline("memory", destination=dlt.destinations.duckdb(str(file)), pipelines_dir=str(tmp_path))
+def test_a_file_that_cannot_be_written_is_let_go_all_the_same_and_loses_nothing(pipeline: Pipeline, file: Path) -> None:
     child = multiprocessing.get_context("fork").Process(target=let_go_without_room, args=(pipeline, file))
     child.start()
     child.join()
     assert child.exitcode == 0
     with duckdb.connect(str(file)) as connection:
         assert connection.execute("SELECT count(DISTINCT word) FROM rows_of").fetchall() == [(50_000,)]
+
+
+def test_a_commit_has_all_the_memory_there_is(pipeline: Pipeline, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with own_jobs(pipeline), pipeline.sql_client() as client, caplog.at_level(logging.INFO):
+        client.execute_sql(f"CREATE TABLE wide AS {wide_rows(0, 5000)}")
+        client.execute_sql("CHECKPOINT")
+        with frugal(client, pipeline, TOO_LITTLE) as limit:
+            limited = client.execute_sql("SELECT current_setting('memory_limit')")
+            with client.begin_transaction():
+                client.execute_sql(f"INSERT INTO wide {wide_rows(5000, 8000)}")
+            assert client.execute_sql("SELECT current_setting('memory_limit')") == limited
+        assert limit.spoiled is None
+        assert "more memory" not in caplog.text
+        assert_rows_are(client.native_connection, 0, 8000)
+    with duckdb.connect(str(file)) as connection:
+        assert_rows_are(connection, 0, 8000)
+
+
+@pytest.mark.skipif(duckdb.__version__ >= "2", reason="DuckDB 2 has room to commit whatever it had room to insert")
+def test_after_a_commit_that_had_no_room_nothing_is_written_until_the_database_was_closed(
+    pipeline: Pipeline, file: Path
+) -> None:
+    with own_jobs(pipeline):
+        kept = KeptOpen(pipeline)
+        kept.keep()
+        with pipeline.sql_client() as client:
+            client.execute_sql(f"CREATE TABLE wide AS {wide_rows(0, 5000)}")
+            client.execute_sql("CHECKPOINT")
+            client.execute_sql(f"INSERT INTO wide {wide_rows(5000, 6000)}")
+            client.execute_sql("SET GLOBAL memory_limit = '24MiB'")
+            with frugal(client, pipeline, TOO_LITTLE) as limit:
+
+                def insert() -> None:
+                    with client.begin_transaction():
+                        client.execute_sql(f"INSERT INTO wide {wide_rows(6000, 9000)}")
+
+                with pytest.raises(DatabaseException, match="Failed to commit") as failed:
+                    with_more_memory(client, limit, insert, "wide")
+                assert limit.spoiled is failed.value
+                client.execute_sql("SET GLOBAL memory_limit = '1GiB'")
+                with pytest.raises(DatabaseException, match="Failed to commit"):
+                    insert()
+        log = file.with_name(f"{file.name}.wal")
+        before = file.read_bytes(), log.read_bytes()
+        kept.let_go()
+        assert (file.read_bytes(), log.read_bytes()) == before
+    with duckdb.connect(str(file)) as connection:
+        assert_rows_are(connection, 0, 6000)
+
+
+def test_rows_that_are_loaded_side_by_side_in_little_memory_stand_where_they_belong(
+    pipeline: Pipeline, file: Path
+) -> None:
+    cells, rows = 24, 1000
+
+    def load(cell: int) -> None:
+        client: Any = pipeline.sql_client()
+
+        def replace() -> None:
+            first = cell * rows
+            with client.begin_transaction():
+                client.execute_sql(f"DELETE FROM wide WHERE i BETWEEN {first} AND {first + rows - 1}")
+                client.execute_sql(f"INSERT INTO wide {wide_rows(first, first + rows)}")
+
+        with client:
+            with_more_memory(client, client.memory, replace, "wide")
+
+    with own_jobs(pipeline), pipeline.sql_client() as client:
+        client.execute_sql(f"CREATE TABLE wide AS {wide_rows(0, 0)}")
+        with frugal(client, pipeline, TOO_LITTLE), ThreadPoolExecutor(4) as threads:
+            list(threads.map(load, range(cells)))
+        assert_rows_are(client.native_connection, 0, cells * rows)
+    with duckdb.connect(str(file)) as connection:
+        assert_rows_are(connection, 0, cells * rows)
