@@ -136,7 +136,7 @@ class Memory:
         try:
             yield
         except DatabaseException as error:
-            if lacked_memory(error):
+            if _NO_ROOM.search(str(error.__cause__)):
                 self.spoiled = error
             raise
         finally:
@@ -177,7 +177,7 @@ def frugal(client: Any, pipeline: Pipeline, room: Room | None = None) -> Iterato
     folder.chmod(0o700)  # a look may be the first thing that is done in it
     _spill_into(client, str(folder / SPILL_FOLDER))
     _set(client, {"threads": threads, "preserve_insertion_order": "false"})
-    limit: Memory = getattr(client, "memory", None) or Memory()
+    limit = _limit_of(client)
     limit.begin(client, memory, most)
     try:
         yield limit
@@ -194,7 +194,7 @@ def write_frugally(client: Any) -> None:
     Args:
         client: dlt's, with an open connection.
     """
-    if getattr(client, "memory", Memory()).spoiled:
+    if _limit_of(client).spoiled:
         return
     [[unwritten, written, threads, disabled]] = client.execute_sql(
         "SELECT wal_size <> '0 bytes', used_blocks * block_size, current_setting('threads'), "
@@ -235,15 +235,10 @@ def with_more_memory(client: Any, limit: Memory, attempt: Callable[[], T], what:
         try:
             return attempt()
         except DatabaseException as error:
-            if limit.spoiled or not lacked_memory(error) or not limit.grow(client, allowed, what):
+            # a commit that had too little is not tried again, see `Memory`
+            had_no_room = isinstance(error.__cause__, duckdb.OutOfMemoryException) and not limit.spoiled
+            if not had_no_room or not limit.grow(client, allowed, what):
                 raise
-
-
-def lacked_memory(error: DatabaseException) -> bool:
-    """True where a statement had no room in memory, or what it had written had none when it was to be committed."""
-    cause = error.__cause__
-    in_commit = isinstance(cause, duckdb.TransactionException) and _NO_ROOM.search(str(cause)) is not None
-    return in_commit or isinstance(cause, duckdb.OutOfMemoryException)
 
 
 def _give_back_what_is_freed() -> None:
@@ -264,6 +259,11 @@ def _spill_into(client: Any, folder: str) -> None:
 def _set(client: Any, settings: dict[str, Any]) -> None:
     for name, value in settings.items():
         client.execute_sql(f"SET GLOBAL {name} = '{value}'")
+
+
+def _limit_of(client: Any) -> Memory:
+    """That of our own clients; dlt's have none."""
+    return getattr(client, "memory", None) or Memory()
 
 
 def _memory_limit(client: Any) -> int:
