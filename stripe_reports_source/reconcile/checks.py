@@ -20,13 +20,13 @@ from ..warehouse.hints import stored_types
 from ..warehouse.query import Reader, reading_frugally
 from .coverage import Coverage, read_coverage
 from .equations import BEFORE, EQUATIONS, Equation
-from .glance import COPIES, OF_ROWS, Glances, copies
+from .glance import COPIES, OF_ROWS, Glances
 from .inputs import INPUTS, Input, ReportTable, first_day_of, glance_query, lacking
 from .judge import Judge, Sides
 from .ledger_checks import CELLS_JOIN, LEDGER_CHECKS, cells_join, in_window, rows_stored_equal_file
 from .left_behind import with_cells_left_behind
 from .open_items import Looked, said_before, settled_since
-from .queries import Figure, Spans, equation_query, figure_of, in_dialect
+from .queries import Figure, Spans, copies_query, equation_query, figure_of, in_dialect
 from .reach import widened, with_counterparts
 from .roll_forward import RollForward, roll_forwards
 from .scope import Scope
@@ -185,6 +185,7 @@ class _Family:
         # a cell more, for what is compared with the one before
         self._first_day = None if since is None else coverage.day_before(since)
         self._now = now
+        self._hashed = dataset.dialect == "duckdb"  # whose memory is this process's
         self._glances: dict[tuple[str, Scope], Glances] = {}
 
     def at(self, equation: Equation, scope: Scope, compared: dict[tuple[str, str], bool]) -> Iterator[Statement]:
@@ -271,7 +272,9 @@ class _Family:
         glances = self._glances[name, scope]
         if glances.differ(equation.name):
             return None
-        if equation.name == COPIES and self._dataset.answer(self._query(copies(equation), scope)):
+        if equation.name == COPIES and self._dataset.answer(
+            copies_query(equation, self._inputs, self._tables, scope, hashed=self._hashed)
+        ):
             return None
         return glances.figures(equation.name)
 
@@ -279,8 +282,7 @@ class _Family:
         spans: Spans = {}
         if equation.counterpart is not None:
             spans = self._coverage.spans(self._inputs[equation.counterpart].base, self._inputs[equation.figure[0]].base)
-        hashed = self._dataset.dialect == "duckdb"  # whose memory is this process's
-        return equation_query(equation, self._inputs, self._tables, scope, self._first_day, spans, hashed=hashed)
+        return equation_query(equation, self._inputs, self._tables, scope, self._first_day, spans, hashed=self._hashed)
 
 
 def _in_scope(equation: Equation, cell: str, scope: Scope) -> bool:

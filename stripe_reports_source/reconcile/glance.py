@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from .equations import Equation
 from .inputs import cell_name
 from .queries import Figure
 
@@ -73,8 +72,3 @@ class Glances:
             if items:
                 same = _ZERO, _ZERO, 0
                 yield Figure(glance.account, cell, currency, "", figure, figure, *same, "", "", None, items)
-
-
-def copies(equation: Equation) -> Equation:
-    """Of `transaction_once`: what has items for transactions that stand more than once alone, and costs less to ask."""
-    return replace(equation, file="transaction_copies")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from functools import lru_cache
@@ -125,6 +125,36 @@ def equation_query(
         spans: from when to when the counterpart is loaded, by lane; used where the equation has one.
         hashed: see `input_query`.
     """
+    compared = _compared(equation, inputs, tables, scope, first_day, spans, hashed=hashed)
+    items = "items" if re.search(r"\bAS items\b", equation.sql) else "1"
+    summed_up = _SUMMED_UP.format(items=items, placed=_AS_THEY_ARE if equation.counterpart is None else _PLACED)
+    return f"{compared},{summed_up}"
+
+
+def copies_query(
+    equation: Equation,
+    inputs: Mapping[str, Input],
+    tables: Mapping[str, Sequence[ReportTable]],
+    scope: Scope,
+    *,
+    hashed: bool = False,
+) -> str:
+    """Whether any transaction of `transaction_once` stands more than once: one row then. Takes less memory to ask."""
+    compared = _compared(replace(equation, file="transaction_copies"), inputs, tables, scope, None, {}, hashed=hashed)
+    return f"{compared} SELECT account FROM compared LIMIT 1"  # noqa: S608
+
+
+def _compared(
+    equation: Equation,
+    inputs: Mapping[str, Input],
+    tables: Mapping[str, Sequence[ReportTable]],
+    scope: Scope,
+    first_day: date | None,
+    spans: Spans,
+    *,
+    hashed: bool,
+) -> str:
+    """The beginning of a query: what an equation compares, and the inputs that it does so with."""
     check = equation.sql
     parts = {}
     for called in _inputs_in(check, equation):
@@ -148,9 +178,7 @@ def equation_query(
     if equation.counterpart is not None:
         parts["spans"] = _spans(spans)
     common = ",\n".join(f"{name}{_INLINE}\n{query}\n)" for name, query in parts.items())
-    items = "items" if re.search(r"\bAS items\b", check) else "1"
-    summed_up = _SUMMED_UP.format(items=items, placed=_AS_THEY_ARE if equation.counterpart is None else _PLACED)
-    return f"WITH {common},\ncompared AS (\n{check}\n),{summed_up}"
+    return f"WITH {common},\ncompared AS (\n{check}\n)"
 
 
 def _like(name: str, *, whole: bool) -> str:

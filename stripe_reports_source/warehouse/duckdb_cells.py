@@ -34,7 +34,7 @@ from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.destinations.job_client_impl import SqlLoadJob
 
 from ..plan.columns import TOMBSTONE
-from .duckdb_memory import LOAD_BYTES, Memory, Room, frugal, with_more_memory
+from .duckdb_memory import Memory, Room, frugal, with_more_memory
 from .duckdb_patience import PatientSqlClient
 from .duckdb_rows import replace_rows
 from .repeatable import RepeatableClient, StandIn, is_cell_table, loaded_whole, whole_in
@@ -102,7 +102,7 @@ class CellDuckDb(StandIn, dlt.destinations.duckdb):
 
     several_files = True
     writes_straight = True
-    room: Room = Room(LOAD_BYTES)
+    room: Room = Room()
     memory: Memory
     """That its connections share."""
     one_large_file: AbstractContextManager[Any] = nullcontext()

@@ -28,12 +28,11 @@ T = TypeVar("T")
 
 THREADS = 4
 """Threads at most: each holds some 120,000 rows of a table, and more of them write no faster to one disk."""
-LOOK_BYTES = 56 << 20
-"""For each thread of a look; where it is not enough, the limit is doubled."""
+THREAD_BYTES = 40 << 20
+"""For each thread of a look, or of a load into a table of some thirty columns; where it is not enough, the limit is
+doubled."""
 FEW_ROWS_BYTES = 24 << 20
 """For each thread, of a few thousand narrow rows: whatever DuckDB may have it uses, and the rest goes to disk."""
-LOAD_BYTES = 40 << 20
-"""For each thread of a load into a table of some thirty columns."""
 ROW_GROUP = 122_880
 """Rows that one thread writes at a time (duckdb.org/docs/stable/internals/storage)."""
 COLUMN_BYTES = 1 << 20
@@ -62,7 +61,7 @@ class Room:
         per_column: bytes for each of the columns.
     """
 
-    per_thread: int = LOOK_BYTES
+    per_thread: int = THREAD_BYTES
     columns: int = 0
     rows: int | None = None
     per_column: int = COLUMN_BYTES

@@ -31,9 +31,9 @@ from stripe_reports_source.plan.settings import ParsePolicy
 from stripe_reports_source.reconcile.checks import opened, tables_of
 from stripe_reports_source.reconcile.coverage import read_coverage
 from stripe_reports_source.reconcile.equations import EQUATIONS
-from stripe_reports_source.reconcile.glance import COPIES, OF_ROWS, copies
+from stripe_reports_source.reconcile.glance import COPIES, OF_ROWS
 from stripe_reports_source.reconcile.inputs import INPUTS, glance_query
-from stripe_reports_source.reconcile.queries import equation_query, in_dialect
+from stripe_reports_source.reconcile.queries import copies_query, equation_query, in_dialect
 from stripe_reports_source.reconcile.scope import Scope
 from stripe_reports_source.warehouse import destinations
 from stripe_reports_source.warehouse.own_jobs import keep_own_jobs
@@ -479,7 +479,8 @@ def test_what_a_load_has_touched_is_compared_by_indexes(emulator: Emulator, pipe
             if equation.name in OF_ROWS and tables[name]:
                 asked[f"rows of {name} at a glance"] = glance_query(INPUTS[name], tables[name], only=scope.touched)
             if equation.name == COPIES and tables[name]:
-                asked[f"copies in {name}"] = equation_query(copies(equation), INPUTS, tables, scope, None, {})
+                query = copies_query(equation, INPUTS, tables, scope)
+                asked[f"copies in {name}"] = query
         dataset.reader.execute("SET enable_seqscan = off")
         for name, sql in asked.items():
             client = dataset.reader.client

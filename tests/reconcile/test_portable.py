@@ -16,9 +16,9 @@ from stripe_reports_source.plan.system_tables import Statement
 from stripe_reports_source.reconcile.checks import look
 from stripe_reports_source.reconcile.coverage import Coverage, CoveredCell
 from stripe_reports_source.reconcile.equations import EQUATIONS, Equation
-from stripe_reports_source.reconcile.glance import COPIES, OF_ROWS, copies
+from stripe_reports_source.reconcile.glance import COPIES, OF_ROWS
 from stripe_reports_source.reconcile.inputs import INPUTS, Input, ReportTable, glance_query
-from stripe_reports_source.reconcile.queries import equation_query, in_dialect
+from stripe_reports_source.reconcile.queries import copies_query, equation_query, in_dialect
 from stripe_reports_source.reconcile.reach import counterpart_queries
 from stripe_reports_source.reconcile.scope import Scope
 from tests.reconcile.worlds import NINE, NOW, Account, World, Worlds, told
@@ -83,7 +83,7 @@ def test_what_is_seen_at_a_glance_is_read_again_in_every_dialect(dialect: str) -
                     query = glance_query(INPUTS[name], tables[name], since=scope.since, accounts=accounts, only=only)
                     _is_read_again(query, dialect)
                 if equation.name == COPIES:
-                    query = equation_query(copies(equation), INPUTS, tables, scope, scope.since, {})
+                    query = copies_query(equation, INPUTS, tables, scope)
                     _is_read_again(query, dialect)
 
 
