@@ -47,24 +47,14 @@ LARGE_BYTES = 8 << 20
 
 
 def load_package(pipeline: Pipeline, source_name: str) -> LoadInfo:
-    """`pipeline.load()`, with a source's cells replaced straight where the destination is a DuckDB database."""
-    usual: Any = pipeline.destination
-    straight: Any = usual
-    if not isinstance(usual, CellDuckDb):
-        if type(usual) is not dlt.destinations.duckdb:  # MotherDuck and DuckLake are classes of their own
-            return pipeline.load()
-        straight = CellDuckDb.instead_of(usual)
-    if not _whole_cells(pipeline, source_name):
+    """`pipeline.load()`, with a source's cells replaced straight where `own_jobs` loads into a DuckDB database."""
+    straight: Any = pipeline.destination
+    # MotherDuck and DuckLake are classes of their own
+    if not isinstance(straight, CellDuckDb) or not _whole_cells(pipeline, source_name):
         return pipeline.load()
     straight.one_large_file = threading.Lock()
-    try:
-        with (
-            pipeline.sql_client() as client,
-            frugal(client, pipeline, _room(pipeline, source_name, straight.room)),
-        ):
-            return pipeline.load(destination=straight)
-    finally:
-        pipeline.destination = usual
+    with pipeline.sql_client() as client, frugal(client, pipeline, _room(pipeline, source_name, straight.room)):
+        return pipeline.load()
 
 
 def _whole_cells(pipeline: Pipeline, source_name: str) -> bool:

@@ -40,7 +40,8 @@ def load_until_killed(pipeline: Pipeline) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     setattr(CellJob, "run", run)  # noqa: B010  # a forked process, which ends here
-    load_package(pipeline, "stripe_reports")
+    with own_jobs(pipeline):
+        load_package(pipeline, "stripe_reports")
 
 
 def kill_in_the_middle_of_a_load(emulator: Emulator, pipeline: Pipeline) -> None:
@@ -57,7 +58,8 @@ def test_a_job_that_runs_again_changes_nothing(emulator: Emulator, pipeline: Pip
     load_reports(pipeline, source_of(emulator, [PAYOUTS]))
     emulator.advance(emulator.settings.available_end + timedelta(days=1))
     kill_in_the_middle_of_a_load(emulator, pipeline)
-    load_package(pipeline, "stripe_reports")  # goes on with the very same jobs
+    with own_jobs(pipeline):
+        load_package(pipeline, "stripe_reports")  # goes on with the very same jobs
     assert not pipeline.has_pending_data
     assert_true(emulator, pipeline, [PAYOUTS], end=emulator.service.available_end)
 
