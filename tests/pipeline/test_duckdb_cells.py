@@ -14,6 +14,7 @@ import dlt
 import duckdb
 import pytest
 from dlt import Pipeline
+from dlt.destinations.job_client_impl import SqlLoadJob
 
 from stripe_reports_source import ConfigurationError, SyncFailed, load_reports
 from stripe_reports_source.emulator import Emulator
@@ -97,33 +98,48 @@ def test_the_pipeline_and_the_database_are_left_as_they_were(emulator: Emulator,
     assert staged == [(0,)]
 
 
-@pytest.mark.parametrize(
-    ("room", "more"), [(Room(3 << 20, per_column=1 << 10), True), (Room(4 << 20), False)], ids=["little", "by width"]
-)
-def test_wide_rows_get_more_memory(
-    emulator: Emulator, pipeline: Pipeline, caplog: pytest.LogCaptureFixture, room: Room, more: bool
-) -> None:
+def test_a_room_by_width_is_enough(emulator: Emulator, pipeline: Pipeline, caplog: pytest.LogCaptureFixture) -> None:
     straight = CellDuckDb.instead_of(pipeline.destination)
-    straight.room = room
+    straight.room = Room(4 << 20)
     pipeline.destination = straight
     with caplog.at_level(logging.INFO, "stripe_reports_source"):
         load_reports(pipeline, source_of(emulator, [ACTIVITY]))
-    assert any("more memory than" in record.getMessage() for record in caplog.records) is more
+    assert not [record for record in caplog.records if "more memory than" in record.getMessage()]
     assert_true(emulator, pipeline, [ACTIVITY], end=emulator.settings.available_end)
 
 
-def test_jobs_of_dlts_get_more_memory(emulator: Emulator, pipeline: Pipeline, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [CellJob, SqlLoadJob], ids=["of cells", "of dlt's"])
+def test_jobs_get_more_memory(
+    emulator: Emulator, pipeline: Pipeline, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: type[Any]
+) -> None:
     load_reports(pipeline, source_of(emulator, [PAYOUTS]))
-    schema, file = pipeline.default_schema, tmp_path / "report_runs.0123456789.0.sql"
-    file.write_text("CREATE TABLE hashes AS SELECT count(DISTINCT hash(i)) FROM range(400000) AS rows(i);")
-    with own_jobs(pipeline), pipeline.sql_client() as other, frugal(other, pipeline, Room(1 << 20)):
-        client = pipeline.destination_client()
-        assert isinstance(client, CellClient)
-        table = client.prepare_load_table("report_runs")
-        job: Any = client.create_load_job(table, str(file), "1")
+    schema, jobs = pipeline.default_schema, tmp_path / "package" / "started_jobs"
+    jobs.mkdir(parents=True)
+    if kind is CellJob:
+        table_name, file = "payouts_itemized", jobs / "payouts_itemized.0123456789.0.parquet"
+        rows = "SELECT payout.* FROM stripe.payouts_itemized AS payout, range(400000) LIMIT 400000"
+        with pipeline.sql_client() as client:
+            client.execute_sql(f"COPY ({rows}) TO '{file}'")
+    else:
+        table_name, file = "report_runs", jobs / "report_runs.0123456789.0.sql"
+        file.write_text("CREATE TABLE hashes AS SELECT count(DISTINCT hash(i)) FROM range(400000) AS rows(i);")
+    with (
+        caplog.at_level(logging.INFO, "stripe_reports_source"),
+        own_jobs(pipeline),
+        pipeline.sql_client() as other,
+        frugal(other, pipeline, Room(1 << 20)),
+    ):
+        job_client = pipeline.destination_client()
+        assert isinstance(job_client, CellClient)
+        table = job_client.prepare_load_table(table_name)
+        job: Any = job_client.create_load_job(table, str(file), "1")
+        assert isinstance(job, kind)
         job.set_run_vars("1", schema, table)
-        job.run_managed(client, None)
+        job.run_managed(job_client, None)
         assert job.state() == "completed", job.exception()
+    assert [record for record in caplog.records if f"{table_name}: more memory than" in record.getMessage()]
+    if kind is CellJob:
+        assert query(pipeline, "SELECT count(*) FROM payouts_itemized") == [(400_000,)]
 
 
 def test_a_look_at_many_rows_takes_little_memory_and_more_where_it_needs_it(
