@@ -125,10 +125,17 @@ def equation_query(
         spans: from when to when the counterpart is loaded, by lane; used where the equation has one.
         hashed: see `input_query`.
     """
-    compared = _compared(equation, inputs, tables, scope, first_day, spans, hashed=hashed)
-    items = "items" if re.search(r"\bAS items\b", equation.sql) else "1"
+    check = equation.sql
+    parts = _input_parts(equation, inputs, tables, scope, first_day, hashed=hashed)
+    if re.search(r"\bcell_pairs\b", check):
+        parts["cell_pairs"] = _cell_pairs(inputs["balance"].base, [table.name for table in tables["balance"]])
+    if re.search(r"\btouched\b", check):
+        parts["touched"] = touched_query(inputs, tables, scope)
+    if equation.counterpart is not None:
+        parts["spans"] = _spans(spans)
+    items = "items" if re.search(r"\bAS items\b", check) else "1"
     summed_up = _SUMMED_UP.format(items=items, placed=_AS_THEY_ARE if equation.counterpart is None else _PLACED)
-    return f"{compared},{summed_up}"
+    return f"{_compared(check, parts)},{summed_up}"
 
 
 def copies_query(
@@ -140,24 +147,29 @@ def copies_query(
     hashed: bool = False,
 ) -> str:
     """Whether any transaction of `transaction_once` stands more than once: one row then. Takes less memory to ask."""
-    compared = _compared(replace(equation, file="transaction_copies"), inputs, tables, scope, None, {}, hashed=hashed)
-    return f"{compared} SELECT account FROM compared LIMIT 1"  # noqa: S608
+    copies = replace(equation, file="transaction_copies")
+    parts = _input_parts(copies, inputs, tables, scope, None, hashed=hashed)
+    return f"{_compared(copies.sql, parts)} SELECT account FROM compared LIMIT 1"  # noqa: S608
 
 
-def _compared(
+def _compared(check: str, parts: Mapping[str, str]) -> str:
+    """The beginning of a query: what it reads from, and `compared`."""
+    common = ",\n".join(f"{name}{_INLINE}\n{query}\n)" for name, query in parts.items())
+    return f"WITH {common},\ncompared AS (\n{check}\n)"
+
+
+def _input_parts(
     equation: Equation,
     inputs: Mapping[str, Input],
     tables: Mapping[str, Sequence[ReportTable]],
     scope: Scope,
     first_day: date | None,
-    spans: Spans,
     *,
     hashed: bool,
-) -> str:
-    """The beginning of a query: what an equation compares, and the inputs that it does so with."""
-    check = equation.sql
+) -> dict[str, str]:
+    """The inputs that an equation names, each a query."""
     parts = {}
-    for called in _inputs_in(check, equation):
+    for called in _inputs_in(equation):
         which = next((prefix for prefix in _WHICH if called.startswith(prefix)), "")
         bare = called.removeprefix(which)
         name = equation.names.get(bare, bare)
@@ -170,15 +182,7 @@ def _compared(
         parts[called] = input_query(
             inputs[name], tables[name], since=since, accounts=scope.accounts, only=only, hashed=hashed
         )
-    of_balance = [table.name for table in tables["balance"]]
-    if re.search(r"\bcell_pairs\b", check):
-        parts["cell_pairs"] = _cell_pairs(inputs["balance"].base, of_balance)
-    if re.search(r"\btouched\b", check):
-        parts["touched"] = touched_query(inputs, tables, scope)
-    if equation.counterpart is not None:
-        parts["spans"] = _spans(spans)
-    common = ",\n".join(f"{name}{_INLINE}\n{query}\n)" for name, query in parts.items())
-    return f"WITH {common},\ncompared AS (\n{check}\n)"
+    return parts
 
 
 def _like(name: str, *, whole: bool) -> str:
@@ -280,11 +284,11 @@ def _side_by_side(query: Any) -> Any:
     return query
 
 
-def _inputs_in(check: str, equation: Equation) -> list[str]:
-    """The inputs that a query names, by what they are called there, and those that these are made of."""
+def _inputs_in(equation: Equation) -> list[str]:
+    """The inputs that an equation names, by what they are called there, and those that these are made of."""
     names = {*INPUTS, *equation.names}
     known = {f"{which}{name}" for which in ("", *_WHICH) for name in names}
-    named = sources(check) & known
+    named = sources(equation.sql) & known
     for called in [called for called in named if called.startswith("like_")]:
         bare = called.removeprefix("like_")
         named |= {bare, f"touched_{bare}"}

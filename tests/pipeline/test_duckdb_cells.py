@@ -20,7 +20,7 @@ from stripe_reports_source import ConfigurationError, SyncFailed, load_reports
 from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.plan.settings import ParsePolicy
 from stripe_reports_source.warehouse.duckdb_cells import CellClient, CellDuckDb, CellJob, load_package
-from stripe_reports_source.warehouse.duckdb_memory import Room, frugal
+from stripe_reports_source.warehouse.duckdb_memory import COLUMN_BYTES, Room, frugal
 from stripe_reports_source.warehouse.leftovers import SPILL_FOLDER
 from stripe_reports_source.warehouse.own_jobs import own_jobs
 from stripe_reports_source.warehouse.query import Reader, reading_frugally
@@ -98,13 +98,17 @@ def test_the_pipeline_and_the_database_are_left_as_they_were(emulator: Emulator,
     assert staged == [(0,)]
 
 
-def test_a_room_by_width_is_enough(emulator: Emulator, pipeline: Pipeline, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("room", [Room(3 << 20, per_column=1 << 10), Room(4 << 20)], ids=["little", "by width"])
+def test_little_room_is_enough_and_by_width_no_more_is_needed(
+    emulator: Emulator, pipeline: Pipeline, caplog: pytest.LogCaptureFixture, room: Room
+) -> None:
     straight = CellDuckDb.instead_of(pipeline.destination)
-    straight.room = Room(4 << 20)
+    straight.room = room
     pipeline.destination = straight
     with caplog.at_level(logging.INFO, "stripe_reports_source"):
         load_reports(pipeline, source_of(emulator, [ACTIVITY]))
-    assert not [record for record in caplog.records if "more memory than" in record.getMessage()]
+    got_more = [record for record in caplog.records if "more memory than" in record.getMessage()]
+    assert not got_more or room.per_column < COLUMN_BYTES
     assert_true(emulator, pipeline, [ACTIVITY], end=emulator.settings.available_end)
 
 

@@ -479,8 +479,7 @@ def test_what_a_load_has_touched_is_compared_by_indexes(emulator: Emulator, pipe
             if equation.name in OF_ROWS and tables[name]:
                 asked[f"rows of {name} at a glance"] = glance_query(INPUTS[name], tables[name], only=scope.touched)
             if equation.name == COPIES and tables[name]:
-                query = copies_query(equation, INPUTS, tables, scope)
-                asked[f"copies in {name}"] = query
+                asked[f"copies in {name}"] = copies_query(equation, INPUTS, tables, scope)
         dataset.reader.execute("SET enable_seqscan = off")
         for name, sql in asked.items():
             client = dataset.reader.client

@@ -20,7 +20,6 @@ from stripe_reports_source.warehouse import duckdb_memory
 from stripe_reports_source.warehouse.duckdb_memory import (
     ROW_GROUP,
     SMALL_FILE_BYTES,
-    THREAD_BYTES,
     Room,
     frugal,
     with_more_memory,
@@ -74,7 +73,7 @@ def pipeline(file: Path, tmp_path: Path) -> Pipeline:
 def test_room_grows_with_the_columns_and_threads_give_way_to_it(
     columns: int, rows: int | None, threads: int, megabytes: tuple[int, int]
 ) -> None:
-    room = Room(THREAD_BYTES, columns, rows)
+    room = Room(columns=columns, rows=rows)
     found, wanted = room.of(2)
     assert found == threads
     assert megabytes[0] <= wanted / (1 << 20) <= megabytes[1]
