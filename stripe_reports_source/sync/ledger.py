@@ -10,7 +10,7 @@ resource `report_cells`, or before someone has dropped the table), its rows are 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -18,7 +18,7 @@ import dlt
 from dlt import Pipeline
 
 from ..plan.lane_table import LaneTable
-from ..plan.resolve import prefix_of
+from ..plan.resolve import ResolvedReport, prefix_of
 from ..plan.state import LaneState
 from ..plan.system_tables import REPORT_CELLS, CellRow, FreshnessRow
 from ..warehouse.coverage import StoredCoverage, StoredTable
@@ -47,15 +47,20 @@ def covered_cells(
     """
     rows = {(row.table_name, row.account, row.interval_key): row for row in loaded}
     state = dlt.current.resource_state(REPORT_CELLS.name).setdefault(_COVERED, {})
-    tables: dict[tuple[str, str], StoredTable] = {}
+    lanes: list[tuple[LaneEntry, ResolvedReport, MutableMapping[str, str]]] = []
     for entry in book:
-        if entry.resolved is None:
-            continue
-        connected = entry.key != entry.label and entry.table in in_table
-        covered = in_table[entry.table] if connected else state.setdefault(entry.table, {})
-        if not entry.compared and covered.get(entry.key) != _package(entry.before):
-            for row in _missing(entry, pipeline, dropped, tables):
-                rows.setdefault((row.table_name, row.account, row.interval_key), row)
+        if entry.resolved is not None:
+            connected = entry.key != entry.label and entry.table in in_table
+            covered = in_table[entry.table] if connected else state.setdefault(entry.table, {})
+            lanes.append((entry, entry.resolved, covered))
+    apart = [
+        (entry, resolved)
+        for entry, resolved, covered in lanes
+        if not entry.compared and covered.get(entry.key) != _package(entry.before)
+    ]
+    for row in _missing(apart, pipeline, dropped):
+        rows.setdefault((row.table_name, row.account, row.interval_key), row)
+    for entry, _, covered in lanes:
         entry.compared = True
         if not entry.look_again:
             covered[entry.key] = _package(entry.now)
@@ -116,28 +121,34 @@ def _package(state: LaneState | None) -> str:
 
 
 def _missing(
-    entry: LaneEntry, pipeline: Pipeline, dropped: Collection[str], tables: dict[tuple[str, str], StoredTable]
-) -> list[CellRow]:
-    """The rows that `report_cells` lacks of what is stored of a lane; those it has too many of are removed.
+    apart: Sequence[tuple[LaneEntry, ResolvedReport]], pipeline: Pipeline, dropped: Collection[str]
+) -> Iterator[CellRow]:
+    """The rows that `report_cells` lacks of what is stored of some lanes; those it has too many of are removed."""
+    reports: dict[tuple[str, str], list[ResolvedReport]] = {}
+    for entry, resolved in apart:
+        reports.setdefault((entry.table, entry.label), []).append(resolved)
+    tables: dict[tuple[str, str], StoredTable] = {}
+    for entry, resolved in apart:
+        if entry.table in dropped:
+            # what the table lists of it goes when its rows are gone, which they are not yet
+            entry.look_again = REPORT_CELLS.name not in dropped
+            continue
+        place = entry.table, entry.label
+        if place not in tables:
+            tables[place] = StoredTable(pipeline, *place, _prefixes(reports[place], entry.label))
+        stored = StoredCoverage(tables[place], resolved, entry.before.loaded if entry.before else None)
+        wanted = {key: row for key, row in stored.cells().items() if entry.owns(key)}
+        listed = {} if REPORT_CELLS.name in dropped else stored.listed
+        kept = {*wanted, *entry.loaded, *entry.already}
+        stored.remove([key for key in listed if entry.owns(key) and key not in kept])
+        yield from (row for key, row in wanted.items() if listed.get(key) != row)
 
-    `tables` has what was read of a table and account for other lanes.
-    """
-    if entry.resolved is None:
-        return []
-    if entry.table in dropped:
-        # what the table lists of it goes when its rows are gone, which they are not yet
-        entry.look_again = REPORT_CELLS.name not in dropped
-        return []
-    loaded = entry.before.loaded if entry.before else None
-    place = entry.table, entry.label
-    if place not in tables:
-        tables[place] = StoredTable(pipeline, *place)
-    stored = StoredCoverage(tables[place], entry.resolved, loaded)
-    wanted = {key: row for key, row in stored.cells().items() if entry.owns(key)}
-    listed = {} if REPORT_CELLS.name in dropped else stored.listed
-    kept = {*wanted, *entry.loaded, *entry.already}
-    stored.remove([key for key in listed if entry.owns(key) and key not in kept])
-    return [row for key, row in wanted.items() if listed.get(key) != row]
+
+def _prefixes(reports: Sequence[ResolvedReport], label: str) -> list[str] | None:
+    """What the keys of lanes begin with; None if one is of a report per payout, whose keys have no common beginning."""
+    if any(report.keys for report in reports):
+        return None
+    return [report.key_prefix(label) for report in reports]
 
 
 def _freshness_row(

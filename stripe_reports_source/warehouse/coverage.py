@@ -18,7 +18,7 @@ from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRela
 from ..plan.intervals import ONE_SECOND, Span, day_of, floor_to_grid, next_on_grid, start_of_day
 from ..plan.resolve import DAY_LENGTH, ResolvedReport, prefix_of
 from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS, CellRow
-from .query import select, sql_client
+from .query import one_of, prefix_sql, select, sql_client
 
 _COLUMNS = tuple(column.name for column in fields(CellRow))
 _RUN_COLUMNS = (
@@ -59,12 +59,14 @@ class StoredTable:
         pipeline: whose dataset.
         table: the report's.
         label: the `_account` value of its rows.
+        lanes: what the interval keys of those lanes begin with; None is all.
     """
 
-    def __init__(self, pipeline: Pipeline, table: str, label: str) -> None:
+    def __init__(self, pipeline: Pipeline, table: str, label: str, lanes: Collection[str] | None = None) -> None:
         self.pipeline = pipeline
         self.table = table
         self.label = label
+        self._lanes = lanes
         self.listed = _by_identity(self._listed())
         """The rows of `report_cells`, by the identity of their lane."""
         self.stored = _by_identity(self._stored())
@@ -74,25 +76,29 @@ class StoredTable:
 
     def _listed(self) -> Iterator[CellRow]:
         columns = ", ".join(f"{{column.{name}}}" for name in _COLUMNS)
+        of_lanes, lanes = self._of_lanes("{column.interval_key}")
         found = select(
             self.pipeline,
             f"SELECT {columns} FROM {{table.{REPORT_CELLS.name}}} "  # noqa: S608
-            "WHERE {column.table_name} = %s AND {column.account} = %s",
+            f"WHERE {{column.table_name}} = %s AND {{column.account}} = %s{of_lanes}",
             self.table,
             self.label,
+            *lanes,
         )
         for values in found or ():
             yield CellRow(**dict(zip(_COLUMNS, values, strict=True)))
 
     def _stored(self) -> Iterator[_Run]:
         """Cells of which rows are stored. A look at some columns of all of them."""
+        of_lanes, lanes = self._of_lanes("t.{column._interval_key}")
         found = select(
             self.pipeline,
             "SELECT t.{column._interval_key}, max(t.{column._report_run_id}), max(t.{column._report_type}), "  # noqa: S608
             "min(t.{column._interval_start}), max(t.{column._interval_end}), count(*) "
-            f"FROM {{table.{self.table}}} t WHERE t.{{column._account}} = %s "
+            f"FROM {{table.{self.table}}} t WHERE t.{{column._account}} = %s{of_lanes} "
             "GROUP BY t.{column._interval_key}",
             self.label,
+            *lanes,
         )
         for key, run_id, report_type, start, end, rows in found or ():
             yield _Run(run_id, report_type, start, end, "", int(rows), key)
@@ -100,18 +106,26 @@ class StoredTable:
     def _runs(self) -> list[_Run]:
         for names in (_RUN_COLUMNS, _RUN_COLUMNS[:-_LATER_COLUMNS]):
             columns = ", ".join(f"{{column.{name}}}" for name in names)
+            has_keys = names == _RUN_COLUMNS
+            of_lanes, lanes = self._of_lanes("{column.interval_key}") if has_keys else ("", [])
             try:
                 found = select(
                     self.pipeline,
                     f"SELECT {columns} FROM {{table.{REPORT_RUNS.name}}} WHERE {{column.table_name}} = %s "  # noqa: S608
-                    "AND {column.account} = %s AND {column.error} IS NULL ORDER BY {column.created}, {column.run_id}",
+                    f"AND {{column.account}} = %s AND {{column.error}} IS NULL{of_lanes} "
+                    "ORDER BY {column.created}, {column.run_id}",
                     self.table,
                     self.label,
+                    *lanes,
                 )
             except DatabaseException:  # an older version's
                 continue
             return [_Run(*values) for values in found or ()]
         return []
+
+    def _of_lanes(self, key: str) -> tuple[str, list[str]]:
+        """A condition for an interval key, and its values. Runs of an older version have none."""
+        return ("", []) if self._lanes is None else one_of(prefix_sql(key), [*self._lanes, ""])
 
 
 class StoredCoverage:

@@ -20,6 +20,7 @@ from stripe_reports_source import AccountGone, Event, SyncFailed, load_reports
 from stripe_reports_source.cli import cli
 from stripe_reports_source.emulator import Emulator, Fault
 from stripe_reports_source.plan.settings import RetryPolicy
+from stripe_reports_source.warehouse.coverage import StoredTable
 from stripe_reports_source.warehouse.lane_table import read_lanes
 from stripe_reports_source.warehouse.status import report_status
 from stripe_reports_source.warehouse.status_runs import shown_runs
@@ -164,6 +165,31 @@ def test_an_account_that_is_gone_ends_in_one_line(platform: Emulator, pipeline: 
     assert "Take the account out of connected_accounts" in str(failure)
     assert "permissions" not in str(failure)
     assert query(pipeline, "SELECT count(DISTINCT account) FROM report_lanes") == [(5,)]
+
+
+@BOTH
+def test_what_is_stored_of_other_accounts_is_not_read_for_one_that_fails(
+    platform: Emulator, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[StoredTable] = []
+
+    class Noted(StoredTable):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            read.append(self)
+
+    load_reports(pipeline, lanes_of(platform, SOME))
+    monkeypatch.setattr("stripe_reports_source.sync.ledger.StoredTable", Noted)
+    with pytest.raises(SyncFailed):
+        load_reports(pipeline, lanes_of(platform, (*SOME, "acct_gone")))
+    [one] = read
+    assert (one.listed, one.stored, one.runs) == ({}, {}, {})
+    whole = StoredTable(pipeline, TABLE, "default")
+    assert len(whole.listed) == len(whole.stored) == len(whole.runs) == len(SOME)
+    some = list(whole.stored)[2:4]
+    part = StoredTable(pipeline, TABLE, "default", some)
+    for all_of_them, those in ((whole.listed, part.listed), (whole.stored, part.stored), (whole.runs, part.runs)):
+        assert those == {lane: all_of_them[lane] for lane in some}
 
 
 def test_accounts_take_turns(platform: Emulator, pipeline: Pipeline) -> None:

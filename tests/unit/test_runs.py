@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import tracemalloc
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
 
@@ -168,3 +170,32 @@ def test_runs_that_fail_are_counted() -> None:
     with pytest.raises(RunFailed, match=r"failed 3 runs, the last \(frr_2\) with: internal"):
         obtain(stripe, attempts=3)
     assert stripe.asked == KEYS[:3]
+
+
+def test_thousands_of_runs_with_the_same_columns_need_little_memory() -> None:
+    """A platform's list has each run of each account, and Stripe repeats all columns in each."""
+    columns = [f"payment_metadata[a_name_of_some_length_{number}]" for number in range(72)]
+
+    class Platform(KeptErrors):
+        def runs_since(self, created: datetime, account: str | None = None) -> Iterator[ReportRun]:
+            for number in range(1_000):
+                parameters = {"connected_account": f"acct_{number}", "columns": columns}
+                answer = {
+                    "id": f"frr_{number}",
+                    "report_type": REQUEST.report_type,
+                    "status": "pending",
+                    "created": 1_735_689_600,
+                    "parameters": parameters,
+                }
+                yield ReportRun.from_json(json.loads(json.dumps(answer)))
+
+    book = RunBook(Platform())
+    tracemalloc.start()
+    try:
+        book.matching(REQUEST)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held / 1_000 < 2_500  # bytes; the texts alone have 3,300
+    [run] = book.matching(replace(REQUEST, parameters={"connected_account": "acct_7", "columns": columns}))
+    assert (run.id, run.parameters["columns"]) == ("frr_7", columns)
