@@ -201,9 +201,9 @@ class FetchPool(Generic[J, R]):
         self._throw_away(finished)
 
     def wait(self, timeout: float) -> None:
-        """Wait until any queue has an outcome to take, or for `timeout` seconds."""
+        """Wait until any queue has an outcome to take, or none is to come, or for `timeout` seconds."""
         with self._done:
-            self._done.wait_for(lambda: any(self._ready.values()), timeout)
+            self._done.wait_for(lambda: any(self._ready.values()) or not self.at_work, timeout)
 
     def close(self, patience: float) -> None:
         """Stop the workers, waiting for them at most `patience` seconds in all."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from stripe_reports_source.sync.pool import FetchPool, JobQueue, Outcome
 
 
@@ -164,6 +166,21 @@ def test_a_pool_is_at_work_until_all_is_done_or_it_is_full() -> None:
     assert [outcome.job for outcome in take_all(pool, queue, 2)] == [1, 2]
     assert not pool.at_work
     assert pool.ready_to_take() == (0, 0)
+    pool.close(1)
+
+
+@pytest.mark.timeout(30)
+def test_nobody_waits_for_what_is_not_to_come() -> None:
+    """A package is made by generators in turns: one that waited for nothing would hold up those with rows to give."""
+    pool: FetchPool[int, int] = FetchPool(2, lambda job: job, lambda result: None)
+    pool.wait(3600)  # nothing is queued
+    queue = queue_of(pool, [1, 2])
+    take_all(pool, queue, 1)
+    while pool.take(queue) is None:
+        pool.wait(3600)
+    pool.wait(3600)  # all is taken, though not released
+    pool.release(queue)
+    pool.wait(3600)
     pool.close(1)
 
 
