@@ -16,8 +16,10 @@ from dlt.destinations.exceptions import DatabaseException
 
 from ..plan.loaded_cells import HeldRun, ListedCell, Stretch
 from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS
-from .query import VALUES_AT_ONCE, one_of, prefix_sql, reading, reading_frugally
+from .query import placeholders, prefix_sql, reading, reading_frugally
 
+KEYS_AT_ONCE = 200
+"""Of cells that are asked for by name."""
 _CELLS = (
     f"FROM {{table.{REPORT_CELLS.name}}} c LEFT JOIN {{table._dlt_loads}} l "
     "ON l.{column.load_id} = c.{column._dlt_load_id} AND l.{column.status} = 0 "
@@ -74,7 +76,7 @@ class CellLedger:
     def listed(self, keys: Collection[str]) -> dict[str, ListedCell]:
         """Those of these cells that are listed, by interval key."""
         lanes = self._lanes or {}
-        if len(lanes) == 1 and len(keys) <= VALUES_AT_ONCE:
+        if len(lanes) == 1 and len(keys) <= KEYS_AT_ONCE:
             of_lane = [key for key in keys if key.startswith(tuple(lanes))]
             return self._listed(of_lane) if of_lane else {}
         # a question for each of thousands of accounts would cost more than all there is
@@ -103,7 +105,7 @@ class CellLedger:
         }
 
     def _listed(self, keys: Collection[str] | None = None) -> dict[str, ListedCell]:
-        only, values = ("", []) if keys is None else one_of("c.{column.interval_key}", keys)
+        only, values = ("", []) if keys is None else _only("c.{column.interval_key}", keys)
         rows = self._select(_LISTED + only, self._table, self._account, *values) or []
         oldest = self._oldest_load() if any(ended is None for *_, ended in rows) else None
         return {
@@ -125,7 +127,7 @@ class CellLedger:
             "ON r.{column.run_id} = c.{column.run_id} "
             "WHERE c.{column.table_name} = %s AND c.{column.account} = %s AND r.{column.error} IS NULL"
         )
-        only, values = one_of("c.{column.interval_key}", keys)
+        only, values = _only("c.{column.interval_key}", keys)
         listed = self._select(query + only, self._table, self._account, *values) or []
         stored = self._stored(keys) if listed else {}
         return {
@@ -139,7 +141,7 @@ class CellLedger:
 
     def _stored(self, keys: Collection[str]) -> dict[str, tuple[int, str, str]]:
         """The rows of each cell in the table, and the first and last run that they are of."""
-        only, values = one_of("t.{column._interval_key}", keys)
+        only, values = _only("t.{column._interval_key}", keys)
         query = (
             "SELECT t.{column._interval_key}, count(*), min(t.{column._report_run_id}), "  # noqa: S608
             f"max(t.{{column._report_run_id}}) FROM {{table.{self._table}}} t "
@@ -161,6 +163,13 @@ class CellLedger:
                 return reader.select(query, *values)
         except DatabaseException:  # an older version has made the tables, or the user's steps have changed them
             return None
+
+
+def _only(column: str, keys: Collection[str]) -> tuple[str, list[str]]:
+    """A condition for some keys and its values; none for many keys."""
+    if len(keys) > KEYS_AT_ONCE:
+        return "", []
+    return f" AND {column} IN ({placeholders(keys)})", list(keys)
 
 
 def _rows_of_file(control_totals: str | None) -> int | None:

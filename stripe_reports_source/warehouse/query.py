@@ -5,7 +5,7 @@ In: a pipeline and a query. Out: rows; None where there is no such table, which 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -20,9 +20,6 @@ from .locks import duckdb_file
 
 if TYPE_CHECKING:
     from .duckdb_memory import Memory
-
-VALUES_AT_ONCE = 200
-"""That a query names at most."""
 
 
 class Reader:
@@ -122,13 +119,6 @@ def select(pipeline: Pipeline | None, query: str, *values: Any) -> list[tuple[An
 def placeholders(values: Sized) -> str:
     """As many places for values as there are of these."""
     return ", ".join(["%s"] * len(values))
-
-
-def one_of(column: str, values: Collection[str]) -> tuple[str, list[str]]:
-    """A condition for some values, and those for its placeholders; none, for all rows, where there are many."""
-    if len(values) > VALUES_AT_ONCE:
-        return "", []
-    return f" AND {column} IN ({placeholders(values)})", list(values)
 
 
 def prefix_sql(key: str) -> str:
