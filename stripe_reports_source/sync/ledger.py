@@ -124,31 +124,25 @@ def _missing(
     apart: Sequence[tuple[LaneEntry, ResolvedReport]], pipeline: Pipeline, dropped: Collection[str]
 ) -> Iterator[CellRow]:
     """The rows that `report_cells` lacks of what is stored of some lanes; those it has too many of are removed."""
-    reports: dict[tuple[str, str], list[ResolvedReport]] = {}
-    for entry, resolved in apart:
-        reports.setdefault((entry.table, entry.label), []).append(resolved)
-    tables: dict[tuple[str, str], StoredTable] = {}
+    places: dict[tuple[str, str], list[tuple[LaneEntry, ResolvedReport]]] = {}
     for entry, resolved in apart:
         if entry.table in dropped:
             # what the table lists of it goes when its rows are gone, which they are not yet
             entry.look_again = REPORT_CELLS.name not in dropped
-            continue
-        place = entry.table, entry.label
-        if place not in tables:
-            tables[place] = StoredTable(pipeline, *place, _prefixes(reports[place], entry.label))
-        stored = StoredCoverage(tables[place], resolved, entry.before.loaded if entry.before else None)
-        wanted = {key: row for key, row in stored.cells().items() if entry.owns(key)}
-        listed = {} if REPORT_CELLS.name in dropped else stored.listed
-        kept = {*wanted, *entry.loaded, *entry.already}
-        stored.remove([key for key in listed if entry.owns(key) and key not in kept])
-        yield from (row for key, row in wanted.items() if listed.get(key) != row)
-
-
-def _prefixes(reports: Sequence[ResolvedReport], label: str) -> list[str] | None:
-    """What the keys of lanes begin with; None if one is of a report per payout, whose keys have no common beginning."""
-    if any(report.keys for report in reports):
-        return None
-    return [report.key_prefix(label) for report in reports]
+        else:
+            places.setdefault((entry.table, entry.label), []).append((entry, resolved))
+    for (table, label), lanes in places.items():
+        # the keys of a report per payout have no common beginning
+        per_payout = any(resolved.keys for _, resolved in lanes)
+        prefixes = None if per_payout else {resolved.key_prefix(label) for _, resolved in lanes}
+        of_table = StoredTable(pipeline, table, label, prefixes)
+        for entry, resolved in lanes:
+            stored = StoredCoverage(of_table, resolved, entry.before.loaded if entry.before else None)
+            wanted = {key: row for key, row in stored.cells().items() if entry.owns(key)}
+            listed = {} if REPORT_CELLS.name in dropped else stored.listed
+            kept = {*wanted, *entry.loaded, *entry.already}
+            stored.remove([key for key in listed if entry.owns(key) and key not in kept])
+            yield from (row for key, row in wanted.items() if listed.get(key) != row)
 
 
 def _freshness_row(

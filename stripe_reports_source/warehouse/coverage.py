@@ -10,6 +10,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
+from itertools import groupby
 from typing import Any, TypeVar
 
 from dlt import Pipeline
@@ -18,7 +19,7 @@ from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRela
 from ..plan.intervals import ONE_SECOND, Span, day_of, floor_to_grid, next_on_grid, start_of_day
 from ..plan.resolve import DAY_LENGTH, ResolvedReport, prefix_of
 from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS, CellRow
-from .query import select, sql_client
+from .query import placeholders, select, sql_client
 
 _COLUMNS = tuple(column.name for column in fields(CellRow))
 _RUN_COLUMNS = (
@@ -108,8 +109,7 @@ class StoredTable:
     def _runs(self) -> list[_Run]:
         for names in (_RUN_COLUMNS, _RUN_COLUMNS[:-_LATER_COLUMNS]):
             columns = ", ".join(f"{{column.{name}}}" for name in names)
-            has_keys = names == _RUN_COLUMNS
-            of_lanes, lanes = self._of_lanes("{column.interval_key}") if has_keys else ("", [])
+            of_lanes, lanes = self._of_lanes("{column.interval_key}") if "interval_key" in names else ("", [])
             try:
                 found = select(
                     self.pipeline,
@@ -127,12 +127,13 @@ class StoredTable:
 
     def _of_lanes(self, key: str) -> tuple[str, list[str]]:
         """A condition for an interval key, in words that any destination takes, and its values."""
-        lanes = self._lanes
         # some count bytes where others count characters
-        if lanes is None or len(lanes) > LANES_AT_ONCE or not all(map(str.isascii, lanes)):
+        if self._lanes is None or len(self._lanes) > LANES_AT_ONCE or not all(map(str.isascii, self._lanes)):
             return "", []
-        begins = [f"SUBSTRING({key}, 1, {len(lane)}) = %s" for lane in lanes]
-        return f" AND ({' OR '.join([f'{key} IS NULL', *begins])})", list(lanes)
+        conditions, lanes = [f"{key} IS NULL"], sorted(self._lanes, key=len)
+        for length, those in groupby(lanes, key=len):  # few: what is done for each row is done once for each of them
+            conditions.append(f"SUBSTRING({key}, 1, {length}) IN ({placeholders(list(those))})")
+        return f" AND ({' OR '.join(conditions)})", lanes
 
 
 class StoredCoverage:

@@ -187,9 +187,14 @@ def test_what_is_stored_of_other_accounts_is_not_read_for_one_that_fails(
     whole = StoredTable(pipeline, TABLE, "default")
     assert len(whole.listed) == len(whole.stored) == len(whole.runs) == len(SOME)
     some = list(whole.stored)[2:4]
-    part = StoredTable(pipeline, TABLE, "default", some)
+    part = StoredTable(pipeline, TABLE, "default", ["default|another|", *some])
     for all_of_them, those in ((whole.listed, part.listed), (whole.stored, part.stored), (whole.runs, part.runs)):
         assert those == {lane: all_of_them[lane] for lane in some}
+    assert StoredTable(pipeline, TABLE, "default", ["défaut|"]).listed == whole.listed
+    [[run], *_] = query(pipeline, "SELECT run_id FROM report_runs WHERE error IS NULL ORDER BY run_id")
+    with pipeline.sql_client() as client:  # as a version without keys has written it
+        client.execute_sql("UPDATE report_runs SET interval_key = NULL WHERE run_id = %s", run)
+    assert [old.run_id for old in StoredTable(pipeline, TABLE, "default", some).runs[""]] == [run]
 
 
 def test_accounts_take_turns(platform: Emulator, pipeline: Pipeline) -> None:
