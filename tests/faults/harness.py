@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
 import signal
 import tempfile
@@ -14,7 +13,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from tests.faults.arms import PATIENCE
 from tests.faults.jobs import sync_by_jobs
 from tests.faults.leftovers import nothing_is_left_behind
 from tests.faults.oracle import Findings, Oracle
+from tests.faults.processes import Processes
 from tests.faults.proxy import CommitProxy, commit_proxy
 from tests.faults.schedule import TRAITS, WHOLE, Member, Schedule, Step
 from tests.faults.store import Store
@@ -50,9 +49,9 @@ class Played:
     crossings: int = 0
 
 
-def processes() -> ForkServerContext:
+def processes() -> Processes:
     """Processes that begin with everything imported, so that a sync costs no start-up."""
-    context = multiprocessing.get_context("forkserver")
+    context = Processes()
     context.set_forkserver_preload([worker.__name__])
     return context
 
@@ -67,7 +66,7 @@ class Player:
         plants: names of faults of the loader.
     """
 
-    def __init__(self, context: ForkServerContext, folder: Path, postgres: str | None, plants: tuple[str, ...]) -> None:
+    def __init__(self, context: Processes, folder: Path, postgres: str | None, plants: tuple[str, ...]) -> None:
         self._context = context
         self._folder = folder
         self._postgres = postgres
@@ -113,7 +112,7 @@ class Game:
 
     def __init__(
         self,
-        context: ForkServerContext,
+        context: Processes,
         schedule: Schedule,
         emulator: Emulator,
         store: Store,

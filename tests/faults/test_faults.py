@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,23 @@ def player_of(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
         return Player(processes(), tmp_path, address, plants)
 
     return make
+
+
+def test_each_process_keeps_its_exit_code() -> None:
+    """Of schedules that are played at once, which look at one another's processes."""
+    context = processes()
+
+    def codes(_: int) -> list[int | None]:
+        found = []
+        for number in range(50):
+            process = context.Process(target=sys.exit, args=(number,))
+            process.start()
+            process.join()
+            found.append(process.exitcode)
+        return found
+
+    with ThreadPoolExecutor(8) as threads:
+        assert [*threads.map(codes, range(8))] == [[*range(50)]] * 8
 
 
 def plays(*names: Play) -> Iterator[Step]:
