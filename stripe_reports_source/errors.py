@@ -283,6 +283,18 @@ def find_cause(error: BaseException | None, kind: type[E]) -> E | None:
     return next((cause for cause in chain(error) if isinstance(cause, kind)), None)
 
 
+def was_stopped(error: BaseException | None) -> bool:
+    """True for an error that Ctrl-C has caused.
+
+    DuckDB makes a RuntimeError of Ctrl-C while it answers the main thread. DuckDB 1.5 names the KeyboardInterrupt as
+    its cause, DuckDB 2.0 does not (both were tried).
+    """
+    return any(
+        isinstance(cause, KeyboardInterrupt) or (isinstance(cause, RuntimeError) and str(cause) == "Query interrupted")
+        for cause in chain(error)
+    )
+
+
 def own_error(error: BaseException | None) -> StripeReportsError | None:
     """This package's error inside dlt's wrapping, which buries the sentence that matters."""
     return find_cause(error, StripeReportsError)

@@ -15,7 +15,7 @@ import dlt
 from dlt import Pipeline
 from dlt.common.pipeline import get_dlt_pipelines_dir
 
-from ..errors import StripeReportsError
+from ..errors import StripeReportsError, was_stopped
 from ..plan.settings import Settings
 from ..plan.stripe_objects import OfferedTypes
 from ..source import settings_of
@@ -50,6 +50,8 @@ class Findings:
         try:
             found = check()
         except Exception as error:  # whatever it is, it keeps a sync from working
+            if was_stopped(error):
+                raise
             self.failed(name, error)
             return None
         self._say("ok", name, words(found))
@@ -183,6 +185,8 @@ def _destination(
             found = Destination(known=findings.look("destination", lambda: can_be_made(file)) is not None)
             folders.append(file.parent)
         except Exception as error:  # a lacking extra, credentials, a file that is open elsewhere
+            if was_stopped(error):
+                raise
             findings.failed("destination", error)
         if pipeline is not None:
             known = pipeline

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from ..errors import find_cause
+from ..errors import was_stopped
 from ..load import Loaded
 from .console import say, standard_error
 from .failures import STOPPED, outcome
@@ -30,7 +30,7 @@ def plain_errors(command: Callable[..., None]) -> Callable[..., None]:
         except KeyboardInterrupt:
             _stopped(error_console)
         except Exception as error:
-            if find_cause(error, KeyboardInterrupt) is not None:
+            if was_stopped(error):
                 _stopped(error_console)
             if debug:
                 click.echo("".join(traceback.format_exception(error)), err=True, nl=False)

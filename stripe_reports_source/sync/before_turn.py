@@ -14,6 +14,7 @@ from pathlib import Path
 from dlt import Pipeline
 from dlt.extract import DltSource
 
+from ..errors import was_stopped
 from ..plan.cells import CellRequest
 from .context import Load
 from .fetching import Fetching
@@ -35,6 +36,8 @@ def begin_meanwhile(pipeline: Pipeline, source: DltSource, load: Load) -> UnderW
             lanes = plans.lanes()
             planned = plans.under_way
     except Exception as error:
+        if was_stopped(error):
+            raise
         logger.info("nothing is run while another load is at work: %s", error)
         return None
     if planned is None or planned.fetching is None:

@@ -9,16 +9,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
 from click.testing import CliRunner, Result
+from filelock import FileLock
 
 from stripe_reports_source.cli import cli
 from stripe_reports_source.emulator import Emulator, Fault
+from stripe_reports_source.warehouse.locks import database_file
 
 Run = Callable[..., Result]
 KEY = "SOURCES__STRIPE_REPORTS__API_KEY"
@@ -214,3 +216,52 @@ def test_ctrl_c_stops_cleanly_and_the_next_sync_goes_on(emulator: Emulator, tmp_
     assert subprocess.run(command, env=settings, check=False).returncode == 0
     assert len(emulator.runs) <= max(3, made)
     assert count(tmp_path, "balance_summary") > 0
+
+
+@pytest.mark.parametrize(
+    ("command", "meanwhile"),
+    [
+        (["status"], False),
+        (["doctor"], False),
+        (["sync", "balance.summary"], False),
+        (["sync", "balance.summary"], True),
+    ],
+    ids=["status", "doctor", "sync", "sync-while-another-one-loads"],
+)
+def test_ctrl_c_stops_a_command_that_waits_for_duckdb(
+    emulator: Emulator, tmp_path: Path, command: list[str], meanwhile: bool
+) -> None:
+    settings = {**os.environ, **environment(emulator, tmp_path)}
+    called = [sys.executable, "-m", "stripe_reports_source.cli"]
+    subprocess.run([*called, "sync", "balance.summary"], env=settings, check=True, capture_output=True)
+    file, pipe = tmp_path / "w.duckdb", tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with duckdb.connect(str(file)) as connection:
+        read = f"SELECT a FROM read_csv('{pipe}', columns = {{'a': 'BIGINT'}}, auto_detect = false, header = false)"
+        connection.execute("ALTER TABLE stripe.report_cells RENAME TO kept")
+        connection.execute(f"CREATE VIEW stripe.report_cells AS SELECT * FROM stripe.kept WHERE 1 NOT IN ({read})")
+    typed = [*MINDS_CTRL_C, *called, *command]
+    with (
+        FileLock(database_file(file)) if meanwhile else nullcontext(),
+        subprocess.Popen(typed, stderr=subprocess.PIPE, text=True, env=settings) as process,
+        kill_at_the_end(process),
+    ):
+        with opened_by_who_reads(pipe, process):
+            process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said.splitlines()[-1].partition(".")[0]) == (130, "Stopped")
+
+
+@contextmanager
+def opened_by_who_reads(pipe: Path, process: subprocess.Popen[str]) -> Iterator[None]:
+    """From the moment that a process reads from a pipe; it waits until the end of the block."""
+    end = None
+    while end is None:
+        assert process.poll() is None
+        time.sleep(0.01)
+        with suppress(OSError):  # nobody reads yet
+            end = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    try:
+        yield
+    finally:
+        os.close(end)

@@ -186,3 +186,14 @@ def test_debug_shows_where_what_is_wrong_comes_from(run: Run) -> None:
     assert "Traceback (most recent call last)" in shown.stderr
     assert run(*arguments).stderr == ""
     assert lines(shown)["destination"].startswith("wrong destination 'postgress' is not known")
+
+
+@pytest.mark.parametrize("step", ["read_only_pipeline", "reached"])
+def test_ctrl_c_in_a_question_to_duckdb_is_not_a_finding(run: Run, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    def stopped(*args: object) -> None:
+        raise RuntimeError("Query interrupted")  # as DuckDB 2.0 says it
+
+    run("sync", "balance.summary")
+    monkeypatch.setattr(f"stripe_reports_source.cli.doctor.{step}", stopped)
+    ended = run("doctor", "balance.summary")
+    assert (ended.exit_code, "wrong" in ended.stdout) == (130, False)
