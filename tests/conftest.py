@@ -115,7 +115,7 @@ def mariadb_server() -> Iterator[str]:
                     time.sleep(0.05)
                 yield f"mysql+pymysql://root@localhost/?unix_socket={quote(socket, safe='')}"
             finally:
-                running.terminate()
+                running.kill()  # one that is still starting does not mind being asked
 
 
 @pytest.fixture(scope="session")

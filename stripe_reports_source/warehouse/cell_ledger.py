@@ -16,6 +16,7 @@ from dlt.destinations.exceptions import DatabaseException
 
 from ..plan.loaded_cells import HeldRun, ListedCell, Stretch
 from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS
+from .passing import raise_passing
 from .query import placeholders, prefix_sql, reading, reading_frugally
 
 KEYS_AT_ONCE = 200
@@ -161,8 +162,9 @@ class CellLedger:
         try:
             with reading_frugally(self._pipeline) if frugally else reading(self._pipeline) as reader:
                 return reader.select(query, *values)
-        except DatabaseException:  # an older version has made the tables, or the user's steps have changed them
-            return None
+        except DatabaseException as error:
+            raise_passing(error)
+            return None  # an older version has made the tables, or the user's steps have changed them
 
 
 def _only(column: str, keys: Collection[str]) -> tuple[str, list[str]]:

@@ -19,6 +19,7 @@ from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRela
 from ..plan.intervals import ONE_SECOND, Span, day_of, floor_to_grid, next_on_grid, start_of_day
 from ..plan.resolve import DAY_LENGTH, ResolvedReport, prefix_of
 from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS, CellRow
+from .passing import raise_passing
 from .query import placeholders, select, sql_client
 
 _COLUMNS = tuple(column.name for column in fields(CellRow))
@@ -120,7 +121,8 @@ class StoredTable:
                     self.label,
                     *lanes,
                 )
-            except DatabaseException:  # an older version's
+            except DatabaseException as error:  # an older version's
+                raise_passing(error)
                 continue
             return [_Run(*values) for values in found or ()]
         return []

@@ -22,6 +22,7 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from ..plan.system_tables import REPORT_FRESHNESS, REPORT_RUNS, FreshnessRow
 from .destinations import destination_type
+from .passing import raise_passing
 from .query import Reader, placeholders, sql_client
 
 logger = logging.getLogger(__name__)
@@ -120,7 +121,8 @@ class FreshnessTable:
             listed = ", ".join(f"{{column.{name}}}" for name in names)
             try:
                 found = self._select(f"SELECT {listed} FROM {{table.{REPORT_RUNS.name}}} WHERE {where}", *values)  # noqa: S608
-            except DatabaseException:
+            except DatabaseException as error:
+                raise_passing(error)
                 continue
             return [
                 (LedgerRun(table, account, key[0] if key else None, str(start or end or parameters), end), created)

@@ -15,6 +15,7 @@ from dlt.destinations.exceptions import DatabaseException
 from ..plan.given import StoredRun
 from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS, REPORT_TYPES
 from ..plan.whose_data import Holding
+from .passing import raise_passing
 from .query import select
 
 _DAY = len("|2025-01-31")
@@ -30,7 +31,8 @@ def noted_holdings(pipeline: Pipeline | None, table: str) -> list[Holding]:
     )
     try:
         rows = select(pipeline, query, table) or []
-    except DatabaseException:  # the columns came with a later version than the one that has made the table
+    except DatabaseException as error:  # the columns came with a later version than the one that has made the table
+        raise_passing(error)
         return []
     return [] if any(identity is None for _, identity, _ in rows) else _holdings(table, rows)
 
@@ -89,7 +91,8 @@ def _mode(pipeline: Pipeline | None, table: str, account: str) -> bool | None:
     for query in queries:
         try:
             rows = select(pipeline, query, account)
-        except DatabaseException:
+        except DatabaseException as error:
+            raise_passing(error)
             continue
         if rows and rows[0][0] is not None:
             return bool(rows[0][0])

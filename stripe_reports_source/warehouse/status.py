@@ -18,6 +18,7 @@ from dlt.destinations.exceptions import DatabaseException
 from ..plan.state import lanes_in
 from ..plan.system_tables import REPORT_CELLS, FreshnessRow
 from .freshness import freshness_table
+from .passing import raise_passing
 from .query import prefix_sql, select
 from .status_runs import ShownRun, accounts_in, open_runs, shown_runs
 
@@ -206,5 +207,6 @@ class _Rows:
     def _select(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         try:
             return select(self._pipeline, query, *values) or []
-        except DatabaseException:  # a table that is not one of ours any more
+        except DatabaseException as error:  # a table that is not one of ours any more
+            raise_passing(error)
             return []

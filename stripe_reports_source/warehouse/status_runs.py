@@ -16,6 +16,7 @@ from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException
 
 from ..plan.system_tables import REPORT_RUNS
+from .passing import raise_passing
 from .query import Reader, prefix_sql, reading
 
 _ACCOUNT_IDS = re.compile(r'"(acct_[^"]+)"')
@@ -72,7 +73,8 @@ def shown_runs(pipeline: Pipeline) -> list[ShownRun]:
     with reading(pipeline) as reader:
         try:
             found = [*_select(reader, _LAST), *_select(reader, _FAILED)]
-        except DatabaseException:  # an older version's ledger has no keys, or the dialect other functions
+        except DatabaseException as error:  # an older version's ledger has no keys, or the dialect other functions
+            raise_passing(error)
             found = _select(reader, _ALL)
     unique = {run.run_id: run for run in found}
     return sorted(unique.values(), key=lambda run: (run.created, run.run_id), reverse=True)

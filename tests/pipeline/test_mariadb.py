@@ -20,11 +20,12 @@ from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.marts import read_mart
 from stripe_reports_source.warehouse.destinations import check_destination
 from tests.conftest import query, source_of
+from tests.pipeline.test_locked_tables import passes
 from tests.pipeline.test_roundtrip import COLUMNS, NAMES, TYPES, serve
 from tests.pipeline.truth import assert_true
 from tests.pipeline.ways import WAYS, posts, refusal
 
-pytest.importorskip("sqlalchemy")
+sqlalchemy = pytest.importorskip("sqlalchemy")
 pytest.importorskip("pymysql")
 
 MARIADB = pytest.mark.parametrize("destination", ["mariadb"], indirect=True)
@@ -143,3 +144,19 @@ def test_marts_need_instants_with_a_zone(tmp_path: Path) -> None:
     pipeline = dlt.pipeline("maria", str(tmp_path), destination=destination, dataset_name="stripe")
     with pytest.raises(ConfigurationError, match="'sqlalchemy' has no instants with a time zone"):
         read_mart(pipeline, "stripe_fees")
+
+
+@MARIADB
+def test_an_error_that_passes_is_told_from_a_query_that_does_not_fit(
+    emulator: Emulator, pipeline: Pipeline, mariadb: str
+) -> None:
+    load_reports(pipeline, source_of(emulator, ["balance.summary"]))
+    with pipeline.sql_client() as client:
+        table = client.make_qualified_table_name("report_cells")
+        assert not passes(client, f"SELECT account, other FROM {table}")
+        assert not passes(client, f"SELECT no_such_function(account) FROM {table}")
+        assert not passes(client, f"SELECT account FROM {table} WHERE")
+        client.execute_sql("SET lock_wait_timeout = 1")
+        with sqlalchemy.create_engine(mariadb).connect() as other:
+            other.execute(sqlalchemy.text(f"LOCK TABLES {table} WRITE"))
+            assert passes(client, f"SELECT account FROM {table}")
