@@ -15,6 +15,7 @@ from dlt import Pipeline
 from ..plan.system_tables import REPORT_CELLS, TIE_OUT
 from ..warehouse.query import select
 from .reconciliation import OPEN, open_of, verdict_of
+from .scope import NOT_LOOKED_AT
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,12 @@ def kept_verdict(pipeline: Pipeline) -> KeptVerdict | None:
 
 
 def kept_by_table(pipeline: Pipeline) -> dict[tuple[str, str], str]:
-    """The verdict for each report table and account, in two or three words."""
+    """The verdict for each report table and account, in a few words."""
     counts: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for table, account, status, count in select(pipeline, _BY_TABLE) or ():
         counts[table, account][status] = int(count)
-    return {key: words_of(found) for key, found in counts.items()}
+    since = {(table, account): int(count) for table, account, count in select(pipeline, _LOADED_SINCE) or ()}
+    return {key: words_of(found, since.get(key, 0)) for key, found in counts.items()}
 
 
 def not_filled_in(pipeline: Pipeline, account: str) -> dict[str, set[str]]:
@@ -71,8 +73,18 @@ def not_filled_in(pipeline: Pipeline, account: str) -> dict[str, set[str]]:
     return dict(found)
 
 
-def words_of(counts: Mapping[str, int]) -> str:
-    """The verdict of a table in two or three words, from numbers of statements by status."""
+def words_of(counts: Mapping[str, int], loaded_since: int = 0) -> str:
+    """The verdict of a table in a few words.
+
+    Args:
+        counts: numbers of statements by status.
+        loaded_since: how many cells were loaded after the last look at them: of these it says nothing.
+    """
+    words = _words_of_statements(counts)
+    return f"{words}, {loaded_since:,} loaded since" if loaded_since else words
+
+
+def _words_of_statements(counts: Mapping[str, int]) -> str:
     still_open = sum(counts.get(status, 0) for status in OPEN)
     if still_open:
         return f"{still_open:,} open"
@@ -92,6 +104,10 @@ _BY_TABLE = (
     f"FROM {{table.{REPORT_CELLS.name}}} c JOIN {{table.{TIE_OUT.name}}} t "
     "ON t.{column.interval_key} = c.{column.interval_key} AND t.{column.account} = c.{column.account} "
     "GROUP BY c.{column.table_name}, c.{column.account}, t.{column.status}"
+)
+_LOADED_SINCE = (
+    f"SELECT c.{{column.table_name}}, c.{{column.account}}, COUNT(*) {NOT_LOOKED_AT} "
+    "GROUP BY c.{column.table_name}, c.{column.account}"
 )
 _NOT_FILLED_IN = (
     "SELECT DISTINCT c.{column.table_name}, c.{column.interval_key} "  # noqa: S608

@@ -31,26 +31,22 @@ def unproven(reader: Reader) -> Scope | None:
 
     That is so where the last statement about a cell's rows is of another run, or older than its rows.
     """
-    cells = reader.select(_LOADED)
+    new = reader.select(f"SELECT c.{{column.interval_key}}, c.{{column.report_type}} {NOT_LOOKED_AT}")
+    if new is not None and not new:
+        return None
+    [(cells,)] = reader.select(f"SELECT COUNT(*) FROM {{table.{REPORT_CELLS.name}}}") or [(0,)]  # noqa: S608
     if not cells:
         return None
-    looked_at = {key: (run, load) for key, run, load in reader.select(_LOOKED_AT) or ()}
-    new = [
-        cell_name(key, split_id(report_type)[0])
-        for key, report_type, run, load in cells
-        if looked_at.get(key, ("", ""))[0] != run or looked_at[key][1] < (load or "")
-    ]
-    if len(new) == len(cells):
+    if new is None or len(new) == cells:
         return Scope()
-    return Scope(touched=frozenset(new)) if new else None
+    return Scope(touched=frozenset(cell_name(key, split_id(report_type)[0]) for key, report_type in new))
 
 
-_LOADED = (
-    f"SELECT {{column.interval_key}}, {{column.report_type}}, {{column.run_id}}, {{column.{LOAD_ID}}} "  # noqa: S608
-    f"FROM {{table.{REPORT_CELLS.name}}}"
-)
-_LOOKED_AT = (
-    f"SELECT {{column.interval_key}}, MAX({{column.figure_run}}), MAX({{column.{LOAD_ID}}}) "  # noqa: S608
+NOT_LOOKED_AT = (
+    f"FROM {{table.{REPORT_CELLS.name}}} c LEFT JOIN ("  # noqa: S608
+    f"SELECT {{column.interval_key}} AS cell, MAX({{column.figure_run}}) AS run, MAX({{column.{LOAD_ID}}}) AS package "
     f"FROM {{table.{TIE_OUT.name}}} WHERE {{column.equation}} = 'rows_stored_equal_file' "
-    "GROUP BY {column.interval_key}"
+    "GROUP BY {column.interval_key}) l ON l.cell = c.{column.interval_key} "
+    f"WHERE l.run IS NULL OR l.run <> c.{{column.run_id}} OR l.package < c.{{column.{LOAD_ID}}}"
 )
+"""The rest of a query for the cells `c` that were loaded since they were looked at last."""

@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import dlt
 import duckdb
 import pytest
 from click.testing import CliRunner, Result
@@ -22,6 +23,7 @@ from rich.console import Console
 from stripe_reports_source.cli import cli
 from stripe_reports_source.cli.console import show_table
 from stripe_reports_source.emulator import Emulator, Fault
+from tests.conftest import source_of
 
 Run = Callable[..., Result]
 KEY = "SOURCES__STRIPE_REPORTS__API_KEY"
@@ -63,6 +65,21 @@ def test_all_loaded_is_exit_code_0_and_no_file_is_made(run: Run, tmp_path: Path,
     assert balance["loaded_to"] == balance["available_to"] == "2025-03-10T12:00:00+00:00"
     assert balance["behind_now_seconds"] > 86400
     assert balance["last_sync"] is not None
+
+
+def test_what_was_loaded_after_the_last_look_is_not_said_to_tie(run: Run, tmp_path: Path, emulator: Emulator) -> None:
+    both = ["balance.summary", "payouts.itemized"]
+    assert run("sync", *both).exit_code == 0
+    emulator.advance(emulator.settings.available_end + timedelta(days=1))
+    destination = dlt.destinations.duckdb(str(tmp_path / "stripe_reports.duckdb"))
+    pipeline = dlt.pipeline("stripe_reports", destination=destination, dataset_name="stripe")
+    pipeline.run(source_of(emulator, ["balance.summary"]))  # it compares nothing
+    found = reports(run("status", "--format", "json"))
+    assert found["balance_summary"]["tie_out"].endswith("tied, 1 loaded since")
+    assert found["payouts_itemized"]["tie_out"].startswith("tied, ")
+    assert "since" not in found["payouts_itemized"]["tie_out"]
+    assert run("sync", *both).exit_code == 0
+    assert "since" not in str([row["tie_out"] for row in reports(run("status", "--format", "json")).values()])
 
 
 def test_another_folder_of_dlt_and_a_database_that_cannot_be_written(
