@@ -294,6 +294,28 @@ def test_the_check_says_what_tie_out_says_and_run_alone_finds_what_differs(
     assert len(emulator.requests) == asked
 
 
+def test_the_check_says_what_is_not_compared(
+    emulator: Emulator, world: World, assets: list[AssetsDefinition], instance: DagsterInstance
+) -> None:
+    job = define_asset_job("checks", selection=AssetSelection.all_asset_checks())
+    checks = Definitions(assets=assets, jobs=[job]).resolve_job_def("checks")
+
+    def alone() -> dict[AssetKey, tuple[bool, str]]:
+        done = checks.execute_in_process(instance=instance).get_asset_check_evaluations()
+        return {check.asset_key: (check.passed, str(check.description)) for check in done}
+
+    assert set(alone().values()) == {(False, "nothing compared yet")}
+    run(assets, JANUARY, instance)
+    whole = alone()
+    assert all(passed and "since" not in said for passed, said in whole.values())
+    pipeline = world.pipeline()
+    pipeline.run(world.source(["payouts.itemized"]))  # it compares nothing
+    [(cells,)] = query(pipeline, "SELECT count(*) FROM report_cells WHERE table_name = 'payouts_itemized'")
+    passed, said = alone()[PAYOUTS]
+    assert (passed, said) == (True, f"{whole[PAYOUTS][1]}; {cells - 1} intervals were loaded since")
+    assert cells > 1
+
+
 def test_other_columns_keys_and_groups(world: World) -> None:
     named = Report("payouts.itemized", table_name="paid")
     assets = report_assets(world.source([named]), pipeline=world.pipeline(), key_prefix=["raw", "eu"], group_name="g")

@@ -16,7 +16,7 @@ from dagster import (
     asset_check,
 )
 
-from .dataset import BAD, OPEN, Verdict, counted, verdicts
+from .dataset import BAD, OPEN, Verdict, counted, loaded_since, verdicts
 from .work import Work
 
 NAME = "tie_out"
@@ -29,27 +29,31 @@ def tie_out_check(work: Work, key: AssetKey) -> AssetChecksDefinition:
 
     @asset_check(asset=key, name=NAME, description=DESCRIPTION)
     def tie_out() -> AssetCheckResult:
-        return result_of(verdicts(work.pipeline, work.table))
+        return result_of(verdicts(work.pipeline, work.table), loaded_since(work.pipeline, work.table))
 
     return tie_out
 
 
-def result_of(found: Sequence[Verdict]) -> AssetCheckResult:
-    """Passed where nothing differs and nothing is stale; what is pending or cannot be compared is said."""
+def result_of(found: Sequence[Verdict], since: int = 0) -> AssetCheckResult:
+    """Passed where something was compared, nothing differs and nothing is stale.
+
+    What is pending or cannot be compared is said, and how many intervals were loaded `since` they were compared.
+    """
+    told = counted(found) + (f"; {since:,} intervals were loaded since" if since else "")
     bad = [verdict for verdict in found if verdict.status in BAD]
     open_ = sorted((verdict for verdict in found if verdict.status in OPEN), key=lambda each: OPEN.index(each.status))
     lines = [verdict.line for verdict in open_[:MOST_LINES]]
     if len(open_) > MOST_LINES:
         lines.append(f"and {len(open_) - MOST_LINES} more, in the table tie_out")
-    metadata: dict[str, MetadataValue] = {"stripe/verdict": MetadataValue.text(counted(found))}
+    metadata: dict[str, MetadataValue] = {"stripe/verdict": MetadataValue.text(told)}
     if lines:
         metadata["stripe/open"] = MetadataValue.md("\n".join(f"- {line}" for line in lines))
     if found:
         metadata["stripe/checked_at"] = MetadataValue.timestamp(max(verdict.checked_at for verdict in found))
     differs = any(verdict.status == "variance" for verdict in bad)
     return AssetCheckResult(
-        passed=not bad,
+        passed=bool(found) and not bad,
         severity=AssetCheckSeverity.ERROR if differs else AssetCheckSeverity.WARN,
-        description=lines[0] if bad else counted(found),
+        description=lines[0] if bad else told,
         metadata=metadata,
     )
