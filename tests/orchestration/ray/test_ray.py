@@ -18,6 +18,7 @@ from stripe_reports_source.emulator import Emulator, Fault
 from tests.jobs.equal import assert_equal_datasets
 from tests.orchestration.world import World, until, world_here
 
+pytestmark = pytest.mark.timeout(600)  # a machine with other work starts Ray slowly; `until` gives up first
 RUNS = "/v1/reporting/report_runs"
 
 
