@@ -40,7 +40,15 @@ from .plan.system_tables import Statement
 from .sync.progress import Event
 
 if TYPE_CHECKING:
-    from .jobs import availability, availability_settings, fetch_cell, plan_cells, query_tables, report_tables
+    from .jobs import (
+        availability,
+        availability_settings,
+        fetch_cell,
+        loaded_since,
+        plan_cells,
+        query_tables,
+        report_tables,
+    )
     from .load import Loaded, TableLoaded, load_cells, load_reports
     from .proof import reconcile
     from .reconcile.reconciliation import Reconciliation
@@ -92,6 +100,7 @@ __all__ = [
     "fetch_cell",
     "load_cells",
     "load_reports",
+    "loaded_since",
     "plan_cells",
     "query_tables",
     "reconcile",
@@ -109,6 +118,7 @@ _WITH_DLT = {
     "fetch_cell": "jobs",
     "load_cells": "load",
     "load_reports": "load",
+    "loaded_since": "jobs",
     "plan_cells": "jobs",
     "query_tables": "jobs",
     "reconcile": "proof",

@@ -19,7 +19,7 @@ from dlt.extract import DltSource
 from .plan.planned import FetchedFile, PlannedCell, planned_cell
 from .plan.report_tables import Availability, ReportTable, report_table
 from .plan.windows import checked_days
-from .reconcile.kept import not_filled_in
+from .reconcile import kept
 from .sync.syncs import settings_for_jobs
 
 logger = logging.getLogger(__name__)
@@ -108,6 +108,21 @@ def query_tables(pipeline: Pipeline, query: str, *values: Any) -> list[tuple[Any
         return select(pipeline, query, *values) or []
 
 
+def loaded_since(pipeline: Pipeline) -> dict[tuple[str, str], int]:
+    """How many cells of each table and account were loaded after the last look at them: `tie_out` has nothing on these.
+
+    Args:
+        pipeline: whose dataset.
+
+    Raises:
+        DestinationBusy: another process has the file open for too long.
+    """
+    from .warehouse.own_jobs import own_jobs  # what dlt loads late, which importing us does not need
+
+    with own_jobs(pipeline):
+        return kept.loaded_since(pipeline)
+
+
 def plan_cells(
     pipeline: Pipeline, source: DltSource, *, days: tuple[date | str, date | str] | None = None
 ) -> list[PlannedCell]:
@@ -142,7 +157,7 @@ def plan_cells(
         keys = {cell.interval_key for cell in planned}
         again = {}
         if window is None:
-            again = {table: found - keys for table, found in not_filled_in(plans.pipeline, plans.account).items()}
+            again = {table: found - keys for table, found in kept.not_filled_in(plans.pipeline, plans.account).items()}
         if any(again.values()):
             lanes = plans.lanes(again)
             planned += [planned_cell(request, lane, again=True) for lane in lanes for request in lane.cells]

@@ -61,8 +61,13 @@ def kept_by_table(pipeline: Pipeline) -> dict[tuple[str, str], str]:
     counts: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for table, account, status, count in select(pipeline, _BY_TABLE) or ():
         counts[table, account][status] = int(count)
-    since = {(table, account): int(count) for table, account, count in select(pipeline, _LOADED_SINCE) or ()}
+    since = loaded_since(pipeline)
     return {key: words_of(found, since.get(key, 0)) for key, found in counts.items()}
+
+
+def loaded_since(pipeline: Pipeline) -> dict[tuple[str, str], int]:
+    """How many cells of each report table and account were loaded after the last look at them."""
+    return {(table, account): int(count) for table, account, count in select(pipeline, _LOADED_SINCE) or ()}
 
 
 def not_filled_in(pipeline: Pipeline, account: str) -> dict[str, set[str]]:
@@ -73,15 +78,15 @@ def not_filled_in(pipeline: Pipeline, account: str) -> dict[str, set[str]]:
     return dict(found)
 
 
-def words_of(counts: Mapping[str, int], loaded_since: int = 0) -> str:
+def words_of(counts: Mapping[str, int], since: int = 0) -> str:
     """The verdict of a table in a few words.
 
     Args:
         counts: numbers of statements by status.
-        loaded_since: how many cells were loaded after the last look at them: of these it says nothing.
+        since: how many cells were loaded after the last look at them: of these it says nothing.
     """
     words = _words_of_statements(counts)
-    return f"{words}, {loaded_since:,} loaded since" if loaded_since else words
+    return f"{words}, {since:,} loaded since" if since else words
 
 
 def _words_of_statements(counts: Mapping[str, int]) -> str:

@@ -21,6 +21,7 @@ from stripe_reports_source.warehouse.passing import raise_passing
 from tests.pipeline.test_cli import environment
 
 Run = Callable[..., Result]
+DATASET = f"locked_{os.getpid()}"
 SECOND = "options=-c%20lock_timeout%3D1s"
 """How long to wait for a lock, as a company may set it for a role."""
 
@@ -30,8 +31,7 @@ def run(emulator: Emulator, postgres: str, tmp_path: Path, monkeypatch: pytest.M
     for name, value in environment(emulator, tmp_path).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", f"{postgres}?{SECOND}")
-    dataset = f"locked_{os.getpid()}"
-    place = ("--destination", "postgres", "--dataset", dataset)
+    place = ("--destination", "postgres", "--dataset", DATASET)
     return lambda command, *arguments: CliRunner().invoke(cli, [command, *arguments, *place], catch_exceptions=False)
 
 
@@ -48,10 +48,9 @@ def run(emulator: Emulator, postgres: str, tmp_path: Path, monkeypatch: pytest.M
 )
 def test_a_locked_table_is_exit_code_75(run: Run, postgres: str, table: str, command: tuple[str, ...]) -> None:
     assert run("sync", "balance.summary").exit_code == 0
-    dataset = f"locked_{os.getpid()}"
     other = psycopg2.connect(postgres)
     with other, other.cursor() as cursor:
-        cursor.execute(f"LOCK TABLE {dataset}.{table} IN ACCESS EXCLUSIVE MODE")
+        cursor.execute(f"LOCK TABLE {DATASET}.{table} IN ACCESS EXCLUSIVE MODE")
         ended = run(*command)
     other.close()
     assert (ended.exit_code, "lock timeout; try again later" in ended.stderr) == (75, True)

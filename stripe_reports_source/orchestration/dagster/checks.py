@@ -16,7 +16,8 @@ from dagster import (
     asset_check,
 )
 
-from .dataset import BAD, OPEN, Verdict, counted, loaded_since, verdicts
+from ... import loaded_since
+from .dataset import BAD, OPEN, Verdict, counted, verdicts
 from .work import Work
 
 NAME = "tie_out"
@@ -29,12 +30,13 @@ def tie_out_check(work: Work, key: AssetKey) -> AssetChecksDefinition:
 
     @asset_check(asset=key, name=NAME, description=DESCRIPTION)
     def tie_out() -> AssetCheckResult:
-        return result_of(verdicts(work.pipeline, work.table), loaded_since(work.pipeline, work.table))
+        since = loaded_since(work.pipeline).get((work.table.table, work.table.account), 0)
+        return result_of(verdicts(work.pipeline, work.table), since)
 
     return tie_out
 
 
-def result_of(found: Sequence[Verdict], since: int = 0) -> AssetCheckResult:
+def result_of(found: Sequence[Verdict], since: int) -> AssetCheckResult:
     """Passed where something was compared, nothing differs and nothing is stale.
 
     What is pending or cannot be compared is said, and how many intervals were loaded `since` they were compared.

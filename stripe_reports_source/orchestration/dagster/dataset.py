@@ -116,19 +116,6 @@ def verdicts(pipeline: Pipeline, table: ReportTable, days: tuple[date, date] | N
     return [Verdict(*row[:8]) for row in rows if runs & set(_runs(row[8:]))]
 
 
-def loaded_since(pipeline: Pipeline, table: ReportTable) -> int:
-    """How many cells of a table were loaded after the last look at them: `tie_out` says nothing of these yet."""
-    query = (
-        "SELECT COUNT(*) FROM {table.report_cells} c LEFT JOIN ("
-        "SELECT interval_key AS cell, MAX(figure_run) AS run, MAX({column._dlt_load_id}) AS package "
-        "FROM {table.tie_out} WHERE equation = 'rows_stored_equal_file' GROUP BY interval_key"
-        ") l ON l.cell = c.interval_key WHERE c.table_name = %s AND c.account = %s "
-        "AND (l.run IS NULL OR l.run <> c.run_id OR l.package < c.{column._dlt_load_id})"
-    )
-    rows = query_tables(pipeline, query, table.table, table.account)
-    return int(rows[0][0]) if rows else 0
-
-
 def counted(found: Sequence[Verdict]) -> str:
     """How many verdicts there are of each status, in words."""
     counts = Counter(verdict.status for verdict in found)
