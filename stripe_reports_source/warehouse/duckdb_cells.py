@@ -124,6 +124,15 @@ class CellDuckDb(StandIn, dlt.destinations.duckdb):
             self._settled[place] = super().configuration(initial_config, accept_partial)
         return self._settled[place]
 
+    def another_client(self, pipeline: Pipeline) -> Any:
+        """As `pipeline.sql_client()`, for which dlt reads a schema from disk each time."""
+        if self._settled is None:
+            return pipeline.sql_client()
+        place = pipeline.dataset_name, pipeline.default_schema_name
+        if place not in self._settled:
+            self._settled[place] = pipeline.sql_client()
+        return PatientSqlClient(self._settled[place], self.memory)
+
     @property
     def client_class(self) -> type[DuckDbClient]:
         return CellClient

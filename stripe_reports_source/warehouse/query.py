@@ -91,7 +91,9 @@ def _select_database(client: SqlClientBase[Any]) -> None:
 def sql_client(pipeline: Pipeline) -> SqlClientBase[Any]:
     """dlt's client of the pipeline's dataset; for Delta and Iceberg tables one of our own, see `lake_tables`."""
     if destination_type(pipeline) != "filesystem":
-        return pipeline.sql_client()
+        quicker = getattr(pipeline.destination, "another_client", None)  # which our own jobs have
+        made: SqlClientBase[Any] = quicker(pipeline) if quicker else pipeline.sql_client()
+        return made
     from .lake_tables import LakeSqlClient  # sqlglot and DuckDB, which importing us does not need
 
     client: Any = pipeline.destination_client()

@@ -112,6 +112,7 @@ def test_little_room_is_enough_and_by_width_no_more_is_needed(
     assert_true(emulator, pipeline, [ACTIVITY], end=emulator.settings.available_end)
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("kind", [CellJob, SqlLoadJob], ids=["of cells", "of dlt's"])
 def test_jobs_get_more_memory(
     emulator: Emulator, pipeline: Pipeline, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: type[Any]
@@ -170,6 +171,21 @@ def test_a_look_at_many_rows_takes_little_memory_and_more_where_it_needs_it(
         assert reader.execute("SELECT current_setting('temp_directory')") == [(str(spill),)]
 
 
+def test_a_load_asks_its_questions_with_few_clients_of_dlts(
+    emulator: Emulator, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, made = Pipeline.sql_client, []
+
+    def noted(self: Pipeline, *which: str) -> Any:
+        made.append(which)
+        return usual(self, *which)
+
+    monkeypatch.setattr(Pipeline, "sql_client", noted)
+    load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+    assert len(made) < 8, "dlt reads the schema from disk for each"
+    assert query(pipeline, "SELECT count(*) FROM payouts_itemized") > [(0,)]
+
+
 def test_what_a_killed_process_had_no_memory_for_is_removed_by_the_next_sync(
     emulator: Emulator, pipeline: Pipeline
 ) -> None:
@@ -204,6 +220,7 @@ def test_the_rest_of_a_killed_load_can_be_loaded_by_dlt_alone(emulator: Emulator
     assert_true(emulator, pipeline, [PAYOUTS], end=emulator.service.available_end)
 
 
+@pytest.mark.first(1)
 @WAYS
 def test_what_dlt_cannot_read_through_a_newer_duckdb_is_said_in_a_sentence(
     emulator: Emulator, pipeline: Pipeline, way: str
