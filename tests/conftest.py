@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -47,6 +48,19 @@ def pytest_configure() -> None:
     """How long an example takes says nothing on a shared machine."""
     settings.register_profile("untimed", deadline=None)
     settings.load_profile("untimed")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a test with `first(n)`, all cases but the first n are among the tests that take long."""
+    cases = Counter[str]()
+    for item in items:
+        first = item.get_closest_marker("first")
+        if first is not None and item.get_closest_marker("long") is None:
+            test = item.nodeid.partition("[")[0]
+            cases[test] += 1
+            if cases[test] > first.args[0]:
+                item.add_marker(pytest.mark.long)
 
 
 @pytest.fixture(autouse=True)

@@ -89,6 +89,7 @@ def test_the_archive_comes_from_dlts_config(
     assert len(manifests_of(tmp_path / "kept")) == len(emulator.runs)
 
 
+@pytest.mark.long
 def test_a_partial_cell_and_its_successor_are_both_kept(emulator: Emulator, pipeline: Pipeline, tmp_path: Path) -> None:
     settings = {"archive_url": str(tmp_path / "kept")}
     load_reports(pipeline, source_of(emulator, ["payouts.itemized"], **settings))

@@ -219,6 +219,7 @@ def test_the_control_address(emulator: Emulator) -> None:
     assert len(shown.json()) == len(emulator.requests)
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_serves_until_it_is_told_to_stop(number: signal.Signals) -> None:
     ports = ["--api-port", "0", "--files-port", "0", "--control-port", "0"]

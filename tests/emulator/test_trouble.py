@@ -178,6 +178,7 @@ def made_runs(emulator: Emulator) -> list[str]:
     return [*runs, *(run["result"]["id"] for run in ended)]
 
 
+@pytest.mark.long
 def test_no_two_processes_of_a_business_share_an_id_and_each_knows_the_runs_of_the_others(emulator: Emulator) -> None:
     processes = [
         subprocess.run([sys.executable, "-c", _TWO_RUNS], capture_output=True, text=True, check=True) for _ in range(2)

@@ -28,6 +28,7 @@ def player_of(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
     return make
 
 
+@pytest.mark.long
 def test_each_process_keeps_its_exit_code() -> None:
     """Of schedules that are played at once, which look at one another's processes."""
     context = processes()
@@ -50,6 +51,7 @@ def plays(*names: Play) -> Iterator[Step]:
         yield Step(hours=DAY, play=name, nth=number)
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     ("destination", "seed", "plain"),
     [

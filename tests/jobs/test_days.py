@@ -60,6 +60,7 @@ def test_no_cursor_is_moved_and_repeating_changes_nothing(jobs: Jobs) -> None:  
     assert {state.cursor for state in lanes.values()} == {None}
 
 
+@pytest.mark.long
 def test_a_sync_loads_what_days_have_not_and_then_nothing(jobs: Jobs, second: Pipeline) -> None:  # noqa: F811
     for days in (MARCH, JANUARY):
         load(jobs, days)
@@ -73,6 +74,7 @@ def test_a_sync_loads_what_days_have_not_and_then_nothing(jobs: Jobs, second: Pi
     assert lanes_of(jobs.pipeline).keys() == lanes_of(second).keys()
 
 
+@pytest.mark.long
 def test_after_days_of_all_that_there_is_a_sync_only_moves_the_cursor(jobs: Jobs) -> None:  # noqa: F811
     load(jobs, (JANUARY[0], MARCH[1]))
     assert jobs.plan() == []
@@ -82,6 +84,7 @@ def test_after_days_of_all_that_there_is_a_sync_only_moves_the_cursor(jobs: Jobs
     assert {cell.interval_day for cell in jobs.plan()} == {"2025-03-01", "2025-04-01"}
 
 
+@pytest.mark.long
 def test_a_gap_stops_no_other_days(jobs: Jobs) -> None:  # noqa: F811
     february = jobs.fetch(plan(jobs, FEBRUARY))
     with pytest.raises(SyncFailed):
@@ -92,6 +95,7 @@ def test_a_gap_stops_no_other_days(jobs: Jobs) -> None:  # noqa: F811
     assert load(jobs, FEBRUARY, february) == 1
 
 
+@pytest.mark.long
 def test_days_that_stripe_has_in_part_are_loaded_as_far_and_again(jobs: Jobs) -> None:  # noqa: F811
     [cell, _] = plan(jobs, MARCH)
     assert cell.interval_end == "2025-03-10T12:00:00Z"
@@ -141,6 +145,7 @@ def test_days_that_are_none_are_refused(jobs: Jobs, days: Any) -> None:  # noqa:
         load_cells(jobs.pipeline, jobs.source, [], days=days)
 
 
+@pytest.mark.long
 def test_reports_per_payout_are_those_whose_payouts_took_effect_in_the_days(
     start_emulator: Make, pipeline: Pipeline
 ) -> None:

@@ -217,6 +217,7 @@ def test_a_missing_cell_stops_its_report_alone(jobs: Jobs) -> None:
     assert query(jobs.pipeline, "SELECT SUM(open_failures) FROM report_freshness") == [(0,)]
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("damage", ["other bytes", "cut", "gone"])
 def test_a_spoiled_file_is_refused_and_fetched_again(jobs: Jobs, damage: str) -> None:
     files = jobs.fetch(jobs.plan())
@@ -250,6 +251,7 @@ def test_a_repeated_load_changes_nothing(jobs: Jobs, caplog: pytest.LogCaptureFi
     assert not [record for record in caplog.records if record.name.startswith("stripe_reports_source")]
 
 
+@pytest.mark.long
 def test_files_that_are_older_than_what_is_loaded_are_left_alone(jobs: Jobs, caplog: pytest.LogCaptureFixture) -> None:
     old = jobs.fetch(jobs.plan())
     jobs.emulator.advance(jobs.emulator.settings.available_end + timedelta(days=1))
@@ -263,6 +265,7 @@ def test_files_that_are_older_than_what_is_loaded_are_left_alone(jobs: Jobs, cap
     assert "taken back" not in caplog.text
 
 
+@pytest.mark.long
 def test_an_interval_that_is_newer_already_is_kept_and_passed(jobs: Jobs) -> None:
     """A sync of newer data was stopped after its first interval; the older files of the later ones are loaded."""
     old = jobs.fetch(jobs.plan())
@@ -281,6 +284,7 @@ def test_an_interval_that_is_newer_already_is_kept_and_passed(jobs: Jobs) -> Non
     assert_true(jobs.emulator, jobs.pipeline, REPORTS, end=jobs.emulator.settings.available_end + timedelta(days=1))
 
 
+@pytest.mark.long
 def test_of_two_plans_the_newer_counts(jobs: Jobs, caplog: pytest.LogCaptureFixture) -> None:
     old = jobs.fetch(jobs.plan())
     jobs.emulator.advance(jobs.emulator.settings.available_end + timedelta(days=1))
@@ -290,6 +294,7 @@ def test_of_two_plans_the_newer_counts(jobs: Jobs, caplog: pytest.LogCaptureFixt
     assert caplog.text.count("is not loaded, the newer frr_") == 2 * len(old)
 
 
+@pytest.mark.long
 def test_stripe_has_newer_data_when_the_files_are_loaded(jobs: Jobs, second: Pipeline) -> None:
     """What is loaded is what was planned, and is not said to be fresher than that."""
     files = jobs.fetch(jobs.plan())
@@ -344,6 +349,7 @@ START, END = datetime(2025, 3, 1, tzinfo=timezone.utc), datetime(2025, 3, 5, 12,
 PLATFORM: dict[str, Any] = {"all_types": True, "available_start": START, "available_end": END}
 
 
+@pytest.mark.long
 def test_reports_per_payout_are_a_second_round(
     start_emulator: Make, pipeline: Pipeline, second: Pipeline, tmp_path: Path
 ) -> None:
@@ -405,6 +411,7 @@ def test_some_reports_of_a_source(jobs: Jobs) -> None:
     assert load_cells(jobs.pipeline, narrowed(), files).cells == 3
 
 
+@pytest.mark.long
 @FIRST_OF_BOTH
 def test_a_table_that_was_dropped_is_planned_anew(jobs: Jobs) -> None:
     jobs = replace(jobs, reports=["payouts.itemized"])
@@ -433,6 +440,7 @@ def test_a_table_that_was_renamed_by_a_hint(jobs: Jobs) -> None:
     assert plan_cells(jobs.pipeline, renamed()) == []
 
 
+@pytest.mark.long
 def test_columns_that_stripe_refuses_are_left_out(start_emulator: Make, jobs: Jobs, second: Pipeline) -> None:
     jobs = replace(jobs, emulator=start_emulator(refused_columns=("trace_id",)))
     jobs.round()
@@ -456,6 +464,7 @@ def test_files_are_for_their_owner_only_and_nothing_else_is_left(jobs: Jobs) -> 
     assert {stat.S_IMODE(path.stat().st_mode) for path in (root, *root.iterdir()) if path.is_dir()} == {0o700}
 
 
+@pytest.mark.long
 def test_an_archive_is_kept_of_what_is_loaded(jobs: Jobs, second: Pipeline, tmp_path: Path) -> None:
     """Of nothing else: a file that is fetched behind a gap is not in a replay."""
     archive = str(tmp_path / "kept")
@@ -495,6 +504,7 @@ def test_files_of_another_account_are_refused(start_emulator: Make, pipeline: Pi
         ours.load(theirs.fetch(theirs.plan()))
 
 
+@pytest.mark.long
 def test_a_report_that_cannot_be_planned_is_named_at_the_end(jobs: Jobs, caplog: pytest.LogCaptureFixture) -> None:
     jobs = replace(jobs, reports=["balance.summary", "payouts.itemized.3"])
     jobs.round()

@@ -73,6 +73,7 @@ def test_many_processes_and_a_run_for_each_cell(emulator: Emulator, pipeline: Pi
     assert len(emulator.runs) == len(cells)
 
 
+@pytest.mark.long
 def test_two_loads_of_the_same_files_wait_for_one_another(emulator: Emulator, job: Job) -> None:
     fetching = fetches(job, planned(job))
     assert set(run(fetching)) == {0}

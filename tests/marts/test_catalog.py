@@ -50,6 +50,7 @@ def quoted_in(dialect: str) -> Callable[[str], str]:
     return lambda name: f"{quote}{name}{quote}"
 
 
+@pytest.mark.long
 @EACH
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_mart_is_read_again_in_every_dialect(mart: Mart, dialect: str) -> None:

@@ -55,6 +55,7 @@ SHAPES = (
 )
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     "world",
     [*(pytest.param(world, marks=pytest.mark.long) for world in SHAPES[:2]), *SHAPES[2:]],
@@ -242,6 +243,7 @@ def test_an_empty_dataset_has_no_rows_and_says_so(worlds: Worlds, tmp_path: Path
             assert found.notes
 
 
+@pytest.mark.long
 def test_rows_are_chosen_by_day_and_account(weeks: Pipeline) -> None:
     for mart in MARTS.values():
         rows = read_mart(weeks, mart.name).dicts()

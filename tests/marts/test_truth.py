@@ -167,6 +167,7 @@ def test_sums_over_a_roll_forward_are_right(year: Pipeline) -> None:
         assert joined == [(0,)]
 
 
+@pytest.mark.long
 def test_some_weeks_in_postgres(tmp_path: Path, postgres: str) -> None:
     pipeline = WEEKS.load(tmp_path, dlt.destinations.postgres(postgres))
     with open_marts(pipeline) as marts:

@@ -177,6 +177,7 @@ def test_the_queries_that_are_shown_run_as_they_stand_and_give_the_figures(made:
     assert debits == {(line[3], line[2], line[6], shown(line[4], line[3])) for line in copied}
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     ("fault", "red"),
     [

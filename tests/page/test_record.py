@@ -112,6 +112,7 @@ def test_a_record_is_the_same_when_more_has_been_loaded(record: Path, page: Run,
     assert content(tmp_path / "later") == before
 
 
+@pytest.mark.long
 def test_a_record_is_the_same_when_a_payout_of_the_month_comes_back_later(
     record: Path, page: Run, business: Path, tmp_path: Path
 ) -> None:
@@ -144,6 +145,7 @@ def test_a_record_is_the_same_when_a_payout_of_the_month_comes_back_later(
     assert of_march[str(payout)]["retried_by"]
 
 
+@pytest.mark.long
 def test_a_record_is_the_same_when_an_account_or_a_report_has_been_begun_with_later(
     record: Path, page: Run, business: Path, tmp_path: Path
 ) -> None:
@@ -162,6 +164,7 @@ def test_a_record_is_the_same_when_an_account_or_a_report_has_been_begun_with_la
     assert {line["account"] for line in figures} == {"default", "young"}
 
 
+@pytest.mark.first(3)
 @pytest.mark.parametrize(
     ("month", "fault", "code", "sentence"),
     [
@@ -197,6 +200,7 @@ def test_there_is_no_record_of_a_month_that_is_not_complete_or_differs(
     assert (tmp_path / "record").exists() == (code == 0)
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     ("month", "fault", "said"), [("2025-04", "", "is not over yet at Stripe"), (MONTH, CENT, "open: 6 variance")]
 )

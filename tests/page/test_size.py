@@ -7,6 +7,8 @@ from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from stripe_reports_source.marts.catalog import MARTS
 from stripe_reports_source.marts.reading import MartRows
 from stripe_reports_source.page.calendar import Reach, calendar, few, months_between, next_month
@@ -117,6 +119,7 @@ def figures() -> Figures:
     )
 
 
+@pytest.mark.long
 def test_a_page_of_very_many_accounts_can_be_mailed() -> None:
     covered = cells()
     reach = {(cell.table, cell.account): Reach(start_of(MONTHS[0]), END) for cell in covered}

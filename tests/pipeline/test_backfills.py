@@ -48,6 +48,7 @@ def assert_whole(emulator: Emulator, pipeline: Pipeline, reports: Sequence[str] 
     assert freshness(pipeline) == [(True, 0)] * len(reports)
 
 
+@pytest.mark.first(1)
 @FIRST_OF_BOTH
 @pytest.mark.parametrize(
     ("other", "way"), [("reports", "load_reports"), ("backfills", "load_reports"), ("backfills", "run")]
@@ -78,6 +79,7 @@ def test_what_load_cells_has_loaded_counts(emulator: Emulator, make_pipeline: Ma
     assert plan_cells(pipeline, source) == []
 
 
+@pytest.mark.long
 @FIRST_OF_BOTH
 def test_another_pipeline_of_a_whole_dataset_runs_nothing(emulator: Emulator, make_pipeline: Make) -> None:
     load_reports(make_pipeline(), source_of(emulator, [*REPORTS, "payouts.summary"]))
@@ -93,6 +95,7 @@ def test_another_pipeline_of_a_whole_dataset_runs_nothing(emulator: Emulator, ma
     assert_true(emulator, other, REPORTS, end=emulator.service.available_end)
 
 
+@pytest.mark.long
 @FIRST_OF_BOTH
 def test_empty_cells_count_too(start_emulator: Callable[..., Emulator], make_pipeline: Make) -> None:
     """The table has no rows that tell of them."""
@@ -106,6 +109,7 @@ def test_empty_cells_count_too(start_emulator: Callable[..., Emulator], make_pip
     assert runs(emulator) == ["Jan", "Feb", "Mar"]
 
 
+@pytest.mark.long
 @FIRST_OF_BOTH
 def test_a_ledger_that_was_emptied_means_loading_again(emulator: Emulator, pipeline: Pipeline) -> None:
     load_reports(pipeline, source_of(emulator, [PAYOUTS]))
@@ -116,6 +120,7 @@ def test_a_ledger_that_was_emptied_means_loading_again(emulator: Emulator, pipel
     assert load_reports(pipeline, source_of(emulator, [PAYOUTS])).cells == 0
 
 
+@pytest.mark.first(3)
 @FIRST_OF_BOTH
 @pytest.mark.parametrize(
     ("spoil", "cells"),
@@ -160,6 +165,7 @@ def test_a_gap_is_filled_and_said(emulator: Emulator, pipeline: Pipeline, caplog
     assert load_reports(pipeline, source_of(emulator, [PAYOUTS])).cells == 0
 
 
+@pytest.mark.long
 def test_other_columns_and_older_data_do_not_count(emulator: Emulator, make_pipeline: Make) -> None:
     few = Report(PAYOUTS, columns=["payout_id", "currency", "gross"])
     load_reports(make_pipeline("few", "few"), source_of(emulator, [few], **WINDOW))
@@ -171,6 +177,7 @@ def test_other_columns_and_older_data_do_not_count(emulator: Emulator, make_pipe
     assert load_reports(make_pipeline("newer", "newer"), source_of(emulator, [PAYOUTS], **lookback)).cells == 0
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("steps", [("backfill",), ("sync",), ("backfill", "sync")])
 def test_what_steps_of_the_users_own_have_altered_does_not_count(
     emulator: Emulator, make_pipeline: Make, steps: tuple[str, ...]
@@ -185,6 +192,7 @@ def test_what_steps_of_the_users_own_have_altered_does_not_count(
         assert_whole(emulator, make_pipeline())
 
 
+@pytest.mark.first(1)
 @WAYS
 def test_whose_data_it_is_is_looked_at_where_all_is_loaded(
     start_emulator: Callable[..., Emulator], make_pipeline: Make, way: str

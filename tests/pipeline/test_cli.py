@@ -218,6 +218,7 @@ def test_ctrl_c_stops_cleanly_and_the_next_sync_goes_on(emulator: Emulator, tmp_
     assert count(tmp_path, "balance_summary") > 0
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize(
     ("command", "meanwhile"),
     [

@@ -30,6 +30,7 @@ OTHERS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.first(3)
 @FIRST_OF_WAYS
 @pytest.mark.parametrize("loaded_before", [False, True])
 @pytest.mark.parametrize("hint", OTHERS)
@@ -53,6 +54,7 @@ def test_other_dispositions_are_refused(
     assert_true(emulator, pipeline, [PAYOUTS], end=emulator.service.available_end)
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("loaded_before", [False, True])
 @pytest.mark.parametrize(
     "arguments",
@@ -103,6 +105,7 @@ def renamed(emulator: Emulator, **settings: Any) -> Any:
     return source.with_resources("paid_out", "report_types", "report_runs", "report_columns")
 
 
+@pytest.mark.long
 @FIRST_OF_WAYS
 def test_a_renamed_resource_has_its_own_table_state_and_refresh(
     emulator: Emulator, pipeline: Pipeline, way: str

@@ -64,6 +64,7 @@ def test_a_metadata_key_comes_and_goes(emulator: Emulator, pipeline: Pipeline) -
     assert filled(new) == [(False, True), (True, True)]
 
 
+@pytest.mark.long
 @FIRST_OF_BOTH
 def test_versions_that_disagree_on_a_type_share_a_table(
     start_emulator: Make, pipeline: Pipeline, caplog: pytest.LogCaptureFixture
@@ -148,6 +149,7 @@ def test_columns_that_stripe_refuses_without_a_name(
         load_reports(pipeline, source_of(emulator, [asked], max_concurrent_runs=1))
 
 
+@pytest.mark.first(1)
 @BOTH
 def test_without_personal_data(emulator: Emulator, pipeline: Pipeline) -> None:
     """Neither where columns are asked for nor where Stripe's default ones come; metadata is the user's choice."""
@@ -186,6 +188,7 @@ def test_a_column_that_was_not_known(emulator: Emulator, pipeline: Pipeline) -> 
     assert found == [(None,), ("0042",)]
 
 
+@pytest.mark.long
 def test_a_users_type_is_kept(emulator: Emulator, pipeline: Pipeline) -> None:
     seats = "payment_metadata[seats]"
     load_reports(pipeline, source_of(emulator, [Report(ACTIVITY, metadata=[seats], types={seats: "bigint"})]))
@@ -198,6 +201,7 @@ def test_a_users_type_is_kept(emulator: Emulator, pipeline: Pipeline) -> None:
         load_reports(pipeline, source_of(emulator, [Report(ACTIVITY, metadata=[seats], types={seats: "decimal"})]))
 
 
+@pytest.mark.long
 def test_schema_contracts_take_no_new_columns(emulator: Emulator, pipeline: Pipeline) -> None:
     load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))
     load_reports(pipeline, source_of(emulator, [Report("balance.summary", columns=["category", "net_amount"])]))

@@ -229,6 +229,7 @@ def bound() -> Sequence[str]:
     return ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 
 
+@pytest.mark.first(4)
 @pytest.mark.parametrize(("command", "options", "sentence"), DENIED)
 def test_what_may_not_be_opened_or_written(
     command: str,
@@ -293,6 +294,7 @@ def in_a_process(
     return done.returncode, done.stderr + done.stdout
 
 
+@pytest.mark.first(3)
 @pytest.mark.parametrize(("package", "arguments", "sentence"), MISSING)
 def test_a_package_that_is_not_installed(
     package: str, arguments: tuple[str, ...], sentence: str, settings: dict[str, str]

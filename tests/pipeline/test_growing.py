@@ -77,6 +77,7 @@ def loaded_as_they_are(pipeline: Pipeline, loaded: Any) -> set[int]:
     return {path.stat().st_ino for path in files}
 
 
+@pytest.mark.first(1)
 @BOTH
 def test_rows_are_parsed_before_the_last_byte_is_sent(emulator: Emulator, pipeline: Pipeline) -> None:
     folder, events = Folder(pipeline), []
@@ -98,6 +99,7 @@ def test_rows_are_parsed_before_the_last_byte_is_sent(emulator: Emulator, pipeli
     assert found == {(currency, category): amount for currency, category, amount in net}
 
 
+@pytest.mark.long
 @FIRST_OF_BOTH
 def test_a_plain_run_parses_while_a_file_arrives(emulator: Emulator, pipeline: Pipeline) -> None:
     with file_host(emulator, in_two_parts(Folder(pipeline).rows_are_parsed)) as host:
@@ -252,6 +254,7 @@ def load(pipeline: Pipeline, source: Any, plain: bool) -> None:
     pipeline.run(source) if plain else load_reports(pipeline, source)
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(("number", "plain"), [(signal.SIGKILL, False), (signal.SIGINT, False), (signal.SIGINT, True)])
 def test_a_process_that_ends_while_a_file_grows(
     emulator: Emulator, pipeline: Pipeline, number: signal.Signals, plain: bool

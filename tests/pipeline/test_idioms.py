@@ -83,6 +83,7 @@ def cursor(pipeline: Pipeline, resource: str = TABLE, source: str = "stripe_repo
     return kept["incremental"]["_interval_end"]["last_value"]
 
 
+@pytest.mark.first(1)
 @WAYS
 def test_a_selection_writes_its_own_ledger(world: World) -> None:
     world.load(world.source().with_resources(TABLE))
@@ -94,6 +95,7 @@ def test_a_selection_writes_its_own_ledger(world: World) -> None:
     assert posts(world.emulator) == runs + 3  # those of the other report
 
 
+@pytest.mark.first(1)
 @FIRST_OF_WAYS
 @pytest.mark.parametrize("isolated", [False, True])
 def test_a_decomposed_source_is_the_whole_source(
@@ -108,6 +110,7 @@ def test_a_decomposed_source_is_the_whole_source(
     assert query(world.pipeline, "SELECT count(*) > 0 FROM report_types") == [(True,)]
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("at_once", [False, True])
 def test_parts_of_one_source_in_one_process(emulator: Emulator, make_pipeline: MakePipeline, at_once: bool) -> None:
     parts = source_of(emulator, BOTH_REPORTS).decompose("scc")
@@ -131,6 +134,7 @@ def extracted(pipeline: Pipeline, source: Any) -> None:
     pipeline.normalize()
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("given", ["one", "list"])
 def test_resources_without_their_source_write_the_ledger_too(
     emulator: Emulator, pipeline: Pipeline, given: str
@@ -140,12 +144,14 @@ def test_resources_without_their_source_write_the_ledger_too(
     assert_all_there(World(emulator, pipeline, "run"), [PAYOUTS] if given == "one" else BOTH_REPORTS)
 
 
+@pytest.mark.first(1)
 @WAYS
 def test_parallelize_changes_nothing(world: World) -> None:
     world.load(world.source().parallelize())
     assert_all_there(world)
 
 
+@pytest.mark.first(1)
 @FIRST_OF_WAYS
 @pytest.mark.parametrize("limit", [{"max_items": 1}, {"max_items": 20, "count_rows": True}, {"max_time": 1e-6}])
 def test_a_limit_loads_whole_intervals_and_lists_them(world: World, limit: dict[str, Any]) -> None:
@@ -175,6 +181,7 @@ def as_rows(table: pa.Table) -> list[dict[str, Any]]:
     return table.to_pylist()  # type: ignore[no-any-return]
 
 
+@pytest.mark.first(2)
 @WAYS
 @pytest.mark.parametrize("step", [with_column, as_rows])
 def test_a_step_sees_rows_alone(world: World, step: Callable[[Any], Any]) -> None:
@@ -186,6 +193,7 @@ def test_a_step_sees_rows_alone(world: World, step: Callable[[Any], Any]) -> Non
         assert query(world.pipeline, f"SELECT count(*) FROM {TABLE} WHERE mine IS DISTINCT FROM 'x'") == [(0,)]
 
 
+@pytest.mark.first(1)
 @FIRST_OF_WAYS
 @pytest.mark.parametrize("form", [lambda table: table, as_rows])
 def test_what_a_step_leaves_nothing_of_is_emptied(world: World, form: Callable[[Any], Any]) -> None:
@@ -201,6 +209,7 @@ def test_what_a_step_leaves_nothing_of_is_emptied(world: World, form: Callable[[
         assert listed == [(1, False), (2, True), (3, False)]
 
 
+@pytest.mark.first(1)
 @BOTH
 def test_rows_that_come_after_emptied_cells_may_have_another_form(emulator: Emulator, pipeline: Pipeline) -> None:
     for end in ("2025-01-02", "2025-01-20"):  # the first payout is days after the first charge
@@ -251,6 +260,7 @@ def test_hints_that_change_no_value_are_kept(world: World) -> None:
     assert (columns["currency"]["cluster"], columns["currency"]["x-mine"]) == (True, "mine")
 
 
+@pytest.mark.first(1)
 @WAYS
 def test_a_resource_of_another_name_or_table(world: World) -> None:
     source = world.source()
@@ -276,6 +286,7 @@ def narrow(columns: list[str]) -> Report:
     return Report(PAYOUTS, columns=["payout_id", "gross", *columns])
 
 
+@pytest.mark.first(2)
 @FIRST_OF_WAYS
 @pytest.mark.parametrize("of", ["source", "resource"])
 @pytest.mark.parametrize("mode", ["discard_row", "discard_value"])
@@ -293,6 +304,7 @@ def test_a_contract_that_discards_is_kept(world: World, mode: Any, of: str) -> N
     assert query(world.pipeline, "SELECT count(*) FROM report_cells") == [(3,)]
 
 
+@pytest.mark.first(1)
 @WAYS
 def test_a_window_of_a_scheduler_is_a_backfill(world: World) -> None:
     with scheduled(datetime(2025, 1, 1, tzinfo=UTC), FEBRUARY):
@@ -331,6 +343,7 @@ def test_an_initial_value_is_where_history_begins(world: World) -> None:
     assert cursor(world.pipeline) == end
 
 
+@pytest.mark.first(1)
 @WAYS
 def test_several_sources_are_loaded_in_one_call(
     start_emulator: Callable[..., Emulator], pipeline: Pipeline, way: str
@@ -446,6 +459,7 @@ def test_one_table_for_all_is_refused(emulator: Emulator, pipeline: Pipeline) ->
     assert posts(emulator) == 0
 
 
+@pytest.mark.first(1)
 @WAYS
 def test_a_frozen_table_takes_no_new_column(world: World) -> None:
     world.load(world.source([narrow([])]))

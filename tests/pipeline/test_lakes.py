@@ -144,6 +144,7 @@ def test_a_sync_after_a_kill_doubles_and_loses_nothing(
     assert query(make_pipeline(), "SELECT count(*), count(DISTINCT run_id) FROM report_runs") == [(4, 4)]
 
 
+@pytest.mark.first(1)
 def test_accounts_load_into_one_dataset_from_folders_of_their_own(
     start_emulator: Callable[..., Emulator], make_pipeline: Callable[..., Pipeline]
 ) -> None:
@@ -160,6 +161,7 @@ def test_accounts_load_into_one_dataset_from_folders_of_their_own(
         )
 
 
+@pytest.mark.first(1)
 def test_a_table_that_was_removed_by_hand_is_loaded_anew(
     emulator: Emulator, pipeline: Pipeline, tmp_path: Path
 ) -> None:
@@ -172,6 +174,7 @@ def test_a_table_that_was_removed_by_hand_is_loaded_anew(
     assert_true(emulator, pipeline, [PAYOUTS], end=emulator.settings.available_end)
 
 
+@pytest.mark.first(1)
 def test_a_column_that_comes_later_is_null_in_older_rows(emulator: Emulator, pipeline: Pipeline) -> None:
     january, february = ({"start_date": f"2025-0{n}-01", "end_date": f"2025-0{n + 1}-01"} for n in (1, 2))
     plain = Report("balance_change_from_activity.itemized")

@@ -62,6 +62,7 @@ def test_each_large_cell_is_a_file_that_is_loaded_as_it_is(emulator: Emulator, p
     assert_true(emulator, pipeline, [ACTIVITY], end=emulator.service.available_end)
 
 
+@pytest.mark.long
 def test_a_large_cell_whose_columns_are_others_than_the_tables(emulator: Emulator, pipeline: Pipeline) -> None:
     """A column more goes to the end of the table, and the file has it there; one less is filled in by dlt."""
     load_reports(pipeline, large(emulator, [ACTIVITY]))
@@ -73,6 +74,7 @@ def test_a_large_cell_whose_columns_are_others_than_the_tables(emulator: Emulato
         assert_true(emulator, pipeline, [ACTIVITY], end=emulator.service.available_end)
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("name", ["ADD_DLT_ID", "ADD_DLT_LOAD_ID"])
 def test_columns_that_dlt_is_set_to_add(
     emulator: Emulator, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, name: str
@@ -100,6 +102,7 @@ def test_steps_of_the_users_see_the_rows_of_large_cells(emulator: Emulator, pipe
     assert_true(emulator, pipeline, [ACTIVITY], end=emulator.settings.available_end)
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("stepped", [False, True])
 def test_a_bad_value_far_into_a_file(emulator: Emulator, pipeline: Pipeline, stepped: bool) -> None:
     """As a file nothing of the cell is given to dlt; where a step has seen some of it, the package is made anew."""
@@ -138,6 +141,7 @@ def test_a_kill_between_two_files_of_a_table(emulator: Emulator, pipeline: Pipel
     assert_true(emulator, pipeline, [ACTIVITY], end=emulator.settings.available_end)
 
 
+@pytest.mark.long
 def test_several_files_of_a_table_are_loaded_by_dlt_alone(emulator: Emulator, pipeline: Pipeline) -> None:
     load_reports(pipeline, large(emulator, [ACTIVITY]))
     emulator.advance(emulator.settings.available_end + timedelta(days=30))

@@ -98,6 +98,7 @@ def test_cells_say_what_is_covered(emulator: Emulator, pipeline: Pipeline, way: 
     ) == [(0,)]
 
 
+@pytest.mark.first(1)
 @BOTH
 def test_statements_are_written_with_the_package_that_was_loaded(emulator: Emulator, pipeline: Pipeline) -> None:
     """Straight, also where their table is made for them: no package of their own."""
@@ -119,6 +120,7 @@ def test_statements_are_written_with_the_package_that_was_loaded(emulator: Emula
     assert rows == whole == identities > before
 
 
+@pytest.mark.first(1)
 @BOTH
 def test_a_table_of_statements_that_was_dropped_by_hand_is_made_anew(emulator: Emulator, pipeline: Pipeline) -> None:
     """By whoever writes next, which need not be a load, that looks for what is gone."""
@@ -132,6 +134,7 @@ def test_a_table_of_statements_that_was_dropped_by_hand_is_made_anew(emulator: E
     assert not pipeline.has_pending_data
 
 
+@pytest.mark.first(1)
 @BOTH
 def test_a_table_of_statements_that_was_about_to_be_made_is_made(
     emulator: Emulator, make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch
@@ -193,6 +196,7 @@ def test_a_cell_that_is_loaded_again_has_one_row(emulator: Emulator, pipeline: P
     assert_ledger(pipeline, REPORTS)
 
 
+@pytest.mark.long
 @FIRST_OF_BOTH
 def test_each_account_has_its_cells_and_stamps(start_emulator: MakeEmulator, make_pipeline: MakePipeline) -> None:
     accounts = {"rk_live_one": "acct_one", "rk_live_two": "acct_two"}
@@ -210,6 +214,7 @@ def test_each_account_has_its_cells_and_stamps(start_emulator: MakeEmulator, mak
     assert stamped == [(account, 3) for account in sorted(accounts.values())]
 
 
+@pytest.mark.long
 @FIRST_OF_BOTH
 def test_a_report_per_payout_has_a_cell_for_each(start_emulator: MakeEmulator, pipeline: Pipeline) -> None:
     start, end = datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 3, 5, 12, tzinfo=UTC)
@@ -252,6 +257,7 @@ def test_only_the_reports_of_a_sync_are_stamped(emulator: Emulator, pipeline: Pi
     assert stamps[TABLE] > stamps["balance_summary"]
 
 
+@pytest.mark.long
 @FIRST_OF_BOTH
 def test_what_never_loads_is_stamped_too(emulator: Emulator, pipeline: Pipeline) -> None:
     load_reports(pipeline, source_of(emulator, REPORTS[1:]))
@@ -272,6 +278,7 @@ def test_what_never_loads_is_stamped_too(emulator: Emulator, pipeline: Pipeline)
     assert freshness(pipeline)[TABLE] == (start, end, end, 0)
 
 
+@pytest.mark.long
 @FIRST_OF_BOTH
 def test_a_backfill_stamps_nothing_backwards(emulator: Emulator, make_pipeline: MakePipeline) -> None:
     load_reports(make_pipeline(), source_of(emulator, [PAYOUTS], start_date="2025-02-01"))
@@ -369,6 +376,7 @@ def test_an_older_failure_is_open_until_its_interval_is_loaded(emulator: Emulato
     assert freshness(pipeline)[TABLE][-1] == 0
 
 
+@pytest.mark.long
 @FIRST_OF_BOTH
 @FIRST_OF_WAYS
 def test_a_load_without_the_ledger_is_made_up_for(emulator: Emulator, pipeline: Pipeline, way: str) -> None:
@@ -405,6 +413,7 @@ def assert_cells(pipeline: Pipeline, reports: list[str]) -> None:
         assert [row for row in listed(pipeline, table, "interval_key", "run_id", "rows") if row[-1]] == stored
 
 
+@pytest.mark.first(1)
 @FIRST_OF_BOTH
 @pytest.mark.parametrize("folder", ["pipelines", "another"])
 def test_a_report_that_was_dropped_by_hand_is_listed_as_it_is_loaded(
@@ -417,6 +426,7 @@ def test_a_report_that_was_dropped_by_hand_is_listed_as_it_is_loaded(
     assert len(listed(make_pipeline(), TABLE, "rows")) == 2
 
 
+@pytest.mark.long
 @FIRST_OF_BOTH
 def test_rows_of_the_users_own_steps_are_counted(emulator: Emulator, pipeline: Pipeline) -> None:
     def altered() -> Any:

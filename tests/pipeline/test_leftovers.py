@@ -140,6 +140,7 @@ def test_a_plain_run_gives_up_what_a_killed_one_had_begun(
     assert len(emulator.runs) == runs
 
 
+@pytest.mark.long
 def test_a_load_mends_what_a_killed_plain_run_had_begun(
     emulator: Emulator, make_pipeline: Callable[..., Pipeline]
 ) -> None:
@@ -190,6 +191,7 @@ def test_a_working_folder_that_is_cut_is_begun_anew(emulator: Emulator, pipeline
     assert len(emulator.runs) == runs
 
 
+@pytest.mark.long
 def test_a_cut_folder_of_several_sources_is_left_to_its_owner(emulator: Emulator, pipeline: Pipeline) -> None:
     pipeline.run([{"of": "another source"}], table_name="other", schema=dlt.Schema("another"))
     load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))
@@ -227,6 +229,7 @@ def test_packages_of_other_sources_are_left_alone(emulator: Emulator, pipeline: 
     assert pipeline.list_extracted_load_packages() == extracted != []
 
 
+@pytest.mark.first(1)
 @BOTH
 def test_a_pending_package_whose_dataset_has_no_table_yet(emulator: Emulator, pipeline: Pipeline) -> None:
     # what is left where the connection broke when the tables of a first load were being made

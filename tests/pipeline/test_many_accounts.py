@@ -167,6 +167,7 @@ def test_an_account_that_is_gone_ends_in_one_line(platform: Emulator, pipeline: 
     assert query(pipeline, "SELECT count(DISTINCT account) FROM report_lanes") == [(5,)]
 
 
+@pytest.mark.first(1)
 @BOTH
 def test_what_is_stored_of_other_accounts_is_not_read_for_one_that_fails(
     platform: Emulator, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
@@ -210,6 +211,7 @@ def test_accounts_take_turns(platform: Emulator, pipeline: Pipeline) -> None:
     assert len(set(loaded[:6])) == 6  # each has its first day before any has its second
 
 
+@pytest.mark.long
 def test_syncs_that_always_end_early_leave_no_account_out(platform: Emulator, pipeline: Pipeline) -> None:
     for day in range(6):
         platform.advance(END + timedelta(days=day, hours=8))

@@ -162,6 +162,7 @@ def test_a_database_that_cannot_keep_every_text_is_refused_before_a_run(
         admin.close()
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("plain", [False, True])
 def test_a_lost_answer_to_a_commit_doubles_nothing(
     emulator: Emulator, pipeline: Pipeline, postgres: str, plain: bool, tmp_path: Path
@@ -193,6 +194,7 @@ def sync_when_all_wait(emulator: Emulator, pipeline: Pipeline, waiting: Any) -> 
     pipeline.run(source_of(emulator, [PAYOUTS]))  # `load_reports` would wait for its turn
 
 
+@pytest.mark.long
 def test_two_pipelines_load_the_same_cells_while_the_table_is_locked(
     emulator: Emulator, make_pipeline: Callable[..., Pipeline], postgres: str
 ) -> None:
@@ -385,6 +387,7 @@ def test_a_load_does_without_duckdb(emulator: Emulator, pipeline: Pipeline, post
     assert imported == "False"
 
 
+@pytest.mark.long
 def test_a_table_too_wide_is_named_and_the_others_go_on(
     emulator: Emulator, pipeline: Pipeline, make_pipeline: Callable[..., Pipeline]
 ) -> None:
@@ -432,6 +435,7 @@ def test_a_table_gets_indexes_once_it_has_rows(emulator: Emulator, make_pipeline
     assert any("Index" in line for (line,) in plan or ())
 
 
+@pytest.mark.long
 def test_a_table_that_is_locked_does_not_undo_the_indexes_of_another(
     emulator: Emulator, pipeline: Pipeline, postgres: str
 ) -> None:
@@ -460,6 +464,7 @@ def test_a_load_alone_makes_no_index(emulator: Emulator, pipeline: Pipeline) -> 
     assert query(pipeline, count, f"{pipeline.dataset_name}.{TABLE}") == [(0,)]
 
 
+@pytest.mark.long
 def test_what_a_load_has_touched_is_compared_by_indexes(emulator: Emulator, pipeline: Pipeline) -> None:
     """No equation of rows reads a table of transactions from end to end; of payouts there are few."""
     reports = [ACTIVITY, PAYOUTS, "payout_reconciliation.itemized", "ending_balance_reconciliation.itemized"]

@@ -247,6 +247,7 @@ def test_status_says_whether_a_report_ties(run: Run) -> None:
     assert run("status").stdout.count(" not compared ") == len(lines)
 
 
+@pytest.mark.long
 def test_a_database_is_that_of_the_present_folder(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not that of the folder where the pipeline was first run, which dlt remembers."""
     for folder in ("one", "two"):
@@ -263,6 +264,7 @@ def test_a_database_is_that_of_the_present_folder(run: Run, tmp_path: Path, monk
     assert run("reconcile", "--database", os.path.join("..", "one", "stripe_reports.duckdb")).exit_code == 0
 
 
+@pytest.mark.long
 def test_the_files_are_read_again(run: Run) -> None:
     synced(run, "balance_change_from_activity.itemized")
     equal = run("reconcile", "--deep", "10")

@@ -129,6 +129,7 @@ def test_what_is_not_loaded_is_not_zero(emulator: Emulator, pipeline: Pipeline) 
         assert forward.paid_out is None or forward.paid_out.equal is None
 
 
+@pytest.mark.long
 def test_one_account_at_a_time(start_emulator: Callable[..., Emulator], make_pipeline: Callable[..., Pipeline]) -> None:
     for label, seed in (("eu", 7), ("us", 8)):
         emulator = start_emulator(seed=seed)
@@ -165,6 +166,7 @@ def test_a_payout_that_failed_is_told_with_the_one_that_paid_it_again(
         assert payout.paid_again_by == next(iter(again), None)
 
 
+@pytest.mark.first(6)
 @pytest.mark.parametrize("dialect", ["postgres", "snowflake", "bigquery", "redshift", "databricks", "duckdb"])
 @pytest.mark.parametrize("file", ["roll_forward", "payouts_paid", "payouts_returned"])
 @pytest.mark.parametrize("before", ["it's 100% {ours}|month|UTC|2025-01-01", None])

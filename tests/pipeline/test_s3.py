@@ -57,6 +57,7 @@ def bucket(s3: str) -> Callable[[], Any]:
     return lambda: dlt.destinations.filesystem(f"s3://{name}/finance", credentials=credentials)
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("form", LAKES)
 def test_syncs_end_in_the_truth(emulator: Emulator, tmp_path: Path, bucket: Callable[[], Any], form: str) -> None:
     def make(folder: str) -> Pipeline:

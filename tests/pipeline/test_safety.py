@@ -35,6 +35,7 @@ from tests.pipeline.truth import assert_true
 REPORT = "payouts.itemized"
 
 
+@pytest.mark.first(1)
 @BOTH
 def test_a_second_sync_waits_for_the_first(
     emulator: Emulator, make_pipeline: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch
@@ -240,6 +241,7 @@ def test_a_full_secret_key_is_warned_about(caplog: pytest.LogCaptureFixture) -> 
     assert "a restricted key (rk_live_...)" in caplog.text
 
 
+@pytest.mark.first(1)
 @BOTH
 def test_schedulers_that_drop_the_local_state(emulator: Emulator, pipeline: Pipeline) -> None:
     """Airflow's and Dagster's helpers drop it before each run."""

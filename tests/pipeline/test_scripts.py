@@ -13,6 +13,7 @@ FOLDER = Path(__file__).parents[2] / "pipelines"
 SCRIPT = FOLDER / "stripe_reports_pipeline.py"
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize(
     "function",
     [

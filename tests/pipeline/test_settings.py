@@ -136,6 +136,7 @@ report = "balance.summary"
 """
 
 
+@pytest.mark.first(3)
 @pytest.mark.parametrize(
     ("written", "code", "said"),
     [

@@ -58,6 +58,7 @@ def waiting(pipeline: Pipeline, first: Pipeline, source: DltSource, done: Callab
     assert not load.is_alive()
 
 
+@pytest.mark.first(1)
 @BOTH
 def test_runs_are_made_while_another_load_is_at_work(emulator: Emulator, make_pipeline: Make) -> None:
     first, second = make_pipeline(folder="first"), make_pipeline(folder="second")
@@ -87,6 +88,7 @@ def test_what_the_other_load_has_loaded_meanwhile_is_not_loaded_again(emulator: 
     assert_true(emulator, second, [PAYOUTS], end=emulator.settings.available_end)
 
 
+@pytest.mark.long
 def test_a_run_that_fails_meanwhile_is_tried_again(emulator: Emulator, make_pipeline: Make) -> None:
     first, second = make_pipeline(folder="first"), make_pipeline(folder="second")
     emulator.add_fault(Fault("run_failed", method="POST", times=1))
@@ -139,6 +141,7 @@ def backfill(emulator: Emulator, month: int) -> DltSource:
     return source_of(emulator, [PAYOUTS], start_date=f"2025-{month:02}-01", end_date=f"2025-{month + 1:02}-01")
 
 
+@pytest.mark.first(1)
 @BOTH
 def test_others_load_while_stripe_is_awaited(emulator: Emulator, make_pipeline: Make) -> None:
     """A sync waits for January; February is loaded meanwhile, and the sync goes on without it."""
@@ -193,6 +196,7 @@ def test_what_a_load_holds_is_loaded_before_it_gives_way(emulator: Emulator, mak
     assert_true(emulator, second, [PAYOUTS], end=emulator.settings.available_end)
 
 
+@pytest.mark.long
 def test_what_has_failed_is_not_tried_again_after_others_have_worked(emulator: Emulator, make_pipeline: Make) -> None:
     """The first run fails, all others wait; the lock is given to another one, then all go on."""
     first, second = make_pipeline(folder="first"), make_pipeline(folder="second")

@@ -124,6 +124,7 @@ def test_refresh_begins_anew(emulator: Emulator, pipeline: Pipeline) -> None:
     assert_true(emulator, pipeline, ["payouts.itemized"], end=emulator.settings.available_end, grid="day")
 
 
+@pytest.mark.long
 def test_clones_load_several_accounts_into_the_same_tables(
     start_emulator: Callable[..., Emulator], pipeline: Pipeline
 ) -> None:

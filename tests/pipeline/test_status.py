@@ -105,6 +105,7 @@ def test_no_network_is_said_in_a_line(run: Run, monkeypatch: pytest.MonkeyPatch)
     assert "Stripe was not asked (Stripe cannot be reached)" in result.stdout
 
 
+@pytest.mark.long
 def test_a_report_whose_every_run_fails_is_there(run: Run, emulator: Emulator) -> None:
     run("sync", "balance.summary")
     emulator.add_fault(Fault("replace", address="files", times=None, body='"nonsense"\n'))
@@ -117,6 +118,7 @@ def test_a_report_whose_every_run_fails_is_there(run: Run, emulator: Emulator) -
     assert (row["loaded_to"], row["rows"], len(row["failures"]) > 0) == (None, 0, True)
 
 
+@pytest.mark.long
 def test_what_could_not_even_be_planned_is_a_failure(run: Run) -> None:
     run("sync", "balance.summary")
     assert run("backfill", "balance.summary", "--start-date", "2025-02-01", "--end-date", "2026-02-01").exit_code != 0
@@ -127,6 +129,7 @@ def test_what_could_not_even_be_planned_is_a_failure(run: Run) -> None:
     assert run("status", "--offline").exit_code == 0
 
 
+@pytest.mark.long
 def test_a_pending_run(run: Run, start_emulator: Callable[..., Emulator], monkeypatch: pytest.MonkeyPatch) -> None:
     slow = start_emulator(run_delay=3600.0)
     run("sync", "balance.summary")
@@ -233,6 +236,7 @@ def test_ids_never_break_on_a_terminal(width: int) -> None:
     assert ("last run  frr_" in text) == (width < 200)
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("width", ["60", "80", "200"])
 def test_piped_a_row_is_a_line_whatever_the_width(run: Run, monkeypatch: pytest.MonkeyPatch, width: str) -> None:
     run("sync", "balance_change_from_activity.itemized")
@@ -261,6 +265,7 @@ def test_types_without_a_network(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     assert run("types").exit_code == 75
 
 
+@pytest.mark.long
 def test_what_a_sync_has_loaded_as_data(run: Run, emulator: Emulator) -> None:
     result = run("sync", "balance.summary", "--format", "json")
     loaded = json.loads(result.stdout)

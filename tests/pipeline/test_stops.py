@@ -513,6 +513,7 @@ def business(start_emulator: Callable[..., Emulator]) -> Emulator:
     return start_emulator(scale=0.1, available_end=end, offered=tuple(OFFERED.values()), pending_polls=0)
 
 
+@pytest.mark.first(8)
 @pytest.mark.parametrize("stop", STOPS, ids=lambda stop: stop.name)
 def test_a_stop(
     stop: Stop,
@@ -524,6 +525,7 @@ def test_a_stop(
     check_stop(stop, business, pipeline, monkeypatch, caplog)
 
 
+@pytest.mark.first(1)
 @FIRST_OF_BOTH
 @pytest.mark.parametrize("stop", DROPS, ids=lambda stop: stop.name)
 def test_what_was_dropped_by_hand(

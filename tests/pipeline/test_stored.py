@@ -41,6 +41,7 @@ def noted(pipeline: Pipeline) -> int:
     return int(rows)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("destination", ["postgres"], indirect=True)
 def test_rows_that_a_trigger_takes_away_are_missed(emulator: Emulator, make_pipeline: Callable[..., Pipeline]) -> None:
     reports = [PAYOUTS, "balance.summary"]
@@ -77,6 +78,7 @@ def test_rows_that_a_trigger_takes_away_are_missed(emulator: Emulator, make_pipe
     assert len(emulator.runs) == runs
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("destination", ["postgres"], indirect=True)
 def test_a_cell_whose_older_rows_are_left_in_place_is_missed(emulator: Emulator, pipeline: Pipeline) -> None:
     load_reports(pipeline, source_of(emulator, [PAYOUTS], lookback_days=0))
@@ -110,6 +112,7 @@ def test_what_was_loaded_beside_a_loss_is_said(emulator: Emulator, pipeline: Pip
     assert (loaded.cells, loaded.rows) == (3, count(pipeline, "balance_summary"))
 
 
+@pytest.mark.first(2)
 @BOTH
 @pytest.mark.parametrize("file_format", ["jsonl", "insert_values", "parquet"])
 def test_no_file_format_loses_a_row(emulator: Emulator, pipeline: Pipeline, file_format: Any) -> None:
@@ -141,6 +144,7 @@ def mapped(source: Any) -> None:
     source.resources[TABLE].add_map(only_usd)
 
 
+@pytest.mark.first(2)
 @BOTH
 @pytest.mark.parametrize("alter", [filtered, mapped])
 def test_what_the_users_own_steps_leave_is_what_is_counted(
@@ -157,6 +161,7 @@ def test_what_the_users_own_steps_leave_is_what_is_counted(
     assert load_reports(pipeline, source).cells == 0
 
 
+@pytest.mark.first(1)
 @BOTH
 def test_loaded_says_what_is_in_each_table(emulator: Emulator, pipeline: Pipeline) -> None:
     loaded = load_reports(pipeline, source_of(emulator, [PAYOUTS, "balance.summary"], account="us"), max_cells=2)

@@ -25,6 +25,7 @@ def posts(emulator: Emulator) -> int:
     return sum(request.method == "POST" for request in emulator.requests)
 
 
+@pytest.mark.first(1)
 @BOTH
 def test_all_reports_of_the_family_equal_the_truth(emulator: Emulator, pipeline: Pipeline) -> None:
     pipeline.run(source_of(emulator, list(NEWEST)))
@@ -150,6 +151,7 @@ def test_a_part_of_a_loaded_cell_is_refused(emulator: Emulator, pipeline: Pipeli
     assert_true(emulator, pipeline, ["payouts.itemized"], end=emulator.settings.available_end)
 
 
+@pytest.mark.long
 @FIRST_OF_BOTH
 def test_stripes_two_readings_of_the_ends(start_emulator: Make, pipeline: Pipeline) -> None:
     """Where Stripe wants a second less than its availability, the last cell is in progress until the next sync."""

@@ -32,6 +32,7 @@ def versions(emulator: Emulator, base: str) -> list[str]:
     return [name for name in emulator.service.type_names if name.rpartition(".")[0] == base]
 
 
+@pytest.mark.first(4)
 @WAYS
 @pytest.mark.parametrize("window", WINDOWS)
 def test_a_window_that_is_not_there_is_refused(
@@ -98,6 +99,7 @@ def test_every_interval_that_is_not_loaded_is_named(emulator: Emulator, pipeline
     assert "Not loaded either, because of that: " in str(caught.value)
 
 
+@pytest.mark.long
 @FIRST_OF_BOTH
 @FIRST_OF_WAYS
 def test_data_that_is_taken_back_is_loaded_again_when_it_returns(
@@ -138,6 +140,7 @@ def test_data_that_is_taken_back_is_loaded_again_when_it_returns(
     assert posts(emulator) == runs
 
 
+@pytest.mark.long
 def test_a_report_that_is_no_longer_offered(emulator: Emulator, pipeline: Pipeline) -> None:
     reports = ["balance.summary", PAYOUTS]
     load_reports(pipeline, source_of(emulator, reports))

@@ -61,6 +61,7 @@ def _worlds_of_tables(inputs: dict[str, Input]) -> Iterator[dict[str, list[Repor
     yield {name: [] for name in inputs}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dialect", FIRST_DIALECTS)
 @pytest.mark.parametrize("equation", OF_FILES, ids=lambda equation: equation.file)
 def test_a_query_is_read_again_in_every_dialect(equation: Equation, dialect: str) -> None:
@@ -72,6 +73,7 @@ def test_a_query_is_read_again_in_every_dialect(equation: Equation, dialect: str
     _is_read_again(equation_query(equation, CONNECTED, tables, SCOPES[0], None, SPANS), dialect)
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_what_is_seen_at_a_glance_is_read_again_in_every_dialect(dialect: str) -> None:
     for scope in SCOPES[: 2 if dialect != "duckdb" else None]:

@@ -47,6 +47,7 @@ def check_progress(frames: tuple[str, ...], columns: int) -> None:
     assert "Loaded 18 intervals" not in moving[-1]
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     "form", [pytest.param(form, marks=[pytest.mark.long] * (form in ("60", "200"))) for form in FORMS]
 )

@@ -80,6 +80,7 @@ def test_it_loads_logs_and_stops_cleanly(start: Start, emulator: Emulator, tmp_p
     assert SECRET not in told
 
 
+@pytest.mark.long
 def test_it_stops_cleanly_while_a_run_is_awaited(start: Start, emulator: Emulator) -> None:
     emulator.add_fault(Fault("run_stuck", method="POST", times=None))
     running = start("balance.summary")

@@ -143,6 +143,7 @@ def test_events_that_affect_nothing_cost_nothing(emulator: Emulator, receive: Re
     assert len(emulator.requests) == asked + 1
 
 
+@pytest.mark.long
 def test_an_inbox_that_is_begun_anew_leads_to_a_look_at_everything(
     emulator: Emulator, pipeline: Pipeline, receive: Receive
 ) -> None:
@@ -167,6 +168,7 @@ def test_what_fails_is_tried_again_and_others_go_on(emulator: Emulator, pipeline
     assert_true(emulator, pipeline, REPORTS, end=NEXT)
 
 
+@pytest.mark.long
 def test_one_wrong_report_does_not_keep_the_others_from_going_on(
     emulator: Emulator, pipeline: Pipeline, receive: Receive
 ) -> None:
@@ -279,6 +281,7 @@ def test_handle_event_takes_up_a_run_that_was_left_pending(emulator: Emulator, p
     assert handle_event(event_about("balance.summary.1", left), pipeline, source) is None
 
 
+@pytest.mark.long
 def test_a_report_per_payout_follows_new_payouts(start_emulator: Callable[..., Emulator], pipeline: Pipeline) -> None:
     emulator = start_emulator(all_types=True)
     source = source_of(emulator, ["payouts.itemized", Report("payout_reconciliation.by_id.itemized")])
