@@ -7,7 +7,6 @@ discards.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 import dlt
 from dlt.common.schema import Schema
@@ -61,10 +60,8 @@ def discards(resource: DltResource) -> bool:
 
 
 def _modes(schema: Schema, resource: DltResource) -> dict[str, str]:
-    contract: Any = resource.schema_contract  # the one hint that counts here: all of a table's take long to compute
-    contract = contract(None) if callable(contract) else contract
-    table: Any = {"columns": {}, **({"schema_contract": contract} if contract else {})}
-    modes = schema.resolve_contract_settings_for_table(str(resource.table_name), table)
+    table = resource.compute_table_schema()
+    modes = schema.resolve_contract_settings_for_table(str(table["name"]), table)
     return {entity: str(mode) for entity, mode in modes.items()}
 
 

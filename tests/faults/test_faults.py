@@ -51,7 +51,6 @@ def plays(*names: Play) -> Iterator[Step]:
         yield Step(hours=DAY, play=name, nth=number)
 
 
-@pytest.mark.first(1)
 @pytest.mark.parametrize(
     ("destination", "seed", "plain"),
     [
