@@ -14,8 +14,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import dlt
 import pyarrow as pa
@@ -29,8 +30,10 @@ from dlt.common.destination.client import (
     RunnableLoadJob,
 )
 from dlt.common.pipeline import LoadInfo
+from dlt.common.schema.typing import TSchemaTables
 from dlt.common.storages.load_package import LoadJobInfo
 from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
+from dlt.destinations.insert_job_client import InsertValuesLoadJob
 from dlt.destinations.job_client_impl import SqlLoadJob
 
 from ..plan.columns import TOMBSTONE
@@ -41,6 +44,8 @@ from .repeatable import RepeatableClient, StandIn, is_cell_table, loaded_whole, 
 from .whole_files import whole_files
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 LARGE_BYTES = 8 << 20
 """Of a file that is loaded by itself: DuckDB has all its threads at work with one, and would hold rows of each."""
@@ -143,7 +148,28 @@ class CellDuckDb(StandIn, dlt.destinations.duckdb):
         return made
 
 
-class CellClient(RepeatableClient, DuckDbClient):
+class _RoomyClient(DuckDbClient):
+    """dlt's, whose own statements beside the jobs get the memory that they need, and commit with all there is."""
+
+    sql_client: PatientSqlClient
+
+    def update_stored_schema(self, *args: Any, **kwargs: Any) -> TSchemaTables | None:
+        return self._with_more_memory(partial(super().update_stored_schema, *args, **kwargs), "what tables lack")
+
+    def complete_load(self, load_id: str) -> None:
+        complete = super().complete_load
+
+        def in_a_transaction() -> None:
+            with self.sql_client.begin_transaction():
+                complete(load_id)
+
+        self._with_more_memory(in_a_transaction, "the end of a package")
+
+    def _with_more_memory(self, attempt: Callable[[], T], what: str) -> T:
+        return with_more_memory(self.sql_client, self.sql_client.memory, attempt, what)
+
+
+class CellClient(RepeatableClient, _RoomyClient):
     """Gives tables of cells a job of their own and leaves all others to dlt.
 
     dlt goes on to make a staging table for each of them. It stays empty, but whoever loads the rest of a package
@@ -184,6 +210,13 @@ class _SqlJob(SqlLoadJob):
         _with_more_memory(self, super().run)
 
 
+class _InsertJob(InsertValuesLoadJob):
+    """dlt's, which inserts rows as text, such as those of its own tables."""
+
+    def run(self) -> None:
+        _with_more_memory(self, super().run)
+
+
 class _CopyJob(DuckDbCopyJob):
     """dlt's, which copies a file into a table, and commits without a word."""
 
@@ -201,7 +234,11 @@ def _with_more_memory(job: RunnableLoadJob, run: Callable[[], None]) -> None:
     with_more_memory(client.sql_client, client.sql_client.memory, run, job.load_table_name)
 
 
-_WITH_MORE_MEMORY: dict[type[LoadJob], type[RunnableLoadJob]] = {SqlLoadJob: _SqlJob, DuckDbCopyJob: _CopyJob}
+_WITH_MORE_MEMORY: dict[type[LoadJob], type[RunnableLoadJob]] = {
+    SqlLoadJob: _SqlJob,
+    InsertValuesLoadJob: _InsertJob,
+    DuckDbCopyJob: _CopyJob,
+}
 
 
 class CellJob(RunnableLoadJob, HasFollowupJobs):

@@ -14,6 +14,8 @@ import dlt
 import duckdb
 import pytest
 from dlt import Pipeline
+from dlt.common.schema.utils import new_table
+from dlt.destinations.insert_job_client import InsertValuesLoadJob
 from dlt.destinations.job_client_impl import SqlLoadJob
 
 from stripe_reports_source import ConfigurationError, SyncFailed, load_reports
@@ -112,8 +114,7 @@ def test_little_room_is_enough_and_by_width_no_more_is_needed(
     assert_true(emulator, pipeline, [ACTIVITY], end=emulator.settings.available_end)
 
 
-@pytest.mark.first(1)
-@pytest.mark.parametrize("kind", [CellJob, SqlLoadJob], ids=["of cells", "of dlt's"])
+@pytest.mark.parametrize("kind", [CellJob, SqlLoadJob, InsertValuesLoadJob], ids=["of cells", "of dlt's", "of text"])
 def test_jobs_get_more_memory(
     emulator: Emulator, pipeline: Pipeline, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: type[Any]
 ) -> None:
@@ -125,6 +126,11 @@ def test_jobs_get_more_memory(
         rows = "SELECT payout.* FROM stripe.payouts_itemized AS payout, range(400000) LIMIT 400000"
         with pipeline.sql_client() as client:
             client.execute_sql(f"COPY ({rows}) TO '{file}'")
+    elif kind is InsertValuesLoadJob:
+        table_name, file = "_dlt_loads", jobs / "_dlt_loads.0123456789.0.insert_values"
+        rows = ",\n".join(f"('{number:0200}', 'x', 1, '2025-01-01', 'x')" for number in range(20_000))
+        columns = "load_id, schema_name, status, inserted_at, schema_version_hash"
+        file.write_text(f"INSERT INTO {{}}({columns})\nVALUES\n{rows};")
     else:
         table_name, file = "report_runs", jobs / "report_runs.0123456789.0.sql"
         file.write_text("CREATE TABLE hashes AS SELECT count(DISTINCT hash(i)) FROM range(400000) AS rows(i);")
@@ -145,6 +151,31 @@ def test_jobs_get_more_memory(
     assert [record for record in caplog.records if f"{table_name}: more memory than" in record.getMessage()]
     if kind is CellJob:
         assert query(pipeline, "SELECT count(*) FROM payouts_itemized") == [(400_000,)]
+
+
+@pytest.mark.parametrize("what", ["the end of a package", "what tables lack"])
+def test_what_dlt_writes_beside_the_jobs_gets_more_memory(
+    emulator: Emulator, pipeline: Pipeline, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+    loads = query(pipeline, "SELECT count(*) FROM _dlt_loads")[0][0]
+    with (
+        caplog.at_level(logging.INFO, "stripe_reports_source"),
+        own_jobs(pipeline),
+        pipeline.sql_client() as other,
+        frugal(other, pipeline, Room(16 << 10)),
+        pipeline.destination_client() as client,
+    ):
+        assert isinstance(client, CellClient)
+        if what == "the end of a package":
+            client.complete_load("1")
+        else:
+            client.schema.update_table(new_table("more", columns=[{"name": "a", "data_type": "text"}]))
+            client.schema._bump_version()
+            client.update_stored_schema()
+    assert [record for record in caplog.records if f"{what}: more memory than" in record.getMessage()]
+    assert query(pipeline, "SELECT count(*) FROM _dlt_loads") == [(loads + (what == "the end of a package"),)]
+    assert what == "the end of a package" or query(pipeline, "SELECT count(*) FROM more") == [(0,)]
 
 
 def test_a_look_at_many_rows_takes_little_memory_and_more_where_it_needs_it(
