@@ -21,7 +21,7 @@ from ..plan.stripe_objects import OfferedTypes
 from ..source import settings_of
 from ..sync.forecast import forecast
 from ..warehouse.checkup import can_be_made, free_disk, free_of_syncs, reached, working_folder
-from ..warehouse.locks import duckdb_file
+from ..warehouse.destinations import duckdb_file
 from .console import say, standard_output
 from .failures import NOT_SET_UP, TRY_LATER, outcome
 from .offered import lacks_key

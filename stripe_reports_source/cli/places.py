@@ -18,7 +18,7 @@ from dlt import Pipeline
 from dlt.common.pipeline import get_dlt_pipelines_dir
 
 from ..errors import ConfigurationError
-from ..warehouse.locks import duckdb_file
+from ..warehouse.destinations import check_database_name, duckdb_file
 from .shared import options
 
 pipeline_options = options(
@@ -46,7 +46,7 @@ def open_pipeline(
     pipeline: Pipeline = dlt.pipeline(
         pipeline_name, destination=_where(destination, database), dataset_name=dataset, **own
     )
-    _refuse_ambiguous(duckdb_file(pipeline), dataset)
+    check_database_name(duckdb_file(pipeline), dataset)
     return pipeline
 
 
@@ -75,7 +75,7 @@ def read_only_pipeline(
         file = duckdb_file(pipeline)
         if file is not None:
             file = _in_working_folder(file, Path(folder).resolve())
-            _refuse_ambiguous(file, dataset)
+            check_database_name(file, dataset)
             _refuse_missing(file)
             pipeline = opened(dlt.destinations.duckdb(DuckDbCredentials(str(file), read_only=True)))
             refuse_busy(pipeline, file)
@@ -95,13 +95,6 @@ def _where(destination: str, database: Path | None) -> Any:
 def _in_working_folder(file: Path, temporary: Path) -> Path:
     """The DuckDB file; that of the address :pipeline: is in dlt's working folder, and not in a temporary one."""
     return Path(get_dlt_pipelines_dir()) / file.relative_to(temporary) if temporary in file.parents else file
-
-
-def _refuse_ambiguous(file: Path | None, dataset: str) -> None:
-    if file is not None and file.stem == dataset:
-        raise ConfigurationError(
-            f"database {str(file)!r} must not be named after the dataset {dataset!r}: DuckDB cannot tell them apart."
-        )
 
 
 class NoDatabase(ConfigurationError):

@@ -25,8 +25,8 @@ from ..reconcile.coverage import Coverage, CoveredCell, read_coverage
 from ..reconcile.kept import words_of
 from ..reconcile.reconciliation import Reconciliation
 from ..reconcile.scope import Scope
+from ..warehouse.destinations import duckdb_file
 from ..warehouse.freshness import freshness_table
-from ..warehouse.locks import duckdb_file
 from ..warehouse.query import reading, select, sql_client
 from ..warehouse.status import ReportStatus, label_of, report_status
 from ..warehouse.status_runs import ShownRun, open_runs, shown_runs

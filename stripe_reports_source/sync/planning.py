@@ -21,9 +21,9 @@ from ..errors import SyncFailed, own_error
 from ..plan.lanes import Lane
 from ..plan.system_tables import SYSTEM_TABLES
 from ..plan.windows import Days
+from ..warehouse.destinations import duckdb_file
 from ..warehouse.inventory import mend_tables
 from ..warehouse.kept_open import KeptOpen
-from ..warehouse.locks import duckdb_file
 from ..warehouse.own_jobs import own_jobs
 from .context import Load
 from .result_files import ResultFiles

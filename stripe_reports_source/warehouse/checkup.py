@@ -16,8 +16,8 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from ..errors import ConfigurationError, DestinationBusy, WorkingFolderError
 from .advisory_lock import AdvisoryLock
-from .destinations import check_destination, destination_type
-from .locks import database_file, duckdb_file, is_held, load_into, pipeline_file, sync_of
+from .destinations import check_destination, destination_type, duckdb_file
+from .locks import database_file, is_held, load_into, pipeline_file, sync_of
 from .query import sql_client
 
 _MAY = (

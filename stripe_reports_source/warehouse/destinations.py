@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 
 from dlt import Pipeline
 from dlt.common.normalizers.naming.snake_case import NamingConvention
@@ -42,6 +43,7 @@ def check_destination(pipeline: Pipeline, table_format: str | None = None) -> No
     if destination is None:
         return
     _check_dataset_name(str(pipeline.dataset_name or ""))
+    check_database_name(duckdb_file(pipeline), str(pipeline.dataset_name or ""))
     capabilities = destination.capabilities()
     if destination_type(pipeline) == "filesystem" and "delta" in (capabilities.supported_table_formats or ()):
         _check_files(pipeline, table_format)
@@ -101,6 +103,26 @@ def _check_files(pipeline: Pipeline, table_format: str | None) -> None:
 def destination_type(pipeline: Pipeline) -> str:
     """dlt's word for the kind of destination, such as `duckdb`."""
     return pipeline.destination.destination_type.rpartition(".")[2] if pipeline.destination else ""
+
+
+def duckdb_file(pipeline: Pipeline) -> Path | None:
+    """The file of a DuckDB destination, where all links to it lead; None for other destinations, or in memory."""
+    if destination_type(pipeline) != "duckdb":
+        return None
+    database = str(getattr(pipeline.destination_client().config.credentials, "database", None) or ":memory:")
+    return None if database.startswith((":", "md:")) else Path(database).resolve()
+
+
+def check_database_name(file: Path | None, dataset: str) -> None:
+    """Refuse a DuckDB file that is named as its dataset. DuckDB names a database by what stands before the first dot.
+
+    Raises:
+        ConfigurationError: names both.
+    """
+    if file is not None and file.name.partition(".")[0].lower() == dataset.lower():
+        raise ConfigurationError(
+            f"database {str(file)!r} must not be named after the dataset {dataset!r}: DuckDB cannot tell them apart."
+        )
 
 
 def exact_file_format(pipeline: Pipeline) -> TLoaderFileFormat | None:

@@ -14,7 +14,7 @@ from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 from dlt.destinations.sql_client import SqlClientBase
 
-from .locks import duckdb_file
+from .destinations import duckdb_file
 
 
 class KeptOpen:

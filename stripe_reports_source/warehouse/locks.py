@@ -16,7 +16,6 @@ from dlt import Pipeline
 from filelock import FileLock, Timeout
 
 from ..errors import WorkingFolderError
-from .destinations import destination_type
 
 logger = logging.getLogger(__name__)
 
@@ -150,11 +149,3 @@ def _try_file(lock: FileLock) -> bool:
     except Timeout:
         return False
     return True
-
-
-def duckdb_file(pipeline: Pipeline) -> Path | None:
-    """The file of a DuckDB destination, where all links to it lead; None for other destinations, or in memory."""
-    if destination_type(pipeline) != "duckdb":
-        return None
-    database = str(getattr(pipeline.destination_client().config.credentials, "database", None) or ":memory:")
-    return None if database.startswith((":", "md:")) else Path(database).resolve()

@@ -15,8 +15,7 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.sql_client import SqlClientBase
 
 from ..plan.resolve import DAY_LENGTH
-from .destinations import destination_type
-from .locks import duckdb_file
+from .destinations import destination_type, duckdb_file
 
 if TYPE_CHECKING:
     from .duckdb_memory import Memory

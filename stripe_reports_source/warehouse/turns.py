@@ -18,8 +18,8 @@ from typing import Protocol
 from dlt import Pipeline
 
 from .advisory_lock import AdvisoryLock
-from .destinations import destination_type
-from .locks import POLL_SECONDS, FileTurn, database_file, duckdb_file, load_into, pipeline_file, sync_of
+from .destinations import destination_type, duckdb_file
+from .locks import POLL_SECONDS, FileTurn, database_file, load_into, pipeline_file, sync_of
 
 logger = logging.getLogger(__name__)
 

@@ -64,6 +64,22 @@ def test_a_dataset_name_that_destinations_would_write_otherwise_is_refused_befor
     check_destination(longest)
 
 
+@WAYS
+@pytest.mark.first(1)
+@pytest.mark.parametrize("name", ["stripe.duckdb", "Stripe.reports.db", "stripe"])
+def test_a_duckdb_file_that_is_named_as_its_dataset_is_refused_before_a_run(
+    emulator: Emulator, tmp_path: Path, name: str, way: str
+) -> None:
+    """DuckDB would take the one for the other in each statement."""
+    file = tmp_path / name
+    destination = dlt.destinations.duckdb(str(file))
+    pipeline = dlt.pipeline("any", destination=destination, dataset_name="stripe", pipelines_dir=str(tmp_path))
+    error = refusal(pipeline, source_of(emulator, ["payouts.itemized"]), way)
+    assert isinstance(error, ConfigurationError)
+    assert str(error).startswith(f"database {str(file)!r} must not be named after the dataset 'stripe'")
+    assert not posts(emulator)
+
+
 def test_the_file_format_that_keeps_every_value(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -26,7 +26,7 @@ from stripe_reports_source import AuthenticationError, SyncFailed, load_reports,
 from stripe_reports_source.emulator import Emulator, Fault
 from stripe_reports_source.errors import DestinationBusy, WorkingFolderError
 from stripe_reports_source.warehouse.advisory_lock import AdvisoryLock
-from stripe_reports_source.warehouse.locks import duckdb_file
+from stripe_reports_source.warehouse.destinations import duckdb_file
 from stripe_reports_source.warehouse.own_jobs import keep_own_jobs
 from stripe_reports_source.warehouse.turns import pipeline_lock
 from tests.conftest import BOTH, query, source_of
