@@ -24,7 +24,10 @@ POSTGRES_PATIENCE = 7200.0
 """Seconds to wait for PostgreSQL's lock: a connection pooler may keep one that is not in use."""
 KEEP_ALIVE_SECONDS = 20.0
 """How often the connection that holds PostgreSQL's lock is used, so that it is not taken for idle."""
-HOLDER = "'pid ' || a.pid || ', user ' || a.usename || coalesce(', application ' || nullif(a.application_name, ''), '')"
+HOLDER = (
+    "'pid ' || a.pid || coalesce(', user ' || a.usename, ', ' || a.backend_type, ', of the server itself') "
+    "|| coalesce(', application ' || nullif(a.application_name, ''), '')"
+)
 """SQL that names a session `a` of `pg_stat_activity`."""
 LOCK = (
     "l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 "

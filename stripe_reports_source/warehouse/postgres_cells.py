@@ -56,6 +56,15 @@ PATIENCE = 600.0
 LOCK_NOT_AVAILABLE = "55P03"
 LOCK_MILLISECONDS = 400
 """How long an attempt to get a lock lasts: whoever comes after it, readers too, waits behind it."""
+WAIT_FOR_LOCKS = (
+    "SELECT set_config('lock_timeout', (%s + CASE WHEN EXISTS (SELECT 1 FROM pg_locks l "
+    "JOIN pg_stat_activity a ON a.pid = l.pid JOIN pg_class c ON c.oid = l.relation "
+    "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND a.usesysid IS NULL "
+    "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())) "
+    "THEN (SELECT setting::int FROM pg_settings WHERE name = 'deadlock_timeout') ELSE 0 END)::text, true)"
+)
+"""SQL by which a transaction waits for locks for some milliseconds; longer where the server itself vacuums a table of a
+dataset, as it gives that up for whoever has waited for `deadlock_timeout`, and for nobody sooner."""
 CHUNK_BYTES = 1 << 20
 _COLUMN_TYPES = (
     "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute "
@@ -190,7 +199,7 @@ class CellClient(RepeatableClient, PostgresClient):
     def maybe_ddl_transaction(self) -> Iterator[None]:
         """One load at a time looks which tables there are and makes what is missing."""
         with super().maybe_ddl_transaction():
-            self.sql_client.execute_sql(f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}")
+            self.sql_client.execute_sql(WAIT_FOR_LOCKS, LOCK_MILLISECONDS, self.dataset_name)
             self.sql_client.execute_sql(
                 "SELECT pg_advisory_xact_lock(%s)", lock_number("stripe_reports_ddl", self.dataset_name)
             )
@@ -258,7 +267,7 @@ class CellClient(RepeatableClient, PostgresClient):
                 cursor.copy_expert(f"{copy} {form}", Stream(csv_rows(rows)), CHUNK_BYTES)
 
     def _make_room(self, cursor: Any, table: str, keys: str, values: tuple[tuple[Any, ...], ...]) -> None:
-        cursor.execute(f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}")
+        cursor.execute(WAIT_FOR_LOCKS, (LOCK_MILLISECONDS, self.dataset_name))
         # two loads of the same cells would not see one another's new rows, and both keep theirs
         cursor.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
         cursor.execute("SET LOCAL lock_timeout = 0")

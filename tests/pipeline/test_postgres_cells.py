@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from datetime import date, datetime, timedelta, timezone
 from decimal import Context, Decimal
 from pathlib import Path
@@ -40,7 +42,7 @@ from stripe_reports_source.warehouse.own_jobs import keep_own_jobs
 from stripe_reports_source.warehouse.postgres_binary import binary_rows
 from stripe_reports_source.warehouse.postgres_cells import CellJob, CellPostgres
 from stripe_reports_source.warehouse.postgres_rows import Stream
-from tests.conftest import query, source_of, with_settings
+from tests.conftest import postgres_server, query, source_of, with_settings
 from tests.pipeline.lost_answers import losing_answers
 from tests.pipeline.test_large_cells import files_of, is_ours, large
 from tests.pipeline.truth import assert_true
@@ -241,6 +243,36 @@ def test_a_readers_open_transaction_is_named_and_other_readers_are_let_in(
         connection.close()
     load_reports(pipeline, source_of(emulator, [Report(PAYOUTS, columns=["payout_id", "gross", "fee"])]))
     assert query(pipeline, f"SELECT count(*) FROM {TABLE} WHERE fee IS NOT NULL") != [(0,)]
+
+
+@pytest.mark.long
+def test_a_table_that_the_server_vacuums_is_not_waited_for_in_vain(emulator: Emulator, pipeline: Pipeline) -> None:
+    """The server gives it up for a lock after `deadlock_timeout`; it would take hours here."""
+    with postgres_server() as address, closing(psycopg2.connect(address)) as connection:
+        own: Any = CellPostgres.instead_of(dlt.destinations.postgres(address))
+        own.patience = 60.0
+        pipeline.destination = own
+        load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+        connection.autocommit = True
+        table = f'"{pipeline.dataset_name}".{TABLE}'
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
+            cursor.execute(f"CREATE TABLE copies AS SELECT t.* FROM {table} t, generate_series(1, 300)")
+            cursor.execute("UPDATE copies SET _interval_key = 'another'")
+            cursor.execute(f"INSERT INTO {table} SELECT * FROM copies")
+            cursor.execute(f"DELETE FROM {table} WHERE _interval_key = 'another'")
+            slow = "autovacuum_vacuum_cost_limit = 1, autovacuum_vacuum_cost_delay = 100"
+            cursor.execute(f"ALTER TABLE {table} SET (autovacuum_enabled, autovacuum_vacuum_threshold = 1, {slow})")
+            cursor.execute("ALTER SYSTEM SET autovacuum_naptime = '1s'")
+            cursor.execute("SELECT pg_reload_conf()")
+            vacuumed: Any = None
+            while vacuumed is None:
+                time.sleep(0.1)
+                cursor.execute("SELECT pid FROM pg_stat_progress_vacuum WHERE relid = %s::regclass", (table,))
+                vacuumed = cursor.fetchone()
+        emulator.advance(emulator.settings.available_end + timedelta(days=1))
+        load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+        assert_true(emulator, pipeline, [PAYOUTS], end=emulator.service.available_end)
 
 
 def kill_after_the_rows_are_in(pipeline: Pipeline, source: Any, table: str = TABLE) -> None:
