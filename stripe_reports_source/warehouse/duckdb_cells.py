@@ -13,6 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -224,8 +225,10 @@ class _CopyJob(DuckDbCopyJob):
         _with_more_memory(self, self._copy)
 
     def _copy(self) -> None:
+        job = copy(self)
+        job._file_path = self._file_path.replace("'", "''")  # which dlt writes into its statement as it is
         with self._job_client.sql_client.begin_transaction():
-            super().run()
+            DuckDbCopyJob.run(job)
 
 
 def _with_more_memory(job: RunnableLoadJob, run: Callable[[], None]) -> None:

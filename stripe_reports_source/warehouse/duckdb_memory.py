@@ -103,7 +103,7 @@ class Memory:
         """Allow so many bytes, and as many at most where they do not suffice; `end` before the old limit is set."""
         with self._changes:
             self.allowed, self._most = allowed, most
-            _set(client, {"memory_limit": f"{allowed} bytes"})
+            _limit_memory(client, allowed)
 
     def end(self) -> None:
         """Leave DuckDB its limit."""
@@ -147,8 +147,7 @@ class Memory:
             self._commits += more
             has_all = self._commits > 0
             if self._most and has_all != had_all:
-                with suppress(DatabaseException):  # what is in use stays, and so does the limit then
-                    _set(client, {"memory_limit": f"{self._most if has_all else self.allowed} bytes"})
+                _limit_memory(client, self._most if has_all else self.allowed)
 
 
 @contextmanager
@@ -174,11 +173,11 @@ def frugal(client: Any, pipeline: Pipeline, room: Room | None = None) -> Iterato
     before["memory_limit"] = f"{most} bytes"
     folder = Path(pipeline.working_dir)
     folder.chmod(0o700)  # a look may be the first thing that is done in it
-    _spill_into(client, str(folder / SPILL_FOLDER))
-    _set(client, {"threads": threads, "preserve_insertion_order": "false"})
     limit = _limit_of(client)
-    limit.begin(client, memory, most)
     try:
+        _spill_into(client, str(folder / SPILL_FOLDER))
+        _set(client, {"threads": threads, "preserve_insertion_order": "false"})
+        limit.begin(client, memory, most)
         yield limit
     finally:
         limit.end()
@@ -209,8 +208,7 @@ def write_frugally(client: Any) -> None:
     }
     without = f"{disabled},{COSTLY_METHOD}" if written < SMALL_FILE_BYTES else disabled
     try:
-        with suppress(DatabaseException):  # what is in use stays, and so does the limit then
-            _set(client, {"memory_limit": f"{FEW_ROWS_BYTES} bytes"})
+        _limit_memory(client, FEW_ROWS_BYTES)
         # the checkpoint itself gets what it needs
         _set(client, {**before, "threads": 1, "disabled_compression_methods": without})
         client.execute_sql("CHECKPOINT")
@@ -253,6 +251,11 @@ def _give_back_what_is_freed() -> None:
 def _spill_into(client: Any, folder: str) -> None:
     with suppress(DatabaseException):  # DuckDB keeps the folder that it has used already
         _set(client, {"temp_directory": folder.replace("'", "''")})
+
+
+def _limit_memory(client: Any, allowed: int) -> None:
+    with suppress(DatabaseException):  # what is in use stays, and so does the limit then
+        _set(client, {"memory_limit": f"{allowed} bytes"})
 
 
 def _set(client: Any, settings: dict[str, Any]) -> None:

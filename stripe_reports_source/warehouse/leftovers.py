@@ -23,7 +23,7 @@ from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.load.exceptions import LoadClientJobTerminalRetry
 
 from ..errors import LoadInterrupted, WorkingFolderError, find_cause
-from .locks import duckdb_file
+from .destinations import destination_type, duckdb_file
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +111,17 @@ def remove_leftovers(pipeline: Pipeline) -> None:
         if folder != extracted and folder.is_dir() and time.time() - folder.stat().st_mtime > ABANDONED_SECONDS:
             logger.info("removing the abandoned extraction %s", folder.name)
             shutil.rmtree(folder)
-    shutil.rmtree(Path(pipeline.working_dir) / SPILL_FOLDER, ignore_errors=True)
+    spilled = Path(pipeline.working_dir) / SPILL_FOLDER
+    if spilled.exists() and not _spills_into(pipeline, spilled):
+        shutil.rmtree(spilled, ignore_errors=True)
+
+
+def _spills_into(pipeline: Pipeline, folder: Path) -> bool:
+    """True if DuckDB works in a folder: it keeps one that it has used while anybody in this process has it open."""
+    if destination_type(pipeline) != "duckdb":
+        return False
+    with pipeline.sql_client() as client:
+        return client.execute_sql("SELECT current_setting('temp_directory')") == [(str(folder),)]
 
 
 def abort_begun_packages(pipeline: Pipeline, source_name: str) -> None:

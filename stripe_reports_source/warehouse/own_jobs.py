@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import dlt
 from dlt import Pipeline
-from dlt.common.destination import Destination, DestinationCapabilitiesContext
+from dlt.common.destination import Destination
 from dlt.common.pipeline import LoadInfo
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.job_client_impl import SqlJobClientBase
@@ -157,13 +157,6 @@ def _standing_in(usual: Any, base: Any, **config: Any) -> Any:
     """Any other destination: dlt's own jobs, a staging dataset of its own, and begun packages that ask for abort."""
 
     class AnyDestination(StandIn, type(usual)):  # type: ignore[misc]  # whichever dlt has
-        def _raw_capabilities(self) -> DestinationCapabilitiesContext:
-            capabilities: DestinationCapabilitiesContext = type(usual)._raw_capabilities(self)
-            if capabilities.supports_ddl_transactions:
-                # dlt leaves it open, and would run the merges of tables without a word like `create` one by one
-                capabilities.supports_transactions = True
-            return capabilities
-
         @property
         def client_class(self) -> Any:
             usual_class = self.usual.client_class

@@ -12,7 +12,7 @@ from typing import Any
 
 import dlt
 from dlt.common.configuration.container import Container
-from dlt.common.destination import Destination
+from dlt.common.destination import Destination, DestinationCapabilitiesContext
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.pipeline import PipelineContext
 from dlt.common.schema import Schema
@@ -58,6 +58,13 @@ class StandIn(Destination[Any, Any]):
     def settled(self) -> Iterator[None]:
         """Until the end of the block, dlt's configuration of it need not be looked up again for each client."""
         yield
+
+    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
+        capabilities: DestinationCapabilitiesContext = super()._raw_capabilities()  # type: ignore[safe-super]  # of dlt's class
+        if capabilities.supports_ddl_transactions:
+            # dlt leaves it open, and would run the merges of tables without a word like `create` one by one
+            capabilities.supports_transactions = True
+        return capabilities
 
     @property
     def destination_type(self) -> str:

@@ -17,6 +17,7 @@ from dlt import Pipeline
 from dlt.common.schema.utils import new_table
 from dlt.destinations.insert_job_client import InsertValuesLoadJob
 from dlt.destinations.job_client_impl import SqlLoadJob
+from dlt.pipeline.exceptions import PipelineStepFailed
 
 from stripe_reports_source import ConfigurationError, SyncFailed, load_reports
 from stripe_reports_source.emulator import Emulator
@@ -67,21 +68,23 @@ def test_a_job_that_runs_again_changes_nothing(emulator: Emulator, pipeline: Pip
     assert_true(emulator, pipeline, [PAYOUTS], end=emulator.service.available_end)
 
 
-def test_a_job_that_fails_half_way_leaves_the_cell_as_it_was(emulator: Emulator, tmp_path: Path) -> None:
+@pytest.mark.parametrize("table", ["payouts_summary", "report_cells"])
+def test_a_job_that_fails_half_way_leaves_the_table_as_it_was(emulator: Emulator, tmp_path: Path, table: str) -> None:
+    """That of cells is ours, and that of the ledger dlt's."""
     database = str(tmp_path / "warehouse.duckdb")
     pipeline = dlt.pipeline("atomic", destination=dlt.destinations.duckdb(database), dataset_name="stripe")
     source = source_of(emulator, ["payouts.summary"], start_date="2025-01-01", end_date="2025-03-01")
     load_reports(pipeline, source)
     with duckdb.connect(database) as connection:
-        before = connection.sql("SELECT count(*) FROM stripe.payouts_summary").fetchall()
+        before = connection.sql(f"SELECT count(*) FROM stripe.{table}").fetchall()
         # the DELETE will work, the INSERT after it will not
-        connection.execute("ALTER TABLE stripe.payouts_summary ADD COLUMN audited BOOLEAN DEFAULT true")
-        connection.execute("ALTER TABLE stripe.payouts_summary ALTER COLUMN audited DROP DEFAULT")
-        connection.execute("ALTER TABLE stripe.payouts_summary ALTER COLUMN audited SET NOT NULL")
-    with pytest.raises(SyncFailed, match=r"NOT NULL constraint failed: payouts_summary.audited"):
+        connection.execute(f"ALTER TABLE stripe.{table} ADD COLUMN audited BOOLEAN DEFAULT true")
+        connection.execute(f"ALTER TABLE stripe.{table} ALTER COLUMN audited DROP DEFAULT")
+        connection.execute(f"ALTER TABLE stripe.{table} ALTER COLUMN audited SET NOT NULL")
+    with pytest.raises((SyncFailed, PipelineStepFailed), match=rf"NOT NULL constraint failed: {table}.audited"):
         load_reports(pipeline, source)
     with duckdb.connect(database) as connection:
-        assert connection.sql("SELECT count(*) FROM stripe.payouts_summary").fetchall() == before != [(0,)]
+        assert connection.sql(f"SELECT count(*) FROM stripe.{table}").fetchall() == before != [(0,)]
 
 
 def test_the_pipeline_and_the_database_are_left_as_they_were(emulator: Emulator, tmp_path: Path) -> None:
@@ -98,6 +101,20 @@ def test_the_pipeline_and_the_database_are_left_as_they_were(emulator: Emulator,
     assert pipeline.destination is destination
     assert pipeline.state["destination_type"] == "dlt.destinations.duckdb"
     assert staged == [(0,)]
+
+
+def test_what_is_open_elsewhere_in_the_process_may_hold_more_memory_than_a_load_has(
+    emulator: Emulator, pipeline: Pipeline, tmp_path: Path
+) -> None:
+    names = "('memory_limit', 'threads', 'preserve_insertion_order')"
+    settings = f"SELECT name, value FROM duckdb_settings() WHERE name IN {names} ORDER BY 1"
+    with duckdb.connect(str(tmp_path / "reports.duckdb")) as connection:
+        connection.execute("SET max_temp_directory_size = '0 KiB'")  # so that nothing of it can be put aside
+        connection.execute("CREATE TEMP TABLE mine AS SELECT md5(i::text) AS text FROM range(3000000) AS rows(i)")
+        before = connection.sql(settings).fetchall()
+        load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+        assert connection.sql(settings).fetchall() == before
+    assert_true(emulator, pipeline, [PAYOUTS], end=emulator.settings.available_end)
 
 
 @pytest.mark.parametrize("room", [Room(3 << 20, per_column=1 << 10), Room(4 << 20)], ids=["little", "by width"])
@@ -226,6 +243,27 @@ def test_what_a_killed_process_had_no_memory_for_is_removed_by_the_next_sync(
     (spill / "duckdb_temp_storage_DEFAULT-0.tmp").write_bytes(b"a customer's row")
     load_reports(pipeline, source_of(emulator, [PAYOUTS]))
     assert not spill.exists()
+
+
+def test_what_duckdb_has_put_aside_is_left_while_it_is_open_elsewhere_in_the_process(
+    emulator: Emulator, pipeline: Pipeline, tmp_path: Path
+) -> None:
+    with duckdb.connect(str(tmp_path / "reports.duckdb")) as connection:
+        load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+        with pipeline.sql_client() as client, frugal(client, pipeline, Room(1 << 20)):
+            connection.execute("CREATE TEMP TABLE mine AS SELECT md5(i::text) AS text FROM range(400000) AS rows(i)")
+        assert list((Path(pipeline.working_dir) / SPILL_FOLDER).iterdir())
+        load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+        assert connection.sql("SELECT count(DISTINCT text) FROM mine").fetchall() == [(400000,)]
+
+
+def test_the_working_folder_may_have_any_name(emulator: Emulator, tmp_path: Path) -> None:
+    folder = tmp_path / 'o\'brien {x} "y"'
+    folder.mkdir()
+    destination = dlt.destinations.duckdb(str(folder / "reports.duckdb"))
+    pipeline = dlt.pipeline("any", destination=destination, dataset_name="stripe", pipelines_dir=str(folder))
+    load_reports(pipeline, source_of(emulator, [PAYOUTS]))
+    assert_true(emulator, pipeline, [PAYOUTS], end=emulator.settings.available_end)
 
 
 def test_files_that_dlt_splits_within_a_cell_are_left_to_dlt(
