@@ -26,6 +26,7 @@ from ..warehouse.straight import ends_with
 from .active_lane import ActiveLane
 from .ahead import one_ahead
 from .keeping import note_cell
+from .package import note_in_package
 from .reports import ReportInPackage
 
 SMALL_BYTES = 1 << 20
@@ -220,7 +221,10 @@ class ArrivedCell:
             self._report.altered,
         )
         sync.outcomes.loaded(lane, cell, fetched, self._sums.json(), state)
-        sync.under_way.loaded[lane.resolved.report.table].add(self._request.key)
+        table = lane.resolved.report.table
+        sync.under_way.loaded[table].add(self._request.key)
+        if not sync.load.collects:
+            note_in_package(table, sync.settings.label, self._request.key, cell.run_id)
         if not self._backfill:
             self._report.move_cursor()
 

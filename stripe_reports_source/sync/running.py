@@ -43,7 +43,7 @@ from .fetching import Fetching
 from .given import GivenFiles
 from .ledger import listed_packages, take_listed
 from .outcomes import Outcomes
-from .package import emptied_tables
+from .package import cells_in_package, emptied_tables
 from .replaying import Archived
 from .under_way import UnderWay
 from .whose_data import WhoseData
@@ -219,6 +219,7 @@ class Sync:
             if self.load.days is not None:
                 zone = parse_zone(report.timezone) if report.timezone else self.settings.defaults.zone
                 window = window_of(self.load.days, self.settings, zone)
+            self.under_way.loaded[report.table].update(cells_in_package(report.table).get(self.settings.label, ()))
             self._lanes[report.table] = [
                 self._active(lane, states, ledger) for lane in self._plan(report, loaded, window)
             ]

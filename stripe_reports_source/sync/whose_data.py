@@ -6,16 +6,17 @@ there is nothing to run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from dlt import Pipeline
 
 from ..errors import ConfigurationError
 from ..plan.lanes import Lane
+from ..plan.resolve import prefix_of
 from ..plan.whose_data import Holding, refuse_other_data
 from ..stripe_api.api import StripeApi
 from ..warehouse.ledger import newest_run, noted_holdings, real_holdings
-from .package import dropped_tables
+from .package import cells_in_package, dropped_tables
 
 
 class WhoseData:
@@ -41,6 +42,8 @@ class WhoseData:
         if self._pipeline is None or not asked or asked[0].resolved.report.table in dropped_tables():
             return
         table = asked[0].resolved.report.table
+        beside = cells_in_package(table)
+        self._compare(asked, label, [*_held(table, beside)])
         holdings = noted_holdings(self._pipeline, table)
         try:
             self._compare(asked, label, holdings)
@@ -51,27 +54,33 @@ class WhoseData:
             holdings = real_holdings(self._pipeline, table)
             self._compare(asked, label, holdings)
         if account is None:
-            self._prove_account(table, label, holdings)
+            runs = {other: next(iter(cells.values())) for other, cells in beside.items()}
+            self._prove_account(table, label, {holding.account for holding in holdings}, runs)
 
     def _compare(self, lanes: Sequence[Lane], label: str, holdings: Sequence[Holding]) -> None:
         refuse_other_data(lanes[0].resolved, label, holdings)  # lanes of a report differ in the connected account alone
 
-    def _prove_account(self, table: str, label: str, holdings: Sequence[Holding]) -> None:
+    def _prove_account(self, table: str, label: str, stored: set[str], runs: Mapping[str, str]) -> None:
         """A label of the user's own may not go over to another account, nor an account to another label.
 
         What was loaded for an account id needs no proof: Stripe has checked it.
+
+        Args:
+            table: that is loaded.
+            label: the `_account` value.
+            stored: the labels of its rows.
+            runs: of the labels whose rows are in the package before it is loaded.
         """
-        labels = {holding.account for holding in holdings}
-        if label in labels:
-            run = newest_run(self._pipeline, table, label)
+        if label in stored or label in runs:
+            run = runs.get(label) or newest_run(self._pipeline, table, label)
             if run is not None and not self._knows(run):
                 raise ConfigurationError(
                     f"account {label!r}: the rows of table {table!r} are of another Stripe account than api_key's, "
                     f"which does not know the report run {run}. Set that account's key, or another account label."
                 )
             return
-        for other in sorted(labels):
-            run = None if other.startswith("acct_") else newest_run(self._pipeline, table, other)
+        for other in sorted(stored | runs.keys()):
+            run = None if other.startswith("acct_") else runs.get(other) or newest_run(self._pipeline, table, other)
             if run is not None and self._knows(run):
                 raise ConfigurationError(
                     f"account {label!r}: table {table!r} holds the same Stripe account's rows as account {other!r}, "
@@ -83,3 +92,10 @@ class WhoseData:
         if run not in self._known:
             self._known[run] = self._api.knows_run(run)
         return self._known[run]
+
+
+def _held(table: str, cells: Mapping[str, Mapping[str, str]]) -> Iterator[Holding]:
+    """What the package holds of a table, whose cells it has by account label."""
+    for label, keys in cells.items():
+        for identity in {prefix_of(key).removeprefix(f"{label}|").removesuffix("|") for key in keys}:
+            yield Holding(table, label, identity, None)

@@ -22,6 +22,7 @@ import pytest
 from dlt import Pipeline
 from dlt.common.configuration.container import Container
 from dlt.extract.incremental.context import TimeIntervalContext
+from dlt.pipeline.exceptions import PipelineStepFailed
 
 from stripe_reports_source import ConfigurationError, Report, SyncFailed, load_reports, stripe_reports
 from stripe_reports_source.emulator import Emulator
@@ -367,6 +368,40 @@ def test_several_sources_are_loaded_in_one_call(
         stored = query(pipeline, f"SELECT count(*) FROM {TABLE} WHERE _account = %s", name)
         assert stored == [(len(each.emulator.truth("payouts.itemized.3", *window)),)]
         assert cursor(pipeline, source=name) == window[1]
+
+
+@pytest.mark.parametrize("ways", ["backfills", "a sync between", "parts of a backfill"])
+def test_what_several_sources_of_one_run_have_in_common_is_loaded_once(
+    emulator: Emulator, pipeline: Pipeline, ways: str
+) -> None:
+    """dlt puts them into one package, in which nothing replaces what came before."""
+    month, months = ({"start_date": start, "end_date": "2025-03-01"} for start in ("2025-02-01", "2025-01-01"))
+    sources = [source_of(emulator, BOTH_REPORTS, **window) for window in (month, months)]
+    if ways == "a sync between":
+        sources.insert(1, source_of(emulator, BOTH_REPORTS))
+    if ways == "parts of a backfill":
+        sources = [sources[1].with_resources(TABLE), sources[1].with_resources(TABLE, OTHER)]
+    pipeline.run(sources)
+    end = emulator.settings.available_end if len(sources) == 3 else datetime(2025, 3, 1, tzinfo=UTC)
+    assert_true(emulator, pipeline, BOTH_REPORTS, end=end)
+    assert_ledger(pipeline, BOTH_REPORTS)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"account": "another"}, "holds the same Stripe account's rows as account 'default'"),
+        ({"interval": "day"}, "cells of 'payouts.itemized|day|UTC' would overlap them"),
+    ],
+    ids=["label", "grid"],
+)
+def test_sources_of_one_run_that_would_double_rows_are_refused(
+    emulator: Emulator, pipeline: Pipeline, other: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(PipelineStepFailed, match=said):
+        pipeline.run([source_of(emulator, [PAYOUTS]), source_of(emulator, [PAYOUTS], **other)])
+    pipeline.run(source_of(emulator, [PAYOUTS]))
+    assert_true(emulator, pipeline, [PAYOUTS], end=emulator.settings.available_end)
 
 
 def test_one_source_that_fails_leaves_the_others_loaded(emulator: Emulator, pipeline: Pipeline) -> None:
