@@ -21,7 +21,7 @@ from .resolve import ResolvedReport, resolve
 from .settings import Settings
 from .state import LaneState, LaneStates
 from .stripe_objects import OfferedTypes
-from .whole_cells import first_instant, refuse_other_grid, refuse_other_lanes, whole_cells
+from .whole_cells import first_instant, refuse_other_grid, refuse_other_lanes, say_what_is_lost, whole_cells
 from .whose_data import CONNECTED, refuse_other_mode
 
 logger = logging.getLogger(__name__)
@@ -171,7 +171,7 @@ class _LanePlanner:
         """What is lacking before the cursor, and what is to be loaded from there on."""
         noted = known and known.without_data_from(resolved.offered.available.end)
         again = self._loaded.replaced_since(key, known.forks) if known else None
-        window = self._sync_window(resolved, known, again)
+        window = self._sync_window(resolved, key, known, again)
         requests = self._requests(resolved, window)
         loaded = known.loaded if known else None
         if again is not None or (known and known.taken_back_to is not None):
@@ -193,7 +193,7 @@ class _LanePlanner:
         )
 
     def _gaps(self, resolved: ResolvedReport, key: str, known: LaneState | None, end: datetime) -> list[CellRequest]:
-        """The cells before an instant that the ledger does not list, although later ones are loaded."""
+        """The cells before an instant that the ledger does not list to their end, although later ones are loaded."""
         ledger = self._loaded.ledger
         if known is None or known.cursor is None or ledger.packages.get(key) != (known.package or ""):
             return []  # the ledger has yet to be compared with what is stored
@@ -206,10 +206,10 @@ class _LanePlanner:
         available = resolved.offered.available
         gaps = [each for each in lacking if available.covers(each.cell.span)]
         lost = [each for each in lacking if not available.covers(each.cell.span)]
-        for found, what in ((gaps, "they are to be loaded now"), (lost, "Stripe does not have them any more")):
+        for found, what in ((gaps, "they are to be loaded now"), (lost, "Stripe does not have all of them any more")):
             if found:
                 logger.warning(
-                    "%s [%s]: %s intervals between loaded ones are not loaded, from %s on; %s",
+                    "%s [%s]: %s intervals between loaded ones are not loaded whole, from %s on; %s",
                     resolved.offered.id,
                     key,
                     len(found),
@@ -258,7 +258,7 @@ class _LanePlanner:
         logger.warning("%s: asked for %s, of which Stripe has %s", resolved.offered.id, asked, there)
         return there
 
-    def _sync_window(self, resolved: ResolvedReport, known: LaneState | None, again: datetime | None) -> Span:
+    def _sync_window(self, resolved: ResolvedReport, key: str, known: LaneState | None, again: datetime | None) -> Span:
         """What an incremental sync of a lane reads; empty when Stripe has nothing new.
 
         `again` is the start of what two crossed syncs have replaced; None if there is nothing.
@@ -267,6 +267,7 @@ class _LanePlanner:
         first = self._loaded.start or first_instant(self._settings.start_date, resolved.zone)
         since = None
         if known and known.cursor is not None:
+            say_what_is_lost(resolved, key, known.cursor)
             # dlt's cursor may have been moved on by a sync of another account
             since = known.cursor if self._cursor is None else min(known.cursor, self._cursor)
             first = known.loaded.start

@@ -42,6 +42,7 @@ class ListedCell:
         available_end: up to when Stripe had data for the run; None where that is not known.
         load_ended: the load package that listed it is loaded whole; None where nothing tells.
         load_id: that load package.
+        whole_end: where the cell ends on the calendar; None where that is not known.
     """
 
     report_type: str
@@ -50,6 +51,12 @@ class ListedCell:
     available_end: datetime | None
     load_ended: bool | None
     load_id: str | None = None
+    whole_end: datetime | None = None
+
+    @property
+    def cut(self) -> bool:
+        """True if it is not loaded to its end on the calendar."""
+        return self.interval_end is not None and self.whole_end is not None and self.interval_end < self.whole_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +76,18 @@ class HeldRun:
 
 @dataclass(frozen=True)
 class Stretch:
-    """How many cells of a lane are listed by load packages that are loaded whole, and the first and last day of all."""
+    """The listed cells of a lane.
+
+    Args:
+        cells: how many are listed by load packages that are loaded whole.
+        first_day, last_day: of all.
+        first_cut: the day of the first one that is not loaded to its end; None where all are.
+    """
 
     cells: int
     first_day: date
     last_day: date
+    first_cut: date | None = None
 
 
 class Ledger(Protocol):
@@ -122,7 +136,8 @@ class Listed:
             if key.startswith(prefix)
         }
         whole = sum(bool(cell.load_ended) for cell in days.values())
-        return Stretch(whole, min(days), max(days)) if days else None
+        first_cut = min((day for day, cell in days.items() if cell.cut), default=None)
+        return Stretch(whole, min(days), max(days), first_cut) if days else None
 
     def runs_of(self, keys: Collection[str]) -> Mapping[str, HeldRun]:
         """See `Ledger`."""
@@ -179,20 +194,30 @@ def with_cells_of_others(known: LaneState | None, resolved: ResolvedReport, foun
 
 
 def not_listed(requests: Sequence[CellRequest], ledger: Ledger) -> list[CellRequest]:
-    """The cells that the ledger does not list, or that a load has listed which has not ended."""
+    """The cells that the ledger does not list as far as they go, or that a load has listed which has not ended."""
     listed = ledger.listed([request.key for request in requests]) if requests else {}
-    return [request for request in requests if (cell := listed.get(request.key)) is None or cell.load_ended is False]
+    return [
+        request
+        for request in requests
+        if (cell := listed.get(request.key)) is None
+        or cell.load_ended is False
+        or (cell.interval_end is not None and cell.interval_end < request.cell.span.end - ONE_SECOND)
+    ]
 
 
 def lists_all(stretch: Stretch | None, window: Span, grid: Grid, zone: ZoneInfo) -> bool:
-    """True if a lane lists all cells of a window, whole; False also where only a look at each of them tells."""
+    """True if a lane lists all cells of a window, whole; False also where only a look at each of them tells.
+
+    The last one may be cut, as the window may cut it.
+    """
     if window.empty:
         return True
     if stretch is None:
         return False
     first, last = (day_of(at, zone) for at in (window.start, window.end - ONE_SECOND))
     around = stretch.first_day <= first and floor_to_grid(last, grid) <= stretch.last_day
-    return around and stretch.cells == count_on_grid(stretch.first_day, stretch.last_day, grid)
+    cut = stretch.first_cut is not None and stretch.first_cut < floor_to_grid(day_of(window.end, zone), grid)
+    return around and not cut and stretch.cells == count_on_grid(stretch.first_day, stretch.last_day, grid)
 
 
 def loaded_already(requests: Sequence[CellRequest], ledger: Ledger) -> frozenset[str]:

@@ -52,8 +52,29 @@ def refuse_other_lanes(resolved: ResolvedReport, label: str, connected: str | No
         )
 
 
+def say_what_is_lost(resolved: ResolvedReport, lane: str, cursor: datetime) -> None:
+    """Say it where Stripe's data begins after what syncs have loaded: nobody can load what lies between."""
+    start = resolved.offered.available.start
+    if start > cursor:
+        logger.warning(
+            "%s [%s]: Stripe's data begins at %s now, and syncs have loaded up to %s: what no backfill has loaded of "
+            "%s is lost, and the sync goes on after it",
+            resolved.offered.id,
+            lane,
+            start,
+            cursor,
+            Span(cursor, start),
+        )
+
+
 def whole_cells(jobs: list[CellRequest], loaded: Span | None, *, backfill: bool) -> list[CellRequest]:
-    """Leave out, or refuse, cells whose replacement would drop rows that are loaded."""
+    """Leave out, or refuse, cells whose replacement would drop rows that are loaded.
+
+    A sync goes on without a cell of which Stripe no longer has the beginning, although it may have more of its end.
+
+    Raises:
+        ConfigurationError: the user's first or last day cuts a cell of which more is loaded.
+    """
     kept = []
     for job in jobs:
         if loaded is None or not cuts_loaded(job.cell, loaded):
@@ -64,6 +85,17 @@ def whole_cells(jobs: list[CellRequest], loaded: Span | None, *, backfill: bool)
                 "%s: Stripe no longer has all of %s; it stays as it is loaded",
                 job.report.offered.id,
                 job.cell.whole,
+            )
+            continue
+        if not backfill and job.cell.span.start == job.report.offered.available.start:
+            logger.warning(
+                "%s: Stripe no longer has all of %s, its data begins at %s now; the interval stays as it is loaded, up "
+                "to %s, and the sync goes on with the next one. A report with another table_name loads what Stripe "
+                "has of it",
+                job.report.offered.id,
+                job.cell.whole,
+                job.cell.span.start,
+                min(loaded.end, job.cell.whole.end),
             )
             continue
         raise ConfigurationError(

@@ -26,11 +26,12 @@ _CELLS = (
     "ON l.{column.load_id} = c.{column._dlt_load_id} AND l.{column.status} = 0 "
     "WHERE c.{column.table_name} = %s AND c.{column.account} = %s"
 )
-_NEEDED = ("report_type", "interval_start", "interval_end", "data_available_end", "_dlt_load_id")
+_NEEDED = ("report_type", "interval_start", "interval_end", "whole_end", "data_available_end", "_dlt_load_id")
 _LISTED = (
     f"SELECT c.{{column.interval_key}}, {', '.join(f'c.{{column.{name}}}' for name in _NEEDED)}, "
     f"l.{{column.load_id}} {_CELLS}"
 )
+_FIRST_CUT = "min(CASE WHEN c.{column.interval_end} < c.{column.whole_end} THEN c.{column.interval_day} ELSE NULL END)"
 
 
 class CellLedger:
@@ -94,14 +95,14 @@ class CellLedger:
         needed = ", ".join(f"count(c.{{column.{name}}})" for name in _NEEDED)
         query = (
             f"SELECT {prefix}, count(l.{{column.load_id}}), min(c.{{column.interval_day}}), "
-            f"max(c.{{column.interval_day}}), {needed} {_CELLS} GROUP BY {prefix}"
+            f"max(c.{{column.interval_day}}), {_FIRST_CUT}, {needed} {_CELLS} GROUP BY {prefix}"
         )
         rows = self._select(query, self._table, self._account)
         if rows is None:
             return None
         return {
-            str(lane): Stretch(int(count), first, last)
-            for lane, count, first, last, *_ in rows
+            str(lane): Stretch(int(count), first, last, first_cut)
+            for lane, count, first, last, first_cut, *_ in rows
             if type(first) is type(last) is date
         }
 
@@ -110,8 +111,8 @@ class CellLedger:
         rows = self._select(_LISTED + only, self._table, self._account, *values) or []
         oldest = self._oldest_load() if any(ended is None for *_, ended in rows) else None
         return {
-            str(key): ListedCell(str(type_), start, end, available, _load_ended(load, ended, oldest), load)
-            for key, type_, start, end, available, load, ended in rows
+            str(key): ListedCell(str(type_), start, end, available, _load_ended(load, ended, oldest), load, whole_end)
+            for key, type_, start, end, whole_end, available, load, ended in rows
         }
 
     def runs_of(self, keys: Collection[str]) -> dict[str, HeldRun]:

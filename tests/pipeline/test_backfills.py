@@ -157,7 +157,7 @@ def test_a_gap_is_filled_and_said(emulator: Emulator, pipeline: Pipeline, caplog
     with caplog.at_level(logging.WARNING):
         assert load_reports(pipeline, source_of(emulator, [PAYOUTS])).cells == 1
     assert (
-        "payouts.itemized.3 [default]: 1 intervals between loaded ones are not loaded, from [2025-02-01T00"
+        "payouts.itemized.3 [default]: 1 intervals between loaded ones are not loaded whole, from [2025-02-01T00"
         in caplog.text
     )
     assert runs(emulator) == ["Jan", "Feb", "Mar"]

@@ -168,7 +168,11 @@ def test_what_is_asked_of_some_cells_is_what_all_of_the_ledger_says(emulator: Em
         assert ledger.listed([*others, "default|unknown|2025-01-01"]) == {key: ledger.cells[key] for key in others}
         prefix = first.removesuffix("2025-01-01")
         stretch = ledger.stretch(prefix)
-        assert stretch == Listed(cells=ledger.cells).stretch(prefix) == Stretch(whole, *days(ledger.cells, prefix))
+        assert (
+            stretch
+            == Listed(cells=ledger.cells).stretch(prefix)
+            == Stretch(whole, *days(ledger.cells, prefix), first_cut=date(2025, 3, 1))
+        )
         assert ledger.stretch("other|") is None
 
 

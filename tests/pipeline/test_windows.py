@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -97,6 +97,34 @@ def test_every_interval_that_is_not_loaded_is_named(emulator: Emulator, pipeline
     for month in months:
         assert month in str(caught.value)
     assert "Not loaded either, because of that: " in str(caught.value)
+
+
+@pytest.mark.first(1)
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        (datetime(2025, 3, 5, tzinfo=UTC), "its data begins at 2025-03-05 00:00:00+00:00 now; the interval stays"),
+        (datetime(2025, 4, 1, tzinfo=UTC), "[2025-03-10T12:00:00Z, 2025-04-01T00:00:00Z) is lost"),
+    ],
+)
+def test_data_that_is_withdrawn_before_it_was_loaded_is_said_and_stops_nothing(
+    emulator: Emulator, pipeline: Pipeline, start: datetime, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = f"SELECT count(*) FROM {TABLE} WHERE _interval_day = DATE '2025-03-01'"
+    load_reports(pipeline, source_of(emulator, [PAYOUTS, "balance.summary"]))
+    march = query(pipeline, rows)
+    emulator.advance(datetime(2025, 4, 5, tzinfo=UTC))
+    for name in versions(emulator, PAYOUTS):
+        emulator.set_availability(name, start=start)
+    for text in (said, "1 intervals between loaded ones are not loaded whole, from [2025-03-01T00"):
+        caplog.clear()
+        load_reports(pipeline, source_of(emulator, [PAYOUTS, "balance.summary"]))
+        assert caplog.text.count(text) == 1
+    assert query(pipeline, rows) == march
+    complete = "SELECT interval_day, complete FROM report_cells WHERE table_name = '{}' AND interval_day > '2025-02-01'"
+    days = [date(2025, 3, 1), date(2025, 4, 1)]
+    assert sorted(query(pipeline, complete.format(TABLE))) == [(days[0], False), (days[1], False)]
+    assert sorted(query(pipeline, complete.format("balance_summary"))) == [(days[0], True), (days[1], False)]
 
 
 @pytest.mark.long

@@ -173,7 +173,9 @@ class Planned:
         """List a cell that is loaded."""
         report, stretch = request.report, request.cell.span
         available = report.offered.available.end
-        self.listed[request.key] = ListedCell(report.offered.id, stretch.start, stretch.end, available, True)
+        self.listed[request.key] = ListedCell(
+            report.offered.id, stretch.start, stretch.end, available, True, whole_end=request.cell.whole.end
+        )
         parameters = json.dumps({**report.parameters, "interval_end": int(stretch.end.timestamp())})
         self.held[request.key] = HeldRun(report.offered.updated, parameters, report.offered.livemode)
 

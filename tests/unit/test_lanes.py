@@ -255,6 +255,61 @@ def test_data_that_stripe_no_longer_has_at_the_start_stays(caplog: pytest.LogCap
     assert "Stripe no longer has all of [2025-01-01T00:00:00Z, 2025-02-01T00:00:00Z)" in caplog.text
 
 
+@pytest.mark.parametrize(("grid", "intervals"), [("month", 1), ("day", 22)])
+def test_what_stripe_has_withdrawn_before_it_was_loaded_is_said_at_once_and_from_then_on(
+    grid: Grid, intervals: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    planned = paper(grid)
+    planned.sync(up_to("2025-03-10T12:00"))
+    with caplog.at_level(logging.WARNING):
+        assert planned.sync(offer(span("2025-04-01", "2025-04-05")))
+    assert (
+        "payouts.itemized.3 [default]: Stripe's data begins at 2025-04-01 00:00:00+00:00 now, and syncs have loaded up "
+        "to 2025-03-10 12:00:00+00:00: what no backfill has loaded of [2025-03-10T12:00:00Z, 2025-04-01T00:00:00Z) is "
+        "lost" in caplog.text
+    )
+    first = "2025-03-01T00:00:00Z" if grid == "month" else "2025-03-10T00:00:00Z"
+    for end in ("2025-04-05", "2025-05-10"):  # with nothing new, and with new data
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            planned.sync(offer(span("2025-04-01", end)))
+        assert (
+            f"payouts.itemized.3 [default]: {intervals} intervals between loaded ones are not loaded whole, "
+            f"from [{first}" in caplog.text
+        )
+        assert "Stripe does not have all of them any more" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        again = planned.sync(up_to("2025-05-10"))  # Stripe has it again
+    assert again[0].cell.span.start == utc(first.removesuffix(":00Z"))
+    assert again[-1].cell.span.end == utc("2025-04-01")
+    assert "they are to be loaded now" in caplog.text
+    assert_covered(planned, grid, span("2025-01-01", "2025-05-10"))
+    assert planned.sync(up_to("2025-05-10")) == []
+
+
+@pytest.mark.parametrize("start", ["2025-03-05", "2025-03-20"])
+def test_a_cell_whose_beginning_stripe_has_withdrawn_stays_and_the_sync_goes_on(
+    start: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was loaded in part, and a part would replace all of it."""
+    planned = paper()
+    planned.sync(up_to("2025-03-10T12:00"))
+    for end, loaded in (("2025-03-25", []), ("2025-04-05", [span("2025-04-01", "2025-04-05")])):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            assert spans(planned.sync(offer(span(start, end)))) == loaded
+        assert (
+            f"Stripe no longer has all of [2025-03-01T00:00:00Z, 2025-04-01T00:00:00Z), its data begins at {start} "
+            "00:00:00+00:00 now; the interval stays as it is loaded, up to 2025-03-10 12:00:00+00:00" in caplog.text
+        )
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        assert planned.sync(offer(span(start, "2025-04-05"))) == []
+    assert "1 intervals between loaded ones are not loaded whole, from [2025-03-01T00" in caplog.text
+    assert planned.stored["default|payouts.itemized|month|UTC|2025-03-01"][0] == span("2025-03-01", "2025-03-10T12:00")
+
+
 def test_a_connected_account_that_has_failed_makes_no_other_go_back() -> None:
     """dlt's one cursor is that of the slowest lane."""
     planned = Planned(settings(CONNECTED, connected_accounts=("acct_1", "acct_2")))

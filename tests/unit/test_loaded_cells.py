@@ -194,7 +194,8 @@ def test_what_is_lacking_before_the_cursor_is_loaded_and_said(end: str, caplog: 
         [lane] = planned.plan(up_to(end))
     assert spans(lane.cells)[:2] == [months(2, 3), months(4, 5)]
     assert (
-        "payouts.itemized.3 [default]: 2 intervals between loaded ones are not loaded, from [2025-02-01T" in caplog.text
+        "payouts.itemized.3 [default]: 2 intervals between loaded ones are not loaded whole, from [2025-02-01T"
+        in caplog.text
     )
     assert spans(planned.sync(up_to(end), at_most=1)) == [months(2, 3)]
     assert planned.lanes.get("default") == replace(before, package="package 2", package_from=utc("2025-02-01"))  # type: ignore[type-var]
@@ -247,7 +248,7 @@ def test_what_stripe_has_no_more_is_said_and_left(caplog: pytest.LogCaptureFixtu
     with caplog.at_level(logging.WARNING):
         [lane] = planned.plan(offer(span("2025-01-15", "2025-03-10")))
     assert not lane.cells
-    assert "not loaded, from [2025-01-01T00:00:00Z, 2025-02-01T00:00:00Z) on; Stripe does not have them" in caplog.text
+    assert "loaded whole, from [2025-01-01T00:00:00Z, 2025-02-01T00:00:00Z) on; Stripe does not have all" in caplog.text
 
 
 @pytest.mark.parametrize("crossed", [None, "2025-01-10"])
