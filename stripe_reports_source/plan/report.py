@@ -5,7 +5,8 @@ In: the user's words. Out: a `Report`, or a refusal that names the setting.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -67,10 +68,10 @@ class Report:
         if isinstance(self.metadata, str):
             raise ConfigurationError(f"{where} metadata must be a list or a mapping, not text.")
         listed = [] if isinstance(self.columns, str) else list(self.columns or ())
-        for setting, names in (("columns", listed), ("metadata", list(self.metadata))):
-            twice = [name for name in names if names.count(name) > 1]
-            if twice:
-                raise ConfigurationError(f"{where} {setting} names {twice[0]!r} twice.")
+        refuse_repeats(listed, f"{where} columns")
+        refuse_repeats(self.metadata, f"{where} metadata")
+        for name, value in (self.parameters or {}).items():
+            refuse_repeats(value if isinstance(value, (list, tuple)) else (), f"{where} parameter {name!r}")
         check_grid(self.interval, where)
         check_lookback(self.lookback_days, where)
         if self.timezone is not None:
@@ -119,6 +120,17 @@ class Defaults:
     grid: Grid
     lookback_days: int
     zone: ZoneInfo
+
+
+def refuse_repeats(values: Iterable[Any], setting: str) -> None:
+    """Refuse a list that holds a value twice: what it stands for would be loaded twice.
+
+    Raises:
+        ConfigurationError: names the setting and the value.
+    """
+    for value, times in Counter(map(str, values)).items():
+        if times > 1:
+            raise ConfigurationError(f"{setting} names {value!r} twice.")
 
 
 def check_grid(grid: str | None, where: str) -> None:

@@ -15,7 +15,7 @@ from ..errors import ConfigurationError
 from .addresses import parse_address
 from .credentials import account_id, account_label, account_of, check_account, checked_key, context_path
 from .intervals import parse_day, parse_zone
-from .report import Defaults, Report, check_grid, check_lookback
+from .report import Defaults, Report, check_grid, check_lookback, refuse_repeats
 from .setting_lists import listed, report_of
 from .system_tables import SYSTEM_TABLES
 from .texts import printable
@@ -167,10 +167,7 @@ def checked_settings(given: Mapping[str, Any]) -> Settings:
         end_date=end,
         account=account_label(given["account"]),
         stripe_account=account_id(given["stripe_account"], "stripe_account"),
-        connected_accounts=tuple(
-            account_id(account, "connected_accounts") or ""
-            for account in listed(given["connected_accounts"] or (), "connected_accounts")
-        ),
+        connected_accounts=checked_accounts(given["connected_accounts"]),
         max_concurrent_runs=positive(given["max_concurrent_runs"], "max_concurrent_runs"),
         run_policy=changed_policy(run_policy, given["run_policy"], "run_policy"),
         retry_policy=changed_policy(RetryPolicy(), given["retry_policy"], "retry_policy"),
@@ -183,6 +180,21 @@ def checked_settings(given: Mapping[str, Any]) -> Settings:
         archive_url=checked_archive_url(given["archive_url"]),
         table_format=checked_table_format(given["table_format"]),
     )
+
+
+def checked_accounts(accounts: Any) -> tuple[str, ...]:
+    """The ids of connected accounts, of which no two are the same.
+
+    Args:
+        accounts: ids in a list, as its JSON, as text with commas between them, or a single one; None is none.
+
+    Raises:
+        ConfigurationError: one is not an account's id, or is named twice.
+    """
+    setting = "connected_accounts"
+    result = tuple(account_id(account, setting) or "" for account in listed(accounts or (), setting))
+    refuse_repeats(result, setting)
+    return result
 
 
 def checked_base_url(url: str, setting: str) -> str:

@@ -165,6 +165,8 @@ def test_clones_load_several_accounts_into_the_same_tables(
         ({"run_policy": {"retry_delay": -1}}, "run_policy.retry_delay -1 must be a number above 0"),
         ({"account": "a|b"}, "account 'a|b'"),
         ({"stripe_account": "me"}, "stripe_account 'me'"),
+        ({"connected_accounts": "acct_1, acct_2,acct_1"}, "connected_accounts names 'acct_1' twice"),
+        ({"connected_accounts": ("acct_1", "acct_1")}, "connected_accounts names 'acct_1' twice"),
         ({"stripe_account": "acct_1", "stripe_context": "acct_2"}, "both set"),
         ({"stripe_context": "acct_1/x"}, "stripe_context 'acct_1/x'"),
         ({"api_key": "sk_org_live_1"}, "needs stripe_context"),

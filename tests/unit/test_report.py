@@ -120,6 +120,8 @@ def test_refused_against_what_is_offered(report: Report, message: str) -> None:
         ({"columns": "all"}, "columns 'all'"),
         ({"columns": []}, "columns is empty"),
         ({"columns": ["a", "a"]}, "columns names 'a' twice"),
+        ({"metadata": ["payment_metadata[a]"] * 2}, r"metadata names 'payment_metadata\[a\]' twice"),
+        ({"parameters": {"payout": ["po_1", "po_2", "po_1"]}}, "parameter 'payout' names 'po_1' twice"),
         ({"metadata": "payment_metadata[a]"}, "must be a list or a mapping"),
         ({"metadata": ["payment_metadata"]}, "must look like"),
         ({"metadata": ["payment_metadata[" + "a" * 41 + "]"]}, "up to 40 characters"),
