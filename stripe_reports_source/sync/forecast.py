@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from statistics import median
 
 from dlt import Pipeline
@@ -21,7 +22,7 @@ from ..plan.stripe_objects import OfferedTypes
 from ..plan.system_tables import REPORT_RUNS
 from ..warehouse.cell_ledger import CellLedger
 from ..warehouse.lane_table import read_lanes
-from ..warehouse.payouts import keys_to_run
+from ..warehouse.payouts import PayoutCells, keys_to_run
 from ..warehouse.query import select
 from .ledger import listed_packages
 
@@ -64,13 +65,15 @@ def forecast(settings: Settings, offered: OfferedTypes, pipeline: Pipeline | Non
     for report in settings.reports:
         in_table = read_lanes(pipeline, report.table, kept.get(report.table, {}))
         packages = listed_packages(state, report.table) | dict(in_table.listed)
+        known = LaneStates({"lanes": dict(kept.get(report.table, {}).get("lanes", {}))}, in_table)
+        ledger = CellLedger(pipeline, report.table, settings.label, packages)
         loaded = LoadedBefore(
-            lanes=LaneStates({"lanes": dict(kept.get(report.table, {}).get("lanes", {}))}, in_table),
+            lanes=known,
             column_types={},
             cursor=None,
             replaced_since=lambda lane, handled: None,
-            payouts=lambda resolved, label, window: keys_to_run(resolved, pipeline, label, window, coming),
-            ledger=CellLedger(pipeline, report.table, settings.label, packages),
+            payouts=partial(keys_to_run, pipeline=pipeline, coming=coming, cells=PayoutCells(known, ledger)),
+            ledger=ledger,
         )
         try:
             lanes = plan_lanes(report, settings, offered, load_catalog(), loaded, None)

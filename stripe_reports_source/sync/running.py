@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from ..warehouse.inventory import refuse_changed_tables
 from ..warehouse.lane_table import first_replaced, read_lanes
 from ..warehouse.leftovers import check_begun_packages, close_to_others
 from ..warehouse.own_jobs import keep_own_jobs
-from ..warehouse.payouts import keys_to_run
+from ..warehouse.payouts import PayoutCells, keys_to_run
 from .active_lane import ActiveLane
 from .context import GivesWay, Load
 from .fetching import Fetching
@@ -210,8 +211,11 @@ class Sync:
                 column_types=self._column_types(report.table),
                 cursor=cursor,
                 replaced_since=lambda lane, handled: self._replaced_since(handled, resource, lane),
-                payouts=lambda resolved, label, asked: keys_to_run(
-                    resolved, self.pipeline, label, asked, {other.table for other in self.settings.reports}
+                payouts=partial(
+                    keys_to_run,
+                    pipeline=self.pipeline,
+                    coming={other.table for other in self.settings.reports},
+                    cells=PayoutCells(states, ledger, self._is_emptied(report.table)),
                 ),
                 ledger=ledger,
                 start=start,
@@ -316,9 +320,13 @@ class Sync:
             return {}
         return stored_types(dlt.current.source_schema().tables.get(table, {}).get("columns", {}))
 
+    def _is_emptied(self, table: str) -> bool:
+        """True where the load package drops or empties a report's table, or the list of its cells."""
+        return bool({table, REPORT_CELLS.name} & emptied_tables())
+
     def _ledger(self, table: str, altered: bool) -> Ledger:
         """What is listed of a table, unless the load package drops or empties it."""
-        if self.pipeline is None or {table, REPORT_CELLS.name} & emptied_tables():
+        if self.pipeline is None or self._is_emptied(table):
             return Listed()
         packages = listed_packages(dlt.current.source_state(), table)
         if table in self._in_table:

@@ -1,38 +1,64 @@
 """Reports that are run per payout instead of per interval: which ones are to be run.
 
-In: a report, the payouts that are loaded beside it and the runs that were loaded. Out: the parameters of each run.
+In: a report, the payouts that are loaded beside it and the cells of its table. Out: the parameters of each run.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from dlt import Pipeline
 
 from ..errors import ConfigurationError
 from ..plan.intervals import Span
+from ..plan.loaded_cells import Ledger
 from ..plan.resolve import ResolvedReport
-from ..plan.system_tables import REPORT_RUNS
+from ..plan.state import LaneStates
+from ..plan.whose_data import CONNECTED
+from .coverage import StoredCoverage, StoredTable
 from .query import select
 
 Key = dict[str, str]
 
 
+@dataclass(frozen=True)
+class PayoutCells:
+    """What is known of the cells of a report's table.
+
+    Args:
+        lanes: the kept state of each lane.
+        ledger: the cells that are listed.
+        emptied: the load package drops or empties the table.
+    """
+
+    lanes: LaneStates
+    ledger: Ledger
+    emptied: bool = False
+
+
 def keys_to_run(
-    resolved: ResolvedReport, pipeline: Pipeline | None, account: str, window: Span | None, coming: Collection[str]
+    resolved: ResolvedReport,
+    account: str,
+    window: Span | None,
+    *,
+    pipeline: Pipeline | None,
+    coming: Collection[str],
+    cells: PayoutCells,
 ) -> list[Key]:
     """The keys of a report that are not loaded yet; in a backfill, all that it asks for.
 
     Args:
         resolved: a report per payout. Keys among its parameters, one or a list of each, are taken; without a payout
             among them, every payout is that `payouts.itemized` has loaded into the same dataset.
-        pipeline: where payouts and runs are read.
         account: the `_account` value.
         window: for a backfill, when payouts took effect; None for a sync.
+        pipeline: where payouts and cells are read.
         coming: tables of this sync, which may not be there yet.
+        cells: of the report's table.
 
     Raises:
         ConfigurationError: there is neither a payout nor a table of payouts.
@@ -47,9 +73,9 @@ def keys_to_run(
         keys = [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
     else:
         keys = _from_payouts(resolved, pipeline, account, window, lists, table, table in coming)
-    if window is None and pipeline is not None:
-        done = _loaded(pipeline, resolved.report.table, account)
-        keys = [key for key in keys if frozenset(key.items()) not in done]
+    if window is None and pipeline is not None and not cells.emptied:
+        done = {_identity(key) for key in _loaded(resolved, pipeline, account, cells)}
+        keys = [key for key in keys if _identity(key) not in done]
     return keys
 
 
@@ -83,13 +109,25 @@ def _from_payouts(
     return [key for key in keys if all(key[name] in allowed for name, allowed in given.items())]
 
 
-def _loaded(pipeline: Pipeline, table: str, account: str) -> set[frozenset[tuple[str, str]]]:
-    query = (
-        f"SELECT parameters FROM {{table.{REPORT_RUNS.name}}} "  # noqa: S608
-        "WHERE table_name = %s AND account = %s AND error IS NULL"
-    )
-    found = (json.loads(parameters) for (parameters,) in select(pipeline, query, table, account) or [])
-    return {
-        frozenset((name, str(value)) for name, value in parameters.items() if name in ("payout", "connected_account"))
-        for parameters in found
-    }
+def _loaded(
+    resolved: ResolvedReport, pipeline: Pipeline, account: str, cells: PayoutCells
+) -> Iterator[Mapping[str, Any]]:
+    """The parameters of the cells that the table holds: as they are listed, where the list is up to date."""
+    of_account = f"{account}/{resolved.parameters.get(CONNECTED)}"
+    lane = account if cells.lanes.get(of_account) is None else of_account
+    known = cells.lanes.get(lane)
+    if known is not None and cells.ledger.packages.get(lane) == (known.package or ""):
+        listed: Iterable[str] = [key for key, cell in cells.ledger.cells.items() if cell.load_ended is not False]
+    else:
+        # an older version, another pipeline, or one that has forgotten the lane because its table was dropped
+        stored = StoredTable(pipeline, resolved.report.table, account)
+        listed = StoredCoverage(stored, resolved, None if known is None else known.loaded).cells()
+    prefix = resolved.key_prefix(account)
+    for key in listed:
+        if key.startswith(prefix):
+            yield json.loads(key.removeprefix(prefix))
+
+
+def _identity(parameters: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+    """The payout and account among a run's parameters."""
+    return frozenset((name, str(value)) for name, value in parameters.items() if name in ("payout", CONNECTED))
