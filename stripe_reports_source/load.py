@@ -157,7 +157,7 @@ def load_cells(
             begun.load_cells(again)
         given.say_left_over()
         loaded = _loaded(begun, prove(pipeline, source.name))
-    return _ended(load.last_failures(), [loaded], reconcile)
+    return _ended([*load.failures.values()], [loaded], reconcile)
 
 
 def _load_each(
@@ -173,7 +173,7 @@ def _load_each(
             begun.sync()
             found = prove_load(pipeline, source.name, begun, refresh=refresh)
             parts.append(_loaded(begun, found))
-        failures += load.last_failures()
+        failures += load.failures.values()
     return failures, parts
 
 

@@ -84,7 +84,7 @@ def reconcile(
         heal(pipeline, name, begun, look_and_keep(pipeline, name, scope), months)
         found = _whole_look(pipeline, name, scope)
     if load.failures:
-        raise SyncFailed(load.last_failures(), found)
+        raise SyncFailed([*load.failures.values()], found)
     return found
 
 

@@ -62,7 +62,8 @@ class Load:
     days: Days | None = None
     wanted: Callable[[], bool] = lambda: False
     database: KeptOpen = field(default_factory=KeptOpen)
-    failures: list[Failure] = field(default_factory=list)
+    failures: dict[tuple[str, str], Failure] = field(default_factory=dict)
+    """What is not loaded, by table and cell key or `ANY_CELL`: of what fails twice, the later one."""
     spoiled: dict[tuple[str, str], CellFailure] = field(default_factory=dict)
     """Failures, by table and cell key or `ANY_CELL`, that were found after part of the cell had been extracted."""
     cells: int = 0
@@ -98,21 +99,28 @@ class Load:
             self.spoiled[table, ANY_CELL] = CellFailure(TableRefused(f"table {table}: {why}."), None)
         return bool(new)
 
-    def fail(self, failure: Failure) -> None:
+    def fail(self, failure: Failure, table: str, key: str = ANY_CELL) -> None:
         """Keep a failure for the error at the end, or raise it where there is none to come.
+
+        Args:
+            failure: why it is not loaded.
+            table, key: which cell, or all of a table.
 
         Raises:
             StripeReportsError: outside of `load_reports`.
         """
         if not self.collects:
             raise StripeReportsError(str(failure)) from failure.error
-        self.failures.append(failure)
+        self.failures[table, key] = failure
 
-    def last_failures(self) -> list[Failure]:
-        """What has failed in two syncs is one failure, the later one."""
-        return list(
-            {(failure.report, failure.account, failure.interval): failure for failure in self.failures}.values()
-        )
+    def mended(self, table: str, key: str = ANY_CELL) -> None:
+        """Forget a failure: the cell is stored now, or the report, of which nothing could be planned, is planned.
+
+        One that others have followed stays where exactly some cells are loaded again, as those are not loaded by that.
+        """
+        failure = self.failures.get((table, key))
+        if failure is not None and (self.exact is None or (key != ANY_CELL and not failure.following)):
+            del self.failures[table, key]
 
     def begin_package(self) -> None:
         """Count anew."""

@@ -257,11 +257,14 @@ class Loading:
         stored = stored_rows(self._pipeline, cells, info.loads_ids) if cells else []
         altered = [(cell, rows) for cell, rows in stored if rows != cell.rows and cell.altered]
         lost = [(cell, rows) for cell, rows in stored if rows != cell.rows and not cell.altered]
-        self.stored += [
+        counted = [
             CountedCell(cell.request.report.report.table, cell.lane, cell.request.key, rows)
             for cell, rows in stored
             if rows == cell.rows or cell.altered
         ]
+        for each in counted:
+            self._load.mended(each.table, each.key)  # it may have failed in a sync before
+        self.stored += counted
         if altered:
             note_altered(self._pipeline, altered)
         if lost:
@@ -269,4 +272,5 @@ class Loading:
             note_lost(self._pipeline, self._source.name, [(cell, str(error)) for cell, error in why])
             for cell, error in why:
                 report = cell.request.report.offered.id
-                self._load.fail(Failure(report, cell.lane, cell.request.title, cell.run_id, error, error.remedy))
+                failure = Failure(report, cell.lane, cell.request.title, cell.run_id, error, error.remedy)
+                self._load.fail(failure, cell.request.report.report.table, cell.request.key)

@@ -70,11 +70,12 @@ class Outcomes:
         for key in list(states) or [account]:
             self.book.not_planned(report.table, key, report.report, states.get(key))
         self._load.on_event(Event("failed", report.table, report.report, account, message=str(error)))
-        self._load.fail(Failure(report.report, account, interval, None, error, remedy_of(error)))
+        self._load.fail(Failure(report.report, account, interval, None, error, remedy_of(error)), report.table)
 
     def planned(self, lane: Lane, before: LaneState | None, *, say: bool = True) -> None:
         """Enter what a lane is to do, and say it; `before` is what is known of it."""
         self.book.planned(lane, before)
+        self._load.mended(lane.resolved.report.table)
         if not say:
             return
         kind: EventKind = "planned" if lane.cells else "up_to_date"
@@ -121,7 +122,8 @@ class Outcomes:
         row = failed_run_row(request, failure)
         if row:
             self._run_rows.append(row)
-        if request.replayed and request.replayed.superseded and isinstance(failure.error, RowError):
+        superseded = request.replayed is not None and request.replayed.superseded
+        if superseded and isinstance(failure.error, RowError):
             return  # as it was when it was loaded, and a later run has mended it
         run_id = failure.obtained.run.id if failure.obtained else None
         gone = isinstance(failure.error, AccountGone)
@@ -135,9 +137,11 @@ class Outcomes:
             following=() if request.report.keys or gone else _following(lane, request),
         )
         self._notify("failed", lane.resolved, lane.key, request.cell.span, run_id, message=str(failure.error))
-        self._load.fail(failed)
+        table = request.report.report.table
+        # a later run of the cell that is stored does not mend an archived one before it
+        self._load.fail(failed, table, run_id if superseded and run_id else request.key)
         if begun:
-            self._load.spoiled[request.report.report.table, request.key] = failure
+            self._load.spoiled[table, request.key] = failure
             raise SpoiledPackage(str(failed)) from failure.error
 
     def _notify(

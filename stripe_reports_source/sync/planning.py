@@ -86,13 +86,13 @@ class Planning:
         self.under_way = self._syncs.sync.under_way if self._syncs.sync else None
         lanes = self._syncs.sync.planned if self._syncs.sync else []
         if self._load.failures and not lanes:
-            raise SyncFailed(self._load.last_failures())
+            raise SyncFailed([*self._load.failures.values()])
         return lanes
 
     @property
     def problems(self) -> list[str]:
         """Reports that cannot be planned, each with why; whoever loads them hears of it too."""
-        return [str(failure) for failure in self._load.last_failures()]
+        return [str(failure) for failure in self._load.failures.values()]
 
 
 @contextmanager

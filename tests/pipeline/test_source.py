@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -273,6 +274,34 @@ def test_one_failing_report_leaves_the_others_loaded(emulator: Emulator, pipelin
     }
     load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))
     assert_true(emulator, pipeline, ["payouts.itemized"], end=emulator.settings.available_end)
+
+
+@pytest.mark.first(1)
+@pytest.mark.parametrize("what", ["runs", "plan"])
+def test_what_is_loaded_at_the_second_try_has_not_failed(
+    start_emulator: Callable[..., Emulator], pipeline: Pipeline, what: str
+) -> None:
+    """New payouts have their reports run in a second sync, which tries again what has failed in the first."""
+    emulator, events = (
+        start_emulator(all_types=True, available_end=datetime(2025, 1, 6, 12, tzinfo=UTC)),
+        Counter[str](),
+    )
+    if what == "runs":
+        emulator.add_fault(Fault("run_failed", method="POST", path="report_runs", times=3))
+    else:
+        emulator.alter("balance.summary.1", {"data_available_end": None})
+
+    def hear(event: Event) -> None:
+        events[event.kind] += 1
+        if (event.kind, event.table) == ("loaded", "payouts_itemized"):
+            emulator.restore()
+
+    reports = ["balance.summary.1", "payouts.itemized", "payout_reconciliation.by_id.itemized"]
+    source = source_of(emulator, reports, max_concurrent_runs=1, run_policy={"retry_delay": 0.001})
+    loaded = load_reports(pipeline, source, on_event=hear)
+    assert events["failed"] == 1
+    assert [table.cells for table in loaded.tables if table.table == "balance_summary"] == [1]
+    assert set(query(pipeline, "SELECT open_failures FROM report_freshness")) == {(0,)}
 
 
 def test_a_failure_keeps_the_good_prefix(emulator: Emulator, pipeline: Pipeline) -> None:
