@@ -10,6 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -68,6 +69,12 @@ class StripeClient(StripeApi):
             chance=chance,
             clock=clock,
         )
+
+    def sleeping(self, sleep: Callable[[float], None]) -> StripeClient:
+        """The same client for others, who wait with `sleep`; what that raises ends what they ask, see `Connection`."""
+        other = copy(self)
+        other._connection = self._connection.sleeping(sleep)
+        return other
 
     def __repr__(self) -> str:
         return f"StripeClient({self._api.url!r}, {self._files.url!r})"

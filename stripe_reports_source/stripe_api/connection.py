@@ -13,6 +13,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from typing import Any
 
 import requests
@@ -73,6 +74,15 @@ class Connection:
         self._use_environment = not any(address.loopback for address in origins)
         self._threads = threading.local()
         self._back_pressure = BackPressure(clock)
+        self.go_on: Callable[[], None] = lambda: None
+        """Called before each request, and between the parts of a file; may raise to end the asking."""
+
+    def sleeping(self, sleep: Callable[[float], None]) -> Connection:
+        """The same for others, who wait with `sleep`: what it raises also ends what they ask without waiting."""
+        other = copy(self)
+        other._sleep = sleep
+        other.go_on = lambda: sleep(0)
+        return other
 
     def pause(self, attempt: int, retry_after: float | None = None, *, of_all: bool = False) -> None:
         """Wait before the next attempt; `attempt` counts from 0. With `of_all`, new requests of the key wait too."""
@@ -137,6 +147,7 @@ class Connection:
             self._sleep(held)
         for attempt in range(self.retry.attempts):
             retry_after, told = None, False
+            self.go_on()
             try:
                 response = self._session().request(
                     method,

@@ -135,6 +135,7 @@ class FileDownload:
             # read1 gives what has arrived; read would lose it when the connection breaks
             while chunk := response.raw.read1(size, decode_content=self._encoded):
                 arrived.add(chunk)
+                self._connection.go_on()
                 if arrived.bytes > self._file.size and not self._encoded:
                     return self._wrong_size(arrived, f"over {arrived.bytes}")
                 if arrived.bytes > self._file.size:

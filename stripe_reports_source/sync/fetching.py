@@ -6,7 +6,6 @@ first needed.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,16 +16,15 @@ from ..plan.cells import CellFailure, CellRequest, FetchedCell
 from ..plan.planned import parameters_digest
 from ..plan.settings import Settings
 from ..plan.stripe_objects import OfferedTypes
-from ..stripe_api.api import StripeApi
 from ..stripe_api.archive import Archive
-from ..stripe_api.client import stripe_client
+from ..stripe_api.client import StripeClient, stripe_client
 from ..stripe_api.runs import RunBook, Runner
 from .context import Load
 from .fetch import CellFetcher, Stage
 from .given import GivenFiles
 from .growing import Arrivals
 from .parsed_ahead import ParsedAhead
-from .pool import FetchPool, JobQueue, Stopped
+from .pool import FetchPool, JobQueue
 from .replaying import Archived
 from .result_files import ResultFiles
 
@@ -66,14 +64,13 @@ class Fetching:
         self._load = load
         self._on_stage = on_stage
         self._archived = archived
-        self._api: StripeApi | None = None
+        self._api: StripeClient | None = None
         self.archive = None if settings.archive_url is None else Archive(settings.archive_url)
         self._offered = offered
         self._pool: FetchPool[CellRequest, FetchedCell] | None = None
         self._files: ResultFiles | None = None
         self._cells: CellFetcher | None = None
         self._queues: dict[str, list[Queue]] = {}
-        self._closing = threading.Event()
         self._parsing = 0
         self.arrivals = Arrivals(BLOCKS_AHEAD * settings.parse_policy.block_bytes)
         self._ahead: ParsedAhead | None = None
@@ -88,8 +85,8 @@ class Fetching:
         return self._offered
 
     @property
-    def api(self) -> StripeApi:
-        """Stripe."""
+    def api(self) -> StripeClient:
+        """Stripe, for questions that the plan waits for."""
         if self._api is None:
             self._api = stripe_client(self._settings, self._sleep)
         return self._api
@@ -190,9 +187,6 @@ class Fetching:
 
     def close(self) -> None:
         """Stop the workers and remove the files. May be called at any time."""
-        self._closing.set()
-        if self._load.run_events:
-            self._load.run_events.wake()
         self._drop_files()
 
     def _drop_files(self) -> None:
@@ -202,6 +196,9 @@ class Fetching:
         if self._ahead is not None:
             self._ahead.close()
         if pool:
+            pool.closed.set()
+            if self._load.run_events:
+                self._load.run_events.wake()
             pool.close(CLOSE_PATIENCE)
         if files:
             files.close()
@@ -214,41 +211,42 @@ class Fetching:
 
     def _new_pool(self) -> FetchPool[CellRequest, FetchedCell]:
         self._files = ResultFiles(self._working_dir)
-        return FetchPool(
+        pool: FetchPool[CellRequest, FetchedCell] = FetchPool(
             self._settings.max_concurrent_runs,
-            self._fetcher(self._files.path),
+            lambda request: fetch(request),
             _remove,
             bytes_of=lambda fetched: fetched.file.bytes,
             spare_bytes=SPARE_BYTES,
         )
+        fetch = self._fetcher(self._files.path, pool)
+        return pool
 
-    def _fetcher(self, folder: Path) -> Callable[[CellRequest], FetchedCell]:
+    def _fetcher(self, folder: Path, pool: FetchPool[CellRequest, FetchedCell]) -> Callable[[CellRequest], FetchedCell]:
+        """What the workers of a pool do. All that waits or asks Stripe in it ends with that pool: a later one may be
+        at work by then, or none."""
         if self._archived is not None:
             return self._archived.fetcher(folder, self._on_stage, self._load.spoiled)
+        api = self.api.sleeping(pool.sleep)
+        events = self._load.run_events
+
+        def wait_for_event(run_id: str, seconds: float) -> None:
+            if events:
+                events.wait(run_id, seconds, pool.closed)
+            pool.sleep(0)
+
         runner = Runner(
-            self.api,
-            RunBook(self.api),
+            api,
+            RunBook(api),
             self._settings.run_policy,
             clock=time.monotonic,
-            sleep=self._sleep,
-            wait_for_event=self._wait_for_event if self._load.run_events else None,
+            sleep=pool.sleep,
+            wait_for_event=wait_for_event if events else None,
         )
-        self._cells = CellFetcher(
-            self.api, runner, folder, self._on_stage, self._load.spoiled, self.archive, self.arrivals
-        )
+        self._cells = CellFetcher(api, runner, folder, self._on_stage, self._load.spoiled, self.archive, self.arrivals)
         return self._cells.fetch
 
-    def _wait_for_event(self, run_id: str, seconds: float) -> None:
-        if self._load.run_events:
-            self._load.run_events.wait(run_id, seconds, self._closing)
-        if self._closing.is_set():
-            raise Stopped
-
     def _sleep(self, seconds: float) -> None:
-        if self._pool is not None:
-            self._pool.sleep(seconds)
-            return
-        self._load.database.let_go()  # a question that the plan waits for
+        self._load.database.let_go()
         if self._load.stop is None:
             time.sleep(seconds)
         elif self._load.stop.wait(seconds):

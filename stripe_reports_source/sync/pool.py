@@ -104,7 +104,8 @@ class FetchPool(Generic[J, R]):
         """For workers: there may be a job to start."""
         self._done = threading.Condition(lock)
         """For who takes: there may be an outcome."""
-        self._stop = threading.Event()
+        self.closed = threading.Event()
+        """Set once the workers are to end."""
         self._queues: dict[JobQueue[J, R], None] = {}
         self._ready: dict[str, dict[JobQueue[J, R], None]] = {}
         self._turns: list[tuple[int, int, JobQueue[J, R]]] = []
@@ -118,7 +119,7 @@ class FetchPool(Generic[J, R]):
         Raises:
             Stopped: the pool was closed meanwhile.
         """
-        if self._stop.wait(seconds):
+        if self.closed.wait(seconds):
             raise Stopped
 
     def queue_again(
@@ -207,7 +208,7 @@ class FetchPool(Generic[J, R]):
 
     def close(self, patience: float) -> None:
         """Stop the workers, waiting for them at most `patience` seconds in all."""
-        self._stop.set()
+        self.closed.set()
         with self._free:
             queues = list(self._queues)
         for queue in queues:
@@ -221,7 +222,7 @@ class FetchPool(Generic[J, R]):
         while True:
             with self._free:
                 while (queue := self._next_queue()) is None:
-                    if self._stop.is_set():
+                    if self.closed.is_set():
                         return
                     self._free.wait()
                 outcome = self._start(queue)
@@ -285,7 +286,7 @@ class FetchPool(Generic[J, R]):
         return None
 
     def _may_start(self) -> bool:
-        if self._stop.is_set() or self._running >= self._size:
+        if self.closed.is_set() or self._running >= self._size:
             return False
         return self._waiting_bytes < self._spare_bytes or self._slots < self._size
 
