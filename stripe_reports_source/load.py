@@ -29,6 +29,7 @@ from .sync.context import Load
 from .sync.loading import Loading, loading
 from .sync.progress import Event, Listener
 from .sync.syncs import checked_sources, settings_for_jobs
+from .warehouse.turns import StoppedWaiting
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,8 @@ def load_reports(
         max_cells, max_bytes: intervals and bytes of result files per load package, of all reports together. None is 60
             intervals, or up to 1,000 that come within 20 seconds.
         on_event: called with each `Event`, from several threads.
-        stop: once set, the load ends after the present package; what is left is for the next call.
+        stop: once set, the load ends after the present package, or at once while it waits for its turn; what is left is
+            for the next call.
         run_events: tells when Stripe has ended a run, so that it need not be polled often; webhooks do that.
         reconcile: where the loaded reports do not agree, which the table `tie_out` says in any case: "warn" in the log,
             "fail" at the end, or "refresh" what has changed at Stripe, see `reconcile`, and then warn.
@@ -169,12 +171,19 @@ def _load_each(
     for source, load in loads:
         if parts and load.stopped:
             break
-        with loading(pipeline, source, load) as begun:
-            begun.sync()
-            found = prove_load(pipeline, source.name, begun, refresh=refresh)
-            parts.append(_loaded(begun, found))
+        parts.append(_load_one(pipeline, source, load, refresh))
         failures += load.failures.values()
     return failures, parts
+
+
+def _load_one(pipeline: Pipeline, source: DltSource, load: Load, refresh: bool) -> Loaded:
+    begun: Loading | None = None
+    try:
+        with loading(pipeline, source, load) as begun:
+            begun.sync()
+            return _loaded(begun, prove_load(pipeline, source.name, begun, refresh=refresh))
+    except StoppedWaiting:  # what is loaded is looked at by the next load
+        return Loaded((), 0, 0) if begun is None else _loaded(begun, None)
 
 
 def _ended(

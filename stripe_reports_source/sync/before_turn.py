@@ -32,7 +32,7 @@ NEEDED_LATER = ("pyarrow.dataset", "pyarrow.parquet", ".verdicts")
 def begin_meanwhile(pipeline: Pipeline, source: DltSource, load: Load) -> UnderWay | None:
     """Plan, and let the cells be fetched in threads. None where nothing can be planned: the load says why."""
     try:
-        with planning(pipeline, source) as plans:
+        with planning(pipeline, source, stop=load.stop) as plans:
             lanes = plans.lanes()
             planned = plans.under_way
     except Exception as error:

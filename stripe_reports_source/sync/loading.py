@@ -57,6 +57,9 @@ def loading(pipeline: Pipeline, source: DltSource, load: Load, given: GivenFiles
         source: from `stripe_reports(...)`.
         load: its bounds and listeners.
         given: files that are loaded instead of running reports.
+
+    Raises:
+        StoppedWaiting: the load was stopped while others had the lock. So do the methods of what is given.
     """
     syncs = syncs_of(source)
     mend = partial(mend_folder, pipeline, source.name)
@@ -79,7 +82,7 @@ def loading(pipeline: Pipeline, source: DltSource, load: Load, given: GivenFiles
     import_module(".resources", __package__)
     with ExitStack() as held:
         held.callback(close)
-        lock = held.enter_context(pipeline_lock(pipeline, mend, begin))
+        lock = held.enter_context(pipeline_lock(pipeline, mend, begin, lambda: load.stopped))
         held.enter_context(syncs.loading(load, given))
         if meanwhile:
             syncs.go_on_with(meanwhile[0])

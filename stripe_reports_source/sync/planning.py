@@ -6,6 +6,7 @@ the destination keeps: whatever another machine has loaded counts, and a load th
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,9 +33,14 @@ from .under_way import UnderWay
 
 
 @contextmanager
-def planning(pipeline: Pipeline, source: DltSource, days: Days | None = None) -> Iterator[Planning]:
-    """Begin to plan what a source would load into a pipeline; of some days where they are given."""
-    load = Load(collects=True, plans_only=True, days=days)
+def planning(
+    pipeline: Pipeline, source: DltSource, days: Days | None = None, stop: threading.Event | None = None
+) -> Iterator[Planning]:
+    """Begin to plan what a source would load into a pipeline; of some days where they are given.
+
+    Once `stop` is set, it does not wait for Stripe.
+    """
+    load = Load(collects=True, stop=stop, plans_only=True, days=days)
     syncs = syncs_of(source)
     names = [name for name in source.selected_resources if name not in {table.name for table in SYSTEM_TABLES}]
     with syncs.loading(load), _folder(pipeline) as folder, _active_as_before():

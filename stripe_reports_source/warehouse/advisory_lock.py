@@ -9,6 +9,7 @@ import hashlib
 import logging
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -80,8 +81,8 @@ class AdvisoryLock:
             self._keep_open(opened, client, held=True)
             return True
 
-    def take(self) -> bool:
-        """Wait for it, or go on without it once patience has ended; always true."""
+    def take(self, stopped: Callable[[], bool] = lambda: False) -> bool:
+        """Wait for it, or go on without it once patience has ended; False if the wait was stopped."""
         with ExitStack() as opened:
             client = self._opened(opened)
             held = not self._is_held(client, IS_NEXT) and self._try(client, LOADS)
@@ -92,10 +93,13 @@ class AdvisoryLock:
                     lambda: self._holder(client),
                     self._patience,
                     NEXT_POLL_SECONDS,
+                    stopped,
                 )
             if self._is_next:
                 self._is_next = False
                 self._unlock(client, IS_NEXT)
+            if not held and stopped():
+                return False
             if not held:
                 logger.warning("going on without the lock of %s", self._dataset)
             self._keep_open(opened, client, held=held)

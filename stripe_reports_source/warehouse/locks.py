@@ -33,6 +33,7 @@ def wait_for(
     holder: Callable[[], str] = str,
     patience: float = math.inf,
     longest: float = POLL_SECONDS,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> bool:
     """Try until it works.
 
@@ -42,9 +43,10 @@ def wait_for(
         holder: who has it, in words; asked once.
         patience: seconds.
         longest: seconds between two attempts.
+        stopped: tells whether to end the wait.
 
     Returns:
-        False where patience has ended.
+        False where patience has ended, or the wait was stopped.
     """
     began, pause, said = time.monotonic(), FIRST_POLL_SECONDS, False
     while not attempt():
@@ -53,7 +55,7 @@ def wait_for(
             name = holder()
             logger.warning("%s%s; waiting for it", what, f" ({name})" if name else "")
             said = True
-        if waited >= patience:
+        if waited >= patience or stopped():
             return False
         time.sleep(min(pause, longest))
         pause *= 1.5
@@ -122,14 +124,14 @@ class FileTurn:
             ) from None
         return not self.wanted() and _try_file(self._lock)
 
-    def take(self) -> bool:
-        """Wait for it; always true."""
-        if not self.try_take():
-            try:
-                wait_for(self._try_in_turn, self._what, longest=NEXT_POLL_SECONDS)
-            finally:
-                self._next.release()
-        return True
+    def take(self, stopped: Callable[[], bool] = lambda: False) -> bool:
+        """Wait for it; False if the wait was stopped."""
+        if self.try_take():
+            return True
+        try:
+            return wait_for(self._try_in_turn, self._what, longest=NEXT_POLL_SECONDS, stopped=stopped)
+        finally:
+            self._next.release()
 
     def release(self) -> None:
         """Give it back."""

@@ -24,6 +24,10 @@ from .locks import POLL_SECONDS, FileTurn, database_file, load_into, pipeline_fi
 logger = logging.getLogger(__name__)
 
 
+class StoppedWaiting(Exception):
+    """Ends a load that was stopped while others had the lock: there is nothing that it may do without it."""
+
+
 class Turn(Protocol):
     """A lock of one kind."""
 
@@ -31,8 +35,8 @@ class Turn(Protocol):
         """Take it if it is free, and nobody is next."""
         ...
 
-    def take(self) -> bool:
-        """Wait for it; always true."""
+    def take(self, stopped: Callable[[], bool] = lambda: False) -> bool:
+        """Wait for it; False if the wait was stopped."""
         ...
 
     def release(self) -> None:
@@ -68,10 +72,17 @@ class PipelineLock:
     Args:
         pipeline: what is worked for.
         mend: called when the working folder is held, and before it is read to know what else is to be held.
+        stopped: tells whether to end a wait for others.
     """
 
-    def __init__(self, pipeline: Pipeline, mend: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        mend: Callable[[], None] = lambda: None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._pipeline = pipeline
+        self._stopped = stopped
         self._mend = mend
         self._held = ExitStack()
         self._turns: list[Turn] = []
@@ -84,6 +95,7 @@ class PipelineLock:
             meanwhile: begins what goes on while it waits; None is returned where there is nothing.
 
         Raises:
+            StoppedWaiting: it was stopped before that.
             WorkingFolderError: a lock file cannot be made.
         """
         if self._take(lambda turn: turn.try_take()):
@@ -91,12 +103,16 @@ class PipelineLock:
         logger.info("%s, or another load into its dataset", sync_of(self._pipeline))
         waiting = meanwhile()
         if waiting is None:
-            self._take(lambda turn: turn.take())
+            self._wait()
         else:
             self.give_way(waiting)
 
     def give_way(self, waiting: Waiting) -> None:
-        """Let others work until there is something to do, then take the lock again."""
+        """Let others work until there is something to do, then take the lock again.
+
+        Raises:
+            StoppedWaiting: it was stopped before that.
+        """
         self.release()
         looked = 0.0
         while not waiting.is_due:
@@ -105,7 +121,7 @@ class PipelineLock:
                 if self._take(lambda turn: turn.try_take()):
                     return
             waiting.pause()
-        self._take(lambda turn: turn.take())
+        self._wait()
 
     def release(self) -> None:
         """Let others work; nothing is changed where that is so already."""
@@ -115,6 +131,10 @@ class PipelineLock:
     def wanted(self) -> bool:
         """True while another load waits for the lock."""
         return any(turn.wanted() for turn in self._turns)
+
+    def _wait(self) -> None:
+        if not self._take(lambda turn: turn.take(self._stopped)):
+            raise StoppedWaiting
 
     def _take(self, how: Callable[[Turn], bool]) -> bool:
         with ExitStack() as taken:
@@ -145,9 +165,10 @@ def pipeline_lock(
     pipeline: Pipeline,
     mend: Callable[[], None] = lambda: None,
     meanwhile: Callable[[], Waiting | None] = lambda: None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[PipelineLock]:
     """Hold the lock of a pipeline; see `PipelineLock`."""
-    lock = PipelineLock(pipeline, mend)
+    lock = PipelineLock(pipeline, mend, stopped)
     try:
         lock.take(meanwhile)
         yield lock

@@ -235,6 +235,8 @@ def test_a_load_that_waits_for_its_turn(emulator: Emulator, make_pipeline: Make,
         assert len(files) == 3
         if how == "stopped":
             stop.set()
+            load.join(120)  # it does not wait for the other one
+            assert not load.is_alive()
         else:
             shutil.rmtree(files[0].parent)
     load.join(120)
@@ -243,4 +245,39 @@ def test_a_load_that_waits_for_its_turn(emulator: Emulator, make_pipeline: Make,
     assert len(emulator.runs) == 3
     load_reports(first, source_of(emulator, [PAYOUTS]))
     assert len(emulator.runs) == 3
+    assert_true(emulator, second, [PAYOUTS], end=emulator.settings.available_end)
+
+
+@FIRST_OF_BOTH
+def test_a_stop_while_there_is_nothing_to_do_but_to_wait(emulator: Emulator, make_pipeline: Make) -> None:
+    """Nothing is new: it waits to write that it has looked, and then for nobody."""
+    first, second = make_pipeline(folder="first"), make_pipeline(folder="second")
+    load_reports(second, source_of(emulator, [PAYOUTS]))
+    asked, stop = len(emulator.requests), threading.Event()
+    with pipeline_lock(first):
+        load = Waiting(second, source_of(emulator, [PAYOUTS]), stop=stop)
+        until(lambda: len(emulator.requests) > asked)
+        stop.set()
+        load.join(120)
+        assert not load.is_alive()
+        assert load.answer.cells == 0
+    assert load_reports(second, source_of(emulator, [PAYOUTS])).cells == 0
+
+
+@pytest.mark.long
+def test_a_stop_while_the_lock_is_given_to_others(emulator: Emulator, make_pipeline: Make) -> None:
+    """It has loaded a package, and waits for Stripe with the rest: what it has loaded is said, and stays."""
+    first, second = make_pipeline(folder="first"), make_pipeline(folder="second")
+    emulator.add_fault(stuck(skip=1))
+    stop, heard = threading.Event(), list[Event]()
+    source = source_of(emulator, [PAYOUTS], max_concurrent_runs=1)
+    load = Waiting(second, source, stop=stop, on_event=heard.append, max_cells=1)
+    until(lambda: len(emulator.runs) == 2)
+    with pipeline_lock(first):
+        stop.set()
+        load.join(120)
+        assert not load.is_alive()
+    assert load.answer.cells == 1
+    emulator.clear_faults()
+    assert load_reports(second, source_of(emulator, [PAYOUTS])).cells == 2
     assert_true(emulator, second, [PAYOUTS], end=emulator.settings.available_end)
