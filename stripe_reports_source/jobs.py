@@ -154,10 +154,9 @@ def plan_cells(
     with planning(pipeline, source, window) as plans:
         lanes = plans.lanes()
         planned = [planned_cell(request, lane, again=False) for lane in lanes for request in lane.cells]
-        keys = {cell.interval_key for cell in planned}
-        again = {}
-        if window is None:
-            again = {table: found - keys for table, found in kept.not_filled_in(plans.pipeline, plans.account).items()}
+        again: dict[str, set[str]] = {} if window is not None else kept.not_filled_in(plans.pipeline, plans.account)
+        for cell in planned:
+            again.get(cell.table, set()).discard(cell.interval_key)
         if any(again.values()):
             lanes = plans.lanes(again)
             planned += [planned_cell(request, lane, again=True) for lane in lanes for request in lane.cells]

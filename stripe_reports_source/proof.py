@@ -188,22 +188,22 @@ def heal(
 
 
 class _Reload:
-    """Loads cells again, each at most once in a call."""
+    """Loads cells again, each at most once in a call; a cell of two tables in both."""
 
     def __init__(self, begun: Loading) -> None:
         self._begun = begun
-        self.fresh = {cell.key for cell in begun.stored}
-        """Keys of cells that this call has loaded."""
+        self.fresh = {(cell.table, cell.key) for cell in begun.stored}
+        """Table and key of the cells that this call has loaded."""
         self.asked = set(self.fresh)
-        """Keys of cells that it has tried to load."""
+        """The same of those that it has tried to load."""
 
     def __call__(self, cells: Iterable[CoveredCell]) -> bool:
         """True if one of them is loaded that was not before."""
         wanted: dict[str, set[str]] = {}
         for cell in cells:
-            if cell.key not in self.asked:
+            if cell.place not in self.asked:
                 wanted.setdefault(cell.table, set()).add(cell.key)
-                self.asked.add(cell.key)
+                self.asked.add(cell.place)
         if not wanted or self._begun.stopped:
             return False
         loaded = self._begun.load_cells(wanted)

@@ -42,6 +42,11 @@ class CoveredCell:
     data_available_end: datetime | None
 
     @property
+    def place(self) -> tuple[str, str]:
+        """Where its rows are: table and interval key, as two tables may hold the same cell."""
+        return self.table, self.key
+
+    @property
     def cell(self) -> str:
         """The cell's name in all reports."""
         return cell_name(self.key, self.base)
@@ -77,11 +82,11 @@ class Coverage:
         taken: dict[tuple[str, str], str] = {}
         self.second: set[tuple[str, str, str]] = set()
         """Base, table and lane of what another table holds as well."""
-        self._second_keys: set[str] = set()
+        self._second_cells: dict[str, list[CoveredCell]] = defaultdict(list)
         for cell in sorted(cells, key=lambda cell: (cell.table != cell.base.replace(".", "_"), cell.table, cell.day)):
             if taken.setdefault((cell.base, cell.lane), cell.table) != cell.table:
                 self.second.add((cell.base, cell.table, cell.lane))
-                self._second_keys.add(cell.key)
+                self._second_cells[cell.key].append(cell)
                 continue
             self._by_base[cell.base][cell.cell] = cell
             self._lanes[cell.base, cell.lane].append(cell)
@@ -149,7 +154,11 @@ class Coverage:
 
     def keys(self) -> set[str]:
         """The interval keys of all that is loaded, what another table holds as well among them."""
-        return {cell.key for cell in (*self, *self.per_payout)} | self._second_keys
+        return {cell.key for cell in (*self, *self.per_payout)} | self._second_cells.keys()
+
+    def in_all_tables(self, cells: Iterable[CoveredCell]) -> list[CoveredCell]:
+        """Some cells, each followed by the same cell of other tables that hold it as well."""
+        return [each for cell in cells for each in (cell, *self._second_cells.get(cell.key, ()))]
 
     def names(self) -> set[str]:
         """The names of all cells that are loaded."""

@@ -25,6 +25,8 @@ from .inputs import Input, input_query
 from .reconciliation import BAD
 
 Months = int | Literal["all"]
+Places = Collection[tuple[str, str]]
+"""Tables and interval keys of cells: two tables may hold the same cell."""
 
 
 @dataclass(frozen=True)
@@ -51,32 +53,33 @@ class LoadedData:
         """True where balances say that the past has moved since they were loaded."""
         return any(has_moved(chain) for chain in self.chains)
 
-    def probes(self, fresh: Collection[str], tried: Collection[str]) -> list[CoveredCell]:
+    def probes(self, fresh: Places, tried: Places) -> list[CoveredCell]:
         """The balances to load next, so that the cells which have changed are found.
 
         Args:
-            fresh: keys of cells that are loaded from Stripe's present data.
-            tried: keys of cells that were asked for.
+            fresh: cells that are loaded from Stripe's present data.
+            tried: cells that were asked for.
         """
-        keys = [key for chain in self.chains for key in next_probes(chain, fresh, tried)]
-        return self._cells(keys)
+        known = [{cell.key for cell in self.coverage if cell.place in places} for places in (fresh, tried)]
+        keys = [key for chain in self.chains for key in next_probes(chain, *known)]
+        return self.coverage.in_all_tables(self._cells(keys))
 
     def summaries(self, months: Months) -> list[CoveredCell]:
         """The summaries of the last months, or of all, which tell of moves that cancel."""
         found = [cell for cell in self.coverage if cell.base.endswith(".summary")]
         if months == "all" or not found:
-            return found
+            return self.coverage.in_all_tables(found)
         first = floor_to_grid(max(cell.day for cell in found), "month")
         for _ in range(months - 1):
             first = floor_to_grid(date.fromordinal(first.toordinal() - 1), "month")
-        return [cell for cell in found if cell.day >= first or _ends_after(cell, first)]
+        return self.coverage.in_all_tables(cell for cell in found if cell.day >= first or _ends_after(cell, first))
 
-    def differing(self, statements: Iterable[Statement], fresh: Collection[str]) -> list[CoveredCell]:
+    def differing(self, statements: Iterable[Statement], fresh: Places) -> list[CoveredCell]:
         """The cells that statements call for: of two that differ the older one, and what is not as its file was.
 
         Args:
             statements: of a look at the dataset.
-            fresh: keys of cells that are loaded from Stripe's present data.
+            fresh: cells that are loaded from Stripe's present data.
         """
         by_run = {cell.run_id: cell for cell in self.coverage if cell.run_id}
         found: dict[str, CoveredCell] = {}
@@ -86,20 +89,21 @@ class LoadedData:
             runs = [run for runs in (statement.figure_run, statement.against_run) if runs for run in runs.split(", ")]
             cells = [by_run[run] for run in runs if run in by_run]
             behind = cells if statement.equation == "rows_stored_equal_file" else _older(cells, fresh)
-            found |= {cell.key: cell for cell in behind if cell.key not in fresh}
-        return list(found.values())
+            found |= {cell.key: cell for cell in behind if cell.place not in fresh}
+        return [cell for cell in self.coverage.in_all_tables(found.values()) if cell.place not in fresh]
 
-    def left_behind(self, fresh: Collection[str], most: int) -> list[CoveredCell]:
+    def left_behind(self, fresh: Places, most: int) -> list[CoveredCell]:
         """Cells from before the past has moved, the latest first, with what is not settled at their end.
 
         Args:
-            fresh: keys of cells that are loaded from Stripe's present data.
+            fresh: cells that are loaded from Stripe's present data.
             most: how many at most.
         """
         found: list[CoveredCell] = []
         for chain in self.chains:
             for key in _older_keys(chain):
-                together = [cell for cell in self._with_snapshot(key) if cell.key not in fresh]
+                cells = self.coverage.in_all_tables(self._with_snapshot(key))
+                together = [cell for cell in cells if cell.place not in fresh]
                 if len(found) + len(together) > most:
                     return found
                 found += together
@@ -127,16 +131,17 @@ def not_filled_in(pipeline: Pipeline, account: str, statements: Iterable[Stateme
     if not keys:
         return []
     with reading(pipeline) as reader:
-        return [cell for cell in read_coverage(reader, [account]) if cell.key in keys]
+        coverage = read_coverage(reader, [account])
+    return coverage.in_all_tables(cell for cell in coverage if cell.key in keys)
 
 
 def _ends_after(cell: CoveredCell, day: date) -> bool:
     return cell.whole_end is not None and cell.whole_end.date() > day
 
 
-def _older(cells: Collection[CoveredCell], fresh: Collection[str]) -> list[CoveredCell]:
+def _older(cells: Collection[CoveredCell], fresh: Places) -> list[CoveredCell]:
     """Those that are from older data than others beside them."""
-    behind = [cell for cell in cells if cell.key not in fresh]
+    behind = [cell for cell in cells if cell.place not in fresh]
     if len(behind) < len(cells):
         return behind
     ages = [cell.data_available_end for cell in cells if cell.data_available_end is not None]

@@ -169,14 +169,14 @@ class Loading:
             self._load.database.keep()
         write_comments(self._pipeline, self._source.name, table_texts(self._syncs.settings.reports))
 
-    def load_cells(self, cells: Mapping[str, Collection[str]]) -> set[str]:
+    def load_cells(self, cells: Mapping[str, Collection[str]]) -> set[tuple[str, str]]:
         """Load exactly these cells again, of those that are loaded; no cursor is read or moved.
 
         Args:
             cells: interval keys by table.
 
         Returns:
-            The keys of those that are loaded again now: others have failed, or the source does not have their report.
+            Table and key of those that are loaded again now: others have failed, or the source lacks their report.
         """
         before, self._refresh = len(self.stored), None
         self._syncs.end()
@@ -186,7 +186,7 @@ class Loading:
         finally:
             self._load.exact = None
             self._syncs.end()
-        return {cell.key for cell in self.stored[before:]}
+        return {(cell.table, cell.key) for cell in self.stored[before:]}
 
     def _finish_pending(self) -> None:
         remove_leftovers(self._pipeline)

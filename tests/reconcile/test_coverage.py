@@ -7,8 +7,9 @@ from datetime import date
 import pytest
 
 from stripe_reports_source.reconcile.coverage import Coverage
+from stripe_reports_source.reconcile.healing import LoadedData
 from stripe_reports_source.reconcile.inputs import INPUTS, cell_name, possible_keys
-from tests.reconcile.statements import covered, instant
+from tests.reconcile.statements import covered, instant, statement
 
 ACTIVITY, SETTLED, UNSETTLED = (INPUTS[name].base for name in ("activity", "settled", "unsettled"))
 
@@ -42,6 +43,15 @@ def test_the_cell_before_is_the_one_that_ends_where_a_cell_begins() -> None:
         assert coverage.before(base, "shop|month|UTC|2025-04-01") is None
         assert coverage.before(base, "shop|month|UTC|2025-01-01") is None
         assert coverage.before(base, "shop|month|UTC|2025-03-01") is None
+
+
+def test_what_is_to_be_loaded_again_is_so_in_every_table_that_has_it() -> None:
+    first, second, other = covered(ACTIVITY, 2), covered(ACTIVITY, 2, table="copy"), covered(ACTIVITY, 1, table="copy")
+    data = LoadedData(Coverage([second, other, first]), ())
+    spoiled = [statement(equation="rows_stored_equal_file", figure_run=first.run_id, against_run=None)]
+    assert data.differing(spoiled, set()) == [first, second]
+    assert data.differing(spoiled, {second.place}) == [first]
+    assert data.differing(spoiled, {first.place, other.place}) == []
 
 
 def test_a_snapshot_begins_where_its_day_begins_in_its_zone() -> None:

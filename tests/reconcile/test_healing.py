@@ -14,7 +14,15 @@ import pytest
 from dlt import Pipeline
 from dlt.extract import DltSource
 
-from stripe_reports_source import ConfigurationError, Loaded, Reconciliation, SyncFailed, load_reports, reconcile
+from stripe_reports_source import (
+    ConfigurationError,
+    Loaded,
+    Reconciliation,
+    Report,
+    SyncFailed,
+    load_reports,
+    reconcile,
+)
 from stripe_reports_source.emulator import Emulator, late_charge
 from stripe_reports_source.emulator.faults import Fault
 from stripe_reports_source.emulator.transactions import Transaction
@@ -35,7 +43,7 @@ def utc(year: int, month: int, day: int, hour: int = 0) -> datetime:
 class World:
     """A business, a dataset of it, and the runs that were made of late."""
 
-    def __init__(self, emulator: Emulator, pipeline: Pipeline, reports: Sequence[str] = SIX, **settings: Any) -> None:
+    def __init__(self, emulator: Emulator, pipeline: Pipeline, reports: Sequence[Any] = SIX, **settings: Any) -> None:
         self.emulator = emulator
         self.pipeline = pipeline
         self._reports = reports
@@ -231,6 +239,19 @@ def test_the_intervals_of_one_account_are_not_those_of_another(start_emulator: S
     shop.refresh_wholly()
     assert_as_stripe_says(shop, "shop")
     assert_as_stripe_says(store, "store")
+
+
+def test_both_tables_of_a_report_are_healed(start_emulator: Start, pipeline: Pipeline) -> None:
+    """A look at the dataset compares the rows of the first one alone."""
+    twice = Report(TWO[1], table_name="activity_small", columns="default")
+    emulator = start_emulator(scale=0.05, available_end=utc(2025, 3, 10, 12), traits=(), pending_polls=0)
+    world = World(emulator, pipeline, ("payouts.itemized", *TWO, twice), lookback_days=0)
+    charge = world.charge(1)
+    emulator.restate_transaction(charge.id, gross=charge.gross + 700, payout_stays=True)
+    world.sync()
+    world.refresh_wholly()
+    assert_as_stripe_says(world)
+    assert world.sync(reconcile="refresh").cells == 4  # it is not loaded again and again
 
 
 def test_a_payout_that_arrives_months_later_is_found(nine_months: World) -> None:
