@@ -18,7 +18,7 @@ from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRela
 
 from ..plan.intervals import ONE_SECOND, Span, day_of, floor_to_grid, next_on_grid, start_of_day
 from ..plan.resolve import DAY_LENGTH, ResolvedReport, prefix_of
-from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS, CellRow
+from ..plan.system_tables import LOAD_ID, REPORT_CELLS, REPORT_RUNS, CellRow
 from .passing import raise_passing
 from .query import placeholders, select, sql_client
 
@@ -116,7 +116,7 @@ class StoredTable:
                     self.pipeline,
                     f"SELECT {columns} FROM {{table.{REPORT_RUNS.name}}} WHERE {{column.table_name}} = %s "  # noqa: S608
                     f"AND {{column.account}} = %s AND {{column.error}} IS NULL{of_lanes} "
-                    "ORDER BY {column.created}, {column.run_id}",
+                    f"ORDER BY {{column.{LOAD_ID}}}, {{column.created}}, {{column.run_id}}",
                     self.table,
                     self.label,
                     *lanes,

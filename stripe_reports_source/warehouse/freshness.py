@@ -20,7 +20,7 @@ from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRelation
 from dlt.destinations.sql_client import SqlClientBase
 
-from ..plan.system_tables import REPORT_FRESHNESS, REPORT_RUNS, FreshnessRow
+from ..plan.system_tables import LOAD_ID, REPORT_CELLS, REPORT_FRESHNESS, REPORT_RUNS, FreshnessRow
 from .destinations import destination_type
 from .passing import raise_passing
 from .query import Reader, placeholders, sql_client
@@ -71,21 +71,27 @@ class FreshnessTable:
         """The rows that stand there, by table and account."""
 
     def open_failures(self) -> list[LedgerRun]:
-        """Runs that have failed, and after which no run for the same was loaded. One query where none has."""
+        """Runs that have failed, and after which nothing was loaded for the same. One query where none has.
+
+        A later load may have adopted an older run. Two tables may share a run, which stands in the ledger once; their
+        cells are listed each.
+        """
         failed = self._runs("{column.error} IS NOT NULL")
         if not failed:
             return []
-        loaded = self._runs("{column.error} IS NULL AND {column.created} >= %s", min(at for _, at in failed))
-        newest: dict[tuple[str, str, str], datetime] = {}
-        for run, created in loaded:
+        first = min(load for _, (load, _) in failed)
+        newest: dict[tuple[str, str, str], tuple[str, datetime]] = {}
+        for run, noted in self._runs(f"{{column.error}} IS NULL AND {{column.{LOAD_ID}}} >= %s", first):
             for what in (run.interval_key, run.place):
                 if what is not None:
                     key = (run.table, run.account, what)
-                    newest[key] = max(newest.get(key, created), created)
+                    newest[key] = max(newest.get(key, noted), noted)
+        cells = self._cells_since(first)
         return [
             run
-            for run, created in failed
-            if newest.get((run.table, run.account, run.interval_key or run.place), created) <= created
+            for run, noted in failed
+            if newest.get((run.table, run.account, run.interval_key or run.place), noted) <= noted
+            and cells.get((run.table, run.account, run.interval_key), "") <= noted[0]
         ]
 
     def stamp(self, rows: Sequence[FreshnessRow]) -> bool:
@@ -115,8 +121,21 @@ class FreshnessTable:
             return False
         return True
 
-    def _runs(self, where: str, *values: Any) -> list[tuple[LedgerRun, datetime]]:
-        columns = ("table_name", "account", "interval_start", "interval_end", "parameters", "created", "interval_key")
+    def _cells_since(self, load_id: str) -> dict[tuple[str, str, str | None], str]:
+        """The cells that load packages from one on have listed, by table, account and key, with their package."""
+        columns = ", ".join(f"{{column.{name}}}" for name in (*REPORT_CELLS.key, LOAD_ID))
+        query = f"SELECT {columns} FROM {{table.{REPORT_CELLS.name}}} WHERE {{column.{LOAD_ID}}} >= %s"  # noqa: S608
+        try:
+            found = self._select(query, load_id)
+        except DatabaseException as error:
+            raise_passing(error)
+            return {}
+        return {(table, account, key): load for table, account, key, load in found}
+
+    def _runs(self, where: str, *values: Any) -> list[tuple[LedgerRun, tuple[str, datetime]]]:
+        """Runs, each with the load package that has noted it, whose ids are in order, and when it was made."""
+        run = ("table_name", "account", "interval_start", "interval_end", "parameters")
+        columns = (*run, LOAD_ID, "created", "interval_key")
         for names in (columns, columns[:-1]):  # an older version's ledger has no keys
             listed = ", ".join(f"{{column.{name}}}" for name in names)
             try:
@@ -125,8 +144,11 @@ class FreshnessTable:
                 raise_passing(error)
                 continue
             return [
-                (LedgerRun(table, account, key[0] if key else None, str(start or end or parameters), end), created)
-                for table, account, start, end, parameters, created, *key in found
+                (
+                    LedgerRun(table, account, key[0] if key else None, str(start or end or parameters), end),
+                    (load or "", made),
+                )
+                for table, account, start, end, parameters, load, made, *key in found
             ]
         return []
 

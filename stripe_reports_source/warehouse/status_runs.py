@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException
 
-from ..plan.system_tables import REPORT_RUNS
+from ..plan.system_tables import LOAD_ID, REPORT_CELLS, REPORT_RUNS
 from .passing import raise_passing
 from .query import Reader, prefix_sql, reading
 
@@ -25,7 +25,13 @@ _COLUMNS = ("run_id", "report_type", "account", "table_name", "interval_start", 
 
 @dataclass(frozen=True, slots=True)
 class ShownRun:
-    """A row of `report_runs`, as far as a status needs it. `made_for`: its interval key, else its parameters."""
+    """A row of `report_runs`, as far as a status needs it.
+
+    Args:
+        made_for: its interval key, else its parameters.
+        load_id: the load package that has noted it.
+        listed: the load package from which the table has its cell, where the run has failed; empty for none.
+    """
 
     run_id: str
     report_type: str
@@ -37,6 +43,8 @@ class ShownRun:
     created: datetime
     error: str | None
     made_for: str
+    load_id: str = ""
+    listed: str = ""
 
     @property
     def lanes(self) -> Iterator[tuple[str, str]]:
@@ -61,11 +69,17 @@ def accounts_in(key: str) -> list[str]:
 
 
 def open_runs(runs: Sequence[ShownRun]) -> list[ShownRun]:
-    """The newest run of each interval, where it has failed. `runs` are newest first, all of one lane."""
+    """The run of each interval that was noted last, where it has failed and nothing was loaded since.
+
+    A later load may have adopted an older run.
+
+    Args:
+        runs: all of one lane.
+    """
     newest: dict[object, ShownRun] = {}
-    for run in runs:
+    for run in sorted(runs, key=lambda run: (run.load_id, run.created, run.run_id), reverse=True):
         newest.setdefault(run.place, run)
-    return [run for run in newest.values() if run.error is not None]
+    return [run for run in newest.values() if run.error is not None and run.listed <= run.load_id]
 
 
 def shown_runs(pipeline: Pipeline) -> list[ShownRun]:
@@ -76,6 +90,8 @@ def shown_runs(pipeline: Pipeline) -> list[ShownRun]:
         except DatabaseException as error:  # an older version's ledger has no keys, or the dialect other functions
             raise_passing(error)
             found = _select(reader, _ALL)
+        if any(run.error is not None for run in found):
+            found = _with_listed(reader, found)
     unique = {run.run_id: run for run in found}
     return sorted(unique.values(), key=lambda run: (run.created, run.run_id), reverse=True)
 
@@ -85,20 +101,41 @@ def _select(reader: Reader, query: str) -> list[ShownRun]:
     return [ShownRun(*row) for row in rows]
 
 
+def _with_listed(reader: Reader, runs: Sequence[ShownRun]) -> list[ShownRun]:
+    """Runs, with what is loaded of the cells of those that have failed."""
+    try:
+        listed = {tuple(place): load for *place, load in reader.select(_LISTED) or ()}
+    except DatabaseException as error:  # an older version's ledger has no keys
+        raise_passing(error)
+        return list(runs)
+    places = [(run.table_name, run.account, run.made_for) for run in runs]
+    return [
+        run if run.error is None else replace(run, listed=listed.get(place, ""))
+        for run, place in zip(runs, places, strict=True)
+    ]
+
+
 _SHOWN = ", ".join(f"r.{{column.{name}}}" for name in (*_COLUMNS, "error"))
 _MADE_FOR = "COALESCE(r.{column.interval_key}, r.{column.parameters})"
+_LOAD = f"COALESCE(r.{{column.{LOAD_ID}}}, '')"
 _RUNS = f"{{table.{REPORT_RUNS.name}}}"
 _LANE = ("r.{column.table_name}", "r.{column.account}", prefix_sql("r.{column.interval_key}"))
 _LAST = (
-    f"SELECT {_SHOWN}, {_MADE_FOR} FROM {_RUNS} r JOIN ("  # noqa: S608
+    f"SELECT {_SHOWN}, {_MADE_FOR}, {_LOAD} FROM {_RUNS} r JOIN ("  # noqa: S608
     f"SELECT {_LANE[0]} AS of_table, {_LANE[1]} AS of_account, {_LANE[2]} AS lane, MAX(r.{{column.created}}) AS newest "
     f"FROM {_RUNS} r GROUP BY {', '.join(_LANE)}) l "
     f"ON {_LANE[0]} = l.of_table AND {_LANE[1]} = l.of_account AND {_LANE[2]} = l.lane "
     "AND r.{column.created} = l.newest"
 )
 _FAILED = (
-    f"SELECT {_SHOWN}, {_MADE_FOR} FROM {_RUNS} r WHERE r.{{column.error}} IS NOT NULL "  # noqa: S608
+    f"SELECT {_SHOWN}, {_MADE_FOR}, {_LOAD} FROM {_RUNS} r WHERE r.{{column.error}} IS NOT NULL "  # noqa: S608
     f"OR r.{{column.interval_key}} IS NULL OR r.{{column.interval_key}} IN "
     f"(SELECT f.{{column.interval_key}} FROM {_RUNS} f WHERE f.{{column.error}} IS NOT NULL)"
 )
-_ALL = f"SELECT {_SHOWN}, r.{{column.parameters}} FROM {_RUNS} r"  # noqa: S608
+_ALL = f"SELECT {_SHOWN}, r.{{column.parameters}}, {_LOAD} FROM {_RUNS} r"  # noqa: S608
+_LISTED = (
+    f"SELECT {', '.join(f'c.{{column.{name}}}' for name in (*REPORT_CELLS.key, LOAD_ID))} "  # noqa: S608
+    f"FROM {{table.{REPORT_CELLS.name}}} c JOIN {_RUNS} r ON "
+    f"{' AND '.join(f'c.{{column.{name}}} = r.{{column.{name}}}' for name in REPORT_CELLS.key)} "
+    "WHERE r.{column.error} IS NOT NULL"
+)

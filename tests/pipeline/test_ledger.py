@@ -18,6 +18,7 @@ from stripe_reports_source.plan.intervals import Cell, Span, cells, parse_zone
 from stripe_reports_source.plan.loaded_cells import Listed, Stretch
 from stripe_reports_source.warehouse.cell_ledger import CellLedger
 from stripe_reports_source.warehouse.repeatable import RepeatableClient
+from stripe_reports_source.warehouse.status import report_status
 from tests.conftest import BOTH, FIRST_OF_BOTH, query, source_of
 from tests.pipeline.ledger import Totals, assert_ledger, control_columns, totals_of
 from tests.pipeline.test_stored import TABLE, only_usd
@@ -362,6 +363,29 @@ def test_an_older_dataset_gets_a_ledger(emulator: Emulator, make_pipeline: MakeP
     loads = packages(make_pipeline())
     load(make_pipeline(), source_of(emulator, reports, lookback_days=20), way)
     assert packages(make_pipeline()) == loads
+
+
+@FIRST_OF_BOTH
+def test_a_failure_is_made_good_by_an_older_run_that_a_later_load_adopts(
+    emulator: Emulator, pipeline: Pipeline
+) -> None:
+    """Its file was away for a time, and the runs that were made in its place have failed."""
+    quickly: dict[str, Any] = {"run_policy": {"first_poll": 0.01, "retry_delay": 0.01}}
+    gone = '{"error":{"message":"No such file"}}'
+    emulator.add_fault(Fault("status", address="files", status=404, times=4, body=gone))
+    emulator.add_fault(Fault("run_failed", method="POST", path="report_runs", skip=1, times=3))
+    with pytest.raises(SyncFailed):
+        load_reports(pipeline, source_of(emulator, [PAYOUTS], max_concurrent_runs=1, **quickly))
+    assert freshness(pipeline)[TABLE][-1] == 1
+    emulator.clear_faults()
+    for _ in range(2):  # the second one judges by the ledger alone
+        load_reports(pipeline, source_of(emulator, [PAYOUTS], **quickly))
+        assert freshness(pipeline)[TABLE][-1] == 0
+    january = "SELECT max(created) FROM report_runs WHERE interval_start < '2025-01-02' AND error"
+    [[(adopted,)], [(failed,)]] = [query(pipeline, f"{january} {what}") for what in ("IS NULL", "IS NOT NULL")]
+    assert adopted <= failed
+    [status] = report_status(pipeline)
+    assert status.failures == ()
 
 
 @FIRST_OF_BOTH
