@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 
+from .inputs import INPUTS
+
 BEFORE = ":before"
 """Marks the cell before, of an input."""
 PLACED = ("missing", "no payout")
@@ -27,7 +29,8 @@ class Equation:
         figure, against: the inputs that either side is computed from; the statement has the interval key of the first
             input of `figure`. With `:before`, the cell before is meant; all others are of the cell itself.
         names: the inputs and, for a file that serves several reports, what they are called there.
-        needs: fields that an input must have.
+        needs: the numbers and texts that its file reads of an input: a column that is not there would read as 0 or as
+            "", which is a false figure. A time that is not there is no time, and named where it is needed.
         per_row: it looks at single rows, of the cells that are asked for; else at the sums of all cells in a window.
         counterpart: the input in which a row's counterpart is looked for, at the row's moment; notes of the query in
             `PLACED` become those of `judge` where that moment is not loaded.
@@ -62,6 +65,9 @@ def read_sql(file: str) -> str:
 
 
 _AMOUNTS = ("gross", "fee", "net", "currency")
+_LINE = ("net", "currency", "category")
+_PAYOUT = (*_LINE, "payout_id")
+_NAMED = ("transaction_id", "payout_id")
 _PAIRS = ("activity", "payouts", "settled", "unsettled")
 
 
@@ -72,12 +78,16 @@ def _pair(rows: str) -> Equation:
         (rows,),
         (f"{rows}_summary",),
         names={"itemized": rows, "summary": f"{rows}_summary"},
-        needs={rows: (*_AMOUNTS, "category")},
+        needs={
+            rows: (*_AMOUNTS, "category"),
+            f"{rows}_summary": (*_AMOUNTS, "category", "line_count"),
+        },
         counts="categories",
     )
 
 
 def _of_rows(name: str, rows: str, *fields: str) -> Equation:
+    fields = (*fields, "currency", INPUTS[rows].row_id)
     return Equation(
         name,
         name,
@@ -97,7 +107,7 @@ def _settled(rows: str) -> Equation:
         (rows,),
         ("activity", "payouts"),
         names={"book": rows},
-        needs={rows: fields, "activity": fields, "payouts": ("transaction_id",)},
+        needs={rows: fields, "activity": fields, "payouts": fields},
         per_row=True,
         counterpart="activity",
         counts="transactions",
@@ -112,33 +122,45 @@ EQUATIONS: tuple[Equation, ...] = (
             "summary_lines_equal_total",
             (f"{rows}_summary",),
             names={"summary": f"{rows}_summary"},
+            needs={f"{rows}_summary": (*_AMOUNTS, "category", "line_count")},
             counts="totals",
         )
         for rows in _PAIRS
     ),
-    Equation("balance_foots", "balance_foots", ("balance",), counts="sums"),
+    Equation("balance_foots", "balance_foots", ("balance",), needs={"balance": _LINE}, counts="sums"),
     Equation(
         "activity_rows_equal_balance",
         "activity_rows_equal_balance",
         ("activity",),
         ("balance",),
-        needs={"activity": _AMOUNTS},
+        needs={"activity": _AMOUNTS, "balance": _LINE},
     ),
     Equation(
         "payout_rows_equal_balance",
         "payout_rows_equal_balance",
         ("payouts",),
         ("balance",),
-        needs={"payouts": _AMOUNTS},
+        needs={"payouts": _AMOUNTS, "balance": _LINE},
     ),
     Equation(
         "unsettled_rows_equal_closing",
         "unsettled_rows_equal_closing",
         ("unsettled",),
         ("balance",),
-        needs={"unsettled": ("net", "currency")},
+        needs={
+            "unsettled": ("net", "currency"),
+            "balance": _LINE,
+            "payouts": (*_PAYOUT, "moment"),
+            "settled": ("net", "currency", "payout_id"),
+        },
     ),
-    Equation("opening_equals_closing_before", "opening_equals_closing_before", ("balance",), (f"balance{BEFORE}",)),
+    Equation(
+        "opening_equals_closing_before",
+        "opening_equals_closing_before",
+        ("balance",),
+        (f"balance{BEFORE}",),
+        needs={"balance": _LINE},
+    ),
     Equation(
         "clearing_rolls_forward",
         "clearing_rolls_forward",
@@ -147,8 +169,9 @@ EQUATIONS: tuple[Equation, ...] = (
         needs={
             "unsettled": ("net", "currency"),
             "activity": ("net", "currency", "payout_id"),
-            "payouts": ("net", "currency", "category", "payout_id"),
+            "payouts": _PAYOUT,
             "settled": ("net", "currency", "payout_id"),
+            "balance": _LINE,
         },
     ),
     Equation(
@@ -158,7 +181,7 @@ EQUATIONS: tuple[Equation, ...] = (
         ("payouts",),
         needs={
             "settled": ("net", "currency", "payout_id"),
-            "payouts": ("net", "currency", "category", "payout_id"),
+            "payouts": _PAYOUT,
             "activity": ("payout_id",),
         },
         per_row=True,
@@ -172,7 +195,7 @@ EQUATIONS: tuple[Equation, ...] = (
         ("payouts",),
         needs={
             "settled_by_id": ("net", "currency", "payout_id"),
-            "payouts": ("net", "currency", "category", "payout_id"),
+            "payouts": _PAYOUT,
         },
         per_row=True,
         counts="payouts",
@@ -181,17 +204,17 @@ EQUATIONS: tuple[Equation, ...] = (
         "reversal_equals_payout",
         "reversal_equals_payout",
         ("payouts",),
-        needs={"payouts": ("net", "currency", "category", "payout_id")},
+        needs={"payouts": _PAYOUT},
         per_row=True,
         counts="payouts",
     ),
-    _of_rows("transaction_once", "activity", "transaction_id"),
-    _of_rows("transaction_once", "payouts", "transaction_id"),
-    _of_rows("transaction_once", "settled", "transaction_id", "payout_id"),
-    _of_rows("transaction_once", "unsettled", "transaction_id"),
-    *(_of_rows("row_adds_up", rows, *_AMOUNTS) for rows in _PAIRS),
-    *(_of_rows("row_adds_up", f"{rows}_summary", *_AMOUNTS) for rows in _PAIRS),
-    *(_of_rows("row_lies_in_its_cell", rows, "moment", "transaction_id") for rows in _PAIRS),
+    _of_rows("transaction_once", "activity"),
+    _of_rows("transaction_once", "payouts"),
+    _of_rows("transaction_once", "settled", "payout_id"),
+    _of_rows("transaction_once", "unsettled"),
+    *(_of_rows("row_adds_up", rows, "gross", "fee", "net") for rows in _PAIRS),
+    *(_of_rows("row_adds_up", f"{rows}_summary", "gross", "fee", "net") for rows in _PAIRS),
+    *(_of_rows("row_lies_in_its_cell", rows, "moment") for rows in _PAIRS),
     _settled("settled"),
     _settled("unsettled"),
     Equation(
@@ -199,7 +222,7 @@ EQUATIONS: tuple[Equation, ...] = (
         "activity_names_its_payout",
         ("activity",),
         ("settled",),
-        needs={"activity": ("transaction_id", "payout_id"), "settled": ("transaction_id", "payout_id")},
+        needs={"activity": (*_NAMED, "currency"), "settled": _NAMED},
         per_row=True,
         counts="transactions",
     ),
@@ -208,7 +231,11 @@ EQUATIONS: tuple[Equation, ...] = (
         "payout_holds_what_names_it",
         ("activity",),
         ("settled",),
-        needs={"activity": ("transaction_id", "payout_id"), "settled": ("transaction_id", "payout_id")},
+        needs={
+            "activity": (*_NAMED, "net", "currency"),
+            "settled": _NAMED,
+            "payouts": ("payout_id", "category"),
+        },
         per_row=True,
         counterpart="settled",
         counts="transactions",

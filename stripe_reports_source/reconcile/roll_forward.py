@@ -24,7 +24,7 @@ LINES = ("opening", "activity", "activity_total", "payouts", "payouts_total", "c
 """In this order; `activity` and `payouts` are one line for each category."""
 _ROWS_OF = {"activity": "activity", "payouts": "payouts", "unsettled": "unsettled"}
 _SUMMARY_OF = {"activity": "activity_summary", "payouts": "payouts_summary"}
-_NEEDED = ("gross", "fee", "net", "currency", "category")
+_NEEDED = ("gross", "fee", "net", "currency", "category", "line_count")
 _ROLLED = ("activity", "payouts")
 
 
