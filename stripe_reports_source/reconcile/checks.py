@@ -244,6 +244,9 @@ class _Family:
             if lacking_fields:
                 column = self._inputs[name].fields[lacking_fields[0]].columns[0]
                 base = self._inputs[name].base
+                types = [table.columns[column] for table in self._tables[name] if column in table.columns]
+                if types:
+                    return f"{base} is loaded with the column {column} as {types[0]}: load it with its own type to compare."
                 return f"{base} is loaded without the column {column}: load it with all columns to compare."
         return None
 

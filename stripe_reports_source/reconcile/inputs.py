@@ -20,6 +20,9 @@ DAY_LENGTH = len("|2025-01-31")
 """What follows a lane in the name of a cell."""
 
 
+_NUMBERS = {"decimal", "bigint"}
+
+
 @dataclass(frozen=True)
 class Field:
     """A name that equations use: columns it may come from, of which the first one of its type counts, and a sign."""
@@ -318,6 +321,6 @@ def _column(about: Field, table: ReportTable) -> str | None:
     """A time without a zone is not an instant; a number of another precision is a number all the same."""
     for name in about.columns:
         type_ = table.columns.get(name)
-        if type_ is not None and (type_.kind == about.type.kind or about.type.kind in ("decimal", "bigint")):
+        if type_ is not None and (type_.kind == about.type.kind or {type_.kind, about.type.kind} <= _NUMBERS):
             return name
     return None
