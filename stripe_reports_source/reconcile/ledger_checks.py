@@ -25,6 +25,9 @@ CELLS_AT_ONCE = 1000
 _STORED = "rows_stored_equal_file"
 CELLS_JOIN = "cells_join"
 LEDGER_CHECKS = (_STORED, CELLS_JOIN)
+_FIRST_AMOUNTS = ("net", "net_amount", "gross")
+_OTHER_CURRENCIES = ("customer_facing_", "filing_", "presentment_")
+"""What amounts begin with that are in a currency of their own: the customer's, the tax office's."""
 Group = tuple[str, str]
 """Currency and category, "" for none."""
 
@@ -216,8 +219,8 @@ def _compared(
         differing = [name for name in names if here.amounts[name] != there.amounts[name]]
         where = f" in {', '.join(differing)}" if differing else ""
         reason = f"{here.rows} rows are stored, the file has {there.rows}; they differ{where}: load the interval again."
-        name = differing[0] if differing else None
-        figures = (here.amounts[name], there.amounts[name]) if name else (here.rows, there.rows)
+        name = _figure_of(differing)
+        figures = None if name is None else (here.amounts[name], there.amounts[name])
         yield _statement(
             _STORED,
             cell,
@@ -229,6 +232,12 @@ def _compared(
             figures=figures,
             count=here.rows - there.rows,
         )
+
+
+def _figure_of(amounts: Collection[str]) -> str | None:
+    """The amount of those that differ which a statement is given in; None where none is in the column `currency`."""
+    in_currency = [name for name in amounts if not name.startswith(_OTHER_CURRENCIES)]
+    return next((name for name in (*_FIRST_AMOUNTS, *in_currency) if name in in_currency), None)
 
 
 def _unlisted(key: str, account: str, table: str, rows: int, now: datetime) -> Statement:
