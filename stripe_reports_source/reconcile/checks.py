@@ -246,8 +246,10 @@ class _Family:
                 base = self._inputs[name].base
                 types = [table.columns[column] for table in self._tables[name] if column in table.columns]
                 if types:
-                    return f"{base} is loaded with the column {column} as {types[0]}: load it with its own type to compare."
-                return f"{base} is loaded without the column {column}: load it with all columns to compare."
+                    as_what, with_what = f"with the column {column} as {types[0]}", "its own type"
+                else:
+                    as_what, with_what = f"without the column {column}", "all columns"
+                return f"{base} is loaded {as_what}: load it with {with_what} to compare."
         return None
 
     def _figures(self, equation: Equation, scope: Scope) -> Iterator[Figure]:

@@ -1,4 +1,4 @@
-"""A column that is not loaded is never a figure: an equation names all that its query reads, and is not judged without."""
+"""A column that is not loaded is never a figure: an equation names all that its query reads, and waits for it."""
 
 from __future__ import annotations
 
