@@ -82,6 +82,7 @@ def _is_gone(item: Statement, looked: Looked) -> bool:
 
 
 def _now(status: str, reason: str, item: Statement, now: datetime) -> Statement:
+    """Without figures, it is of no run either: the runs that it was found in may be long replaced."""
     nothing = Decimal(0) if status == "tied" else None
     return replace(
         item,
@@ -93,5 +94,7 @@ def _now(status: str, reason: str, item: Statement, now: datetime) -> Statement:
         count_difference=None if nothing is None else 0,
         status=status,
         reason=reason,
+        figure_run=None,
+        against_run=None,
         checked_at=now,
     )
