@@ -12,21 +12,31 @@ from decimal import Decimal
 
 from ..plan.system_tables import TIE_OUT, Statement
 from ..warehouse.query import Reader, placeholders
+from .reconciliation import OPEN
 from .scope import Scope
 
 Key = tuple[str, ...]
+_AGREES = "Agrees now; it was {} before."
+_IS_GONE = "What it compared is not loaded any more: load it again to compare."
+_ONCE_OPEN = tuple(_AGREES.format(was) for was in (*OPEN, "not loaded"))
+"""What is said of items that were open, or gone, and tie now: they keep their rows."""
 
 
 def said_before(reader: Reader, scope: Scope) -> list[Statement]:
-    """The statements of `tie_out` that do not tie; for a look at all cells, those that tie too."""
+    """The statements of `tie_out` that do not tie, or did not once; for a look at all cells, those that tie too."""
     names = [column.name for column in fields(Statement)]
     columns = ", ".join(f"{{column.{name}}}" for name in names)
-    conditions = [] if scope.touched is None else ["{column.status} <> 'tied'"]
+    conditions = []
+    values: list[str] = []
+    if scope.touched is not None:
+        conditions.append(f"({{column.status}} <> 'tied' OR {{column.reason}} IN ({placeholders(_ONCE_OPEN)}))")
+        values += _ONCE_OPEN
     if scope.accounts is not None:
         conditions.append(f"{{column.account}} IN ({placeholders(scope.accounts)})")
+        values += scope.accounts
     chosen = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     query = f"SELECT {columns} FROM {{table.{TIE_OUT.name}}}{chosen}"  # noqa: S608
-    rows = reader.select(query, *(scope.accounts or ())) or ()
+    rows = reader.select(query, *values) or ()
     return [Statement(**dict(zip(names, row, strict=True))) for row in rows]
 
 
@@ -53,6 +63,8 @@ def settled_since(
 ) -> dict[Key, Statement]:
     """What was said, and is not among what a new look has found: it ties now, or cannot be compared any more.
 
+    What ties is said of a cell as a whole, but for items that were open once: they keep their rows.
+
     Args:
         before: statements.
         found: the statements of the look, by key.
@@ -64,13 +76,16 @@ def settled_since(
     for item in before:
         key = item.equation, item.account, item.interval_key, item.currency, item.item
         compared = looked.compared.get((item.equation, item.interval_key))
-        if key in found or (item.status == "tied" and (compared or (item.equation, item.interval_key) in replaced)):
+        if key in found:
             continue
-        if compared:
-            settled[key] = _now("tied", f"Agrees now; it was {item.status.replace('_', ' ')} before.", item, now)
+        if item.status == "tied" and (compared or (item.equation, item.interval_key) in replaced):
+            if item.reason in _ONCE_OPEN:
+                settled[key] = _now("tied", item.reason, item, now)
+        elif compared:
+            was = "not loaded" if item.reason == _IS_GONE else item.status.replace("_", " ")
+            settled[key] = _now("tied", _AGREES.format(was), item, now)
         elif compared is False or _is_gone(item, looked):
-            reason = "What it compared is not loaded any more: load it again to compare."
-            settled[key] = _now("not_comparable", reason, item, now)
+            settled[key] = _now("not_comparable", _IS_GONE, item, now)
     return settled
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stripe_reports_source.plan.system_tables import Statement
 from stripe_reports_source.proof import reconcile
+from stripe_reports_source.reconcile.kept import loaded_since
 from stripe_reports_source.reconcile.open_items import Looked, settled_since
+from stripe_reports_source.reconcile.scope import Scope
 from tests.conftest import query
 from tests.reconcile.statements import instant, statement
 from tests.reconcile.test_plants import PLANTED
@@ -111,6 +114,64 @@ def test_over_several_looks_each_item_keeps_its_key(worlds: Worlds, tmp_path: Pa
         for row in query(pipeline, "SELECT equation, account, interval_key, currency, item, status FROM tie_out")
     }
     assert {stored[item] for item in opened} == {"tied"}
+
+
+PAYOUTS = "payouts_itemized"
+FIRST = f"(SELECT MIN(payout_id) FROM {PAYOUTS} WHERE _interval_day = '2025-01-01')"
+SPOILT = f"UPDATE {PAYOUTS} SET net = net + 1, gross = gross + 1 WHERE payout_id = {FIRST}"
+PUT_RIGHT = SPOILT.replace(" + 1", " - 1")
+JANUARY = Scope(frozenset({"shop|month|UTC|2025-01-01"}))
+
+
+@pytest.mark.parametrize("scope", [Scope(), JANUARY], ids=["all", "touched"])
+def test_an_item_that_was_open_once_keeps_its_row(scope: Scope, worlds: Worlds, tmp_path: Path) -> None:
+    pipeline = worlds.copy(PLANTED, tmp_path)
+    spoil(pipeline, SPOILT)
+    opened = {key(item) for item in reconcile(pipeline).variances}
+    assert opened
+    spoil(pipeline, PUT_RIGHT)
+    reconcile(pipeline)
+    for _ in range(2):
+        again = {key(item): item for item in looked(pipeline, scope)}
+        assert {again[item].status for item in opened} == {"tied"}
+        assert {again[item].reason for item in opened if item[4]} == {"Agrees now; it was variance before."}
+        reconcile(pipeline)
+
+
+def test_what_was_lost_and_is_loaded_again_keeps_its_row() -> None:
+    item = statement()
+    pair = item.equation, item.interval_key
+    gone = settled(item, Looked({}, set(), None))
+    assert gone is not None
+    back = settled(gone, Looked({pair: True}, {CELL}, None))
+    assert back is not None
+    assert (back.status, back.reason) == ("tied", "Agrees now; it was not loaded before.")
+    assert settled(back, Looked({pair: True}, {CELL}, None)) == back
+
+
+def test_what_was_explained_once_leaves_the_table_when_it_ties() -> None:
+    pair = Looked({(statement().equation, statement().interval_key): True}, {CELL}, None)
+    tied = settled(statement(status="explained"), pair)
+    assert tied is not None
+    assert settled(tied, pair) is None
+
+
+def test_an_interval_that_is_loaded_again_was_looked_at_though_an_item_of_its_was_open(
+    worlds: Worlds, tmp_path: Path
+) -> None:
+    pipeline = worlds.copy(PLANTED, tmp_path)
+    spoil(pipeline, SPOILT)
+    reconcile(pipeline)
+    january = f"interval_key = 'shop|{PAYOUTS.replace('_', '.')}|month|UTC|2025-01-01'"
+    spoil(
+        pipeline,
+        PUT_RIGHT,
+        f"UPDATE report_runs SET run_id = 'frr_0' WHERE {january}",
+        f"UPDATE report_cells SET run_id = 'frr_0' WHERE {january}",
+    )
+    assert loaded_since(pipeline) == {(PAYOUTS, "shop"): 1}
+    reconcile(pipeline)
+    assert loaded_since(pipeline) == {}
 
 
 def test_more_items_than_are_kept_one_by_one_are_one_sum(worlds: Worlds, tmp_path: Path) -> None:
