@@ -28,7 +28,7 @@ class ShownRun:
     """A row of `report_runs`, as far as a status needs it.
 
     Args:
-        made_for: its interval key, else its parameters.
+        parameters: only where an older version wrote no key.
         load_id: the load package that has noted it.
         listed: the load package from which the table has its cell, where the run has failed; empty for none.
     """
@@ -42,7 +42,8 @@ class ShownRun:
     status: str
     created: datetime
     error: str | None
-    made_for: str
+    interval_key: str | None
+    parameters: str | None
     load_id: str = ""
     listed: str = ""
 
@@ -50,13 +51,18 @@ class ShownRun:
     def lanes(self) -> Iterator[tuple[str, str]]:
         """The lanes that it may be of: its account's own, and those of the connected accounts that it names."""
         yield self.table_name, self.account
-        for connected in accounts_in(self.made_for):
+        for connected in accounts_in(self.interval_key or self.parameters or ""):
             yield self.table_name, f"{self.account}/{connected}"
 
     @property
-    def place(self) -> object:
-        """What the run was made for. An interval that has grown since begins where it did."""
-        return self.interval_start or self.interval_end or self.made_for
+    def places(self) -> list[object]:
+        """What the run was made for: its interval key, and what stands for one in an older version's ledger.
+
+        An interval that has grown since has the key that it had, and begins where it did; a snapshot has no start, and
+        another end.
+        """
+        older = self.interval_start or self.interval_end or self.parameters
+        return [what for what in (self.interval_key, older) if what is not None]
 
     @property
     def why(self) -> str:
@@ -76,10 +82,13 @@ def open_runs(runs: Sequence[ShownRun]) -> list[ShownRun]:
     Args:
         runs: all of one lane.
     """
-    newest: dict[object, ShownRun] = {}
+    later: set[object] = set()
+    still_open = []
     for run in sorted(runs, key=lambda run: (run.load_id, run.created, run.run_id), reverse=True):
-        newest.setdefault(run.place, run)
-    return [run for run in newest.values() if run.error is not None and run.listed <= run.load_id]
+        if run.error is not None and run.listed <= run.load_id and later.isdisjoint(run.places[:1]):
+            still_open.append(run)
+        later.update(run.places)
+    return still_open
 
 
 def shown_runs(pipeline: Pipeline) -> list[ShownRun]:
@@ -108,7 +117,7 @@ def _with_listed(reader: Reader, runs: Sequence[ShownRun]) -> list[ShownRun]:
     except DatabaseException as error:  # an older version's ledger has no keys
         raise_passing(error)
         return list(runs)
-    places = [(run.table_name, run.account, run.made_for) for run in runs]
+    places = [(run.table_name, run.account, run.interval_key) for run in runs]
     return [
         run if run.error is None else replace(run, listed=listed.get(place, ""))
         for run, place in zip(runs, places, strict=True)
@@ -116,7 +125,7 @@ def _with_listed(reader: Reader, runs: Sequence[ShownRun]) -> list[ShownRun]:
 
 
 _SHOWN = ", ".join(f"r.{{column.{name}}}" for name in (*_COLUMNS, "error"))
-_MADE_FOR = "COALESCE(r.{column.interval_key}, r.{column.parameters})"
+_MADE_FOR = "r.{column.interval_key}, CASE WHEN r.{column.interval_key} IS NULL THEN r.{column.parameters} END"
 _LOAD = f"COALESCE(r.{{column.{LOAD_ID}}}, '')"
 _RUNS = f"{{table.{REPORT_RUNS.name}}}"
 _LANE = ("r.{column.table_name}", "r.{column.account}", prefix_sql("r.{column.interval_key}"))
@@ -132,7 +141,7 @@ _FAILED = (
     f"OR r.{{column.interval_key}} IS NULL OR r.{{column.interval_key}} IN "
     f"(SELECT f.{{column.interval_key}} FROM {_RUNS} f WHERE f.{{column.error}} IS NOT NULL)"
 )
-_ALL = f"SELECT {_SHOWN}, r.{{column.parameters}}, {_LOAD} FROM {_RUNS} r"  # noqa: S608
+_ALL = f"SELECT {_SHOWN}, NULL, r.{{column.parameters}}, {_LOAD} FROM {_RUNS} r"  # noqa: S608
 _LISTED = (
     f"SELECT {', '.join(f'c.{{column.{name}}}' for name in (*REPORT_CELLS.key, LOAD_ID))} "  # noqa: S608
     f"FROM {{table.{REPORT_CELLS.name}}} c JOIN {_RUNS} r ON "

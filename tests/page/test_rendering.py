@@ -78,7 +78,7 @@ def failed(month: int) -> ShownRun:
     """A run of a month that has failed."""
     start, end = datetime(2025, month, 1, tzinfo=UTC), datetime(2025, month + 1, 1, tzinfo=UTC)
     places = ("frr_bad", "payouts.itemized.3", "default", "payouts_itemized", start, end, "failed", end)
-    return ShownRun(*places, error="No.", made_for="")
+    return ShownRun(*places, error="No.", interval_key=None, parameters="{}")
 
 
 def states(cells: list[CoveredCell], reach: Reach, *runs: ShownRun) -> list[str]:

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,12 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
+from stripe_reports_source import SyncFailed, load_reports
 from stripe_reports_source.cli import cli
 from stripe_reports_source.cli.console import show_table
 from stripe_reports_source.emulator import Emulator, Fault
+from stripe_reports_source.warehouse.status import report_status
+from stripe_reports_source.warehouse.status_runs import ShownRun, open_runs
 from tests.conftest import source_of
 
 Run = Callable[..., Result]
@@ -141,6 +145,52 @@ def test_a_pending_run(run: Run, start_emulator: Callable[..., Emulator], monkey
     assert result.exit_code == 3
     assert "pending: payouts_itemized [default] frr_" in result.stdout
     assert "not loaded: payouts" not in result.stdout
+
+
+def test_a_failed_run_of_a_snapshot_is_not_open_once_a_later_sync_has_loaded_it(
+    start_emulator: Callable[..., Emulator], pipeline: dlt.Pipeline
+) -> None:
+    """A snapshot of the month in progress has no start, and another end at each sync."""
+    begin = datetime(2025, 3, 1, tzinfo=timezone.utc)
+    stripe = start_emulator(scale=0.02, business_start=begin.date(), available_end=begin, pending_polls=0)
+
+    def sync(days: int) -> None:
+        stripe.advance(begin + timedelta(days=days))
+        load_reports(
+            pipeline, source_of(stripe, ["ending_balance_reconciliation.itemized"], run_policy={"attempts": 1})
+        )
+
+    sync(2)
+    stripe.add_fault(Fault("run_failed", method="POST", times=None))
+    with pytest.raises(SyncFailed):
+        sync(4)
+    [found] = report_status(pipeline)
+    assert len(found.failures) == 1
+    stripe.clear_faults()
+    sync(6)
+    [found] = report_status(pipeline)
+    assert (found.failures, found.pending) == ((), ())
+
+
+def a_run(end: int, start: int | None = None, *, key: str | None = "key", error: str | None = None) -> ShownRun:
+    """A run of March 2025, up to one of its days."""
+    ends = datetime(2025, 3, end, tzinfo=timezone.utc)
+    begins = None if start is None else ends.replace(day=start)
+    return ShownRun(f"frr_{end}", "report.1", "default", "report", begins, ends, "any", ends, error, key, None)
+
+
+@pytest.mark.parametrize("status", ["failed", "pending"])
+@pytest.mark.parametrize("start", [None, 1])
+@pytest.mark.parametrize("key", ["key", None])
+def test_a_run_that_has_failed_is_open_until_one_of_the_same_interval_is_loaded(
+    status: str, start: int | None, key: str | None
+) -> None:
+    """By its key, which a snapshot keeps while it grows; by its start, as far as an older ledger has no keys."""
+    bad = replace(a_run(3, start, key=key, error="No."), status=status)
+    known = key is not None or start is not None
+    assert open_runs([a_run(4, start), bad, a_run(2, start)]) == ([] if known else [bad])
+    assert open_runs([a_run(4, 4, key="another"), bad]) == [bad]
+    assert open_runs([bad, a_run(2, start)]) == [bad]
 
 
 def test_max_behind_compares_with_what_stripe_has(run: Run, emulator: Emulator) -> None:
