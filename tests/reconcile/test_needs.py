@@ -53,7 +53,7 @@ def read_by(equation: Equation) -> dict[str, set[str]]:
     """The numbers and texts that an equation's query reads of each input."""
     called = {which + name: name for name in (*INPUTS, *equation.names) for which in ("", *_WHICH)}
     inputs = {table: equation.names.get(name, name) for table, name in called.items()}
-    schema = {table: dict.fromkeys(_columns(INPUTS[name]), "TEXT") for table, name in inputs.items()}
+    schema: dict[str, object] = {table: dict.fromkeys(_columns(INPUTS[name]), "TEXT") for table, name in inputs.items()}
     schema |= {table: dict.fromkeys(columns, "TEXT") for table, columns in _OF_NO_REPORT.items()}
     parsed = qualify_columns(qualify_tables(sqlglot.parse_one(equation.sql, read="duckdb")), schema)
     found: dict[str, set[str]] = {}
