@@ -13,12 +13,14 @@ from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from dlt import Pipeline
 
 from ..cli.accounts import some_of
 from ..cli.status import problems_of, status_row
 from ..errors import ConfigurationError
+from ..plan.intervals import day_of
 from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS, REPORT_TYPES
 from ..reconcile.checks import look
 from ..reconcile.coverage import Coverage, CoveredCell, read_coverage
@@ -31,7 +33,7 @@ from ..warehouse.query import reading, select, sql_client
 from ..warehouse.status import ReportStatus, label_of, report_status
 from ..warehouse.status_runs import ShownRun, open_runs, shown_runs
 from ..warehouse.stored_schemas import restore_schemas
-from .calendar import Lane, Reach, months_between
+from .calendar import Lane, Reach, cells_of, months_between
 
 MOST_MONTHS = 24
 """That are shown where no day is given to begin with."""
@@ -191,7 +193,7 @@ def _scope(
     coverage: Coverage, months: Sequence[date], every: Sequence[date], accounts: Collection[str] | None
 ) -> Scope:
     """What is looked at: the cells that reach into what is shown, and all later ones."""
-    days = [cell.day for cell in coverage if cell.day < months[0] <= (cell.end - timedelta(days=1)).date()]
+    days = [cell.day for cell in cells_of(coverage, months[0]) if cell.day < months[0]]
     since = None if months[0] <= every[0] else min(days, default=months[0])
     return Scope(since=since, accounts=None if accounts is None else frozenset(accounts))
 
@@ -214,13 +216,18 @@ def place_of(pipeline: Pipeline) -> str:
 
 
 def _months_loaded(coverage: Coverage, reports: Sequence[ReportStatus]) -> list[date]:
-    """From the first cell to the end of what Stripe had when it was asked last."""
+    """From the first cell to the end of what Stripe had when it was asked last, each in the zone of its report."""
     cells = list(coverage)
     if not cells:
         return []
     days = [cell.day for cell in cells]
+    zones = {(cell.table, cell.account): cell.lane.rpartition("|")[2] for cell in cells}
     moment = timedelta(microseconds=1)
-    ends = [(report.available_to - moment).date() for report in reports if report.available_to is not None]
+    ends = [
+        day_of(report.available_to - moment, ZoneInfo(zones.get((report.table, label_of(report.account)), "UTC")))
+        for report in reports
+        if report.available_to is not None
+    ]
     return months_between(min(days), max([*days, *ends]))
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from tests.page.conftest import BUSINESS, CENT, Run, asked, change
+from stripe_reports_source.cli import cli
+from tests.page.conftest import BUSINESS, CENT, FILE, Run, asked, change
 from tests.page.read import read_page
-from tests.reconcile.worlds import SIX, Account, World
+from tests.reconcile.worlds import SIX, Account, World, Worlds
 
 NAMES = (
     "page.html",
@@ -24,6 +26,7 @@ NAMES = (
     "runs.csv",
     "sha256.txt",
 )
+MAY = date(2025, 5, 20)
 MONTH, FEBRUARY = "2025-02", date(2025, 2, 1)
 
 
@@ -198,6 +201,21 @@ def test_there_is_no_record_of_a_month_that_is_not_complete_or_differs(
     assert result.exit_code == code, result.output
     assert sentence in result.stdout
     assert (tmp_path / "record").exists() == (code == 0)
+
+
+def test_a_week_that_reaches_into_a_month_with_one_day_is_looked_at_east_of_utc(worlds: Worlds, tmp_path: Path) -> None:
+    """The week of 26 May ends on Sunday, 1 June in Tokyo, at 15:00 of that day in UTC."""
+    both = [f"balance_change_from_activity.{form}" for form in ("itemized", "summary")]
+    account = Account("default", both, {"interval": "week", "timezone": "Asia/Tokyo"}, {"business_start": MAY})
+    worlds.copy(World("tokyo", [account], datetime(2025, 7, 1, tzinfo=timezone.utc), scale=0.02), tmp_path)
+    row = "SELECT min(balance_transaction_id) FROM balance_change_from_activity_itemized WHERE _interval_day = '{}'"
+    fault = "UPDATE balance_change_from_activity_itemized SET net = net + 5 WHERE balance_transaction_id = ({})"
+    database = tmp_path / FILE
+    assert change(database, fault.format(row.format("2025-05-26"))) == 1
+    command = ["page", "--database", str(database), "--month", "2025-06"]
+    result = CliRunner().invoke(cli, command, catch_exceptions=False)
+    assert "2025-05-26" in result.stdout
+    assert "(variance): balance_change_from_activity.itemized" in result.stdout
 
 
 @pytest.mark.first(1)
