@@ -6,7 +6,7 @@ In: dlt's configuration. Out: report types, or why Stripe was not asked.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
 
@@ -33,8 +33,17 @@ def offered_types() -> OfferedTypes:
     return _asked(configured())
 
 
-def offered_if_possible() -> tuple[OfferedTypes | None, str]:
-    """The report types, or None and why Stripe was not asked: there is no key, or no network.
+@dataclass(frozen=True)
+class Answer:
+    """What Stripe offers to an account, the `_account` value of its rows; or why Stripe was not asked."""
+
+    offered: OfferedTypes | None
+    account: str = ""
+    why: str = ""
+
+
+def offered_if_possible() -> Answer:
+    """The report types that the key may run, or why Stripe was not asked: there is no key, or no network.
 
     Raises:
         StripeReportsError: Stripe refuses the key, or a setting is wrong.
@@ -43,13 +52,13 @@ def offered_if_possible() -> tuple[OfferedTypes | None, str]:
         settings = configured()
     except Exception as error:
         if lacks_key(error):
-            return None, "there is no API key"
+            return Answer(None, why="there is no API key")
         raise
     few = replace(settings.retry_policy, attempts=min(FEW_ATTEMPTS, settings.retry_policy.attempts))
     try:
-        return _asked(replace(settings, retry_policy=few)), ""
+        return Answer(_asked(replace(settings, retry_policy=few)), settings.label)
     except StripeUnreachable:
-        return None, "Stripe cannot be reached"
+        return Answer(None, why="Stripe cannot be reached")
 
 
 def _asked(settings: Settings) -> OfferedTypes:

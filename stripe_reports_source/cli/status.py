@@ -16,7 +16,7 @@ from .accounts import few_rows, some_of
 from .console import say
 from .failures import NOT_ALL_THERE
 from .listing import format_option, show_rows, told_on
-from .offered import offered_if_possible
+from .offered import Answer, offered_if_possible
 from .places import pipeline_options, place, read_only_pipeline
 from .shared import plain_errors
 
@@ -79,8 +79,9 @@ def status(
 ) -> None:
     """Show how far each report is loaded, what failed, what ties.
 
-    Beside it stands how far Stripe's data reaches. It only reads, and makes no file. Offline, Stripe's data reaches as
-    far as at the last sync, and a last sync that is longer ago than --max-behind counts as behind.
+    Beside it stands how far Stripe's data reaches. It only reads, and makes no file. Offline, and of other accounts
+    than the configured one, Stripe's data reaches as far as at the last sync, and a last sync that is longer ago than
+    --max-behind counts as behind.
 
     Of more than 50 accounts of a report the table has a line for all of them and the 20 that are worst; JSON and CSV
     have every account.
@@ -91,21 +92,31 @@ def status(
     told = told_on(form)
     with read_only_pipeline(destination, dataset, pipeline_name, database) as pipeline:
         say(told, place(pipeline))
-        offered, why = (None, "--offline") if offline else offered_if_possible()
-        if offered is None:
-            say(told, f"Stripe was not asked ({why}); what it has is as of the last sync.")
-        available = None if offered is None else {known.id: known.available.end for known in offered}
-        found = [report for report in report_status(pipeline, available) if _is_asked_for(report, accounts)]
+        asked = Answer(None, why="--offline") if offline else offered_if_possible()
+        available = None if asked.offered is None else {known.id: known.available.end for known in asked.offered}
+        reports = report_status(pipeline, available, asked.account)
+        found = [report for report in reports if _is_asked_for(report, accounts)]
+        _say_who_was_asked(told, asked, found)
         verdicts = kept_by_table(pipeline)
     now = datetime.now(timezone.utc)
     rows = [status_row(report, verdicts, now, as_data=form != "table") for report in found]
-    problems = problems_of(found, max_behind, now, asked=offered is not None)
-    about = {"place": place(pipeline), "asked_stripe": offered is not None, "ok": not problems, "problems": problems}
+    problems = problems_of(found, max_behind, now)
+    was_asked = asked.offered is not None and all(report.asked for report in found)
+    about = {"place": place(pipeline), "asked_stripe": was_asked, "ok": not problems, "problems": problems}
     if found or form != "table":
         show_rows(form, "Reports", HEADS, few_rows(rows) if form == "table" else rows, about)
     _explain(told, found, problems)
     if problems:
         raise SystemExit(NOT_ALL_THERE)
+
+
+def _say_who_was_asked(told: Console, asked: Answer, found: Sequence[ReportStatus]) -> None:
+    others = sorted({label_of(report.account) for report in found if not report.asked})
+    if asked.offered is None:
+        say(told, f"Stripe was not asked ({asked.why}); what it has is as of the last sync.")
+    elif others:
+        names = some_of(others)
+        say(told, f"Stripe was asked of the account {asked.account!r} alone; of {names} it is as of the last sync.")
 
 
 def _is_asked_for(report: ReportStatus, accounts: Sequence[str]) -> bool:
@@ -135,7 +146,7 @@ def status_row(
     }
 
 
-def problems_of(found: Sequence[ReportStatus], most: timedelta | None, now: datetime, *, asked: bool) -> list[str]:
+def problems_of(found: Sequence[ReportStatus], most: timedelta | None, now: datetime) -> list[str]:
     """Why not all is there, in a few words each."""
     if not found:
         return ["Nothing is loaded yet. Begin with: stripe-reports sync"]
@@ -146,7 +157,7 @@ def problems_of(found: Sequence[ReportStatus], most: timedelta | None, now: date
         problems.append(f"{failed:,} failed and not loaded since")
     if pending:
         problems.append(f"{pending:,} pending at Stripe; the next sync loads what is ready")
-    behind = [] if most is None else [report for report in found if not report.fresh(most, now, asked=asked)]
+    behind = [] if most is None else [report for report in found if not report.fresh(most, now)]
     if behind:
         names = some_of([f"{report.table} [{report.account}]" for report in behind])
         problems.append(f"behind by more than --max-behind: {names}")

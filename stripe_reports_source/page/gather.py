@@ -153,7 +153,7 @@ def gather(
         earlier=len([other for other in every if other < months[0]]),
         reports=tuple(reports),
         freshness=tuple(status_row(report, verdicts, now, as_data=False) for report in reports),
-        problems=tuple(problems_of(reports, None, now, asked=False)),
+        problems=tuple(problems_of(reports, None, now)),
         coverage=coverage,
         reach=_reach(pipeline, reports),
         runs=_loaded_runs(pipeline),

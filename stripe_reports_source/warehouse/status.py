@@ -25,6 +25,8 @@ from .status_runs import ShownRun, accounts_in, open_runs, shown_runs
 LaneKey = tuple[str, str]
 """A table, and an account as `report_freshness` writes it."""
 PENDING = "pending"
+UNNAMED = "default"
+"""The `account` of a source that is given none."""
 NO_RUN = "no run could be made for it, or its record is gone; the next sync says why"
 
 
@@ -41,6 +43,7 @@ class ReportStatus:
         last_run, last_run_created: id and status of the newest run.
         failures: intervals that have failed and are not loaded, each with its run and why.
         pending: the same for intervals whose run Stripe has not ended.
+        asked: `available_to` is what Stripe says now, and not what it said at the last sync.
     """
 
     table: str
@@ -54,6 +57,7 @@ class ReportStatus:
     last_run_created: datetime | None
     failures: tuple[str, ...]
     pending: tuple[str, ...]
+    asked: bool = False
 
     @property
     def behind(self) -> timedelta | None:
@@ -66,19 +70,20 @@ class ReportStatus:
         """How long ago the loaded data ends; None where nothing is loaded."""
         return None if self.loaded_to is None else max(now - self.loaded_to, timedelta(0))
 
-    def fresh(self, most: timedelta, now: datetime, *, asked: bool) -> bool:
+    def fresh(self, most: timedelta, now: datetime) -> bool:
         """Whether the report is behind Stripe by no more than `most`.
+
+        Where Stripe was not asked, a last sync that is longer ago than `most` is behind: what has come since then is
+        not known.
 
         Args:
             most: may be missing of what Stripe has.
             now: the present.
-            asked: `available_to` is what Stripe says now. Else a last sync that is longer ago than `most` is behind:
-                what has come since then is not known.
         """
-        if not asked and (self.checked_at is None or now - self.checked_at > most):
+        if not self.asked and (self.checked_at is None or now - self.checked_at > most):
             return False
         if self.loaded_to is None:
-            return self.available_to is None and asked
+            return self.available_to is None and self.asked
         return self.behind is None or self.behind <= most
 
 
@@ -92,12 +97,16 @@ def loaded_cursors(pipeline: Pipeline, source_name: str = "stripe_reports") -> d
     }
 
 
-def report_status(pipeline: Pipeline, available: Mapping[str, datetime] | None = None) -> list[ReportStatus]:
+def report_status(
+    pipeline: Pipeline, available: Mapping[str, datetime] | None = None, account: str = UNNAMED
+) -> list[ReportStatus]:
     """The status of each report that was loaded, tried or asked for.
 
     Args:
         pipeline: where the reports were loaded to.
         available: up to when Stripe has data now, by report type; None where Stripe was not asked.
+        account: the `_account` value of what was asked of: nothing is known by it of other accounts. One that was given
+            no label stands for the only account that there is.
     """
     cursors = loaded_cursors(pipeline)
     with freshness_table(pipeline) as freshness:
@@ -112,13 +121,16 @@ def report_status(pipeline: Pipeline, available: Mapping[str, datetime] | None =
     labels = {lane: lane if lane in types else (lane[0], label_of(lane[1])) for lane in of_lane}
     of_lane.update((place, []) for place in types if place not in labels.values())
     rows = _Rows(pipeline, {lane for lane, place in labels.items() if lane != place})
+    of_account = {lane: labels.get(lane, lane)[1] for lane in of_lane}
+    only = set(of_account.values()) if account == UNNAMED else set()
+    own = {account} if account in only or len(only) != 1 else only
     return [
         _status(
             lane,
             made,
             fresh.get(lane),
             cursors.get(lane),
-            available,
+            available if of_account[lane] in own else None,
             rows.of(*lane),
             types.get(labels.get(lane, lane), ""),
         )
@@ -161,6 +173,7 @@ def _status(
         last_run_created=last.created if last else None,
         failures=(*failures, *[NO_RUN] * (1 if unknown > 0 and not still_open else 0)),
         pending=tuple(pending),
+        asked=available is not None,
     )
 
 

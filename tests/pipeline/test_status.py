@@ -50,6 +50,13 @@ def files_in(folder: Path) -> set[tuple[str, bytes]]:
     return {(str(path), path.read_bytes() if path.is_file() else b"") for path in folder.rglob("*")}
 
 
+def load(emulator: Emulator, **settings: Any) -> None:
+    """Load payouts into the database of the present folder."""
+    database = dlt.destinations.duckdb("stripe_reports.duckdb")
+    pipeline = dlt.pipeline("stripe_reports", destination=database, dataset_name="stripe")
+    load_reports(pipeline, source_of(emulator, ["payouts.itemized"], **settings))
+
+
 def reports(result: Result) -> dict[str, dict[str, Any]]:
     return {row["report"]: row for row in json.loads(result.stdout)["rows"]}
 
@@ -203,6 +210,38 @@ def test_max_behind_compares_with_what_stripe_has(run: Run, emulator: Emulator) 
     assert "behind by more than --max-behind: balance_summary [default]" in result.stdout
     assert run("status", "--max-behind", "1d").exit_code == 3
     assert run("status", "--max-behind", "soon").exit_code == 2
+
+
+def test_what_stripe_has_of_one_account_says_nothing_of_another(
+    run: Run, emulator: Emulator, start_emulator: Callable[..., Emulator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each account has a key of its own: of an account that is not configured, the last sync's word counts."""
+    load(emulator, account="shop_a")
+    load(start_emulator(seed=2), account="shop_b")
+    emulator.advance(emulator.settings.available_end + timedelta(days=70))
+
+    def behind(account: str) -> tuple[int, dict[str, int], str]:
+        monkeypatch.setenv("SOURCES__STRIPE_REPORTS__ACCOUNT", account)
+        result = run("status", "--max-behind", "1d", "--format", "json")
+        rows = json.loads(result.stdout)["rows"]
+        return result.exit_code, {row["account"]: row["behind_seconds"] // 86400 for row in rows}, result.stderr
+
+    for account, other in (("shop_a", "shop_b"), ("shop_b", "shop_a")):
+        code, found, said = behind(account)
+        assert (code, found) == (3, {account: 70, other: 0})
+        assert f"Stripe was asked of the account '{account}' alone; of {other} it is as of the last sync." in said
+    assert behind("default")[:2] == (0, {"shop_a": 0, "shop_b": 0})
+    with duckdb.connect("stripe_reports.duckdb") as connection:
+        connection.execute(
+            "UPDATE stripe.report_freshness SET checked_at = checked_at - INTERVAL 2 DAY WHERE account = 'shop_b'"
+        )
+    assert behind("default")[:2] == (3, {"shop_a": 0, "shop_b": 0})
+
+
+def test_the_only_account_is_that_of_a_key_without_a_label(run: Run, emulator: Emulator) -> None:
+    load(emulator, account="shop")
+    emulator.advance(emulator.settings.available_end + timedelta(days=2))
+    assert run("status", "--max-behind", "1d").exit_code == 3
 
 
 def test_offline_a_last_sync_of_long_ago_is_behind(run: Run) -> None:
