@@ -19,11 +19,13 @@ from ..plan.system_tables import (
     REPORT_RUNS,
     REPORT_TYPES,
     FreshnessRow,
+    RunRow,
     SystemRow,
     SystemTable,
 )
 from ..rows.system_rows import column_rows, fingerprint, system_table, type_rows
 from ..warehouse.freshness import freshness_table
+from ..warehouse.ledger import tables_of_runs
 from ..warehouse.straight import straight_to, unselected
 from .lane_book import LaneEntry
 from .ledger import covered_cells, freshness
@@ -68,8 +70,19 @@ def _type_rows(sync: Sync, of_table: str | None) -> Sequence[SystemRow] | None:
 
 
 def _run_rows(sync: Sync, of_table: str | None) -> Sequence[SystemRow] | None:
-    rows = sync.outcomes.take_run_rows()
+    rows = _without_failures_of_loaded(sync, sync.outcomes.take_run_rows())
     return rows if rows or _lacks_columns(REPORT_RUNS) else None
+
+
+def _without_failures_of_loaded(sync: Sync, rows: Sequence[RunRow]) -> list[RunRow]:
+    """Rows without those of runs that have failed for a table, and are loaded in another: a run has one row."""
+    loaded = {row.run_id for row in rows if row.error is None}
+    tables = tables_of_runs(sync.pipeline, [row.run_id for row in rows if row.error is not None])
+    return [
+        row
+        for row in rows
+        if row.error is None or (row.run_id not in loaded and not tables.get(row.run_id, set()) - {row.table_name})
+    ]
 
 
 def _cell_rows(sync: Sync, of_table: str | None) -> Sequence[SystemRow] | None:

@@ -16,7 +16,7 @@ from ..plan.given import StoredRun
 from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS, REPORT_TYPES
 from ..plan.whose_data import Holding
 from .passing import raise_passing
-from .query import select
+from .query import placeholders, select
 
 _DAY = len("|2025-01-31")
 """What follows an identity in an interval key."""
@@ -45,7 +45,21 @@ def real_holdings(pipeline: Pipeline | None, table: str) -> list[Holding]:
 
 
 def newest_run(pipeline: Pipeline | None, table: str, account: str) -> str | None:
-    """The run of an account that was made last, of those whose rows were loaded into a table."""
+    """The run of an account that was made last, of those whose rows were loaded into a table.
+
+    Two tables may share a run, which `report_runs` has of one of them.
+    """
+    listed = (
+        f"FROM {{table.{REPORT_CELLS.name}}} c JOIN {{table.{REPORT_RUNS.name}}} r "
+        "ON r.{column.run_id} = c.{column.run_id} WHERE c.{column.table_name} = %s AND c.{column.account} = %s"
+    )
+    newest = (
+        f"SELECT max(c.{{column.run_id}}) {listed} AND r.{{column.created}} = "
+        f"(SELECT max(r.{{column.created}}) {listed})"
+    )
+    rows = select(pipeline, newest, table, account, table, account)
+    if rows and rows[0][0] is not None:
+        return str(rows[0][0])
     of_account = "{column.table_name} = %s AND {column.account} = %s AND {column.error} IS NULL"
     query = (
         f"SELECT max({{column.run_id}}) FROM {{table.{REPORT_RUNS.name}}} WHERE {of_account} AND {{column.created}} = "  # noqa: S608
@@ -55,13 +69,26 @@ def newest_run(pipeline: Pipeline | None, table: str, account: str) -> str | Non
     return rows[0][0] if rows else None
 
 
-def loaded_runs(pipeline: Pipeline | None, table: str) -> set[str]:
-    """The runs whose rows a table has been loaded with, by whichever account."""
+def tables_of_runs(pipeline: Pipeline | None, runs: Sequence[str]) -> dict[str, set[str]]:
+    """The tables in which cells of some runs are loaded, by run."""
+    found: dict[str, set[str]] = {}
     query = (
-        f"SELECT DISTINCT {{column.run_id}} FROM {{table.{REPORT_RUNS.name}}} "  # noqa: S608
-        "WHERE {column.table_name} = %s AND {column.error} IS NULL"
+        f"SELECT DISTINCT {{column.run_id}}, {{column.table_name}} FROM {{table.{REPORT_CELLS.name}}} "  # noqa: S608
+        f"WHERE {{column.run_id}} IN ({placeholders(runs)})"
     )
-    return {str(run) for (run,) in select(pipeline, query, table) or ()}
+    for run, table in (select(pipeline, query, *runs) if runs else None) or ():
+        found.setdefault(str(run), set()).add(str(table))
+    return found
+
+
+def loaded_runs(pipeline: Pipeline | None, table: str) -> set[str]:
+    """The runs whose rows a table has been loaded with, by whichever account; also those that it shares."""
+    queries = (
+        f"SELECT DISTINCT {{column.run_id}} FROM {{table.{REPORT_RUNS.name}}} "  # noqa: S608
+        "WHERE {column.table_name} = %s AND {column.error} IS NULL",
+        f"SELECT DISTINCT {{column.run_id}} FROM {{table.{REPORT_CELLS.name}}} WHERE {{column.table_name}} = %s",  # noqa: S608
+    )
+    return {str(run) for query in queries for (run,) in select(pipeline, query, table) or ()}
 
 
 def stored_runs(pipeline: Pipeline | None, table: str, account: str) -> dict[str, StoredRun]:

@@ -87,7 +87,7 @@ def note_altered(pipeline: Pipeline, altered: Sequence[tuple[LoadedCell, int]]) 
             rows,
             of_files,
         )
-    _note(pipeline, "rows", [(rows, cell.run_id) for cell, rows in altered])
+    _note(pipeline, "rows", [(rows, cell) for cell, rows in altered])
     count_cells(pipeline, [(rows, _listed(cell)) for cell, rows in altered])
 
 
@@ -99,7 +99,7 @@ def note_lost(pipeline: Pipeline, source_name: str, lost: Sequence[tuple[LoadedC
         source_name: the source.
         lost: cells, and what is wrong with each.
     """
-    _note(pipeline, "error", [(why, cell.run_id) for cell, why in lost])
+    _note(pipeline, "error", [(why, cell) for cell, why in lost])
     remove_cells(pipeline, [_listed(cell) for cell, _ in lost])
     with pipeline.managed_state(extract_state=True) as state:
         kept: Any = state["sources"][source_name]["resources"]
@@ -121,11 +121,13 @@ def _listed(cell: LoadedCell) -> tuple[str, str, str]:
     return cell.request.report.report.table, cell.request.label, cell.request.key
 
 
-def _note(pipeline: Pipeline, column: str, values: Iterable[tuple[Any, str]]) -> None:
+def _note(pipeline: Pipeline, column: str, values: Iterable[tuple[Any, LoadedCell]]) -> None:
+    """Note a value of a cell's run; not where the run stands in the ledger with another table, which shares it."""
     with sql_client(pipeline) as client:
         table, name = client.make_qualified_table_name(REPORT_RUNS.name), client.escape_column_name(column)
+        update = f"UPDATE {table} SET {name} = %s WHERE run_id = %s AND table_name = %s"  # noqa: S608
         try:
-            for value, run_id in values:
-                client.execute_sql(f"UPDATE {table} SET {name} = %s WHERE run_id = %s", value, run_id)  # noqa: S608
+            for value, cell in values:
+                client.execute_sql(update, value, cell.run_id, cell.request.report.report.table)
         except DatabaseUndefinedRelation:
             return  # the ledger is not loaded beside the reports

@@ -388,6 +388,24 @@ def test_a_failure_is_made_good_by_an_older_run_that_a_later_load_adopts(
     assert status.failures == ()
 
 
+def test_a_failure_of_one_table_does_not_cover_what_another_has_loaded_of_the_run(
+    emulator: Emulator, pipeline: Pipeline
+) -> None:
+    """By one package, and by a later one."""
+    good = f"SELECT interval_day FROM report_cells c JOIN report_runs r USING (run_id) WHERE r.table_name = '{TABLE}' "
+    good += "AND r.error IS NULL AND r.rows = c.rows AND c.table_name = r.table_name"
+    reports = [PAYOUTS, Report(PAYOUTS, table_name="payouts_copy", types={"currency": "bigint"})]
+    for _ in range(2):
+        with pytest.raises(SyncFailed) as caught:
+            load_reports(pipeline, source_of(emulator, reports))
+        assert len(caught.value.failures) == 1
+        assert len(query(pipeline, good)) == 3
+        assert sorted(query(pipeline, "SELECT table_name, open_failures FROM report_freshness")) == [
+            ("payouts_copy", 1),
+            (TABLE, 0),
+        ]
+
+
 @FIRST_OF_BOTH
 def test_an_older_failure_is_open_until_its_interval_is_loaded(emulator: Emulator, pipeline: Pipeline) -> None:
     load_reports(pipeline, source_of(emulator, [PAYOUTS]))

@@ -120,6 +120,17 @@ def test_two_accounts_at_two_emulators(start_emulator: Callable[..., Emulator], 
     assert_refused(second, pipeline, source_of(second, [PAYOUTS]), "load_reports", "another Stripe account")
 
 
+def test_another_account_is_refused_for_each_table_that_shares_the_runs(
+    start_emulator: Callable[..., Emulator], pipeline: Pipeline
+) -> None:
+    copy = Report(PAYOUTS, table_name="payouts_copy")
+    load_reports(pipeline, source_of(start_emulator(seed=1), [PAYOUTS, copy]))
+    other = start_emulator(seed=2)
+    other.advance(other.settings.available_end + timedelta(days=1))
+    for report in (copy, PAYOUTS):
+        assert_refused(other, pipeline, source_of(other, [report]), "load_reports", "are of another Stripe account")
+
+
 @WAYS
 def test_two_accounts_under_labels_of_their_own(shared: Emulator, make_pipeline: Make, way: str) -> None:
     for _ in range(2):
