@@ -88,6 +88,7 @@ def report_table(report: Report, settings: Settings, table: str) -> ReportTable:
         ConfigurationError: a column, metadata key, type or parameter is not one that the report takes.
     """
     defaults, resolved = settings.defaults, _resolved(report, settings)
+    payouts = None if resolved is None else resolved.payouts_report
     return ReportTable(
         resource=report.table,
         table=table,
@@ -100,7 +101,7 @@ def report_table(report: Report, settings: Settings, table: str) -> ReportTable:
         lookback_days=defaults.lookback_days if report.lookback_days is None else report.lookback_days,
         description=report_text(report),
         columns=() if resolved is None else _columns(resolved),
-        payouts_table=None if resolved is None else resolved.payouts_table,
+        payouts_table=None if payouts is None else settings.resource_of(payouts),
     )
 
 

@@ -125,11 +125,11 @@ class ResolvedReport:
         return tuple(name for name in self.known.required if name not in MANAGED)
 
     @property
-    def payouts_table(self) -> str | None:
-        """The table whose payouts a report per payout is run for; None for others, or if its parameters name them."""
+    def payouts_report(self) -> str | None:
+        """The report whose payouts a report per payout is run for; None for others, or if its parameters name them."""
         if not self.keys or "payout" in self.parameters:
             return None
-        return "connected_account_payouts_itemized" if "connected_account" in self.keys else "payouts_itemized"
+        return "connected_account_payouts.itemized" if "connected_account" in self.keys else "payouts.itemized"
 
     def for_key(self, key: Mapping[str, str]) -> ResolvedReport:
         """A report per payout, for one of its payouts."""

@@ -145,6 +145,12 @@ class Settings:
         """The `_account` value of rows: the id of the account that is acted on, else the user's label."""
         return self.account if self.acts_on is None else account_of(self.acts_on)
 
+    def resource_of(self, base: str) -> str:
+        """The resource that loads a report, of its base id; the usual name where the source does not load it."""
+        usual = Report(base).table
+        names = [report.table for report in self.reports if report.base == base]
+        return usual if usual in names or not names else names[0]
+
 
 def checked_settings(given: Mapping[str, Any]) -> Settings:
     """The arguments of `stripe_reports`, by name, each checked.

@@ -59,7 +59,7 @@ def forecast(settings: Settings, offered: OfferedTypes, pipeline: Pipeline | Non
     """
     state = {} if pipeline is None else pipeline.state.get("sources", {}).get("stripe_reports", {})
     kept = state.get("resources", {})
-    coming = {report.table for report in settings.reports}
+    loads = {report.base for report in settings.reports}
     cells: dict[str, int] = {}
     problems: dict[str, StripeReportsError] = {}
     for report in settings.reports:
@@ -72,7 +72,12 @@ def forecast(settings: Settings, offered: OfferedTypes, pipeline: Pipeline | Non
             column_types={},
             cursor=None,
             replaced_since=lambda lane, handled: None,
-            payouts=partial(keys_to_run, pipeline=pipeline, coming=coming, cells=PayoutCells(known, ledger)),
+            payouts=partial(
+                keys_to_run,
+                pipeline=pipeline,
+                table_of=lambda base: (settings.resource_of(base), base in loads),
+                cells=PayoutCells(known, ledger),
+            ),
             ledger=ledger,
         )
         try:

@@ -89,6 +89,7 @@ class Sync:
         self._lanes: dict[str, list[ActiveLane]] = {}
         self._started: set[str] = set()
         self._gave_way = False
+        self._tables = {name: str(each.table_name) for name, each in dlt.current.source().selected_resources.items()}
         self._claimed: dict[str, str] = {}
         self._in_table: dict[str, LaneTable] = {}
         self._replaced: dict[tuple[str, frozenset[str]], dict[str, datetime]] = {}
@@ -133,7 +134,13 @@ class Sync:
         if self._given is not None:
             return False
         resolved = [active.lane.resolved for lanes in self._lanes.values() for active in lanes]
-        return any(report.payouts_table in self.outcomes.columns for report in resolved)
+        payouts = {report.payouts_report for report in resolved if report.payouts_report is not None}
+        return any(self._table_of(report)[0] in self.outcomes.columns for report in payouts)
+
+    def _table_of(self, base: str) -> tuple[str, bool]:
+        """The table that a report is loaded into, of its base id, and whether this sync loads it."""
+        resource = self.settings.resource_of(base)
+        return self._tables.get(resource, resource), resource in self._tables
 
     @contextmanager
     def reporting(self) -> Iterator[None]:
@@ -214,7 +221,7 @@ class Sync:
                 payouts=partial(
                     keys_to_run,
                     pipeline=self.pipeline,
-                    coming={other.table for other in self.settings.reports},
+                    table_of=self._table_of,
                     cells=PayoutCells(states, ledger, self._is_emptied(report.table)),
                 ),
                 ledger=ledger,

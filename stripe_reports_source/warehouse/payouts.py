@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +46,7 @@ def keys_to_run(
     window: Span | None,
     *,
     pipeline: Pipeline | None,
-    coming: Collection[str],
+    table_of: Callable[[str], tuple[str, bool]],
     cells: PayoutCells,
 ) -> list[Key]:
     """The keys of a report that are not loaded yet; in a backfill, all that it asks for.
@@ -57,7 +57,8 @@ def keys_to_run(
         account: the `_account` value.
         window: for a backfill, when payouts took effect; None for a sync.
         pipeline: where payouts and cells are read.
-        coming: tables of this sync, which may not be there yet.
+        table_of: the table of a report whose payouts are taken, and whether this sync loads it, so that it may not be
+            there yet; by its base id.
         cells: of the report's table.
 
     Raises:
@@ -65,14 +66,14 @@ def keys_to_run(
     """
     given = {name: resolved.parameters[name] for name in resolved.keys if name in resolved.parameters}
     lists = {name: list(value) if isinstance(value, (list, tuple)) else [value] for name, value in given.items()}
-    table = resolved.payouts_table
-    if table is None:
+    payouts = resolved.payouts_report
+    if payouts is None:
         missing = [name for name in resolved.keys if name not in lists]
         if missing:
             raise ConfigurationError(f"report {resolved.offered.id!r}: parameters must name its {missing[0]!r} too.")
         keys = [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
     else:
-        keys = _from_payouts(resolved, pipeline, account, window, lists, table, table in coming)
+        keys = _from_payouts(resolved, pipeline, account, window, lists, payouts, *table_of(payouts))
     if window is None and pipeline is not None and not cells.emptied:
         done = {_identity(key) for key in _loaded(resolved, pipeline, account, cells)}
         keys = [key for key in keys if _identity(key) not in done]
@@ -85,6 +86,7 @@ def _from_payouts(
     account: str,
     window: Span | None,
     given: dict[str, list[Any]],
+    payouts: str,
     table: str,
     coming: bool,
 ) -> list[Key]:
@@ -102,7 +104,7 @@ def _from_payouts(
     if rows is None and not coming:
         raise ConfigurationError(
             f"report {resolved.offered.id!r} is run per payout: name them, parameters={{'payout': ['po_...']}}, or "
-            f"load {table.replace('_itemized', '.itemized')!r} into the same dataset too, whose payouts are then taken."
+            f"load {payouts!r} into the table {table!r} of the same dataset too, whose payouts are then taken."
         )
     names = ["payout", "connected_account"][: len(columns)]
     keys = [dict(zip(names, map(str, row), strict=True)) for row in dict.fromkeys(rows or ())]

@@ -179,7 +179,7 @@ def test_tables_are_told_without_a_request(emulator: Emulator) -> None:
     assert (paid.lookback_days, balances.lookback_days) == (1, 3)
     assert (balances.account, balances.start_date, balances.end_date) == ("default", date(2025, 1, 10), None)
     assert "never add them up" in balances.description
-    assert (balances.payouts_table, by_payout.payouts_table) == (None, "payouts_itemized")
+    assert (balances.payouts_table, by_payout.payouts_table) == (None, "paid")
     assert unknown.columns == ()
     assert not emulator.requests
 

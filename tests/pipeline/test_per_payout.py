@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from dlt import Pipeline
 
-from stripe_reports_source import Report, load_reports
+from stripe_reports_source import ConfigurationError, Report, load_reports
 from stripe_reports_source.emulator import Emulator
+from stripe_reports_source.emulator.payouts import Payout
 from tests.conftest import query, source_of
-from tests.pipeline.ways import FIRST_OF_WAYS, load
+from tests.pipeline.ways import FIRST_OF_WAYS, load, refusal
 
 UTC = timezone.utc
 PAYOUTS, BY_ID = "payouts.itemized.3", "payout_reconciliation.by_id.itemized"
@@ -86,3 +87,27 @@ def test_what_is_stored_is_not_run_again(emulator: Emulator, make_pipeline: Call
     for pipeline in (make_pipeline(), make_pipeline(), make_pipeline("another", "elsewhere")):
         assert load_reports(pipeline, source_of(emulator, [named(emulator)])).cells == 0
     assert (len(emulator.runs), query(make_pipeline(), CELLS)) == (runs, cells)
+
+
+def test_payouts_that_no_one_loads_are_asked_for(emulator: Emulator, pipeline: Pipeline) -> None:
+    """The source could load them, but not as it is narrowed."""
+    error = refusal(pipeline, source_of(emulator, [PAYOUTS, BY_ID]).with_resources(TABLE), "load_reports")
+    assert isinstance(error, ConfigurationError)
+    assert "load 'payouts.itemized' into the table 'payouts_itemized' of the same dataset too" in str(error)
+    assert list(emulator.runs) == []
+
+
+@pytest.mark.parametrize("how", ["table_name", "hint"])
+@pytest.mark.first(1)
+def test_payouts_in_a_table_of_another_name_are_taken(emulator: Emulator, pipeline: Pipeline, how: str) -> None:
+    paid = PAYOUTS if how == "hint" else Report(PAYOUTS, table_name="paid")
+    source = source_of(emulator, [BY_ID, paid])
+    if how == "hint":
+        source.payouts_itemized.apply_hints(table_name="paid")
+    load_reports(pipeline, source)
+    [(stored,)] = query(pipeline, f"SELECT count(DISTINCT automatic_payout_id) FROM {TABLE}")
+    assert stored == len([each for each in emulator.ledger.payouts if each.settles and _is_loaded(each)]) > 0
+
+
+def _is_loaded(payout: Payout) -> bool:
+    return datetime(2025, 3, 1, tzinfo=UTC) <= payout.effective < datetime(2025, 3, 4, 12, tzinfo=UTC)
