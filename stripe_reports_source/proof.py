@@ -66,7 +66,8 @@ def reconcile(
         month, or from `since` on.
 
     Raises:
-        ConfigurationError: nothing is loaded, or nothing of an account; or `months` is given without `refresh`.
+        ConfigurationError: nothing is loaded, or nothing of an account, or since that day; or `months` is given
+            without `refresh`.
         DestinationBusy: someone else has locked the database for too long.
         SyncFailed: lists every interval that could not be loaded again; it stays as it was.
     """
@@ -80,7 +81,7 @@ def reconcile(
     load = Load(collects=True, on_event=Listener(on_event))
     with loading(pipeline, refresh, load) as begun:
         name = loaded_source(pipeline)
-        _check_accounts(pipeline, scope)
+        _check_scope(pipeline, scope)
         heal(pipeline, name, begun, look_and_keep(pipeline, name, scope), months)
         found = _whole_look(pipeline, name, scope)
     if load.failures:
@@ -92,19 +93,28 @@ def _whole_look(pipeline: Pipeline, source_name: str, scope: Scope) -> Reconcili
     """A look that is kept, and the balance rolled forward."""
     from .reconcile.checks import roll_forward
 
-    _check_accounts(pipeline, scope)
+    _check_scope(pipeline, scope)
     found = look_and_keep(pipeline, source_name, scope)
     return replace(found, roll_forward=tuple(roll_forward(pipeline, scope)))
 
 
-def _check_accounts(pipeline: Pipeline, scope: Scope) -> None:
-    rows = select(pipeline, f"SELECT DISTINCT {{column.account}} FROM {{table.{REPORT_CELLS.name}}}") or []  # noqa: S608
-    known = {str(account) for (account,) in rows}
-    unknown = sorted((scope.accounts or set()) - known)
+def _check_scope(pipeline: Pipeline, scope: Scope) -> None:
+    query = (
+        "SELECT {column.account}, MAX({column.interval_day}) "  # noqa: S608
+        f"FROM {{table.{REPORT_CELLS.name}}} GROUP BY {{column.account}}"
+    )
+    known = {str(account): day for account, day in select(pipeline, query) or []}
+    unknown = sorted((scope.accounts or set()) - known.keys())
     if unknown:
         raise ConfigurationError(
             f"account {unknown[0]!r} is not loaded into {pipeline.dataset_name!r}; there are "
             f"{', '.join(map(repr, sorted(known))) or 'none yet'}."
+        )
+    days = [day for account, day in known.items() if day and account in (scope.accounts or known)]
+    if scope.since is not None and days and scope.since > max(days):
+        raise ConfigurationError(
+            f"no interval that begins on {scope.since} or later is loaded into {pipeline.dataset_name!r}; set since to "
+            f"{max(days)}, on which the last one begins, or to a day before."
         )
 
 

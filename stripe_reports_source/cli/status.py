@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from ..errors import ConfigurationError
 from ..reconcile.kept import kept_by_table
 from ..warehouse.status import ReportStatus, label_of, report_status
 from .accounts import few_rows, some_of
@@ -95,6 +96,7 @@ def status(
         asked = Answer(None, why="--offline") if offline else offered_if_possible()
         available = None if asked.offered is None else {known.id: known.available.end for known in asked.offered}
         reports = report_status(pipeline, available, asked.account)
+        _check_accounts(reports, accounts, dataset)
         found = [report for report in reports if _is_asked_for(report, accounts)]
         _say_who_was_asked(told, asked, found)
         verdicts = kept_by_table(pipeline)
@@ -117,6 +119,17 @@ def _say_who_was_asked(told: Console, asked: Answer, found: Sequence[ReportStatu
     elif others:
         names = some_of(others)
         say(told, f"Stripe was asked of the account {asked.account!r} alone; of {names} it is as of the last sync.")
+
+
+def _check_accounts(reports: Sequence[ReportStatus], accounts: Sequence[str], dataset: str) -> None:
+    """Refuse an account that is not there, where there are others."""
+    unknown = [account for account in accounts if not any(_is_asked_for(report, [account]) for report in reports)]
+    if reports and unknown:
+        labels = sorted({label_of(report.account) for report in reports})
+        raise ConfigurationError(
+            f"account {unknown[0]!r} is not loaded into {dataset!r}; set --account to one that is there: "
+            f"{some_of(labels)}."
+        )
 
 
 def _is_asked_for(report: ReportStatus, accounts: Sequence[str]) -> bool:

@@ -112,6 +112,13 @@ def test_configuration_is_4_and_usage_2(run: Run, monkeypatch: pytest.MonkeyPatc
     assert unknown.exit_code == 4
     assert unknown.stderr == "error: account 'acct_nobody' is not loaded into 'stripe'; there are 'default'.\n"
     assert run("reconcile", "--account", "default").exit_code == 0
+    assert run("reconcile", "--since", "2025-03-01").exit_code == 0
+    later = run("reconcile", "--since", "2025-03-02")
+    assert (later.exit_code, "nothing to compare" in later.output) == (4, False)
+    assert later.stderr == (
+        "error: no interval that begins on 2025-03-02 or later is loaded into 'stripe'; set since to 2025-03-01, on "
+        "which the last one begins, or to a day before.\n"
+    )
     assert run("reconcile", "--pipeline", "other", "--database", "stripe_reports.duckdb").exit_code == 4
     assert run("reconcile", "--dataset", "stripe_reports").exit_code == 4
     for arguments in (["--since", "June"], ["--months", "3"], ["--refresh", "--months", "few"], ["--deep", "0"],

@@ -268,6 +268,15 @@ def test_an_empty_database_has_nothing_loaded(run: Run) -> None:
     assert "Nothing is loaded yet" in result.stdout
 
 
+def test_an_account_that_is_not_there_is_not_an_empty_database(run: Run) -> None:
+    run("sync", "payouts.itemized")
+    result = run("status", "--offline", "--account", "typo")
+    assert result.exit_code == 4
+    assert "account 'typo' is not loaded into 'stripe'; set --account to one that is there: default." in result.stderr
+    assert "Nothing is loaded" not in result.output
+    assert run("status", "--offline", "--account", "default").exit_code == 0
+
+
 def test_a_wrong_key_is_exit_code_4(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     run("sync", "balance.summary")
     monkeypatch.setenv(KEY, "rk_live_wrong")
