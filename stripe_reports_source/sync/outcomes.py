@@ -7,6 +7,7 @@ one more failure for the error at the end.
 from __future__ import annotations
 
 import logging
+import re
 
 from ..errors import AccountGone, Failure, RowError, StripeError, StripeReportsError, remedy_of
 from ..plan.cells import CellFailure, CellRequest, FetchedCell, LoadedCell
@@ -23,6 +24,9 @@ from .lane_book import LaneBook
 from .progress import Event, EventKind
 
 logger = logging.getLogger(__name__)
+
+_PAYOUT = re.compile(r"\bpayouts?\b", re.IGNORECASE)
+"""The word, and not a part of a report's name."""
 
 
 class Outcomes:
@@ -159,8 +163,16 @@ class Outcomes:
 
 
 def no_report_yet(request: CellRequest, error: Exception) -> bool:
-    """True where Stripe has no report of a payout: of manual and instant ones it never has, of others after a time."""
-    return bool(request.report.keys) and isinstance(error, StripeError) and error.http_status in (400, 404)
+    """True where Stripe has no report of a payout: of manual and instant ones it never has, of others after a time.
+
+    How Stripe says so is not documented: whatever speaks of the payout counts, and what does not is a failure.
+    """
+    if not request.report.keys or not isinstance(error, StripeError) or isinstance(error, AccountGone):
+        return False
+    said = f"{error.param} {error.message}"
+    payout = str(request.report.parameters.get("payout", ""))
+    speaks_of_it = _PAYOUT.search(said) is not None or (payout != "" and payout in said)
+    return error.http_status in (400, 404) and speaks_of_it
 
 
 def _following(lane: Lane, request: CellRequest) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 from collections.abc import Callable
 from datetime import date, datetime, timezone
@@ -10,8 +12,8 @@ from typing import Any
 import pytest
 from dlt import Pipeline
 
-from stripe_reports_source import ConfigurationError, Report, load_reports
-from stripe_reports_source.emulator import Emulator
+from stripe_reports_source import ConfigurationError, Event, Report, SyncFailed, load_reports
+from stripe_reports_source.emulator import Emulator, Fault
 from stripe_reports_source.emulator.payouts import Payout
 from tests.conftest import query, source_of
 from tests.pipeline.ways import FIRST_OF_WAYS, load, refusal
@@ -111,3 +113,36 @@ def test_payouts_in_a_table_of_another_name_are_taken(emulator: Emulator, pipeli
 
 def _is_loaded(payout: Payout) -> bool:
     return datetime(2025, 3, 1, tzinfo=UTC) <= payout.effective < datetime(2025, 3, 4, 12, tzinfo=UTC)
+
+
+REFUSED = {
+    "another parameter": (400, {"message": "Invalid timezone: it is updated", "param": "parameters[timezone]"}),
+    "the report's name": (404, {"message": "No such report type: 'payout_reconciliation.by_id.itemized.4'"}),
+    "the account": (404, {"message": "No such payout on this account", "code": "account_invalid"}),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+@pytest.mark.first(1)
+def test_what_does_not_speak_of_the_payout_is_a_failure(emulator: Emulator, pipeline: Pipeline, what: str) -> None:
+    status, error = REFUSED[what]
+    body = json.dumps({"error": {"type": "invalid_request_error", **error}})
+    emulator.add_fault(Fault("status", method="POST", path="report_runs", status=status, times=None, body=body))
+    with pytest.raises(SyncFailed, match=re.escape(error["message"])) as caught:
+        load_reports(pipeline, source_of(emulator, [named(emulator)]))
+    assert len(caught.value.failures) == (1 if what == "the account" else 2)  # one that is gone is named once
+    assert query(pipeline, "SELECT open_failures FROM report_freshness") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    "error", [{"message": "It is not reconciled.", "param": "parameters[payout]"}, {"message": "Payout is manual."}]
+)
+@pytest.mark.first(1)
+def test_a_payout_that_has_no_report_is_no_failure(
+    emulator: Emulator, pipeline: Pipeline, error: dict[str, str]
+) -> None:
+    body = json.dumps({"error": {"type": "invalid_request_error", **error}})
+    emulator.add_fault(Fault("status", method="POST", path="report_runs", status=400, times=None, body=body))
+    events: list[Event] = []
+    load_reports(pipeline, source_of(emulator, [named(emulator)]), on_event=events.append)
+    assert [event.kind for event in events] == ["planned", "skipped", "skipped"]
