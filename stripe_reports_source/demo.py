@@ -104,8 +104,8 @@ def demonstration(pipeline: Pipeline) -> Iterator[Demonstration]:
     """Start an emulator for a pipeline into the dataset `DATASET`, and stop it at the end."""
     from .emulator import Emulator, EmulatorSettings  # an extra, so only here
 
-    cursors = loaded_cursors(pipeline)
-    end = max(cursors.values()) + timedelta(days=DAYS_PER_RUN) if cursors else FIRST_END
+    cursors = [cursor for cursor in loaded_cursors(pipeline).values() if cursor is not None]
+    end = max(cursors) + timedelta(days=DAYS_PER_RUN) if cursors else FIRST_END
     settings = EmulatorSettings(business_start=FIRST_DAY.date(), available_end=end, run_delay=0.2)
     with Emulator(settings) as emulator:
         if cursors:

@@ -62,7 +62,7 @@ def make_page(
         rows = list(few(calendar(gathered.cells, gathered.reach, gathered.failed, gathered.months)))
         with open_marts(pipeline, ledger_accounts) as marts:
             figures = read_figures(marts, gathered.months, closed_month(rows, gathered.months), accounts)
-    return Page(page_of(gathered, figures, rows), verdict_of(gathered, figures))
+    return Page(page_of(gathered, figures, rows), verdict_of(gathered, figures, rows))
 
 
 def make_record(

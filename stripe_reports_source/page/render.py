@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from ..cli.accounts import some_of
 from .balance_view import balance_section, rollforward_section
 from .calendar import Row, cells_of
 from .coverage_view import coverage_section, freshness_section
@@ -24,9 +25,18 @@ from .verdict import Verdict, verdict_of_page
 TITLE = "Stripe reports: what is loaded, and whether it ties"
 
 
-def verdict_of(gathered: Gathered, figures: Figures) -> Verdict:
-    """The page's verdict: what `reconcile` and `status` say, and what its own figures do."""
-    return verdict_of_page(gathered.found, gathered.problems, len(differing(gathered, figures)))
+def verdict_of(gathered: Gathered, figures: Figures, rows: Sequence[Row]) -> Verdict:
+    """The page's verdict: what `reconcile` and `status` say, and what its own calendar and figures do."""
+    return verdict_of_page(gathered.found, [*gathered.problems, *_missing(rows)], len(differing(gathered, figures)))
+
+
+def _missing(rows: Sequence[Row]) -> list[str]:
+    """The months that are not loaded to their end, though Stripe has them."""
+    months = [row for row in rows for month in row.months if month.state == "missing"]
+    if not months:
+        return []
+    names = some_of(sorted({f"{row.table} [{row.account}]" for row in months}))
+    return [f"{len(months):,} month{'' if len(months) == 1 else 's'} missing in the calendar, of {names}"]
 
 
 def differing(gathered: Gathered, figures: Figures) -> list[Place]:
@@ -48,7 +58,7 @@ def page_of(gathered: Gathered, figures: Figures, rows: Sequence[Row]) -> str:
         Section("runs", "Last runs and failures", runs_section(gathered.latest, gathered.runs, gathered.reports)),
     ]
     asked = f"{gathered.place}. Stripe was asked last at {instant(gathered.as_of)}."
-    return document(TITLE, [asked, *_left_out(figures)], verdict_of(gathered, figures), sections)
+    return document(TITLE, [asked, *_left_out(figures)], verdict_of(gathered, figures, rows), sections)
 
 
 def record_page(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ..plan.intervals import Span
 from ..plan.lanes import Lane
 from ..plan.loaded_cells import NO_KEYS
 from ..plan.resolve import ResolvedReport
@@ -30,6 +31,7 @@ class LaneEntry:
         resolved: its report; None where it could not be planned.
         backfill: it was loaded for a window, and moves no cursor.
         failed, loaded: interval keys of this sync.
+        spans: what this sync has loaded.
         already: interval keys that it has found loaded, by whomever.
         compared: `report_cells` has been compared with the state from before the sync.
         look_again: the next sync has to compare it with what is stored.
@@ -46,6 +48,7 @@ class LaneEntry:
     backfill: bool = False
     failed: frozenset[str] = NO_KEYS
     loaded: list[str] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
     already: frozenset[str] = NO_KEYS
     compared: bool = False
     look_again: bool = False
@@ -96,10 +99,11 @@ class LaneBook:
             table, key, self.label, report_type, before, before, failed=frozenset({ALL_INTERVALS})
         )
 
-    def loaded(self, lane: Lane, interval_key: str, now: LaneState, *, counted: bool) -> None:
+    def loaded(self, lane: Lane, interval_key: str, span: Span, now: LaneState, *, counted: bool) -> None:
         """Note a cell that is loaded, and the lane's state with it; `counted` if its stored rows will be."""
         entry = self._of(lane)
         entry.loaded.append(interval_key)
+        entry.spans.append(span)
         entry.now = now
         entry.look_again |= not counted
         entry.told = False

@@ -17,11 +17,12 @@ from typing import Any
 import dlt
 from dlt import Pipeline
 
+from ..plan.intervals import Span
 from ..plan.lane_table import LaneTable
 from ..plan.resolve import ResolvedReport, prefix_of
 from ..plan.state import LaneState
 from ..plan.system_tables import REPORT_CELLS, CellRow, FreshnessRow
-from ..warehouse.coverage import StoredCoverage, StoredTable
+from ..warehouse.coverage import StoredCoverage, StoredTable, listed_spans
 from ..warehouse.freshness import LedgerRun
 from .lane_book import LaneEntry
 
@@ -68,7 +69,11 @@ def covered_cells(
 
 
 def freshness(
-    book: Iterable[LaneEntry], failures: Sequence[LedgerRun], stored: Stored, replayed: Mapping[str, datetime]
+    book: Iterable[LaneEntry],
+    failures: Sequence[LedgerRun],
+    stored: Stored,
+    replayed: Mapping[str, datetime],
+    pipeline: Pipeline | None,
 ) -> list[FreshnessRow]:
     """The rows of `report_freshness` for those lanes of a sync that have changed since they were last asked for.
 
@@ -77,7 +82,9 @@ def freshness(
         failures: runs that had failed before the sync, and are not made good for.
         stored: the rows that there are.
         replayed: when Stripe was asked for what an archive has, by table; nothing where Stripe is asked now.
+        pipeline: whose dataset; None where nothing is loaded.
     """
+    listed = _ListedSpans(pipeline)
     now = datetime.now(timezone.utc)
     of_lane: dict[str, list[LedgerRun]] = {}
     for run in failures:
@@ -91,7 +98,8 @@ def freshness(
         asked = [replayed.get(entry.table, now)]
         if entry.table in replayed and before is not None:
             asked.append(before.checked_at)
-        rows.append(_freshness_row(entry, max(asked), _of_lane(entry, of_lane), before))
+        loaded_to = _all_loaded_to(entry, before, listed)
+        rows.append(_freshness_row(entry, max(asked), _of_lane(entry, of_lane), before, loaded_to))
     return rows
 
 
@@ -145,16 +153,49 @@ def _missing(
             yield from (row for key, row in wanted.items() if listed.get(key) != row)
 
 
+class _ListedSpans:
+    """What `report_cells` lists of lanes without a cursor; each table is read once."""
+
+    def __init__(self, pipeline: Pipeline | None) -> None:
+        self._pipeline = pipeline
+        self._read: dict[tuple[str, str], dict[str, list[Span]]] = {}
+
+    def of(self, entry: LaneEntry, resolved: ResolvedReport) -> list[Span]:
+        """The cells of a lane."""
+        place = entry.table, entry.label
+        if place not in self._read:
+            self._read[place] = {} if self._pipeline is None else listed_spans(self._pipeline, *place)
+        return self._read[place].get(resolved.key_prefix(entry.label), [])
+
+
+def _all_loaded_to(entry: LaneEntry, stored: FreshnessRow | None, listed: _ListedSpans) -> datetime | None:
+    """Up to when all of a lane is loaded. Backfills alone may have left a gap: it ends there."""
+    if entry.now is None or entry.now.cursor is not None or entry.resolved is None or entry.resolved.keys:
+        own = entry.now.all_loaded_to if entry.now else None
+        # of another pipeline's syncs, perhaps, whose state this one does not have
+        others = stored.loaded_to if entry.backfill and stored is not None else None
+        return max((at for at in (own, others) if at), default=None)
+    spans = sorted([*listed.of(entry, entry.resolved), *entry.spans], key=lambda span: span.start)
+    others = stored.loaded_to if entry.before is None and stored is not None else None
+    end = others or entry.now.loaded.start
+    for span in spans:
+        if span.start <= end:
+            end = max(end, span.end)
+    # an older version has listed no cells
+    return end if others or end > entry.now.loaded.start else entry.now.all_loaded_to
+
+
 def _freshness_row(
-    entry: LaneEntry, asked: datetime, failures: Sequence[LedgerRun], stored: FreshnessRow | None
+    entry: LaneEntry,
+    asked: datetime,
+    failures: Sequence[LedgerRun],
+    stored: FreshnessRow | None,
+    loaded_to: datetime | None,
 ) -> FreshnessRow:
     loaded = entry.now.loaded if entry.now else None
     loaded_from = loaded.start if loaded else None
-    loaded_to = entry.now.all_loaded_to if entry.now else None
     if entry.backfill and stored is not None:
-        # of another pipeline's syncs, perhaps, whose state this one does not have
         loaded_from = min((at for at in (loaded_from, stored.loaded_from) if at), default=None)
-        loaded_to = max((at for at in (loaded_to, stored.loaded_to) if at), default=None)
     return FreshnessRow(
         table_name=entry.table,
         account=entry.key,

@@ -96,7 +96,7 @@ def _freshness_rows(sync: Sync, of_table: str | None) -> list[FreshnessRow] | No
     """The rows that have to go with the load package; those that speak of nothing in one are written in place."""
     pipeline, load_id, book = sync.pipeline, current_load_id(), _entries(sync, of_table)
     with freshness_table(pipeline) as table:
-        rows = freshness(book, table.open_failures(), table.rows, sync.replayed)
+        rows = freshness(book, table.open_failures(), table.rows, sync.replayed, pipeline)
         waits = any(entry.now and entry.now.package == load_id for entry in book)
         if pipeline is None or waits or pipeline.has_pending_data or REPORT_FRESHNESS.name in emptied_tables():
             return rows or None

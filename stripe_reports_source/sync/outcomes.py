@@ -97,7 +97,7 @@ class Outcomes:
         self._run_rows.append(loaded_run_row(fetched, rows, control_totals))
         counted = self._load.collects or not cell.altered  # a plain run does not look at what is stored
         self._cell_rows.append(cell_row(fetched, rows if counted else None))
-        self.book.loaded(lane, cell.request.key, state, counted=counted)
+        self.book.loaded(lane, cell.request.key, fetched.span, state, counted=counted)
         table = self.columns.setdefault(lane.resolved.report.table, {})
         table.update((column.name, column) for column in fetched.columns)
         self._notify("loaded", lane.resolved, lane.key, fetched.span, fetched.obtained.run.id, count=rows)

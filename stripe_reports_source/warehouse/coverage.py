@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from itertools import groupby
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRelation
@@ -37,6 +38,23 @@ _LATER_COLUMNS = 2
 """How many of them an older version's ledger does not have."""
 LANES_AT_ONCE = 200
 """That a query names; where more are asked for, all are read."""
+
+
+def listed_spans(pipeline: Pipeline, table: str, label: str) -> dict[str, list[Span]]:
+    """What `report_cells` lists of an account's cells on a grid, by what the interval keys of a lane begin with."""
+    found = select(
+        pipeline,
+        "SELECT {column.interval_key}, {column.interval_day}, {column.interval_start}, {column.interval_end} "  # noqa: S608
+        f"FROM {{table.{REPORT_CELLS.name}}} WHERE {{column.table_name}} = %s AND {{column.account}} = %s "
+        "AND {column.interval_day} IS NOT NULL",
+        table,
+        label,
+    )
+    spans: dict[str, list[Span]] = {}
+    for key, day, start, end in found or ():
+        begins = start or start_of_day(day, ZoneInfo(key.split("|")[-2]))  # of a snapshot
+        spans.setdefault(prefix_of(key), []).append(Span(begins, end))
+    return spans
 
 
 @dataclass(frozen=True)

@@ -87,11 +87,14 @@ class ReportStatus:
         return self.behind is None or self.behind <= most
 
 
-def loaded_cursors(pipeline: Pipeline, source_name: str = "stripe_reports") -> dict[LaneKey, datetime]:
-    """The end of what is loaded, by table and account, from the state that dlt keeps at the destination."""
+def loaded_cursors(pipeline: Pipeline, source_name: str = "stripe_reports") -> dict[LaneKey, datetime | None]:
+    """The end of what syncs have loaded, by table and account, from the state that dlt keeps at the destination.
+
+    None where only backfills have: how far all is loaded then is in `report_freshness`, for there may be gaps.
+    """
     pipeline.sync_destination()
     return {
-        (table, account): lane.all_loaded_to
+        (table, account): lane.cursor
         for table, lanes in lanes_in(pipeline.state, source_name).items()
         for account, lane in lanes.items()
     }

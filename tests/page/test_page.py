@@ -225,7 +225,10 @@ def test_a_month_that_is_gone_from_the_ledger_is_missing(page: Run, business: Pa
     assert change(
         business, "DELETE FROM report_cells WHERE table_name = 'payouts_itemized' AND interval_day = '2025-02-01'"
     )
-    assert page("--output", OUT).exit_code == 0
+    result = page("--output", OUT)
+    assert result.exit_code == 0
+    assert "1 month missing in the calendar, of payouts_itemized [default]." in result.stdout
+    assert "All that was compared agrees" not in result.stdout
     [calendar] = read_page(tmp_path / OUT).of("coverage")[:1]
     assert calendar.row("payouts_itemized") == {
         "report": "payouts_itemized",

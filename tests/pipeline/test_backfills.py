@@ -12,6 +12,7 @@ from dlt import Pipeline
 
 from stripe_reports_source import Report, fetch_cell, load_cells, load_reports, plan_cells
 from stripe_reports_source.emulator import Emulator
+from stripe_reports_source.warehouse.status import report_status
 from tests.conftest import FIRST_OF_BOTH, query, source_of
 from tests.pipeline.ledger import assert_ledger
 from tests.pipeline.truth import assert_true
@@ -107,6 +108,28 @@ def test_empty_cells_count_too(start_emulator: Callable[..., Emulator], make_pip
         assert load_reports(pipeline, source_of(emulator, [PAYOUTS])).cells == cells
         assert query(pipeline, 'SELECT count(*), sum("rows") FROM report_cells') == [(3, 0)]
     assert runs(emulator) == ["Jan", "Feb", "Mar"]
+
+
+@pytest.mark.parametrize("report", [PAYOUTS, "ending_balance_reconciliation.itemized"])
+def test_all_is_loaded_up_to_the_gap_that_backfills_have_left(
+    start_emulator: Callable[..., Emulator], make_pipeline: Make, report: str
+) -> None:
+    """Whichever pipelines have made them."""
+    stripe = start_emulator(scale=0.02, available_end=datetime(2025, 4, 1, tzinfo=timezone.utc), pending_polls=0)
+
+    def loaded_to_after(month: int, name: str = "reports") -> int:
+        window = {"start_date": f"2025-{month:02}-01", "end_date": f"2025-{month + 1:02}-01"}
+        load_reports(make_pipeline(name), source_of(stripe, [report], **window))
+        [status] = report_status(make_pipeline(name))
+        [(loaded_to,)] = query(make_pipeline(name), "SELECT loaded_to FROM report_freshness")
+        assert status.loaded_to == loaded_to
+        assert loaded_to.day == 1
+        return int(loaded_to.month)
+
+    assert loaded_to_after(1) == 2
+    assert loaded_to_after(3) == 2
+    assert loaded_to_after(3, "others") == 2
+    assert loaded_to_after(2, "others") == 4
 
 
 @pytest.mark.long
