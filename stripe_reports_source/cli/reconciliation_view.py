@@ -222,6 +222,9 @@ def _paid(paid: PaidOut, currency: str) -> str:
 def _came_back(payout: Returned, forward: RollForward) -> str:
     day = "" if payout.returned_at is None else f" on {payout.returned_at:%Y-%m-%d}"
     again = "it is not paid again yet"
+    if not payout.again_known:
+        report = f"{'connected_account_' if forward.connected else ''}payout_reconciliation.itemized"
+        again = f"whether it was paid again is not known: load {report} as well, with all columns"
     if payout.paid_again_by:
         on = "" if payout.paid_again_at is None else f" on {payout.paid_again_at:%Y-%m-%d}"
         again = f"{payout.paid_again_by} has paid it again{on}"

@@ -65,13 +65,17 @@ class PaidOut:
 
 @dataclass(frozen=True)
 class Returned:
-    """A payout whose money came back in the window, and the payout that has paid it again, if one has."""
+    """A payout whose money came back in the window, and the payout that has paid it again, if one has.
+
+    `again_known` is False where what payouts have settled is not loaded, so that nobody can say whether one has.
+    """
 
     payout: str
     amount: Decimal
     returned_at: datetime | None
     paid_again_by: str | None
     paid_again_at: datetime | None
+    again_known: bool = True
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,10 @@ def _of_window(
     for _, currency, line, category, *numbers in ask("roll_forward"):
         lines.setdefault(currency, {})[line, category] = _line(line, category, numbers, window)
     paid = {row[1]: row[2:] for row in ask("payouts_paid")} if "payouts" in window.loaded else {}
-    returned = [_returned(row) for row in ask("payouts_returned")] if "payouts" in window.loaded else []
+    known = "settled" in window.loaded and not any(
+        lacking(inputs[name], tables[name], ("transaction_id",)) for name in ("payouts", "settled")
+    )
+    returned = [_returned(row, known) for row in ask("payouts_returned")] if "payouts" in window.loaded else []
     for currency in sorted(lines):
         if not currency and not any(line.net or line.stripe_net for line in lines[currency].values()):
             continue  # Stripe writes no currency on payout lines of an interval without payouts
@@ -207,9 +214,9 @@ def _paid_out(found: Sequence[Any] | None, window: Window) -> PaidOut | None:
     return PaidOut(int(payouts), exact(amount), int(equal) if known else None, int(without_rows) if known else None)
 
 
-def _returned(row: Sequence[Any]) -> tuple[str, Returned]:
+def _returned(row: Sequence[Any], known: bool) -> tuple[str, Returned]:
     _, currency, payout, amount, moment, again, again_at = row
-    return currency, Returned(payout, exact(amount), moment, again, again_at)
+    return currency, Returned(payout, exact(amount), moment, again, again_at, known or again is not None)
 
 
 def _by_time(payout: Returned) -> tuple[str, str]:

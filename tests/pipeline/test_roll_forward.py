@@ -73,6 +73,23 @@ def assert_is_the_business(emulator: Emulator, forward: RollForward) -> None:
     assert {about.difference for about in forward.lines} <= {Decimal(0), None}
 
 
+def test_whether_a_payout_was_paid_again_is_known_where_what_it_settles_is_loaded(
+    start_emulator: Callable[..., Emulator], pipeline: Pipeline
+) -> None:
+    stripe = start_emulator(scale=0.05, available_end=datetime(2025, 4, 1, tzinfo=UTC), pending_polls=0, seed=7)
+    without = ["balance.summary", "payouts.itemized"]
+
+    def returned() -> list[tuple[bool, bool]]:
+        forwards = reconcile(pipeline, since=date(2025, 1, 1)).roll_forward
+        return [(back.again_known, back.paid_again_by is not None) for each in forwards for back in each.returned]
+
+    load_reports(pipeline, source_of(stripe, without))
+    assert set(returned()) == {(False, False)}
+    load_reports(pipeline, source_of(stripe, [*without, "payout_reconciliation.itemized"]))
+    assert (True, True) in returned()
+    assert all(known for known, _ in returned())
+
+
 @FIRST_OF_BOTH
 def test_the_last_complete_month_and_all_since_a_day(emulator: Emulator, pipeline: Pipeline) -> None:
     load_reports(pipeline, source_of(emulator, BOOKS))

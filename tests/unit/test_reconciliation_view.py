@@ -12,7 +12,7 @@ import pytest
 from stripe_reports_source import Reconciliation, Statement
 from stripe_reports_source.cli.columns import money, plain, table
 from stripe_reports_source.cli.console import WIDE
-from stripe_reports_source.cli.reconciliation_view import period, view
+from stripe_reports_source.cli.reconciliation_view import payout_words, period, view
 from stripe_reports_source.reconcile.roll_forward import Line, PaidOut, Returned, RollForward
 from stripe_reports_source.reconcile.windows import Window
 
@@ -160,6 +160,16 @@ tied: 3 statements, April to June 2025; open: 1 variance, 5 pending
 
 def shown(found: Reconciliation, width: int) -> str:
     return "".join(f"{text}\n" for text, _ in view(found, width))
+
+
+def test_whether_a_payout_was_paid_again_is_not_said_where_it_is_not_known() -> None:
+    """The payouts' own report does not tell what a payout has settled."""
+    back = Returned("po_three", Decimal("12"), JULY, None, None, again_known=False)
+    [said] = payout_words(replace(USD, paid_out=None, returned=(back,)))
+    assert said == (
+        "po_three of 12.00 failed: the money came back on 2025-07-01, and whether it was paid again is not known: load "
+        "payout_reconciliation.itemized as well, with all columns."
+    )
 
 
 def test_at_80_columns() -> None:
