@@ -64,6 +64,7 @@ def _roll_forward(forward: RollForward) -> dict[str, Any]:
     return {
         "account": forward.account,
         "connected_accounts": forward.connected,
+        "parameters": json.loads(window.filters or "{}"),
         "currency": forward.currency,
         "first_day": window.first_day,
         "last_day": window.last_day,

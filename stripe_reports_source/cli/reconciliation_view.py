@@ -5,6 +5,7 @@ In: a `Reconciliation` and a width. Out: lines of text, each with its style.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
@@ -41,10 +42,7 @@ _STYLES = {"variance": "bold red", "stale": "red", "pending": "yellow"}
 
 def view(found: Reconciliation, width: int) -> Iterator[ShownLine]:
     """All of it, for a terminal of so many columns; the verdict comes last."""
-    accounts = [
-        list(forwards)
-        for _, forwards in groupby(found.roll_forward, key=lambda forward: (forward.account, forward.connected))
-    ]
+    accounts = [list(forwards) for _, forwards in groupby(found.roll_forward, key=_whose)]
     for forwards in accounts:
         for forward in forwards:
             yield from roll_forward_lines(forward, width)
@@ -249,7 +247,12 @@ def _span(first: date, last: date) -> str:
 
 
 def _whose(forward: RollForward) -> str:
-    return f"{'connected accounts of' if forward.connected else 'account'} {forward.account}"
+    chosen: dict[str, str] = json.loads(forward.window.filters or "{}")
+    connected = chosen.pop("connected_account", None)
+    whose = f"{'connected accounts of' if forward.connected else 'account'} {forward.account}"
+    if connected is not None:
+        whose = f"connected account {connected} of {forward.account}"
+    return ", ".join([whose, *(f"{name}={value}" for name, value in sorted(chosen.items()))])
 
 
 def _counted(number: int, word: str) -> str:

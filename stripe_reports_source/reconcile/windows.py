@@ -29,6 +29,7 @@ class Window:
         cell_before: the cell whose closing balance the opening is compared with; None if it is not loaded.
         complete: False where the last cell is not loaded to its end.
         loaded: the inputs that have all of its cells.
+        filters: the parameters that choose its rows, such as a connected account, as JSON; empty for none.
     """
 
     account: str
@@ -42,6 +43,7 @@ class Window:
     cell_before: str | None
     complete: bool
     loaded: frozenset[str]
+    filters: str = ""
 
 
 def window_of(coverage: Coverage, bases: Mapping[str, str], lane: str, since: date | None) -> Window | None:
@@ -78,6 +80,7 @@ def window_of(coverage: Coverage, bases: Mapping[str, str], lane: str, since: da
         cell_before=None if opened is None else opened.cell,
         complete=_is_complete(coverage, bases, last),
         loaded=_loaded(coverage, bases, chosen),
+        filters=first.rows_chosen[1],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from datetime import date, datetime, timezone
@@ -12,6 +13,7 @@ import pytest
 from stripe_reports_source import Reconciliation, Statement
 from stripe_reports_source.cli.columns import money, plain, table
 from stripe_reports_source.cli.console import WIDE
+from stripe_reports_source.cli.machine import as_json
 from stripe_reports_source.cli.reconciliation_view import payout_words, period, view
 from stripe_reports_source.reconcile.roll_forward import Line, PaidOut, Returned, RollForward
 from stripe_reports_source.reconcile.windows import Window
@@ -160,6 +162,23 @@ tied: 3 statements, April to June 2025; open: 1 variance, 5 pending
 
 def shown(found: Reconciliation, width: int) -> str:
     return "".join(f"{text}\n" for text, _ in view(found, width))
+
+
+def test_accounts_with_the_same_label_are_told_apart() -> None:
+    """Those of connected accounts that have a run each, and those of runs with other parameters."""
+    texts = {
+        '{"connected_account":"acct_1"}': "connected account acct_1 of default",
+        '{"connected_account":"acct_2","currency":"usd"}': "connected account acct_2 of default, currency=usd",
+        "": "connected accounts of default",
+    }
+    forwards = tuple(replace(USD, connected=True, window=replace(WINDOW, filters=filters)) for filters in texts)
+    found = Reconciliation((), forwards)
+    lines = [text for text, _ in view(found, 120)]
+    for whose in texts.values():
+        assert f"Balance, June 2025, {whose}, usd" in lines
+        assert f"Payouts, June 2025, {whose}" in lines
+    emitted = json.loads(as_json(found))["roll_forward"]
+    assert [each["parameters"] for each in emitted] == [json.loads(filters or "{}") for filters in texts]
 
 
 def test_whether_a_payout_was_paid_again_is_not_said_where_it_is_not_known() -> None:
