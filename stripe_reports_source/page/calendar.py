@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from ..plan.intervals import start_of_day
 from ..reconcile.coverage import CoveredCell
+from ..warehouse.status import label_of
 from ..warehouse.status_runs import ShownRun, accounts_in
 
 Lane = tuple[str, str]
@@ -104,7 +105,7 @@ def calendar(
     rows = []
     for lane in sorted({*of_lane, *failed, *reach}):
         listed = sorted(of_lane[lane], key=lambda cell: (cell.day, cell.key))
-        known = reach.get(lane) or reach.get((lane[0], lane[1].rpartition("/")[0])) or Reach(None, None)
+        known = reach.get(lane) or reach.get((lane[0], label_of(lane[1]))) or Reach(None, None)
         found = tuple(_month(first, listed, known, failed.get(lane, ())) for first in months)
         if listed or failed.get(lane):
             rows.append(Row(*lane, found))

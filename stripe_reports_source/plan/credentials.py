@@ -69,6 +69,12 @@ def account_id(account: str | None, setting: str) -> str | None:
     return account
 
 
+def connected_in(lane: str, label: str) -> str | None:
+    """The connected account of a lane, `label/acct_...`; None for a lane of another label, which may have slashes."""
+    account = lane.removeprefix(f"{label}/")
+    return account if account != lane and re.fullmatch(_ACCOUNT, account) else None
+
+
 def context_path(context: str | None) -> str | None:
     """A Stripe-Context value, or None: an account's id, after those of the accounts above it, joined by slashes.
 

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from .catalog import load_catalog, split_id
 from .cells import CellRequest
+from .credentials import connected_in
 from .intervals import ONE_SECOND, Span
 from .lanes import Lane, LoadedBefore, plan_lanes
 from .loaded_cells import Ledger, not_listed
@@ -75,7 +76,7 @@ def given_lanes(
     if fitting:
         given = fitting[0].cell.offered
         now = next((each for each in offered if each.id == given.id), None)
-        ours = [key for key in loaded.lanes if f"{key}/".startswith(f"{settings.label}/")]
+        ours = [key for key in loaded.lanes if key == settings.label or connected_in(key, settings.label)]
         outdated = [key for key in ours if is_outdated(loaded.lanes.get(key), given, now)]
         if not outdated or outdated != ours:
             offered = _with_types_of(offered, given)

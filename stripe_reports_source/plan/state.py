@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from .cells import CellRequest
+from .credentials import connected_in
 from .intervals import Span
 from .stripe_objects import OfferedType
 
@@ -204,13 +205,13 @@ class LaneStates:
         package: str | None = None,
         label: str = "",
     ) -> None:
-        self._begin = f"{label}/"
+        self._label = label
         self._state: MutableMapping[str, Any] = {} if resource_state is None else resource_state
         self._lanes: MutableMapping[str, Any] = self._state.setdefault(_LANES, {})
         self._table = table
         self._package = package
         if table is not None and package is not None:
-            for lane in [lane for lane in self._lanes if lane.startswith(self._begin)]:
+            for lane in [lane for lane in self._lanes if connected_in(lane, label)]:
                 self.put(lane, LaneState.from_state(self._lanes[lane]))
 
     def __iter__(self) -> Iterator[str]:
@@ -226,7 +227,7 @@ class LaneStates:
 
     def put(self, lane: str, state: LaneState) -> None:
         """Keep the state of a lane; dlt commits it with the rows."""
-        if self._table is None or self._package is None or not lane.startswith(self._begin):
+        if self._table is None or self._package is None or not connected_in(lane, self._label):
             self._lanes[lane] = state.to_state()
             return
         self._lanes.pop(lane, None)

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from ..errors import ConfigurationError
 from .cells import CellRequest
+from .credentials import connected_in
 from .intervals import Span, cuts_loaded, start_of_day
 from .resolve import ResolvedReport
 from .state import LaneState
@@ -41,7 +42,7 @@ def refuse_other_lanes(resolved: ResolvedReport, label: str, connected: str | No
     Raises:
         ConfigurationError: with what to do instead.
     """
-    others = [key for key in lanes if (key == label if connected else key.startswith(f"{label}/"))]
+    others = [key for key in lanes if (key == label if connected else connected_in(key, label))]
     if others:
         ways = ("one run per account", "all accounts in one run")
         asked, have = ways if connected else ways[::-1]

@@ -18,6 +18,7 @@ from typing import Any
 import dlt
 from dlt import Pipeline
 
+from ..plan.credentials import connected_in
 from ..plan.intervals import Span
 from ..plan.lane_table import LaneTable
 from ..plan.resolve import ResolvedReport, prefix_of
@@ -136,7 +137,7 @@ def listed_packages(source_state: Mapping[str, Any], table: str) -> dict[str, st
 def take_listed(source_state: Mapping[str, Any], table: str, label: str, lanes: LaneTable) -> None:
     """Take over from dlt's state up to which package connected accounts are listed, as older versions kept it there."""
     kept = source_state.get("resources", {}).get(REPORT_CELLS.name, {}).get(_COVERED, {}).get(table, {})
-    for lane in [lane for lane in kept if lane.startswith(f"{label}/")]:
+    for lane in [lane for lane in kept if connected_in(lane, label)]:
         lanes.listed[lane] = kept.pop(lane)
 
 

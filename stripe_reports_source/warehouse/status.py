@@ -15,6 +15,7 @@ from typing import Any
 from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException
 
+from ..plan.credentials import connected_in
 from ..plan.state import lanes_in
 from ..plan.system_tables import REPORT_CELLS, FreshnessRow
 from .freshness import freshness_table
@@ -143,7 +144,8 @@ def report_status(
 
 def label_of(account: str) -> str:
     """The `_account` value of the rows of a lane of a connected account; any other account as it is."""
-    return account.rpartition("/")[0] or account
+    label = account.rpartition("/")[0]
+    return label if label and connected_in(account, label) else account
 
 
 def _status(

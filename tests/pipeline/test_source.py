@@ -148,6 +148,17 @@ def test_clones_load_several_accounts_into_the_same_tables(
     }
 
 
+def test_a_label_may_begin_like_another_one(start_emulator: Callable[..., Emulator], pipeline: Pipeline) -> None:
+    """What follows the slash is not taken for a connected account of the shorter label."""
+    labels = {"us": start_emulator(), "us/east": start_emulator(seed=9)}
+    for _ in range(2):
+        for label, emulator in labels.items():
+            load_reports(pipeline, source_of(emulator, ["payouts.itemized"], account=label))
+    found = query(pipeline, "SELECT account, count(*) FROM report_cells GROUP BY 1 ORDER BY 1")
+    assert found == [("us", 3), ("us/east", 3)]
+    assert query(pipeline, "SELECT account FROM report_freshness ORDER BY 1") == [("us",), ("us/east",)]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

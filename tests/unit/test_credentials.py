@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from stripe_reports_source.errors import ConfigurationError
-from stripe_reports_source.plan.credentials import account_label, account_of, check_account, checked_key, context_path
+from stripe_reports_source.plan.credentials import (
+    account_label,
+    account_of,
+    check_account,
+    checked_key,
+    connected_in,
+    context_path,
+)
 
 
 @pytest.mark.parametrize("key", ["rk_live_abc", "sk_test_abc", "sk_org_live_abc", " rk_live_abc\n", "proxy-token.1"])
@@ -60,3 +67,10 @@ def test_contexts() -> None:
 def test_a_label_has_no_control_characters() -> None:
     with pytest.raises(ConfigurationError, match="short label"):
         account_label("us\x1b[31m")
+
+
+def test_a_lane_is_of_a_connected_account_or_of_another_label() -> None:
+    assert connected_in("us/acct_1", "us") == "acct_1"
+    assert connected_in("us/east/acct_1", "us/east") == "acct_1"
+    for lane in ("us", "us/east", "us/east/acct_1", "other/acct_1", "acct_1"):
+        assert connected_in(lane, "us") is None

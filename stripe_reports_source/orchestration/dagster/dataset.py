@@ -85,7 +85,8 @@ def freshness(pipeline: Pipeline, table: ReportTable) -> Freshness | None:
         "WHERE table_name = %s",
         table.table,
     )
-    ours = [Freshness(*row[:4]) for row in rows if f"{row[4]}/".startswith(f"{table.account}/")]
+    lanes = f"{table.account}/acct_"  # of connected accounts; a label may have slashes too
+    ours = [Freshness(*row[:4]) for row in rows if row[4] == table.account or str(row[4]).startswith(lanes)]
     if not ours:
         return None
     slowest = min(ours, key=lambda lane: (lane.loaded_to is not None, lane.loaded_to or lane.checked_at))
