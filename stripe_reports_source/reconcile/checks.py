@@ -6,7 +6,7 @@ In: a pipeline and a scope. Out: statements. Each equation is one query; what is
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -21,7 +21,8 @@ from ..warehouse.query import Reader, reading_frugally
 from .coverage import Coverage, read_coverage
 from .equations import BEFORE, EQUATIONS, Equation
 from .glance import COPIES, OF_ROWS, Glances
-from .inputs import INPUTS, Input, ReportTable, first_day_of, glance_query, lacking
+from .groups import Group, groups_of, tables_of
+from .inputs import INPUTS, Input, first_day_of, glance_query, lacking
 from .judge import Judge, Sides
 from .ledger_checks import CELLS_JOIN, LEDGER_CHECKS, cells_join, in_window, rows_stored_equal_file
 from .left_behind import with_cells_left_behind
@@ -76,8 +77,12 @@ def roll_forward(pipeline: Pipeline, scope: Scope) -> list[RollForward]:
     with opened(pipeline) as dataset:
         coverage = read_coverage(dataset.reader, scope.accounts)
         for inputs in FAMILIES:
-            tables = {name: tables_of(coverage, input_, dataset.columns) for name, input_ in inputs.items()}
-            if any(tables.values()):
+            tables = {
+                group.filters: group.sums
+                for group in groups_of(coverage, inputs, dataset.columns)
+                if group.beside is None
+            }
+            if tables:
                 found += roll_forwards(dataset.answer, coverage, inputs, tables, scope.since)
     return found
 
@@ -137,7 +142,8 @@ class _Look:
             tables = {name: tables_of(coverage, input_, dataset.columns) for name, input_ in inputs.items()}
             if any(tables.values()):
                 reaching = with_counterparts(scope, coverage, inputs, tables, dataset.answer)
-                self._families.append((_Family(dataset, coverage, inputs, tables, scope.since, now), reaching))
+                for group in groups_of(coverage, inputs, dataset.columns):
+                    self._families.append((_Family(dataset, coverage, inputs, group, scope.since, now), reaching))
 
     def at(self, name: str) -> tuple[dict[tuple[str, str], bool], list[Statement]]:
         """What is found of the equations of a name.
@@ -167,21 +173,21 @@ class _Look:
 
 
 class _Family:
-    """Equations of one family of reports."""
+    """Equations of one family of reports, between the tables of a group."""
 
     def __init__(
         self,
         dataset: Dataset,
         coverage: Coverage,
         inputs: Mapping[str, Input],
-        tables: Mapping[str, Sequence[ReportTable]],
+        group: Group,
         since: date | None,
         now: datetime,
     ) -> None:
         self._dataset = dataset
         self._coverage = coverage
         self._inputs = inputs
-        self._tables = tables
+        self._group = group
         # a cell more, for what is compared with the one before
         self._first_day = None if since is None else coverage.day_before(since)
         self._now = now
@@ -195,11 +201,10 @@ class _Family:
         compared.
         """
         judge = Judge(equation, self._inputs, self._coverage, self._now)
-        if "settled_by_id" in equation.inputs and not self._tables["settled_by_id"]:
-            return
         bases = [self._inputs[name].base for name in equation.inputs]
-        cells = sorted(cell for cell in self._coverage.cells(bases) if _in_scope(equation, cell, scope))
-        if not cells:
+        of_group = self._group.cells(equation, bases, self._coverage)
+        cells = sorted(cell for cell in of_group if _in_scope(equation, cell, scope))
+        if not cells or ("settled_by_id" in equation.inputs and not self._group.rows["settled_by_id"]):
             return
         comparable = set()
         lacks = self._lacks(equation)
@@ -236,15 +241,16 @@ class _Family:
 
     def _is_loaded_elsewhere(self, equation: Equation, name: str) -> bool:
         """Rows have their counterparts in any cell: it is enough that the other report is loaded at all."""
-        return equation.per_row and name != equation.figure[0] and bool(self._tables[name.removesuffix(BEFORE)])
+        return equation.per_row and name != equation.figure[0] and bool(self._group.rows[name.removesuffix(BEFORE)])
 
     def _lacks(self, equation: Equation) -> str | None:
+        tables = self._group.tables(equation)
         for name, fields in equation.needs.items():
-            lacking_fields = lacking(self._inputs[name], self._tables[name], fields)
+            lacking_fields = lacking(self._inputs[name], tables[name], fields)
             if lacking_fields:
                 column = self._inputs[name].fields[lacking_fields[0]].columns[0]
                 base = self._inputs[name].base
-                types = [table.columns[column] for table in self._tables[name] if column in table.columns]
+                types = [table.columns[column] for table in tables[name] if column in table.columns]
                 if types:
                     as_what, with_what = f"with the column {column} as {types[0]}", "its own type"
                 else:
@@ -268,7 +274,7 @@ class _Family:
         if (name, scope) not in self._glances:
             rows = glance_query(
                 self._inputs[name],
-                self._tables[name],
+                self._group.rows[name],
                 since=None if scope.touched is not None else scope.since,
                 accounts=scope.accounts,
                 only=scope.touched,
@@ -278,7 +284,7 @@ class _Family:
         if glances.differ(equation.name):
             return None
         if equation.name == COPIES and self._dataset.answer(
-            copies_query(equation, self._inputs, self._tables, scope, hashed=self._hashed)
+            copies_query(equation, self._inputs, self._group.rows, scope, hashed=self._hashed)
         ):
             return None
         return glances.figures(equation.name)
@@ -287,25 +293,14 @@ class _Family:
         spans: Spans = {}
         if equation.counterpart is not None:
             spans = self._coverage.spans(self._inputs[equation.counterpart].base, self._inputs[equation.figure[0]].base)
-        return equation_query(equation, self._inputs, self._tables, scope, self._first_day, spans, hashed=self._hashed)
+        tables = self._group.tables(equation)
+        return equation_query(equation, self._inputs, tables, scope, self._first_day, spans, hashed=self._hashed)
 
 
 def _in_scope(equation: Equation, cell: str, scope: Scope) -> bool:
     if equation.per_row and scope.touched is not None:
         return cell in scope.touched  # also what is older, whose counterparts were loaded
     return scope.since is None or first_day_of(cell) >= scope.since
-
-
-def tables_of(coverage: Coverage, input_: Input, columns: Mapping[str, Mapping[str, ColumnType]]) -> list[ReportTable]:
-    """The tables that hold a report."""
-    return [
-        ReportTable(
-            table,
-            columns.get(table, {}),
-            {lane for base, other, lane in coverage.second if base == input_.base and other == table},
-        )
-        for table in coverage.tables(input_.base)
-    ]
 
 
 def _storable(statement: Statement) -> Statement:

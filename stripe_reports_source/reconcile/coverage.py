@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from functools import cached_property
@@ -64,7 +64,12 @@ class CoveredCell:
     @property
     def rows_chosen(self) -> tuple[str, str]:
         """Account and filters: reports of different grids and zones have the same rows where these are the same."""
-        return self.account, "|".join(self.lane.removeprefix(f"{self.account}|").split("|")[:-2])
+        return self.account, self.filters
+
+    @property
+    def filters(self) -> str:
+        """The parameters that choose rows, as in the interval key; "" for none."""
+        return "|".join(self.lane.removeprefix(f"{self.account}|").split("|")[:-2])
 
 
 class Coverage:
@@ -90,6 +95,8 @@ class Coverage:
                 continue
             self._by_base[cell.base][cell.cell] = cell
             self._lanes[cell.base, cell.lane].append(cell)
+        self.beside = {cell.key: cell for cells in self._lanes_in_tables() for cell in _beside(cells)}
+        """By key: cells that overlap those of another table which counts for the same rows, by another grid or zone."""
 
     def __iter__(self) -> Iterator[CoveredCell]:
         for cells in self._by_base.values():
@@ -182,8 +189,45 @@ class Coverage:
         """The lanes of a report with the same rows: there may be thousands, of which each looks for its own."""
         found: dict[tuple[str, tuple[str, str]], list[list[CoveredCell]]] = defaultdict(list)
         for (base, _), cells in self._lanes.items():
-            found[base, cells[0].rows_chosen].append(cells)
+            counting = [cell for cell in cells if cell.key not in self.beside] if self.beside else cells
+            if counting:
+                found[base, cells[0].rows_chosen].append(counting)
         return found
+
+    def _lanes_in_tables(self) -> Iterator[Mapping[str, list[CoveredCell]]]:
+        """By table, the first one first, the cells of each report and choice of rows that several tables hold."""
+        several = {base for base, tables in self._tables_of.items() if len(tables) > 1}
+        found: dict[tuple[str, tuple[str, str]], dict[str, list[CoveredCell]]] = defaultdict(dict)
+        for (base, _), cells in self._lanes.items():
+            if base in several:
+                found[base, cells[0].rows_chosen].setdefault(cells[0].table, []).extend(cells)
+        yield from found.values()
+
+    def lanes_of(self, base: str, table: str) -> Mapping[str, list[CoveredCell]]:
+        """The cells of a report in a table, by lane."""
+        return self._tables_of.get(base, {}).get(table, {})
+
+    @cached_property
+    def _tables_of(self) -> dict[str, dict[str, dict[str, list[CoveredCell]]]]:
+        """The lanes by report and table."""
+        found: dict[str, dict[str, dict[str, list[CoveredCell]]]] = defaultdict(lambda: defaultdict(dict))
+        for (base, lane), cells in self._lanes.items():
+            found[base][cells[0].table][lane] = cells
+        return found
+
+
+def _beside(by_table: Mapping[str, Sequence[CoveredCell]]) -> Iterator[CoveredCell]:
+    """The cells of tables that overlap those of a table before."""
+    counting: list[tuple[datetime, datetime]] = []
+    for cells in by_table.values():
+        own = []
+        for cell in cells:
+            place = bisect_left(counting, cell.end, key=lambda span: span[0])
+            if place and counting[place - 1][1] > cell.begins:
+                yield cell
+            else:
+                own.append((cell.begins, cell.end))
+        counting = _merged((*counting, *own))
 
 
 def _merged(parts: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:

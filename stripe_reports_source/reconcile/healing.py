@@ -18,9 +18,10 @@ from dlt import Pipeline
 from ..plan.intervals import floor_to_grid
 from ..plan.system_tables import Statement
 from ..warehouse.query import reading
-from .checks import FAMILIES, Dataset, opened, tables_of
+from .checks import FAMILIES, Dataset, opened
 from .coverage import Coverage, CoveredCell, read_coverage
 from .drift import Balances, Chain, has_moved, is_older, jump, next_probes
+from .groups import tables_of
 from .inputs import Input, input_query
 from .reconciliation import BAD
 

@@ -54,11 +54,12 @@ class Input:
 
 @dataclass(frozen=True)
 class ReportTable:
-    """A table that holds a report: its name, its columns, and the lanes that another table holds as well."""
+    """A table that holds a report: its name and its columns; lanes and interval keys that are not read from it."""
 
     name: str
     columns: Mapping[str, ColumnType]
     without: Collection[str] = field(default_factory=tuple)
+    without_keys: Collection[str] = field(default_factory=tuple)
 
 
 def _amounts(gross: str, fee: str, net: str) -> dict[str, Field]:
@@ -304,6 +305,8 @@ def _where(
         conditions.append(f'"column:_interval_key" IN ({", ".join(map(text_literal, sorted(keys))) or "NULL"})')
     lane = lane_sql(cell_sql("_interval_key", input_.base))
     conditions += [f"{lane} <> {text_literal(without)}" for without in sorted(table.without)]
+    if table.without_keys:
+        conditions.append(f'"column:_interval_key" NOT IN ({", ".join(map(text_literal, sorted(table.without_keys)))})')
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 

@@ -119,7 +119,7 @@ def equation_query(
     Args:
         equation: the equation.
         inputs: what an input's name stands for.
-        tables: that hold the report of an input.
+        tables: that hold the report of an input; under its name after `all_`, others that all its rows are read from.
         scope: what to look at.
         first_day: of one cell more than the scope has.
         spans: from when to when the counterpart is loaded, by lane; used where the equation has one.
@@ -179,9 +179,8 @@ def _input_parts(
         only = scope.touched if which == "touched_" else None
         whole = only is not None or which == "all_" or (equation.per_row and not which)
         since = None if whole else first_day if which == "before_" else scope.since
-        parts[called] = input_query(
-            inputs[name], tables[name], since=since, accounts=scope.accounts, only=only, hashed=hashed
-        )
+        held = tables.get(called, tables[name])
+        parts[called] = input_query(inputs[name], held, since=since, accounts=scope.accounts, only=only, hashed=hashed)
     return parts
 
 

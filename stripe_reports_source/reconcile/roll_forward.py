@@ -95,7 +95,7 @@ def roll_forwards(
     answer: Answer,
     coverage: Coverage,
     inputs: Mapping[str, Input],
-    tables: Mapping[str, Sequence[ReportTable]],
+    tables: Mapping[str | None, Mapping[str, Sequence[ReportTable]]],
     since: date | None,
 ) -> list[RollForward]:
     """Roll the balance forward, one account after the other.
@@ -104,23 +104,24 @@ def roll_forwards(
         answer: gives the rows of a query.
         coverage: what is loaded.
         inputs: what an input's name stands for.
-        tables: that hold the report of an input.
+        tables: that hold the report of an input, by the filters of what is in them; None where all have the same.
         since: the window begins there; None for the last month that is complete.
     """
     found = []
-    for lane in _lanes(coverage, inputs):
+    for lane, filters in _lanes(coverage, inputs):
         window = window_of(coverage, {name: about.base for name, about in inputs.items()}, lane, since)
         if window is not None:
-            found += list(_of_window(answer, inputs, tables, window))
+            found += list(_of_window(answer, inputs, tables.get(filters) or tables[None], window))
     return found
 
 
-def _lanes(coverage: Coverage, inputs: Mapping[str, Input]) -> list[str]:
-    """Those of balance summaries; of what an account has no such summary, those of its activity."""
-    by_account: dict[str, dict[str, set[str]]] = {}
-    for cell in coverage:
-        by_account.setdefault(cell.account, {}).setdefault(cell.base, set()).add(cell.lane)
-    lanes: list[str] = []
+def _lanes(coverage: Coverage, inputs: Mapping[str, Input]) -> list[tuple[str, str]]:
+    """Those of balance summaries, with their filters; of what an account has no such summary, those of its activity."""
+    by_account: dict[str, dict[str, set[tuple[str, str]]]] = {}
+    for cells in coverage.lanes():
+        cell = cells[0]
+        by_account.setdefault(cell.account, {}).setdefault(cell.base, set()).add((cell.lane, cell.filters))
+    lanes: list[tuple[str, str]] = []
     for _, of_account in sorted(by_account.items()):
         chosen = (of_account.get(inputs[name].base) for name in ("balance", "activity", "payouts"))
         lanes += sorted(next((some for some in chosen if some), set()))

@@ -22,14 +22,16 @@ def window_query(
         sql: over inputs, of the window's cells and the one before, or of all where its name begins with `all_`; and
             over `window_cells`, `cell_before`, `first_cell` and `last_cell`.
         inputs: what an input's name stands for.
-        tables: that hold the report of an input.
+        tables: that hold the report of an input; under its name after `all_`, others that all its rows are read from.
         window: the cells.
     """
     parts = {}
     for called in sorted(sources(sql) & {*INPUTS, *(f"all_{name}" for name in INPUTS)}):
         name = called.removeprefix("all_")
         since = None if called.startswith("all_") else window.first_read
-        parts[called] = input_query(inputs[name], tables[name], since=since, accounts=[window.account])
+        parts[called] = input_query(
+            inputs[name], tables.get(called, tables[name]), since=since, accounts=[window.account]
+        )
     parts["window_cells"] = _cells(inputs, tables, window)
     parts["cell_before"] = _cell(window.cell_before)
     parts["first_cell"], parts["last_cell"] = _cell(window.cells[0]), _cell(window.cells[-1])

@@ -30,10 +30,11 @@ from stripe_reports_source import Report, SyncFailed, load_reports
 from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.errors import ConfigurationError, DestinationBusy
 from stripe_reports_source.plan.settings import ParsePolicy
-from stripe_reports_source.reconcile.checks import opened, tables_of
+from stripe_reports_source.reconcile.checks import opened
 from stripe_reports_source.reconcile.coverage import read_coverage
 from stripe_reports_source.reconcile.equations import EQUATIONS
 from stripe_reports_source.reconcile.glance import COPIES, OF_ROWS
+from stripe_reports_source.reconcile.groups import tables_of
 from stripe_reports_source.reconcile.inputs import INPUTS, glance_query
 from stripe_reports_source.reconcile.queries import copies_query, equation_query, in_dialect
 from stripe_reports_source.reconcile.scope import Scope

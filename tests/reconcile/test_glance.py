@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from dlt import Pipeline
 
-from stripe_reports_source.reconcile.checks import Dataset, opened, tables_of
+from stripe_reports_source.reconcile.checks import Dataset, opened
 from stripe_reports_source.reconcile.coverage import read_coverage
 from stripe_reports_source.reconcile.equations import EQUATIONS, Equation
 from stripe_reports_source.reconcile.glance import COPIES, OF_ROWS, Glances
+from stripe_reports_source.reconcile.groups import tables_of
 from stripe_reports_source.reconcile.inputs import INPUTS, ReportTable, glance_query
 from stripe_reports_source.reconcile.queries import Figure, copies_query, equation_query, figure_of
 from stripe_reports_source.reconcile.scope import Scope

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from dlt import Pipeline
 
-from stripe_reports_source.reconcile.checks import opened, tables_of
+from stripe_reports_source.reconcile.checks import opened
 from stripe_reports_source.reconcile.coverage import read_coverage
 from stripe_reports_source.reconcile.equations import EQUATIONS, Equation
+from stripe_reports_source.reconcile.groups import tables_of
 from stripe_reports_source.reconcile.inputs import INPUTS
 from stripe_reports_source.reconcile.queries import equation_query
 from stripe_reports_source.reconcile.scope import Scope
