@@ -6,6 +6,7 @@ first day are: their interval keys differ by the report's name alone, and a cell
 
 from __future__ import annotations
 
+import json
 import sys
 from bisect import bisect_left
 from collections import defaultdict
@@ -20,6 +21,7 @@ from zoneinfo import ZoneInfo
 from ..plan.catalog import split_id
 from ..plan.intervals import start_of_day
 from ..plan.system_tables import REPORT_CELLS, CellRow
+from ..plan.whose_data import CONNECTED
 from ..warehouse.query import Reader, placeholders
 from .inputs import DAY_LENGTH, cell_name
 
@@ -64,12 +66,19 @@ class CoveredCell:
     @property
     def rows_chosen(self) -> tuple[str, str]:
         """Account and filters: reports of different grids and zones have the same rows where these are the same."""
-        return self.account, self.filters
+        return self.account, "|".join(self.lane.removeprefix(f"{self.account}|").split("|")[:-2])
 
     @property
     def filters(self) -> str:
-        """The parameters that choose rows, as in the interval key; "" for none."""
-        return "|".join(self.lane.removeprefix(f"{self.account}|").split("|")[:-2])
+        """The parameters that choose rows but for the connected account, as in the interval key; "" for none.
+
+        What is of two connected accounts is never the same, and there may be thousands of them.
+        """
+        chosen = self.rows_chosen[1]
+        if CONNECTED not in chosen:
+            return chosen
+        rest = {name: value for name, value in json.loads(chosen).items() if name != CONNECTED}
+        return json.dumps(rest, sort_keys=True, separators=(",", ":")) if rest else ""
 
 
 class Coverage:
