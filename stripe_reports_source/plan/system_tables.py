@@ -139,11 +139,6 @@ class FreshnessRow:
         """Table and account, which tell rows apart."""
         return self.table_name, self.account
 
-    @property
-    def ended(self) -> bool:
-        """True of a connected account that is asked for no more: what is loaded of it is all there will be."""
-        return self.available_to is None and not self.open_failures and self.loaded_to is not None
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LaneRow:

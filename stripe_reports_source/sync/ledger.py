@@ -11,7 +11,6 @@ resource `report_cells`, or before someone has dropped the table), its rows are 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -103,22 +102,6 @@ def freshness(
         loaded_to = _all_loaded_to(entry, before, listed)
         rows.append(_freshness_row(entry, max(asked), _of_lane(entry, of_lane), before, loaded_to))
     return rows
-
-
-def ended_lanes(book: Iterable[LaneEntry], kept: Mapping[str, Iterable[str]], stored: Stored) -> list[FreshnessRow]:
-    """The rows of connected accounts that the pipeline has loaded, and that its source does not name any more.
-
-    Args:
-        book: the lanes of a sync of all that its source names.
-        kept: the lanes that the pipeline has loaded, by table.
-        stored: the rows that there are.
-    """
-    now = datetime.now(timezone.utc)
-    asked = {(entry.table, entry.key) for entry in book}
-    tables = {entry.table for entry in book} - {entry.table for entry in book if entry.backfill}
-    left = [(table, lane) for table in tables for lane in kept.get(table, ()) if (table, lane) not in asked]
-    rows = [stored[lane] for lane in left if lane in stored]
-    return [replace(row, available_to=None, open_failures=0, checked_at=now) for row in rows if row.loaded_to]
 
 
 def _of_lane(entry: LaneEntry, failures: Mapping[str, list[LedgerRun]]) -> list[LedgerRun]:

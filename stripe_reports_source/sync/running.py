@@ -92,7 +92,6 @@ class Sync:
         self._tables = {name: str(each.table_name) for name, each in dlt.current.source().selected_resources.items()}
         self._claimed: dict[str, str] = {}
         self._in_table: dict[str, LaneTable] = {}
-        self._ends_told: set[str] = set()
         self._replaced: dict[tuple[str, frozenset[str]], dict[str, datetime]] = {}
 
     def claim(self, table: str, resource: str) -> None:
@@ -181,14 +180,6 @@ class Sync:
             if of_table in (None, table)
             for row in lanes.take_rows(name, table)
         ]
-
-    def take_kept_lanes(self) -> dict[str, list[str]]:
-        """The lanes that `report_lanes` has of planned tables, each once; none where only some cells are loaded."""
-        if self._archived is not None or self._given is not None or self.load.exact is not None:
-            return {}
-        tables = [table for table in self._in_table if table in self._lanes and table not in self._ends_told]
-        self._ends_told.update(tables)
-        return {table: list(self._in_table[table]) for table in tables}
 
     @property
     def listed(self) -> dict[str, MutableMapping[str, str]]:

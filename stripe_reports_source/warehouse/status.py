@@ -160,8 +160,7 @@ def _status(
     last = runs[0] if runs else None
     table, account = lane
     report_type = fresh.report_type if fresh else last.report_type if last else covered_type
-    ended = fresh is not None and fresh.ended
-    still_open = [] if ended else open_runs(runs)
+    still_open = open_runs(runs)
     failures = [run.why for run in still_open if run.status != PENDING]
     pending = [run.why for run in still_open if run.status == PENDING]
     # what could not even be planned has no run
@@ -172,7 +171,7 @@ def _status(
         account=account,
         report_type=report_type,
         loaded_to=cursor or (fresh.loaded_to if fresh else None),
-        available_to=last_known if available is None or ended else available.get(report_type),
+        available_to=last_known if available is None else available.get(report_type),
         checked_at=fresh.checked_at if fresh else None,
         rows=rows,
         last_run=f"{last.run_id} {last.status}" if last else None,

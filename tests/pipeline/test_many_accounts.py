@@ -286,35 +286,6 @@ def test_status_reads_the_last_run_of_each_account_and_those_of_failures(
     assert {status.account: status.rows for status in found} == {f"default/{account}": rows for account, rows in counts}
 
 
-def test_an_account_that_is_not_asked_for_any_more_has_ended(platform: Emulator, pipeline: Pipeline) -> None:
-    """It has left the platform, and is taken out of the list, as the error says."""
-
-    def lane() -> tuple[Any, ...]:
-        found = {status.account: status for status in report_status(pipeline, {f"{REPORT}.3": platform_end()})}
-        assert len(found) == 3
-        assert not found[f"default/{staying[0]}"].failures
-        left = found[f"default/{leaving}"]
-        return len(left.failures), left.behind, left.fresh(timedelta(hours=1), datetime.now(UTC))
-
-    def platform_end() -> datetime:
-        return platform.service.available_end
-
-    leaving, *staying = SOME[:3]
-    load_reports(pipeline, lanes_of(platform, SOME[:3]))
-    platform.revoke(leaving)
-    platform.advance(END + timedelta(days=2))
-    with pytest.raises(SyncFailed, match="connected_accounts"):
-        load_reports(pipeline, lanes_of(platform, SOME[:3]))
-    assert lane() == (1, timedelta(days=2), False)
-    load_reports(pipeline, lanes_of(platform, tuple(staying)))
-    assert lane() == (0, None, True)
-    opened = "SELECT account, loaded_to, available_to FROM report_freshness WHERE open_failures > 0 OR loaded_to = %s"
-    assert query(pipeline, opened, END) == [(f"default/{leaving}", END, None)]
-    platform.reconnect(leaving)
-    load_reports(pipeline, lanes_of(platform, SOME[:3]))
-    assert lane() == (0, timedelta(0), True)
-
-
 def test_status_shows_many_accounts_in_a_few_lines(
     platform: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
