@@ -13,22 +13,33 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import reduce
+from itertools import chain
 from typing import Any, Literal
 
 from dlt import Pipeline
 from dlt.common.pipeline import LoadInfo
 from dlt.extract import DltSource
 
-from .errors import ConfigurationError, Failure, SyncFailed, TieOutFailed
+from .errors import (
+    CellError,
+    ConfigurationError,
+    Failure,
+    StripeError,
+    StripeReportsError,
+    StripeUnreachable,
+    SyncFailed,
+    TieOutFailed,
+    remedy_of,
+)
 from .plan.planned import FetchedFile
 from .plan.windows import checked_days, with_days
 from .proof import prove, prove_load
 from .reconcile.reconciliation import Reconciliation
 from .stripe_api.run_events import RunEvents
 from .sync.context import Load
-from .sync.loading import Loading, loading
+from .sync.loading import Loading, loading, named_in_log
 from .sync.progress import Event, Listener
-from .sync.syncs import checked_sources, settings_for_jobs
+from .sync.syncs import checked_sources, settings_for_jobs, syncs_of
 from .warehouse.turns import StoppedWaiting
 
 logger = logging.getLogger(__name__)
@@ -36,6 +47,8 @@ logger = logging.getLogger(__name__)
 MAX_CELLS = 60
 MOST_CELLS = 1000
 MAX_BYTES = 1 << 30
+OF_A_SOURCE = (ConfigurationError, StripeError, StripeUnreachable, CellError)
+"""Errors that end the load of a source, and tell nothing of others: its settings, its key, its archive."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +100,7 @@ def load_reports(
         max_cells, max_bytes: intervals and bytes of result files per load package, of all reports together. None is 60
             intervals, or up to 1,000 that come within 20 seconds.
         on_event: called with each `Event`, from several threads.
-        stop: once set, the load ends after the present package, or at once while it waits for its turn; what is left is
-            for the next call.
+        stop: once set, the load ends after the present package, or at once if it waits for its turn; the next goes on.
         run_events: tells when Stripe has ended a run, so that it need not be polled often; webhooks do that.
         reconcile: where the loaded reports do not agree, which the table `tie_out` says in any case: "warn" in the log,
             "fail" at the end, or "refresh" what has changed at Stripe, see `reconcile`, and then warn.
@@ -97,20 +109,22 @@ def load_reports(
         What was loaded: the rows that the destination holds.
 
     Raises:
-        SyncFailed: lists every report interval that is not loaded; all others are.
+        SyncFailed: lists every report interval that is not loaded; all others are. Of several sources also each that
+            could not be begun.
         TieOutFailed: with `reconcile="fail"`, reports do not agree; all are loaded.
-        ConfigurationError, AuthenticationError, PermissionDenied, StripeUnreachable: nothing could be begun.
+        ConfigurationError, AuthenticationError, PermissionDenied, StripeUnreachable: the one source could not be begun.
         WorkingFolderError: dlt's working folder cannot be written, or is cut and not ours alone.
         DestinationBusy: someone else has locked the database for too long.
-        PipelineStepFailed: dlt could not write to the destination.
+        PipelineStepFailed: dlt could not write to the destination. Of any source, the last three end the call; the log
+            names what had failed.
     """
     sources = checked_sources(source)
     if len(sources) > 1 and pipeline.refresh:
         raise ConfigurationError(f"refresh={pipeline.refresh!r} drops what a source before has loaded; give one.")
     least, most = (MAX_CELLS, MOST_CELLS) if max_cells is None else (max_cells, None)
     listener = Listener(on_event)
-    loads = (Load(True, least, max_bytes, listener, stop, run_events, most_cells=most) for _ in sources)
-    return _ended(*_load_each(pipeline, zip(sources, loads, strict=True), reconcile == "refresh"), reconcile)
+    loads = [(each, Load(True, least, max_bytes, listener, stop, run_events, most_cells=most)) for each in sources]
+    return _ended(*_load_each(pipeline, loads, reconcile == "refresh"), reconcile)
 
 
 def load_cells(
@@ -152,7 +166,7 @@ def load_cells(
     window = checked_days(days)
     given = given_files(with_days(settings_for_jobs(source), window), files)
     load = Load(True, MAX_CELLS, MAX_BYTES, Listener(on_event), days=window, most_cells=MOST_CELLS)
-    with loading(pipeline, source, load, given) as begun:
+    with named_in_log(load.failures.values()), loading(pipeline, source, load, given) as begun:
         begun.sync()
         again = given.again
         if again:
@@ -163,27 +177,45 @@ def load_cells(
 
 
 def _load_each(
-    pipeline: Pipeline, loads: Iterable[tuple[DltSource, Load]], refresh: bool
+    pipeline: Pipeline, loads: Sequence[tuple[DltSource, Load]], refresh: bool
 ) -> tuple[list[Failure], list[Loaded]]:
-    """Load sources one after the other, whatever fails of one; none is begun that comes after a stop."""
+    """Load sources one after the other, whatever fails of one; none is begun that comes after a stop.
+
+    An error of the destination or the working folder ends it: the sources that follow would meet it too.
+    """
     failures: list[Failure] = []
     parts: list[Loaded] = []
     for source, load in loads:
         if parts and load.stopped:
             break
-        parts.append(_load_one(pipeline, source, load, refresh))
+        with named_in_log(chain(failures, load.failures.values())):
+            parts.append(_load_one(pipeline, source, load, refresh, alone=len(loads) == 1))
         failures += load.failures.values()
     return failures, parts
 
 
-def _load_one(pipeline: Pipeline, source: DltSource, load: Load, refresh: bool) -> Loaded:
+def _load_one(pipeline: Pipeline, source: DltSource, load: Load, refresh: bool, *, alone: bool) -> Loaded:
+    """Load a source; unless it is `alone`, an error of its own is one more failure, so that others go on."""
     begun: Loading | None = None
     try:
         with loading(pipeline, source, load) as begun:
             begun.sync()
             return _loaded(begun, prove_load(pipeline, source.name, begun, refresh=refresh))
-    except StoppedWaiting:  # what is loaded is looked at by the next load
-        return Loaded((), 0, 0) if begun is None else _loaded(begun, None)
+    except StoppedWaiting:
+        pass
+    except OF_A_SOURCE as error:
+        if alone:
+            raise
+        load.fail(_not_loaded(source, error, begun), "")
+    return Loaded((), 0, 0) if begun is None else _loaded(begun, None)  # the next load looks at it
+
+
+def _not_loaded(source: DltSource, error: StripeReportsError, begun: Loading | None) -> Failure:
+    settings = syncs_of(source).settings
+    selected = [report.report for report in settings.reports if report.table in source.selected_resources]
+    interval = "the other intervals" if begun is not None and begun.stored else "all intervals"
+    reports = selected or list(source.selected_resources)  # whose resources have other names
+    return Failure(", ".join(reports), settings.label, interval, None, error, remedy_of(error))
 
 
 def _ended(

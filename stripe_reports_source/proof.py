@@ -20,7 +20,7 @@ from .plan.system_tables import REPORT_CELLS, REPORT_RUNS
 from .reconcile.reconciliation import Reconciliation
 from .reconcile.scope import Scope
 from .sync.context import Load
-from .sync.loading import Loading, loading
+from .sync.loading import Loading, loading, named_in_log
 from .sync.progress import Event, Listener
 from .warehouse.own_jobs import own_jobs
 from .warehouse.query import reading, select
@@ -79,7 +79,7 @@ def reconcile(
             pipeline.sync_destination()
             return _whole_look(pipeline, loaded_source(pipeline), scope)
     load = Load(collects=True, on_event=Listener(on_event))
-    with loading(pipeline, refresh, load) as begun:
+    with named_in_log(load.failures.values()), loading(pipeline, refresh, load) as begun:
         name = loaded_source(pipeline)
         _check_scope(pipeline, scope)
         heal(pipeline, name, begun, look_and_keep(pipeline, name, scope), months)

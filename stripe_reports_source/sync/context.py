@@ -104,7 +104,7 @@ class Load:
 
         Args:
             failure: why it is not loaded.
-            table, key: which cell, or all of a table.
+            table, key: which cell, or all of a table; "" for all of the source.
 
         Raises:
             StripeReportsError: outside of `load_reports`.

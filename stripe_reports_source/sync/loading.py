@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -20,7 +21,7 @@ from dlt import Pipeline
 from dlt.common.pipeline import LoadInfo
 from dlt.extract import DltSource
 
-from ..errors import Failure, NotStored, find_cause, own_error
+from ..errors import Failure, NotStored, RowError, find_cause, own_error
 from ..plan.cells import CountedCell
 from ..plan.table_texts import table_texts
 from ..warehouse.comments import write_comments
@@ -95,6 +96,19 @@ def loading(pipeline: Pipeline, source: DltSource, load: Load, given: GivenFiles
         finally:
             load.database.let_go()
             pipeline.refresh = refresh
+
+
+@contextmanager
+def named_in_log(failures: Iterable[Failure]) -> Iterator[None]:
+    """Where an error ends a call, name in the log what would have been raised at its end. No value of a row is said."""
+    try:
+        yield
+    except Exception:
+        for failure in failures:
+            hidden = RowError("its file does not fit the report; the next sync says where.")
+            shown = replace(failure, error=hidden) if isinstance(failure.error, RowError) else failure
+            logger.error("not loaded: %s", shown)
+        raise
 
 
 class Loading:

@@ -24,9 +24,17 @@ from dlt.common.configuration.container import Container
 from dlt.extract.incremental.context import TimeIntervalContext
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from stripe_reports_source import ConfigurationError, Report, SyncFailed, load_reports, stripe_reports
+from stripe_reports_source import (
+    AuthenticationError,
+    ConfigurationError,
+    Event,
+    Report,
+    SyncFailed,
+    load_reports,
+    stripe_reports,
+)
 from stripe_reports_source.emulator import Emulator
-from stripe_reports_source.errors import own_error
+from stripe_reports_source.errors import NotOffered, RowError, WorkingFolderError, own_error
 from tests.conftest import BOTH, query, source_of
 from tests.pipeline.ledger import assert_ledger
 from tests.pipeline.truth import assert_true
@@ -411,6 +419,48 @@ def test_one_source_that_fails_leaves_the_others_loaded(emulator: Emulator, pipe
     assert [failure.report for failure in caught.value.failures] == ["payouts.itemized.3"]
     assert caught.value.loaded.cells == 3
     assert_true(emulator, pipeline, [SUMMARY], end=emulator.settings.available_end)
+
+
+def test_a_source_that_cannot_be_begun_leaves_the_others_loaded(emulator: Emulator, pipeline: Pipeline) -> None:
+    """Of each source it is said what has failed, also of those before it."""
+    bad = source_of(emulator, [Report(PAYOUTS, types={"payout_id": "bigint"})])
+    wrong_key = source_of(emulator, [SUMMARY, PAYOUTS], account="eu", api_key="rk_live_wrong").with_resources(
+        "balance_summary"
+    )
+    unknown = source_of(emulator, ["balance.summary.99"], account="us")
+    with pytest.raises(SyncFailed) as caught:
+        load_reports(pipeline, [bad, wrong_key, unknown, source_of(emulator, [SUMMARY])])
+    assert [(failure.report, failure.account, type(failure.error)) for failure in caught.value.failures] == [
+        ("payouts.itemized.3", "default", RowError),
+        (SUMMARY, "eu", AuthenticationError),
+        ("balance.summary.99", "us", NotOffered),
+    ]
+    assert "balance.summary [eu] all intervals: Stripe: Invalid API Key" in str(caught.value)
+    assert "Set an api_key that is valid." in str(caught.value)
+    assert caught.value.loaded.cells == 3
+    assert_true(emulator, pipeline, [SUMMARY], end=emulator.settings.available_end)
+    with pytest.raises(AuthenticationError):
+        load_reports(pipeline, wrong_key)
+
+
+def test_what_had_failed_before_an_error_of_the_destination_is_in_the_log(
+    emulator: Emulator, pipeline: Pipeline, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It concerns all sources, and is raised as it is. No value of a row gets into the log."""
+    bad, good = source_of(emulator, [Report(PAYOUTS, types={"payout_id": "bigint"})]), source_of(emulator, [SUMMARY])
+    lock = tmp_path / "pipelines" / "reports.lock"
+
+    def spoil(event: Event) -> None:
+        if event.kind == "failed":
+            lock.unlink()
+            lock.mkdir()
+
+    with pytest.raises(WorkingFolderError):
+        load_reports(pipeline, [bad, good], on_event=spoil)
+    [said] = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert said.startswith("not loaded: payouts.itemized.3 [default] [2025-01-01T00:00:00Z, 2025-02-01T00:00:00Z), run")
+    assert "its file does not fit the report; the next sync says where." in said
+    assert "payout_id" not in said
 
 
 def hinted(**hints: Any) -> Callable[[Any], Any]:
