@@ -66,8 +66,7 @@ def reconcile(
         month, or from `since` on.
 
     Raises:
-        ConfigurationError: nothing is loaded, or nothing of an account, or since that day; or `months` is given
-            without `refresh`.
+        ConfigurationError: nothing is loaded, or nothing of an account or day; `months` is given without `refresh`.
         DestinationBusy: someone else has locked the database for too long.
         SyncFailed: lists every interval that could not be loaded again; it stays as it was.
     """

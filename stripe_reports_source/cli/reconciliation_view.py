@@ -247,7 +247,7 @@ def _span(first: date, last: date) -> str:
 
 
 def _whose(forward: RollForward) -> str:
-    chosen: dict[str, str] = json.loads(forward.window.filters or "{}")
+    chosen: dict[str, object] = json.loads(forward.window.filters or "{}")
     connected = chosen.pop("connected_account", None)
     whose = f"{'connected accounts of' if forward.connected else 'account'} {forward.account}"
     if connected is not None:
