@@ -31,7 +31,7 @@ class LaneEntry:
         resolved: its report; None where it could not be planned.
         backfill: it was loaded for a window, and moves no cursor.
         failed, loaded: interval keys of this sync.
-        spans: what this sync has loaded.
+        spans: what this sync has loaded of a lane without a cursor.
         already: interval keys that it has found loaded, by whomever.
         compared: `report_cells` has been compared with the state from before the sync.
         look_again: the next sync has to compare it with what is stored.
@@ -103,7 +103,8 @@ class LaneBook:
         """Note a cell that is loaded, and the lane's state with it; `counted` if its stored rows will be."""
         entry = self._of(lane)
         entry.loaded.append(interval_key)
-        entry.spans.append(span)
+        if now.cursor is None:
+            entry.spans.append(span)
         entry.now = now
         entry.look_again |= not counted
         entry.told = False

@@ -20,8 +20,9 @@ from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRelation
 from dlt.destinations.sql_client import SqlClientBase
 
-from ..plan.system_tables import LOAD_ID, REPORT_CELLS, REPORT_FRESHNESS, REPORT_RUNS, FreshnessRow
+from ..plan.system_tables import LOAD_ID, REPORT_FRESHNESS, REPORT_RUNS, FreshnessRow
 from .destinations import destination_type
+from .ledger import listed_of_failed
 from .passing import raise_passing
 from .query import Reader, placeholders, sql_client
 
@@ -86,7 +87,7 @@ class FreshnessTable:
                 if what is not None:
                     key = (run.table, run.account, what)
                     newest[key] = max(newest.get(key, noted), noted)
-        cells = self._cells_since(first)
+        cells = {} if self._client is None else listed_of_failed(Reader(self._client))
         return [
             run
             for run, noted in failed
@@ -120,17 +121,6 @@ class FreshnessTable:
             logger.info("%s could not be stamped in place: %s", REPORT_FRESHNESS.name, error)
             return False
         return True
-
-    def _cells_since(self, load_id: str) -> dict[tuple[str, str, str | None], str]:
-        """The cells that load packages from one on have listed, by table, account and key, with their package."""
-        columns = ", ".join(f"{{column.{name}}}" for name in (*REPORT_CELLS.key, LOAD_ID))
-        query = f"SELECT {columns} FROM {{table.{REPORT_CELLS.name}}} WHERE {{column.{LOAD_ID}}} >= %s"  # noqa: S608
-        try:
-            found = self._select(query, load_id)
-        except DatabaseException as error:
-            raise_passing(error)
-            return {}
-        return {(table, account, key): load for table, account, key, load in found}
 
     def _runs(self, where: str, *values: Any) -> list[tuple[LedgerRun, tuple[str, datetime]]]:
         """Runs, each with the load package that has noted it, whose ids are in order, and when it was made."""

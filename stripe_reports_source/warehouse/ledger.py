@@ -13,10 +13,11 @@ from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException
 
 from ..plan.given import StoredRun
-from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS, REPORT_TYPES
+from ..plan.system_tables import LOAD_ID, REPORT_CELLS, REPORT_RUNS, REPORT_TYPES
 from ..plan.whose_data import Holding
+from .cell_ledger import KEYS_AT_ONCE
 from .passing import raise_passing
-from .query import placeholders, select
+from .query import Reader, placeholders, select
 
 _DAY = len("|2025-01-31")
 """What follows an identity in an interval key."""
@@ -72,13 +73,34 @@ def newest_run(pipeline: Pipeline | None, table: str, account: str) -> str | Non
 def tables_of_runs(pipeline: Pipeline | None, runs: Sequence[str]) -> dict[str, set[str]]:
     """The tables in which cells of some runs are loaded, by run."""
     found: dict[str, set[str]] = {}
-    query = (
-        f"SELECT DISTINCT {{column.run_id}}, {{column.table_name}} FROM {{table.{REPORT_CELLS.name}}} "  # noqa: S608
-        f"WHERE {{column.run_id}} IN ({placeholders(runs)})"
-    )
-    for run, table in (select(pipeline, query, *runs) if runs else None) or ():
-        found.setdefault(str(run), set()).add(str(table))
+    for first in range(0, len(runs), KEYS_AT_ONCE):
+        some = runs[first : first + KEYS_AT_ONCE]
+        query = (
+            f"SELECT DISTINCT {{column.run_id}}, {{column.table_name}} FROM {{table.{REPORT_CELLS.name}}} "  # noqa: S608
+            f"WHERE {{column.run_id}} IN ({placeholders(some)})"
+        )
+        for run, table in select(pipeline, query, *some) or ():
+            found.setdefault(str(run), set()).add(str(table))
     return found
+
+
+def listed_of_failed(reader: Reader) -> dict[tuple[str, str, str | None], str]:
+    """The load package from which a table has each cell of which a run has failed, by table, account and interval key.
+
+    Nothing where an older version of the package has written the ledger, without keys.
+    """
+    alike = " AND ".join(f"c.{{column.{name}}} = r.{{column.{name}}}" for name in REPORT_CELLS.key)
+    query = (
+        f"SELECT {', '.join(f'c.{{column.{name}}}' for name in (*REPORT_CELLS.key, LOAD_ID))} "  # noqa: S608
+        f"FROM {{table.{REPORT_CELLS.name}}} c JOIN {{table.{REPORT_RUNS.name}}} r ON {alike} "
+        "WHERE r.{column.error} IS NOT NULL"
+    )
+    try:
+        rows = reader.select(query) or ()
+    except DatabaseException as error:
+        raise_passing(error)
+        return {}
+    return {(table, account, key): load for table, account, key, load in rows}
 
 
 def loaded_runs(pipeline: Pipeline | None, table: str) -> set[str]:

@@ -15,7 +15,8 @@ from typing import Any
 from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException
 
-from ..plan.system_tables import LOAD_ID, REPORT_CELLS, REPORT_RUNS
+from ..plan.system_tables import LOAD_ID, REPORT_RUNS
+from .ledger import listed_of_failed
 from .passing import raise_passing
 from .query import Reader, prefix_sql, reading
 
@@ -53,6 +54,11 @@ class ShownRun:
         yield self.table_name, self.account
         for connected in accounts_in(self.interval_key or self.parameters or ""):
             yield self.table_name, f"{self.account}/{connected}"
+
+    @property
+    def cell(self) -> tuple[str, str, str | None]:
+        """Its table, account and interval key."""
+        return self.table_name, self.account, self.interval_key
 
     @property
     def places(self) -> list[object]:
@@ -100,7 +106,8 @@ def shown_runs(pipeline: Pipeline) -> list[ShownRun]:
             raise_passing(error)
             found = _select(reader, _ALL)
         if any(run.error is not None for run in found):
-            found = _with_listed(reader, found)
+            listed = listed_of_failed(reader)
+            found = [replace(run, listed=listed.get(run.cell, "")) if run.error is not None else run for run in found]
     unique = {run.run_id: run for run in found}
     return sorted(unique.values(), key=lambda run: (run.created, run.run_id), reverse=True)
 
@@ -108,20 +115,6 @@ def shown_runs(pipeline: Pipeline) -> list[ShownRun]:
 def _select(reader: Reader, query: str) -> list[ShownRun]:
     rows: Sequence[tuple[Any, ...]] = reader.select(query) or ()
     return [ShownRun(*row) for row in rows]
-
-
-def _with_listed(reader: Reader, runs: Sequence[ShownRun]) -> list[ShownRun]:
-    """Runs, with what is loaded of the cells of those that have failed."""
-    try:
-        listed = {tuple(place): load for *place, load in reader.select(_LISTED) or ()}
-    except DatabaseException as error:  # an older version's ledger has no keys
-        raise_passing(error)
-        return list(runs)
-    places = [(run.table_name, run.account, run.interval_key) for run in runs]
-    return [
-        run if run.error is None else replace(run, listed=listed.get(place, ""))
-        for run, place in zip(runs, places, strict=True)
-    ]
 
 
 _SHOWN = ", ".join(f"r.{{column.{name}}}" for name in (*_COLUMNS, "error"))
@@ -142,9 +135,3 @@ _FAILED = (
     f"(SELECT f.{{column.interval_key}} FROM {_RUNS} f WHERE f.{{column.error}} IS NOT NULL)"
 )
 _ALL = f"SELECT {_SHOWN}, NULL, r.{{column.parameters}}, {_LOAD} FROM {_RUNS} r"  # noqa: S608
-_LISTED = (
-    f"SELECT {', '.join(f'c.{{column.{name}}}' for name in (*REPORT_CELLS.key, LOAD_ID))} "  # noqa: S608
-    f"FROM {{table.{REPORT_CELLS.name}}} c JOIN {_RUNS} r ON "
-    f"{' AND '.join(f'c.{{column.{name}}} = r.{{column.{name}}}' for name in REPORT_CELLS.key)} "
-    "WHERE r.{column.error} IS NOT NULL"
-)

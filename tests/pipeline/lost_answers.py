@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from tests.pipeline.relayed import accepted
+
 SOCKET = ".s.PGSQL.5432"
 
 
@@ -23,11 +25,7 @@ class LostAnswers:
 
     def serve(self, listener: socket.socket) -> None:
         """Relay until the listener is closed."""
-        while True:
-            try:
-                client, _ = listener.accept()
-            except OSError:
-                return
+        for client in accepted(listener):
             upstream = socket.socket(socket.AF_UNIX)
             upstream.connect(str(self._server / SOCKET))
             fatal = threading.Event()

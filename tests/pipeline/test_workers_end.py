@@ -17,6 +17,7 @@ from stripe_reports_source import Report, SyncFailed, fetch_cell, load_reports, 
 from stripe_reports_source.emulator import Emulator, Fault
 from tests.conftest import source_of, until
 from tests.pipeline.held_files import Reply, file_host
+from tests.pipeline.relayed import accepted
 
 RUNS = b"GET /v1/reporting/report_runs"
 
@@ -27,7 +28,7 @@ def workers() -> set[threading.Thread]:
 
 
 class Door:
-    """Relays connections to a server; holds the first request that begins as `wanted`, until it is told to go on."""
+    """Relays connections to a server; holds requests that begin as `wanted`, until it is told to go on."""
 
     def __init__(self, server: tuple[str, int], wanted: bytes) -> None:
         self._server = server
@@ -36,11 +37,7 @@ class Door:
 
     def serve(self, listener: socket.socket) -> None:
         """Relay until the listener is closed."""
-        while True:
-            try:
-                client, _ = listener.accept()
-            except OSError:
-                return
+        for client in accepted(listener):
             upstream = socket.create_connection(self._server)
             for ends in ((client, upstream), (upstream, client)):
                 threading.Thread(target=self._relay, args=ends, daemon=True).start()
@@ -48,7 +45,7 @@ class Door:
     def _relay(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(1 << 16):
-                if data.startswith(self._wanted) and not self.holds.is_set():
+                if data.startswith(self._wanted):  # also one that is tried again
                     self.holds.set()
                     self.go_on.wait(120)
                 target.sendall(data)
