@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException
 
 from .leftovers import SPILL_FOLDER
+from .locks import wait_for
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +40,8 @@ ROW_GROUP = 122_880
 COLUMN_BYTES = 1 << 20
 """For each column of a table that is filled by one thread: so much is pinned, however long the rows are (a tenth less
 is too little for 209)."""
+PATIENCE = 10.0
+"""Seconds to wait for very little memory where other threads have all of it."""
 MOST_LOAD_BYTES = 320 << 20
 """Up to which a load gets more threads than one."""
 SMALL_FILE_BYTES = 16 << 20
@@ -46,7 +50,7 @@ there are, and makes large files smaller only."""
 COSTLY_METHOD = "fsst,dict_fsst"
 """By the names that DuckDB 1 and 2 have for it."""
 _M_MMAP_THRESHOLD, _MMAP_FROM = -3, 128 << 10
-_NO_ROOM = re.compile(r"failed to (?:pin|allocate)|could not allocate|out of memory", re.IGNORECASE)
+_NO_ROOM = re.compile(r"failed to (?:pin|allocate|offload)|could not allocate|out of memory", re.IGNORECASE)
 _UNITS = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 
@@ -89,7 +93,8 @@ class Memory:
     DuckDB 1.5 does not take back all of a commit that fails in the middle for want of memory: columns of a table are of
     different lengths then, and what is committed later stands in other rows than its own (2.0.1 does not fail there).
     So a commit gets all there is. Where that is too little, nothing is committed any more, nor written, until the
-    database was closed.
+    database was closed. Changing the limit takes a little too: where other threads have all of it, a commit is not
+    begun.
     """
 
     def __init__(self) -> None:
@@ -112,26 +117,36 @@ class Memory:
 
     def grow(self, client: Any, beyond: int, what: str) -> bool:
         """Allow twice as much as was too little, unless there is more already; False where all there is was."""
-        with self._changes:
-            if beyond >= self._most:
-                return False
-            if self.allowed <= beyond:  # else someone else has made room meanwhile
-                logger.info("%s: more memory than %s bytes is needed", what, beyond)
-                self.allowed = min(2 * beyond, self._most)
+
+        def more() -> None:
+            with self._changes:
+                if self.allowed > beyond:  # someone else has made room meanwhile
+                    return
+                wanted = min(2 * beyond, self._most)
                 if not self._commits:
-                    _set(client, {"memory_limit": f"{self.allowed} bytes"})
-            return True
+                    _set(client, {"memory_limit": f"{wanted} bytes"})
+                logger.info("%s: more memory than %s bytes is needed", what, beyond)
+                self.allowed = wanted
+
+        if beyond >= self._most:
+            return False
+        when_any_is_free(more)
+        return True
 
     @contextmanager
     def for_commit(self, client: Any) -> Iterator[None]:
         """All there is, until the end of the block.
 
         Raises:
-            DatabaseException: an earlier commit has failed for want of memory.
+            DatabaseException: an earlier commit has failed for want of memory; or all there is could not be had, and
+                nothing is committed.
         """
         if self.spoiled is not None:
             raise self.spoiled
-        self._count(client, 1)
+        with self._changes:
+            if not self._commits and self.allowed < self._most:
+                _set(client, {"memory_limit": f"{self._most} bytes"})
+            self._commits += 1
         try:
             yield
         except DatabaseException as error:
@@ -139,15 +154,10 @@ class Memory:
                 self.spoiled = error
             raise
         finally:
-            self._count(client, -1)
-
-    def _count(self, client: Any, more: int) -> None:
-        with self._changes:
-            had_all = self._commits > 0
-            self._commits += more
-            has_all = self._commits > 0
-            if self._most and has_all != had_all:
-                _limit_memory(client, self._most if has_all else self.allowed)
+            with self._changes:
+                self._commits -= 1
+                if not self._commits and self.allowed < self._most:
+                    _limit_memory(client, self.allowed)
 
 
 @contextmanager
@@ -182,7 +192,7 @@ def frugal(client: Any, pipeline: Pipeline, room: Room | None = None) -> Iterato
     finally:
         limit.end()
         # the database may be open elsewhere in this process, where these settings hold too
-        _set(client, before)
+        when_any_is_free(partial(_set, client, before))
         _spill_into(client, spill)
 
 
@@ -233,9 +243,28 @@ def with_more_memory(client: Any, limit: Memory, attempt: Callable[[], T], what:
             return attempt()
         except DatabaseException as error:
             # a commit that had too little is not tried again, see `Memory`
-            had_no_room = isinstance(error.__cause__, duckdb.OutOfMemoryException) and not limit.spoiled
-            if not had_no_room or not limit.grow(client, allowed, what):
+            if limit.spoiled or not _had_no_room(error) or not limit.grow(client, allowed, what):
                 raise
+
+
+def when_any_is_free(attempt: Callable[[], None]) -> None:
+    """Do something that takes very little memory, all of which the statements of other threads may have until they end.
+
+    Args:
+        attempt: what to do; it may be done several times.
+    """
+
+    def done() -> bool:
+        try:
+            attempt()
+        except DatabaseException as error:
+            if not _had_no_room(error):
+                raise
+            return False
+        return True
+
+    if not wait_for(done, "other threads have all of DuckDB's memory", patience=PATIENCE):
+        attempt()
 
 
 def _give_back_what_is_freed() -> None:
@@ -256,6 +285,10 @@ def _spill_into(client: Any, folder: str) -> None:
 def _limit_memory(client: Any, allowed: int) -> None:
     with suppress(DatabaseException):  # what is in use stays, and so does the limit then
         _set(client, {"memory_limit": f"{allowed} bytes"})
+
+
+def _had_no_room(error: DatabaseException) -> bool:
+    return isinstance(error.__cause__, duckdb.OutOfMemoryException)
 
 
 def _set(client: Any, settings: dict[str, Any]) -> None:

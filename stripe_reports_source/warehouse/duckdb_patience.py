@@ -17,7 +17,7 @@ from dlt.destinations.exceptions import DestinationConnectionError
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 
 from ..errors import DestinationBusy
-from .duckdb_memory import Memory
+from .duckdb_memory import Memory, when_any_is_free
 from .locks import wait_for
 
 PATIENCE = 600.0
@@ -43,6 +43,10 @@ class PatientSqlClient(DuckDbSqlClient):
         """See dlt's; with all the memory there is, see `Memory`."""
         with self.memory.for_commit(self):
             super().commit_transaction()
+
+    def rollback_transaction(self) -> None:
+        """See dlt's, which goes on without it where there is no memory for it."""
+        when_any_is_free(super().rollback_transaction)
 
     def close_connection(self) -> None:
         """See dlt's. A database that is not what its file says is not written."""

@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import resource
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -157,9 +158,69 @@ def test_a_commit_has_all_the_memory_there_is(pipeline: Pipeline, file: Path, ca
         assert_rows_are(connection, 0, 8000)
 
 
+def leave_no_memory(connection: duckdb.DuckDBPyConnection) -> list[duckdb.DuckDBPyConnection]:
+    """Have all the memory that DuckDB may use, in results that are being read, until these are let go of."""
+    connection.execute("SET GLOBAL max_temp_directory_size = '0 KiB'")
+    connection.execute("CREATE TEMP TABLE IF NOT EXISTS mine AS FROM range(100000) AS rows(i)")
+    used = connection.sql("SELECT sum(memory_usage_bytes) FROM duckdb_memory()").fetchall()[0][0]
+    connection.execute(f"SET GLOBAL memory_limit = '{used + (64 << 10)} bytes'")
+    held = []
+    with suppress(duckdb.OutOfMemoryException):
+        while True:
+            held.append(connection.cursor())
+            held[-1].execute("SELECT true")
+    return held
+
+
+def test_a_commit_for_which_others_leave_no_memory_is_not_begun_but_done_again(
+    pipeline: Pipeline, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed: list[int] = []
+    held: list[duckdb.DuckDBPyConnection] = []
+    monkeypatch.setattr("stripe_reports_source.warehouse.locks.time.sleep", lambda _: held.clear())
+    with own_jobs(pipeline), pipeline.sql_client() as client, duckdb.connect(str(file)) as other:
+        client.execute_sql("CREATE TABLE wide AS SELECT 1 AS i")
+        with frugal(client, pipeline, Room(8 << 20)) as limit:
+
+            def insert() -> None:
+                with client.begin_transaction():
+                    client.execute_sql("INSERT INTO wide VALUES (2)")
+                    allowed.append(limit.allowed)
+                    if len(allowed) == 1:
+                        held.extend(leave_no_memory(other))
+
+            with_more_memory(client, limit, insert, "wide")
+            assert limit.spoiled is None
+        assert allowed == [allowed[0], 2 * allowed[0]]
+        assert client.execute_sql("SELECT i FROM wide ORDER BY i") == [(1,), (2,)]
+
+
+@pytest.mark.parametrize("ends", ["limit", "transaction"])
+def test_what_takes_very_little_memory_waits_for_those_that_have_all(
+    pipeline: Pipeline, file: Path, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    settings = "SELECT current_setting('memory_limit'), current_setting('threads')"
+    held: list[duckdb.DuckDBPyConnection] = []
+    monkeypatch.setattr("stripe_reports_source.warehouse.locks.time.sleep", lambda _: held.clear())
+    with own_jobs(pipeline), pipeline.sql_client() as client, duckdb.connect(str(file)) as other:
+        client.execute_sql("CREATE TABLE wide AS SELECT 1 AS i")
+        before = client.execute_sql(settings)
+        with frugal(client, pipeline), suppress(DatabaseException):
+            if ends == "transaction":
+                with client.begin_transaction():
+                    client.execute_sql("INSERT INTO wide VALUES (2)")
+                    held += leave_no_memory(other)
+                    client.execute_sql("INSERT INTO wide VALUES (3)")
+            held += leave_no_memory(other)
+        assert not held
+        assert client.execute_sql(settings) == before
+        assert client.execute_sql("SELECT i FROM wide") == [(1,)]
+
+
 @pytest.mark.skipif(duckdb.__version__ >= "2", reason="DuckDB 2 has room to commit whatever it had room to insert")
+@pytest.mark.parametrize("aside", ["1 GiB", "4 MiB"], ids=["memory", "disk"])
 def test_after_a_commit_that_had_no_room_nothing_is_written_until_the_database_was_closed(
-    pipeline: Pipeline, file: Path
+    pipeline: Pipeline, file: Path, aside: str
 ) -> None:
     with own_jobs(pipeline):
         kept = KeptOpen(pipeline)
@@ -169,6 +230,7 @@ def test_after_a_commit_that_had_no_room_nothing_is_written_until_the_database_w
             client.execute_sql("CHECKPOINT")
             client.execute_sql(f"INSERT INTO wide {wide_rows(5000, 6000)}")
             client.execute_sql("SET GLOBAL memory_limit = '24MiB'")
+            client.execute_sql(f"SET GLOBAL max_temp_directory_size = '{aside}'")
             with frugal(client, pipeline, TOO_LITTLE) as limit:
 
                 def insert() -> None:
