@@ -15,12 +15,13 @@ import dlt
 import duckdb
 import pytest
 from dlt import Pipeline
-from dlt.destinations.exceptions import DatabaseException
+from dlt.destinations.exceptions import DatabaseException, DatabaseTransientException
 
 from stripe_reports_source.warehouse import duckdb_memory
 from stripe_reports_source.warehouse.duckdb_memory import (
     ROW_GROUP,
     SMALL_FILE_BYTES,
+    Memory,
     Room,
     frugal,
     with_more_memory,
@@ -218,9 +219,8 @@ def test_what_takes_very_little_memory_waits_for_those_that_have_all(
 
 
 @pytest.mark.skipif(duckdb.__version__ >= "2", reason="DuckDB 2 has room to commit whatever it had room to insert")
-@pytest.mark.parametrize("aside", ["1 GiB", "4 MiB"], ids=["memory", "disk"])
 def test_after_a_commit_that_had_no_room_nothing_is_written_until_the_database_was_closed(
-    pipeline: Pipeline, file: Path, aside: str
+    pipeline: Pipeline, file: Path
 ) -> None:
     with own_jobs(pipeline):
         kept = KeptOpen(pipeline)
@@ -230,7 +230,6 @@ def test_after_a_commit_that_had_no_room_nothing_is_written_until_the_database_w
             client.execute_sql("CHECKPOINT")
             client.execute_sql(f"INSERT INTO wide {wide_rows(5000, 6000)}")
             client.execute_sql("SET GLOBAL memory_limit = '24MiB'")
-            client.execute_sql(f"SET GLOBAL max_temp_directory_size = '{aside}'")
             with frugal(client, pipeline, TOO_LITTLE) as limit:
 
                 def insert() -> None:
@@ -249,6 +248,23 @@ def test_after_a_commit_that_had_no_room_nothing_is_written_until_the_database_w
         assert (file.read_bytes(), log.read_bytes()) == before
     with duckdb.connect(str(file)) as connection:
         assert_rows_are(connection, 0, 6000)
+
+
+def test_so_it_is_where_nothing_more_can_be_put_aside_on_disk() -> None:
+    cause = duckdb.TransactionException(
+        "TransactionContext Error: Failed to commit: failed to offload data block of size 96.0 KiB (0 bytes/0 bytes used)"
+    )
+    memory, attempts = Memory(), []
+
+    def commit() -> None:
+        with memory.for_commit(None):
+            attempts.append(1)
+            raise DatabaseTransientException(cause) from cause
+
+    for _ in range(2):
+        with pytest.raises(DatabaseException, match="offload"):
+            commit()
+    assert len(attempts) == 1
 
 
 def test_rows_that_are_loaded_side_by_side_in_little_memory_stand_where_they_belong(
