@@ -252,7 +252,7 @@ def test_after_a_commit_that_had_no_room_nothing_is_written_until_the_database_w
 
 def test_so_it_is_where_nothing_more_can_be_put_aside_on_disk() -> None:
     cause = duckdb.TransactionException(
-        "TransactionContext Error: Failed to commit: failed to offload data block of size 96.0 KiB (0 bytes/0 bytes used)"
+        "TransactionContext Error: Failed to commit: failed to offload data block of size 96.0 KiB"
     )
     memory, attempts = Memory(), []
 
