@@ -107,7 +107,10 @@ class PermissionDenied(StripeError):
 class AccountGone(PermissionDenied):
     """403 or 404, `account_invalid`: the connected account has left the platform, or was never one of it."""
 
-    remedy = "Take the account out of connected_accounts (or set another stripe_account); what is loaded of it stays."
+    remedy = (
+        "Take the account out of connected_accounts (or set another stripe_account); what is loaded of it stays, and "
+        "the next sync counts it as loaded to its end."
+    )
 
 
 class StripeUnreachable(StripeReportsError):

@@ -21,19 +21,24 @@ from ..warehouse.status_runs import ShownRun, accounts_in
 
 Lane = tuple[str, str]
 """A report table, and an account; label/acct_... where the report is run per connected account."""
-STATES = ("failed", "missing", "partial", "ahead", "before", "loaded")
-"""Worst first. `partial` goes as far as Stripe had data, `ahead` begins after that, `before` ends before loading."""
+STATES = ("failed", "missing", "partial", "ahead", "before", "ended", "loaded")
+"""Worst first. `partial` goes as far as Stripe had data, `ahead` begins after that, `before` ends before loading,
+`ended` begins after all that is loaded of an account that is asked for no more."""
 MOST_ACCOUNTS = 10
 """Of a report, that have a row each."""
 
 
 @dataclass(frozen=True)
 class Reach:
-    """How far a report of an account is loaded, and from when to when Stripe has data; None where that is not known."""
+    """How far a report of an account is loaded, and from when to when Stripe has data; None where that is not known.
+
+    `ends`: where an account that is asked for no more is loaded to.
+    """
 
     loaded_from: datetime | None
     available_to: datetime | None
     available_from: datetime | None = None
+    ends: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -151,10 +156,14 @@ def _state(start: datetime, end: datetime, cells: Sequence[CoveredCell], reach: 
         return "failed"
     if reach.available_from is not None and start < reach.available_from < end:
         start = reach.available_from  # a month in which Stripe's data begins is whole without what was before
+    if reach.ends is not None:
+        end = min(end, reach.ends)
+        if start >= end and not cells:
+            return "ended"
     gap = next(_gaps(start, end, cells), None)
     if gap is None:
         return "loaded"
-    available = reach.available_to
+    available = reach.available_to or reach.ends
     if available is None:
         available = max((cell.end for cell in cells), default=start)
     began = reach.loaded_from or start

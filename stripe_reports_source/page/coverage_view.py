@@ -17,7 +17,7 @@ from .gather import Gathered, Run
 from .html import Html, join, listed, table, tag
 from .texts import breakable, code, count, instant, month_name
 
-SIGNS = {"loaded": "✓", "partial": "◐", "failed": "✗", "missing": "?", "ahead": "·", "before": "-"}
+SIGNS = {"loaded": "✓", "partial": "◐", "failed": "✗", "missing": "?", "ahead": "·", "before": "-", "ended": "-"}
 WORDS = {
     "loaded": "loaded",
     "partial": "loaded as far as Stripe had data",
@@ -25,6 +25,7 @@ WORDS = {
     "missing": "missing",
     "ahead": "not yet at Stripe",
     "before": "before the first loaded day",
+    "ended": "of an account that is asked for no more",
 }
 MOST_CELLS = 1000
 """That are shown one by one, the newest first; a page with more of them would be too large to mail."""

@@ -55,7 +55,7 @@ def closed_month(rows: Sequence[Row], months: Sequence[date]) -> date:
     """The last month that every report is loaded for to its end; the last one of all, where there is none."""
     for at in range(len(months) - 1, -1, -1):
         states = {row.months[at].state for row in rows}
-        if "loaded" in states and states <= {"loaded", "before"}:
+        if "loaded" in states and states <= {"loaded", "before", "ended"}:
             return months[at]
     return months[-1]
 

@@ -132,6 +132,7 @@ def gather(
     restore_schemas(pipeline)
     all_reports = report_status(pipeline)
     reports = [report for report in all_reports if _is_of(report.account, accounts)]
+    reach = _reach(pipeline, reports)
     as_of = max((report.checked_at for report in reports if report.checked_at), default=None)
     with reading(pipeline) as reader:
         coverage = read_coverage(reader, accounts)
@@ -155,9 +156,9 @@ def gather(
         freshness=tuple(status_row(report, verdicts, now, as_data=False) for report in reports),
         problems=tuple(problems_of(reports, None, now)),
         coverage=coverage,
-        reach=_reach(pipeline, reports),
+        reach=reach,
         runs=_loaded_runs(pipeline),
-        failed=_failed(shown, {(report.table, report.account) for report in reports}),
+        failed=_failed(shown, reach),
         latest=tuple(shown),
         found=found,
     )
@@ -240,22 +241,28 @@ _OFFERED = (
 def _reach(pipeline: Pipeline, reports: Sequence[ReportStatus]) -> dict[Lane, Reach]:
     with freshness_table(pipeline) as freshness:
         begins = {lane: row.loaded_from for lane, row in freshness.rows.items()}
+        ends = {lane: row.loaded_to or EPOCH for lane, row in freshness.rows.items() if row.ended}
     offered = {(account, report_type): start for account, report_type, start in select(pipeline, _OFFERED) or ()}
     lanes = {(report.table, report.account): report for report in reports}
     return {
-        lane: Reach(begins.get(lane), report.available_to, offered.get((label_of(report.account), report.report_type)))
+        lane: Reach(
+            begins.get(lane),
+            report.available_to,
+            offered.get((label_of(report.account), report.report_type)),
+            ends.get(lane),
+        )
         for lane, report in lanes.items()
     }
 
 
-def _failed(shown: Sequence[ShownRun], lanes: Collection[Lane]) -> dict[Lane, list[ShownRun]]:
+def _failed(shown: Sequence[ShownRun], lanes: Mapping[Lane, Reach]) -> dict[Lane, list[ShownRun]]:
     """As `report_status` puts runs to lanes."""
     of_lane: dict[Lane, list[ShownRun]] = defaultdict(list)
     for run in shown:
         for lane in [lane for lane in run.lanes if lane in lanes] or [(run.table_name, run.account)]:
             of_lane[lane].append(run)
     found = {lane: open_runs(runs) for lane, runs in of_lane.items()}
-    return {lane: runs for lane, runs in found.items() if runs}
+    return {lane: runs for lane, runs in found.items() if runs and not (lane in lanes and lanes[lane].ends)}
 
 
 def _loaded_runs(pipeline: Pipeline) -> dict[str, Run]:

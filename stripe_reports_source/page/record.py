@@ -106,13 +106,14 @@ def refusal_of(gathered: Gathered, figures: Figures, rows: Sequence[Row]) -> Ref
 
 
 def rows_of_month(rows: Iterable[Row], gathered: Gathered) -> list[Row]:
-    """The calendar of a month, without what was begun with later.
+    """The calendar of a month, without what was begun with later, and accounts that were loaded to their end before.
 
     A report that the balance is rolled forward from is left out only where Stripe's own data of the account begins
     later; without it otherwise the balance of the month would not be known.
     """
     lanes = {lane_of(cell): cell for cell in gathered.cells}
-    return [row for row in rows if not _was_begun_later(row, lanes.get((row.table, row.account)), gathered)]
+    there = [row for row in rows if row.months[0].state != "ended"]
+    return [row for row in there if not _was_begun_later(row, lanes.get((row.table, row.account)), gathered)]
 
 
 def _was_begun_later(row: Row, cell: CoveredCell | None, gathered: Gathered) -> bool:

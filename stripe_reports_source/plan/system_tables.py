@@ -5,12 +5,13 @@ A row of each is a dataclass whose fields are the table's columns, in order. Eve
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from .column_types import AMOUNT, BIGINT, BOOL, DATE, TEXT, TIMESTAMPTZ, ColumnType
+from .credentials import connected_in
 
 LOAD_ID = "_dlt_load_id"
 
@@ -129,7 +130,7 @@ class FreshnessRow:
         metadata=_column(TIMESTAMPTZ, "Up to when all is loaded (exclusive); NULL while nothing is")
     )
     available_to: datetime | None = field(
-        metadata=_column(TIMESTAMPTZ, "Up to when Stripe had data at the last sync; NULL where it did not say")
+        metadata=_column(TIMESTAMPTZ, "Up to when Stripe had data, as it said last; NULL where it did not say")
     )
     checked_at: datetime = field(metadata=_column(TIMESTAMPTZ, "When the last sync asked Stripe"))
     open_failures: int = field(metadata=_column(BIGINT, "Intervals that have failed and are not loaded"))
@@ -138,6 +139,17 @@ class FreshnessRow:
     def lane(self) -> tuple[str, str]:
         """Table and account, which tell rows apart."""
         return self.table_name, self.account
+
+    @property
+    def gone(self) -> bool:
+        """True of a connected account that is not, or no longer, one of the platform's, as the last sync was told."""
+        label = self.account.rpartition("/")[0]
+        return self.available_to is None and self.open_failures > 0 and connected_in(self.account, label) is not None
+
+    @property
+    def ended(self) -> bool:
+        """True of an account that was `gone`, and is asked for no more: what is loaded of it is all there will be."""
+        return replace(self, open_failures=1).gone and not self.open_failures
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ..errors import RowError
+from ..errors import AccountGone, RowError
 from ..plan.cells import CellFailure, FetchedCell, LoadedCell
 from ..plan.columns import TableColumn
 from ..plan.state import Synced, with_loaded_cell
@@ -240,7 +240,10 @@ class ArrivedCell:
             self._active.abandon()  # a cursor never passes a cell that is not loaded
         if not self._superseded:
             place = self._active.lane.resolved.report.table, self._active.lane.key
-            self._report.sync.under_way.failed.setdefault(place, set()).add(self._request.key)
+            under_way = self._report.sync.under_way
+            under_way.failed.setdefault(place, set()).add(self._request.key)
+            if isinstance(error.error, AccountGone):
+                under_way.gone.add(place)
         self._report.sync.outcomes.failed(self._active.lane, self._request, error, begun=self._begun)
         return True
 

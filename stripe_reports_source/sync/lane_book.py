@@ -30,6 +30,7 @@ class LaneEntry:
         now: its state with what this sync has loaded.
         resolved: its report; None where it could not be planned.
         backfill: it was loaded for a window, and moves no cursor.
+        gone: its connected account is not, or no longer, one of the platform's.
         failed, loaded: interval keys of this sync.
         spans: what this sync has loaded of a lane without a cursor.
         already: interval keys that it has found loaded, by whomever.
@@ -46,6 +47,7 @@ class LaneEntry:
     now: LaneState | None
     resolved: ResolvedReport | None = None
     backfill: bool = False
+    gone: bool = False
     failed: frozenset[str] = NO_KEYS
     loaded: list[str] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
@@ -109,10 +111,11 @@ class LaneBook:
         entry.look_again |= not counted
         entry.told = False
 
-    def failed(self, lane: Lane, interval_key: str) -> None:
-        """Note a cell that has failed."""
+    def failed(self, lane: Lane, interval_key: str, *, gone: bool) -> None:
+        """Note a cell that has failed; `gone` where its account is."""
         entry = self._of(lane)
         entry.failed |= {interval_key}
+        entry.gone |= gone
         entry.told = False
 
     def _of(self, lane: Lane) -> LaneEntry:

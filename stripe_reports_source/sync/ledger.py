@@ -11,6 +11,7 @@ resource `report_cells`, or before someone has dropped the table), its rows are 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -104,6 +105,20 @@ def freshness(
     return rows
 
 
+def ended_lanes(book: Iterable[LaneEntry], tables: Collection[str], stored: Stored) -> list[FreshnessRow]:
+    """The rows of connected accounts that had left the platform, and that the source does not name any more.
+
+    Args:
+        book: the lanes of a sync.
+        tables: those of which it has all lanes that the source names.
+        stored: the rows that there are.
+    """
+    now = datetime.now(timezone.utc)
+    asked = {(entry.table, entry.key) for entry in book}
+    left = [row for row in stored.values() if row.table_name in tables and row.gone and row.lane not in asked]
+    return [replace(row, open_failures=0, checked_at=now) for row in left]
+
+
 def _of_lane(entry: LaneEntry, failures: Mapping[str, list[LedgerRun]]) -> list[LedgerRun]:
     """The failures that may be of a lane."""
     if entry.resolved is None or entry.resolved.keys:
@@ -194,6 +209,9 @@ def _freshness_row(
     loaded_to: datetime | None,
 ) -> FreshnessRow:
     loaded = entry.now.loaded if entry.now else None
+    available_to = stored.available_to if stored is not None else None
+    if entry.resolved is not None:
+        available_to = None if entry.gone else entry.resolved.offered.available.end
     loaded_from = loaded.start if loaded else None
     if entry.backfill and stored is not None:
         loaded_from = min((at for at in (loaded_from, stored.loaded_from) if at), default=None)
@@ -203,7 +221,7 @@ def _freshness_row(
         report_type=entry.report_type,
         loaded_from=loaded_from,
         loaded_to=loaded_to,
-        available_to=entry.resolved.offered.available.end if entry.resolved else None,
+        available_to=available_to,
         checked_at=asked,
         open_failures=len(_open(entry, failures)),
     )

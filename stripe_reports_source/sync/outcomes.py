@@ -122,7 +122,8 @@ class Outcomes:
             logger.warning("%s %s: no report (yet): %s", request.report.offered.id, request.title, failure.error)
             self._notify("skipped", lane.resolved, lane.key, message=str(failure.error))
             return
-        self.book.failed(lane, request.key)
+        gone = isinstance(failure.error, AccountGone)
+        self.book.failed(lane, request.key, gone=gone)
         row = failed_run_row(request, failure)
         if row:
             self._run_rows.append(row)
@@ -130,7 +131,6 @@ class Outcomes:
         if superseded and isinstance(failure.error, RowError):
             return  # as it was when it was loaded, and a later run has mended it
         run_id = failure.obtained.run.id if failure.obtained else None
-        gone = isinstance(failure.error, AccountGone)
         failed = Failure(
             report=lane.resolved.offered.id,
             account=lane.key,

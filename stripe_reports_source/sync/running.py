@@ -92,6 +92,7 @@ class Sync:
         self._tables = {name: str(each.table_name) for name, each in dlt.current.source().selected_resources.items()}
         self._claimed: dict[str, str] = {}
         self._in_table: dict[str, LaneTable] = {}
+        self._ends_told: set[str] = set()
         self._replaced: dict[tuple[str, frozenset[str]], dict[str, datetime]] = {}
 
     def claim(self, table: str, resource: str) -> None:
@@ -181,6 +182,14 @@ class Sync:
             for row in lanes.take_rows(name, table)
         ]
 
+    def take_whole_tables(self) -> set[str]:
+        """The tables of which all lanes are planned, each once; none where only some cells are loaded."""
+        if self._archived is not None or self._given is not None or self.load.exact is not None:
+            return set()
+        tables = self._lanes.keys() - self._ends_told
+        self._ends_told |= tables
+        return tables
+
     @property
     def listed(self) -> dict[str, MutableMapping[str, str]]:
         """The load packages up to which `report_cells` lists the lanes that are in `report_lanes`, by table."""
@@ -244,7 +253,7 @@ class Sync:
             states.put(lane.key, lane.noted)
         self.outcomes.planned(lane, states.get(lane.key), say=place not in kept.said)
         for key in kept.failed.get(place, ()):
-            self.outcomes.book.failed(lane, key)
+            self.outcomes.book.failed(lane, key, gone=place in kept.gone)
         kept.said.add(place)
         return ActiveLane(lane, self.fetching)
 

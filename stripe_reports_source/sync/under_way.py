@@ -35,6 +35,7 @@ class UnderWay:
         fetching: the cells that are fetched, and Stripe's list of report types; None before the first plan.
         loaded: interval keys of cells that are loaded, by table.
         failed: interval keys of cells that have failed.
+        gone: lanes of connected accounts that are not, or no longer, the platform's.
         listed: of a backfill, which load package had listed each cell when it was first planned.
         columns: the columns of each table that was loaded, by name.
         forks: those in the pipeline's history; None before the first plan.
@@ -45,6 +46,7 @@ class UnderWay:
     fetching: Fetching | None = None
     loaded: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     failed: dict[LaneKey, set[str]] = field(default_factory=dict)
+    gone: set[LaneKey] = field(default_factory=set)
     listed: dict[LaneKey, Mapping[str, str | None]] = field(default_factory=dict)
     columns: dict[str, dict[str, TableColumn]] = field(default_factory=dict)
     forks: frozenset[Fork] | None = None

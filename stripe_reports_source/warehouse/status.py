@@ -45,6 +45,7 @@ class ReportStatus:
         failures: intervals that have failed and are not loaded, each with its run and why.
         pending: the same for intervals whose run Stripe has not ended.
         asked: `available_to` is what Stripe says now, and not what it said at the last sync.
+        ended: a connected account that has left the platform and is asked for no more: nothing is behind.
     """
 
     table: str
@@ -59,6 +60,7 @@ class ReportStatus:
     failures: tuple[str, ...]
     pending: tuple[str, ...]
     asked: bool = False
+    ended: bool = False
 
     @property
     def behind(self) -> timedelta | None:
@@ -68,8 +70,8 @@ class ReportStatus:
         return max(self.available_to - self.loaded_to, timedelta(0))
 
     def behind_now(self, now: datetime) -> timedelta | None:
-        """How long ago the loaded data ends; None where nothing is loaded."""
-        return None if self.loaded_to is None else max(now - self.loaded_to, timedelta(0))
+        """How long ago the loaded data ends; None where nothing is loaded, or nothing more can be."""
+        return None if self.loaded_to is None or self.ended else max(now - self.loaded_to, timedelta(0))
 
     def fresh(self, most: timedelta, now: datetime) -> bool:
         """Whether the report is behind Stripe by no more than `most`.
@@ -81,6 +83,8 @@ class ReportStatus:
             most: may be missing of what Stripe has.
             now: the present.
         """
+        if self.ended:
+            return True
         if not self.asked and (self.checked_at is None or now - self.checked_at > most):
             return False
         if self.loaded_to is None:
@@ -160,7 +164,8 @@ def _status(
     last = runs[0] if runs else None
     table, account = lane
     report_type = fresh.report_type if fresh else last.report_type if last else covered_type
-    still_open = open_runs(runs)
+    ended = fresh is not None and fresh.ended
+    still_open = [] if ended else open_runs(runs)
     failures = [run.why for run in still_open if run.status != PENDING]
     pending = [run.why for run in still_open if run.status == PENDING]
     # what could not even be planned has no run
@@ -171,7 +176,7 @@ def _status(
         account=account,
         report_type=report_type,
         loaded_to=cursor or (fresh.loaded_to if fresh else None),
-        available_to=last_known if available is None else available.get(report_type),
+        available_to=last_known if available is None or ended else available.get(report_type),
         checked_at=fresh.checked_at if fresh else None,
         rows=rows,
         last_run=f"{last.run_id} {last.status}" if last else None,
@@ -179,6 +184,7 @@ def _status(
         failures=(*failures, *[NO_RUN] * (1 if unknown > 0 and not still_open else 0)),
         pending=tuple(pending),
         asked=available is not None,
+        ended=ended,
     )
 
 

@@ -131,10 +131,11 @@ def _data_freshness() -> dict[str, Any]:
 
 
 def _freshness(column: str, hours: str) -> dict[str, Any]:
-    """That of the lane which is furthest behind."""
+    """That of the lane which is furthest behind, but for accounts that have left and are asked for no more."""
+    asked = "where available_to is not null or open_failures > 0"
     config = {
         "freshness": {"warn_after": {"count": f"{{{{ var('{hours}') }}}}", "period": "hour"}},
-        "loaded_at_query": f"select min({column}) from {{{{ this }}}}",
+        "loaded_at_query": f"select min({column}) from {{{{ this }}}} {asked}",
     }
     return {"config": config}
 

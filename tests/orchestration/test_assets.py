@@ -26,8 +26,9 @@ from dagster import (
     materialize,
 )
 from dlt import Pipeline
+from dlt.extract import DltSource
 
-from stripe_reports_source import ConfigurationError, Report, load_reports, reconcile
+from stripe_reports_source import ConfigurationError, Report, SyncFailed, load_reports, reconcile
 from stripe_reports_source.emulator import Emulator, Fault
 from stripe_reports_source.orchestration.dagster import report_assets
 from tests.conftest import query
@@ -199,10 +200,12 @@ def test_of_connected_accounts_one_that_is_gone_fails_and_the_others_are_loaded(
     world = make_world(emulator)
     key = AssetKey("connected_account_payouts_itemized")
 
+    def source(*wanted: str) -> DltSource:
+        return world.source(["connected_account_payouts.itemized"], connected_accounts=wanted, interval="day")
+
     def assets(*wanted: str) -> list[AssetsDefinition]:
-        source = world.source(["connected_account_payouts.itemized"], connected_accounts=wanted, interval="day")
         days = DailyPartitionsDefinition("2025-03-01")
-        return report_assets(source, pipeline=world.pipeline(), partitions_def=days)
+        return report_assets(source(*wanted), pipeline=world.pipeline(), partitions_def=days)
 
     failed = run(assets(*accounts), "2025-03-02", instance, succeeds=False)
     assert f"default/{gone}" in failure_of(failed)
@@ -211,7 +214,14 @@ def test_of_connected_accounts_one_that_is_gone_fails_and_the_others_are_loaded(
     shown = metadata_of(run(assets(first, last), "2025-03-02", instance), key)
     assert (shown["stripe/cells"], shown["stripe/cells_loaded"], len(emulator.runs)) == (2, 0, made)
     assert len(shown["stripe/run_id"]) == 2
-    assert "stripe/checked_at" in shown
+    assert shown["stripe/open_failures"] == 1
+    with pytest.raises(SyncFailed, match="connected_accounts"):
+        load_reports(world.pipeline(), source(*accounts))
+    shown = metadata_of(run(assets(first, last), "2025-03-02", instance), key)
+    assert (shown["stripe/open_failures"], "stripe/available_to" in shown) == (1, False)
+    load_reports(world.pipeline(), source(first, last))  # which ends the one that is not asked for any more
+    shown = metadata_of(run(assets(first, last), "2025-03-02", instance), key)
+    assert (shown["stripe/open_failures"], "stripe/available_to" in shown) == (0, True)
 
 
 def test_a_step_is_tried_again_with_the_same_run(emulator: Emulator, world: World, instance: DagsterInstance) -> None:

@@ -96,6 +96,14 @@ def test_the_states_of_the_calendar() -> None:
     assert states(cells, reach, failed(5))[4] == "failed"
 
 
+def test_an_account_that_is_asked_for_no_more_ends_where_it_is_loaded_to() -> None:
+    ended = datetime(2025, 3, 8, tzinfo=UTC)
+    reach = Reach(datetime(2025, 1, 1, tzinfo=UTC), None, ends=ended)
+    cells = [cell(1), cell(2), cell(3, days=7)]
+    assert states(cells, reach) == ["loaded"] * 3 + ["ended"] * 4
+    assert states([cell(1), cell(3, days=7)], reach)[:4] == ["loaded", "missing", "loaded", "ended"]
+
+
 def test_a_month_in_which_stripes_data_begins_is_whole() -> None:
     half = replace(cell(3), start=datetime(2025, 3, 12, tzinfo=UTC))
     end, began = datetime(2025, 6, 1, tzinfo=UTC), datetime(2025, 3, 12, tzinfo=UTC)

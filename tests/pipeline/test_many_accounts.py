@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from dlt import Pipeline
 from dlt.extract import DltSource
 
-from stripe_reports_source import AccountGone, Event, SyncFailed, load_reports
+from stripe_reports_source import AccountGone, Event, StripeUnreachable, SyncFailed, load_reports
 from stripe_reports_source.cli import cli
 from stripe_reports_source.emulator import Emulator, Fault
 from stripe_reports_source.plan.settings import RetryPolicy
@@ -284,6 +284,54 @@ def test_status_reads_the_last_run_of_each_account_and_those_of_failures(
     assert not any(status.failures for status in found)
     counts = query(pipeline, f"SELECT connected_account, count(*) FROM {TABLE} GROUP BY 1")
     assert {status.account: status.rows for status in found} == {f"default/{account}": rows for account, rows in counts}
+
+
+def test_an_account_that_is_not_asked_for_any_more_has_ended(platform: Emulator, pipeline: Pipeline) -> None:
+    """It has left the platform, and is taken out of the list, as the error says."""
+
+    def lane() -> tuple[Any, ...]:
+        asked, later = {f"{REPORT}.3": platform.service.available_end}, datetime.now(UTC) + timedelta(days=7)
+        found = {status.account: status for status in report_status(pipeline, asked)}
+        assert len(found) == 3
+        assert not found[f"default/{staying[0]}"].failures
+        left = found[f"default/{leaving}"]
+        kept = {status.account: status for status in report_status(pipeline)}
+        assert not kept[f"default/{staying[0]}"].fresh(timedelta(days=1), later)
+        assert kept[f"default/{leaving}"].fresh(timedelta(days=1), later) is left.ended
+        return len(left.failures), left.behind, left.fresh(timedelta(hours=1), later)
+
+    leaving, *staying = SOME[:3]
+    load_reports(pipeline, lanes_of(platform, SOME[:3]))
+    platform.revoke(leaving)
+    platform.advance(END + timedelta(days=2))
+    with pytest.raises(SyncFailed, match="connected_accounts"):
+        load_reports(pipeline, lanes_of(platform, SOME[:3]))
+    assert lane() == (1, timedelta(days=2), False)
+    load_reports(pipeline, lanes_of(platform, tuple(staying)))
+    assert lane() == (0, None, True)
+    opened = "SELECT account, loaded_to, available_to FROM report_freshness WHERE open_failures > 0 OR loaded_to = %s"
+    assert query(pipeline, opened, END) == [(f"default/{leaving}", END, None)]
+    platform.reconnect(leaving)
+    load_reports(pipeline, lanes_of(platform, SOME[:3]))
+    assert lane() == (0, timedelta(0), True)
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_what_has_failed_otherwise_is_waited_for_also_where_others_are_asked_for(
+    platform: Emulator, pipeline: Pipeline, method: str
+) -> None:
+    """Each of several sources may load some of the accounts into one table."""
+    mine, others = SOME[:2], SOME[2:4]
+    load_reports(pipeline, lanes_of(platform, mine))
+    platform.advance(END + timedelta(days=2))
+    platform.add_fault(Fault("status", method=method, status=503, times=None))
+    with pytest.raises((SyncFailed, StripeUnreachable)) as failed:
+        load_reports(pipeline, with_settings(lanes_of(platform, mine), retry_policy=RetryPolicy(attempts=1)))
+    platform.clear_faults()
+    load_reports(pipeline, lanes_of(platform, others))
+    found = {status.account: (bool(status.failures), status.ended) for status in report_status(pipeline)}
+    waited_for = mine if failed.type is SyncFailed else ()
+    assert found == {f"default/{account}": (account in waited_for, False) for account in (*mine, *others)}
 
 
 def test_status_shows_many_accounts_in_a_few_lines(

@@ -87,6 +87,8 @@ def freshness(pipeline: Pipeline, table: ReportTable) -> Freshness | None:
     )
     lanes = f"{table.account}/acct_"  # of connected accounts; a label may have slashes too
     ours = [Freshness(*row[:4]) for row in rows if row[4] == table.account or str(row[4]).startswith(lanes)]
+    # those that have left the platform and are asked for no more
+    ours = [lane for lane in ours if lane.available_to is not None or lane.open_failures]
     if not ours:
         return None
     slowest = min(ours, key=lambda lane: (lane.loaded_to is not None, lane.loaded_to or lane.checked_at))
