@@ -182,6 +182,8 @@ def test_a_report_that_is_no_longer_offered(emulator: Emulator, pipeline: Pipeli
         assert isinstance(failure.error, NotOffered)
         assert failure.report == "balance.summary"
         assert "what is loaded of it stays" in str(caught.value)
+        known = "SELECT available_to, open_failures FROM report_freshness WHERE table_name = 'balance_summary'"
+        assert query(pipeline, known) == [(emulator.settings.available_end, 1)]
     assert_true(emulator, pipeline, [PAYOUTS], end=emulator.service.available_end)
     assert query(pipeline, "SELECT count(*) FROM balance_summary")[0][0] > 0
     emulator.restore()
