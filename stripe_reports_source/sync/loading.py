@@ -33,6 +33,7 @@ from ..warehouse.own_jobs import import_early, load_package, own_jobs
 from ..warehouse.stored import note_altered, note_lost, stored_rows
 from ..warehouse.turns import PipelineLock, pipeline_lock
 from .context import GivesWay, Load, SpoiledPackage
+from .progress import Event
 from .result_files import remove_abandoned, result_folder
 from .syncs import Syncs, syncs_of
 
@@ -289,5 +290,7 @@ class Loading:
             note_lost(self._pipeline, self._source.name, [(cell, str(error)) for cell, error in why])
             for cell, error in why:
                 report = cell.request.report.offered.id
+                table, span = cell.request.report.report.table, cell.request.cell.span
                 failure = Failure(report, cell.lane, cell.request.title, cell.run_id, error, error.remedy)
-                self._load.fail(failure, cell.request.report.report.table, cell.request.key)
+                self._load.fail(failure, table, cell.request.key)
+                self._load.on_event(Event("failed", table, report, cell.lane, span, cell.run_id, message=str(error)))

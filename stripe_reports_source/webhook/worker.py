@@ -84,6 +84,7 @@ class SyncWorker:
         self._every = sync_every_seconds
         self._backlog = Backlog(gather_seconds, retry_delays)
         self._known: dict[str, tuple[ReportEvent, frozenset[str]]] = {}
+        self._finished: list[str] = []
         self._next_full = 0.0
         self._beginnings = inbox.beginnings
         self._fulls = itertools.count(1)
@@ -127,14 +128,14 @@ class SyncWorker:
 
     def _step(self) -> None:
         self._wake.clear()
-        now = time.monotonic()
-        if now >= self._next_full or self._inbox.beginnings != self._beginnings:
+        self._settle()
+        now, beginnings = time.monotonic(), self._inbox.beginnings
+        if now >= self._next_full or beginnings != self._beginnings:
             # with the file of an inbox that was begun anew, events may have been lost
-            self._beginnings = self._inbox.beginnings
-            self._inbox.prune()
             everything = f"{_EVERYTHING} {next(self._fulls)}"
             self._backlog.add(everything, report_tables(self._build_source()), now, at_once=True)
-            self._next_full = now + self._every
+            self._beginnings, self._next_full = beginnings, now + self._every
+            self._inbox.prune()
         self._read_inbox(now)
         batch = self._backlog.begin(now)
         if batch is None:
@@ -148,10 +149,18 @@ class SyncWorker:
         if failed is None:
             return  # stopped: the events stay as they are
         finished = self._backlog.finish(batch, failed, time.monotonic())
-        settled = [identity for identity in finished if identity in self._known]
-        self._inbox.settle(settled, "handled")
-        for identity in settled:
-            self._note_lag(*self._known.pop(identity), batch)
+        for identity in finished:
+            if identity in self._known:
+                self._note_lag(*self._known[identity], batch)
+                self._finished.append(identity)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Note in the inbox which events are handled; where it cannot be written, the next step does."""
+        self._inbox.settle(self._finished, "handled")
+        for identity in self._finished:
+            del self._known[identity]
+        self._finished.clear()
 
     def _read_inbox(self, now: float) -> None:
         new = [event for event in self._inbox.waiting() if event.id not in self._known]
@@ -228,7 +237,7 @@ class SyncWorker:
                 for failure in error.failures
                 if failure.run_id and isinstance(failure.error, RunTimedOut)
             ]
-            failed = watched.failed.intersection(tables)
+            failed = watched.failed.intersection(tables) or tables
         except Exception as error:
             logger.error("not loaded", extra={"tables": sorted(tables), "error": _described(error)})
             failed = tables

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+import sqlite3
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -16,7 +17,9 @@ from dlt import Pipeline
 from stripe_reports_source import Report, load_reports
 from stripe_reports_source.emulator import Emulator, Endpoint, Fault
 from stripe_reports_source.errors import own_error
-from stripe_reports_source.webhook import ReportEvent, RetryDelays, WebhookReceiver, handle_event
+from stripe_reports_source.sync import loading
+from stripe_reports_source.warehouse.stored import stored_rows
+from stripe_reports_source.webhook import ReportEvent, RetryDelays, WebhookReceiver, handle_event, worker
 from stripe_reports_source.webhook.json_log import JsonLines
 from tests.conftest import query, source_of
 from tests.pipeline.truth import assert_true
@@ -58,6 +61,21 @@ def syncs(receiver: WebhookReceiver, outcome: str = "ok") -> int:
 
 def polls(emulator: Emulator) -> int:
     return sum(request.method == "GET" and "report_runs/frr" in request.path for request in emulator.requests)
+
+
+def fail_once(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[str]:
+    """Let a method raise at its next call, which is noted in what is given."""
+    usual = getattr(owner, name)
+    failed: list[str] = []
+
+    def attempt(*args: Any) -> Any:
+        if not failed:
+            failed.append(name)
+            raise OSError("not now")
+        return usual(*args)
+
+    monkeypatch.setattr(owner, name, attempt)
+    return failed
 
 
 def quiet(emulator: Emulator, receiver: WebhookReceiver) -> bool:
@@ -153,6 +171,67 @@ def test_an_inbox_that_is_begun_anew_leads_to_a_look_at_everything(
     receiver._inbox.path.unlink()  # and with it whatever had come
     assert receiver.ready() == {"inbox": True, "worker": True}
     until(lambda: syncs(receiver) == 2)
+    assert_true(emulator, pipeline, REPORTS, end=NEXT)
+
+
+@pytest.mark.parametrize("step", ["the source is built", "the inbox is pruned"])
+def test_so_it_does_where_the_next_step_fails(
+    emulator: Emulator, pipeline: Pipeline, receive: Receive, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    monkeypatch.setattr(worker, "TROUBLE_SECONDS", 0.05)
+    receiver = receive(trouble={"unsent": 1.0})
+    until(lambda: syncs(receiver) == 1)
+    place = (receiver._worker, "_build_source") if "source" in step else (receiver._inbox, "prune")
+    failed = fail_once(monkeypatch, *place)
+    emulator.advance(NEXT)
+    receiver._inbox.path.unlink()
+    assert receiver.ready() == {"inbox": True, "worker": True}
+    receiver._worker.wake()
+    until(lambda: syncs(receiver) == 2)
+    assert failed
+    assert_true(emulator, pipeline, REPORTS, end=NEXT)
+
+
+def test_an_event_that_could_not_be_settled_is_settled_later(
+    emulator: Emulator, receive: Receive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program may hold the file."""
+    monkeypatch.setattr(worker, "TROUBLE_SECONDS", 0.05)
+    receiver = receive()
+    until(lambda: syncs(receiver) == 1)
+    settle = receiver._inbox.settle
+    failed: list[str] = []
+
+    def settle_later(ids: Collection[str], standing: Any) -> None:
+        if ids and not failed:
+            failed.extend(ids)
+            raise sqlite3.OperationalError("database is locked")
+        settle(ids, standing)
+
+    monkeypatch.setattr(receiver._inbox, "settle", settle_later)
+    emulator.advance(NEXT)
+    until(lambda: failed and quiet(emulator, receiver))
+
+
+def test_rows_that_the_destination_does_not_hold_are_loaded_again(
+    emulator: Emulator, pipeline: Pipeline, receive: Receive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver = receive(retry_delays=RetryDelays(first=0.3))
+    until(lambda: syncs(receiver) == 1)
+    loses = [True]
+
+    def lose(pipeline: Pipeline, cells: Any, loads: Any) -> Any:
+        for cell in cells if loses else ():
+            table = cell.request.report.report.table
+            query(pipeline, f"DELETE FROM {table} WHERE _interval_key = %s", cell.request.key)
+        return stored_rows(pipeline, cells, loads)
+
+    monkeypatch.setattr(loading, "stored_rows", lose)
+    emulator.advance(NEXT)
+    until(lambda: syncs(receiver, "failed") == 1)
+    assert receiver._inbox.counts()["waiting"] > 0
+    loses.clear()
+    until(lambda: quiet(emulator, receiver))
     assert_true(emulator, pipeline, REPORTS, end=NEXT)
 
 
