@@ -147,10 +147,14 @@ def _tables(
                 f"Table {holding.table} is not read for account {holding.account!r}: {counts.table} has its rows."
             )
     found = []
-    for table in dict.fromkeys(holding.table for holding in chosen.values()):
-        zones = {holding.account: holding.zone for holding in chosen.values() if holding.table == table}
+    # labels of one table may differ in how connected accounts are run: each kind is read in its own way
+    for table, per_account in dict.fromkeys((other.table, other.per_connected_account) for other in chosen.values()):
+        zones = {
+            holding.account: holding.zone
+            for holding in chosen.values()
+            if (holding.table, holding.per_connected_account) == (table, per_account)
+        }
         others = {holding.account for holding in listed if holding.table == table} - set(zones)
-        per_account = any(holding.per_connected_account for holding in chosen.values() if holding.table == table)
         found.append(InputTable(table, columns[table], zones, not others, connected, per_account, but))
     return found
 

@@ -312,3 +312,17 @@ def test_a_platforms_runs_over_all_accounts_have_movements_and_no_balances(world
         of_payouts = set().union(*(truth.payout_transactions() for truth in truths))
         columns = ("account", "payout_id", *AMOUNTS)
         assert differing(chosen(marts, "stripe_payout_transactions", columns), of_payouts) == []
+
+
+def test_accounts_in_one_table_may_differ_in_how_connected_accounts_are_run(worlds: Worlds, tmp_path: Path) -> None:
+    of_connected = (f"connected_account_{ACTIVITY}", f"connected_account_{PAYOUTS}")
+    ids = ("acct_eu1", "acct_eu2"), CONNECTED
+    accounts = (
+        Account("eu", of_connected, {}, {"all_types": True, "connected_accounts": ids[0]}),
+        Account("us", of_connected, {"connected_accounts": CONNECTED}, {"all_types": True}),
+    )
+    world = World("marts-mixed", accounts, TENTH, 0.1)
+    truths = [Truth.of(world, place, account) for place in range(2) for account in ids[place]]
+    with open_marts(worlds.copy(world, tmp_path)) as marts:
+        wanted = set().union(*(truth.by_category() for truth in truths))
+        assert differing(chosen(marts, "stripe_activity_by_category", BY_CATEGORY), wanted) == []
