@@ -18,12 +18,15 @@ from dlt import Pipeline
 from ..errors import ConfigurationError
 from ..plan.column_types import ColumnType
 from ..plan.system_tables import REPORT_CELLS, REPORT_COLUMNS, TIE_OUT
-from ..warehouse.hints import stored_types
 from ..warehouse.query import Reader, reading_frugally
+from ..warehouse.stored_schemas import stored_columns
 from .catalog import MARTS, Mart
 from .chart import read_chart
 from .queries import MartQuery, in_dialect
 from .tables import Chosen, Holding, choose
+
+Columns = Mapping[str, Mapping[str, ColumnType]]
+"""The columns of tables, with their types."""
 
 
 @dataclass(frozen=True)
@@ -167,11 +170,10 @@ def open_marts(
         )
     if not pipeline.schemas:
         pipeline.sync_destination()  # loaded elsewhere: the dataset knows its schema
-    known = _known_columns(pipeline)
+    known: Columns = stored_columns(pipeline)
     with reading_frugally(pipeline) as reader:
         holdings = _holdings(reader)
-        unknown = {holding.table for holding in holdings} - set(known)
-        chosen = choose(holdings, {**known, **_listed_columns(reader, unknown)})
+        chosen = choose(holdings, _columns(reader, {holding.table for holding in holdings}, known))
         tie_out = _is_there(reader)
         query = MartQuery(chosen.tables, chart, tie_out=tie_out, before=before)
         yield Marts(reader, capabilities.sqlglot_dialect, chosen, query, tie_out=tie_out)
@@ -230,7 +232,17 @@ def _is_there(reader: Reader) -> bool:
     return reader.select(f"SELECT 1 FROM {{table.{TIE_OUT.name}}} WHERE 1 = 0") is not None  # noqa: S608
 
 
-def _listed_columns(reader: Reader, tables: Collection[str]) -> Mapping[str, Mapping[str, ColumnType]]:
+def _columns(reader: Reader, tables: Collection[str], known: Columns) -> Columns:
+    """The columns of tables: those that the database has, with the types that are known of them."""
+    known = {**known, **_listed_columns(reader, set(tables) - set(known))}
+    there = {table: reader.columns(table) for table in tables}
+    return {
+        table: {name: type_ for name, type_ in known.get(table, {}).items() if name in names}
+        for table, names in there.items()
+    }
+
+
+def _listed_columns(reader: Reader, tables: Collection[str]) -> Columns:
     """The columns of tables that other pipelines have loaded, as the dataset lists them."""
     listed: dict[str, dict[str, ColumnType]] = {}
     for table, column, type_ in (reader.select(_LISTED) or ()) if tables else ():
@@ -243,12 +255,3 @@ _LISTED = (
     "SELECT {column.table_name}, {column.column_name}, {column.type} "  # noqa: S608
     f"FROM {{table.{REPORT_COLUMNS.name}}}"
 )
-
-
-def _known_columns(pipeline: Pipeline) -> Mapping[str, Mapping[str, ColumnType]]:
-    """The columns of all tables, as dlt's schemas of the pipeline have them."""
-    return {
-        name: stored_types(table.get("columns", {}))
-        for schema in pipeline.schemas.values()
-        for name, table in schema.tables.items()
-    }

@@ -169,6 +169,9 @@ def _why_not(
 ) -> bool:
     """Whether a table cannot be read for an account, which is said then."""
     own = columns.get(holding.table, {})
+    if not own:
+        said.append(f"Table {holding.table} is not read: it is not in the database.")
+        return True
     lacking = [about.sources[0] for about in input_.columns if about.needed and column_of(about, own) is None]
     utc, local = input_.times
     if utc and time_column(utc, "timestamptz", own) is None and time_column(local, "timestamp", own) is None:

@@ -44,6 +44,15 @@ class Reader:
         except DatabaseUndefinedRelation:
             return None
 
+    def columns(self, table: str) -> frozenset[str]:
+        """The names of a table's columns as the database has them, in lower case; none where it is not there."""
+        sql = f"SELECT * FROM {self.client.make_qualified_table_name(table)} WHERE 1 = 0"  # noqa: S608
+        try:
+            with self.client.execute_query(sql) as cursor:
+                return frozenset(str(column[0]).lower() for column in cursor.description or ())
+        except DatabaseUndefinedRelation:
+            return frozenset()
+
     def execute(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """The rows of a query in the destination's own words."""
 

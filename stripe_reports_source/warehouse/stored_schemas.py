@@ -1,28 +1,51 @@
-"""The columns of a dataset's tables, for whoever opens it under another pipeline's name.
+"""The columns of a dataset's tables, for whoever opens it under another pipeline's name, or on another machine.
 
-In: a pipeline. Out: the same, with the schemas that dlt has stored in the dataset. dlt restores them by the name of the
-pipeline that has loaded them, which a reader of a database file need not know.
+In: a pipeline. Out: the same, with the schemas that dlt has stored in the dataset, or the columns that these have. dlt
+restores schemas by the name of the pipeline that has loaded them, which a reader of a database file need not know.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 from dlt import Pipeline, Schema
 from dlt.common.destination.client import WithStateSync
 
-from ..plan.system_tables import REPORT_CELLS
+from ..plan.column_types import ColumnType
+from .hints import stored_types
 from .query import select
 
 
 def restore_schemas(pipeline: Pipeline) -> None:
-    """Take over what is stored, unless the pipeline knows our tables already. Reads the dataset only."""
+    """Take over what is stored, but for what a load that is not at its end has changed. Reads the dataset only."""
     pipeline.sync_destination()
-    if any(REPORT_CELLS.name in schema.tables for schema in pipeline.schemas.values()):
-        return
+    for schema in _stored(pipeline):
+        name = schema.name
+        known = name in pipeline.schemas and (
+            pipeline.has_pending_data or pipeline.schemas[name].stored_version_hash == schema.stored_version_hash
+        )
+        if not known:
+            pipeline.schemas.save_schema(schema)
+
+
+def stored_columns(pipeline: Pipeline) -> dict[str, dict[str, ColumnType]]:
+    """The columns of all tables, as the schemas in the dataset have them, whatever the pipeline's own folder knows.
+
+    Where none are stored, as the pipeline's own schemas have them. Changes nothing, there or here.
+    """
+    found: dict[str, dict[str, ColumnType]] = {}
+    for schema in [*_stored(pipeline)] or pipeline.schemas.values():
+        for name, table in schema.tables.items():
+            found.setdefault(name, {}).update(stored_types(table.get("columns", {})))
+    return found
+
+
+def _stored(pipeline: Pipeline) -> Iterator[Schema]:
+    """The newest schema of each name in the dataset."""
     names = select(pipeline, "SELECT DISTINCT {column.schema_name} FROM {table._dlt_version}") or ()
     for name in sorted(str(row[0]) for row in names):
         with pipeline.destination_client() as client:
             stored = client.get_stored_schema(name) if isinstance(client, WithStateSync) else None
         if stored is not None:
-            pipeline.schemas.save_schema(Schema.from_stored_schema(json.loads(stored.schema)))
+            yield Schema.from_stored_schema(json.loads(stored.schema))

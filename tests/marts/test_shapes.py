@@ -13,9 +13,11 @@ import duckdb
 import pytest
 from dlt import Pipeline
 
-from stripe_reports_source import Report
+from stripe_reports_source import Report, load_reports
+from stripe_reports_source.emulator import Emulator, EmulatorSettings
 from stripe_reports_source.marts import MARTS, create_views, open_marts, read_mart
-from tests.conftest import query
+from stripe_reports_source.warehouse.stored_schemas import restore_schemas, stored_columns
+from tests.conftest import query, source_of
 from tests.marts.test_truth import (
     AMOUNTS,
     BY_CATEGORY,
@@ -326,3 +328,38 @@ def test_accounts_in_one_table_may_differ_in_how_connected_accounts_are_run(worl
     with open_marts(worlds.copy(world, tmp_path)) as marts:
         wanted = set().union(*(truth.by_category() for truth in truths))
         assert differing(chosen(marts, "stripe_activity_by_category", BY_CATEGORY), wanted) == []
+
+
+def test_a_working_folder_that_is_behind_reads_what_is_there_now(tmp_path: Path) -> None:
+    """Another machine has loaded more columns, then fewer; each folder has its own schema of dlt's."""
+    destination = dlt.destinations.duckdb(str(tmp_path / "world.duckdb"))
+    behind, ahead, reader = (
+        dlt.pipeline(name, str(tmp_path / folder), destination=destination, dataset_name="stripe")
+        for name, folder in (("world", "behind"), ("world", "ahead"), ("reader", "reads"))
+    )
+    settings = EmulatorSettings(business_start=date(2025, 1, 1), available_end=FEBRUARY, scale=0.1, pending_polls=0)
+    with Emulator(settings) as emulator:
+        without_fee = Report(ACTIVITY, columns=[name for name in _AMOUNTS if name != "fee"] + ["created_utc"])
+        load_reports(behind, source_of(emulator, [without_fee], end_date="2025-02-01"))
+        restore_schemas(reader)
+        assert "fee" not in stored_columns(reader)["balance_change_from_activity_itemized"]
+        load_reports(ahead, source_of(emulator, [ACTIVITY], start_date="2025-02-01"))
+        restore_schemas(reader)
+        whole = read_mart(ahead, "stripe_fees")
+        assert whole.rows
+        assert any(row["card_brand"] for row in whole.dicts())
+        for pipeline in (behind, reader):
+            assert read_mart(pipeline, "stripe_fees") == whole
+        for schema in reader.schemas.values():
+            assert "card_brand" in schema.tables["balance_change_from_activity_itemized"]["columns"]
+        create_views(behind)
+        assert query(ahead, "SELECT COUNT(*) FROM stripe_marts.stripe_fees") == [(len(whole.rows),)]
+    spoil(ahead, "ALTER TABLE balance_change_from_activity_itemized DROP COLUMN fee")
+    assert read_mart(behind, "stripe_fees").notes == (
+        "Table balance_change_from_activity_itemized is not read: "
+        "it is loaded without the column fee, or not as its type.",
+    )
+    spoil(ahead, "DROP TABLE balance_change_from_activity_itemized CASCADE")
+    assert read_mart(behind, "stripe_fees").notes == (
+        "Table balance_change_from_activity_itemized is not read: it is not in the database.",
+    )
