@@ -14,7 +14,7 @@ from ..plan.system_tables import REPORT_CELLS, TIE_OUT
 from ..plan.texts import text_literal
 from ..plan.whose_data import CONNECTED
 from .inputs import CELLS, LEDGER_ACCOUNTS, TIE_OUT_COLUMNS, InputColumn, MartInput
-from .tables import InputTable, column_of, time_column
+from .tables import InputTable, columns_of_input, time_columns
 
 _SQL_TYPES = {"text": "TEXT", "timestamptz": "TIMESTAMPTZ", "timestamp": "TIMESTAMP", "date": "DATE", "bool": "BOOLEAN"}
 _TIME_KINDS = ("timestamptz", "timestamp")
@@ -133,8 +133,10 @@ def _of_table(input_: MartInput, table: InputTable, wanted: Collection[str], bef
             listed[name] = _WORKED_OUT[how][1](input_, table, cell)
     conditions = list(cell.conditions)
     if input_.lines:
-        line = column_of(next(about for about in input_.columns if about.name == "line"), table.columns)
-        conditions.append(f'"column:{line}" IN ({", ".join(map(text_literal, input_.lines))})')
+        line = columns_of_input(next(about for about in input_.columns if about.name == "line"), table.columns)
+        conditions.append(
+            f"{_first([_column(name) for name in line])} IN ({', '.join(map(text_literal, input_.lines))})"
+        )
     if before is not None and "day" in input_.worked_out:
         conditions.append(f"{_day(input_, table, cell)} < DATE '{before.isoformat()}'")
     return _select(listed, table.name, conditions)
@@ -147,26 +149,35 @@ def _select(columns: Mapping[str, str], table: str, conditions: Sequence[str]) -
 
 
 def _value(about: InputColumn, columns: Mapping[str, ColumnType]) -> str:
-    name = column_of(about, columns)
-    if name is None:
+    values = [
+        f"CAST({_column(name)} AS {sql_type(AMOUNT)})"
+        if about.type == AMOUNT and columns[name] != AMOUNT
+        else _column(name)
+        for name in columns_of_input(about, columns)
+    ]
+    if not values:
         return f"CAST(NULL AS {sql_type(about.type)})"
-    value = f'"column:{name}"'
-    if about.type == AMOUNT and columns[name] != AMOUNT:
-        value = f"CAST({value} AS {sql_type(AMOUNT)})"
     if about.needed:
-        value = f"COALESCE({value}, {'0' if about.type == AMOUNT else text_literal('')})"
-    return f"{about.sign}{value}"
+        values.append("0" if about.type == AMOUNT else text_literal(""))
+    return f"{about.sign}{_first(values)}"
 
 
 def _day(input_: MartInput, table: InputTable, cell: _Cell) -> str:
     """The day in the report's zone: as Stripe writes it, and from UTC in rows of versions that have UTC alone."""
     utc, local = (
-        time_column(names, kind, table.columns) for names, kind in zip(input_.times, _TIME_KINDS, strict=True)
+        time_columns(names, kind, table.columns) for names, kind in zip(input_.times, _TIME_KINDS, strict=True)
     )
-    times = [] if local is None else [f'"column:{local}"']
-    times += [] if utc is None else [f'"column:{utc}" AT TIME ZONE {cell.zone}']
-    first = times[0] if len(times) == 1 else f"COALESCE({', '.join(times)})"
-    return f"CAST({first} AS DATE)"
+    times = [*map(_column, local), *(f"{_column(name)} AT TIME ZONE {cell.zone}" for name in utc)]
+    return f"CAST({_first(times)} AS DATE)"
+
+
+def _column(name: str) -> str:
+    return f'"column:{name}"'
+
+
+def _first(values: Sequence[str]) -> str:
+    """The first value that is not NULL."""
+    return values[0] if len(values) == 1 else f"COALESCE({', '.join(values)})"
 
 
 def _month(input_: MartInput, table: InputTable, cell: _Cell) -> str:

@@ -26,7 +26,7 @@ class InputColumn:
     Args:
         name: as marts call it.
         type: it has this type, also where it is NULL.
-        sources: columns of the table that it may come from; the first one that is there with this type counts.
+        sources: columns of the table that it may come from; the first one of this type that has a value counts.
         sign: `-` where Stripe writes the opposite of the effect on the balance.
         needed: without it the figures would be wrong: a table that lacks it counts as not loaded.
     """

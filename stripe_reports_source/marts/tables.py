@@ -7,7 +7,7 @@ accounts that count of them, and sentences about what is left out.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..plan.catalog import split_id
@@ -114,18 +114,28 @@ def _once(holdings: Iterable[Holding]) -> Iterable[Holding]:
     return {(holding.table, holding.account): holding for holding in holdings}.values()
 
 
-def column_of(about: InputColumn, columns: Mapping[str, ColumnType]) -> str | None:
-    """The column that an input's column is read from; numbers of any precision are numbers."""
-    for name in about.sources:
-        kind = columns[name].kind if name in columns else None
-        if kind == about.type.kind or (about.type.kind == "decimal" and kind == "bigint"):
-            return name
-    return None
+def columns_of_input(about: InputColumn, columns: Mapping[str, ColumnType]) -> list[str]:
+    """The columns that an input's column is read from, of which the first one with a value counts.
+
+    Versions of a report that share a table may have it in different ones. Numbers of any precision are numbers.
+    """
+    kinds = (about.type.kind, "bigint") if about.type.kind == "decimal" else (about.type.kind,)
+    return _of_kinds(about.sources, kinds, columns)
 
 
-def time_column(names: Iterable[str], kind: str, columns: Mapping[str, ColumnType]) -> str | None:
-    """The first of some columns that is a time of a kind."""
-    return next((name for name in names if name in columns and columns[name].kind == kind), None)
+def time_columns(names: Iterable[str], kind: str, columns: Mapping[str, ColumnType]) -> list[str]:
+    """Of some columns those that are a time of a kind, in order."""
+    return _of_kinds(names, (kind,), columns)
+
+
+_BESIDE = {"timestamp": "local", "timestamptz": "utc"}
+"""What follows the name of a time that was put beside one of the same name and of the other kind."""
+
+
+def _of_kinds(names: Iterable[str], kinds: Sequence[str], columns: Mapping[str, ColumnType]) -> list[str]:
+    named = list(names)
+    every = [*named, *(f"{name}_{_BESIDE[kinds[0]]}" for name in named if kinds[0] in _BESIDE)]
+    return [name for name in dict.fromkeys(every) if name in columns and columns[name].kind in kinds]
 
 
 def _tables(
@@ -172,9 +182,9 @@ def _why_not(
     if not own:
         said.append(f"Table {holding.table} is not read: it is not in the database.")
         return True
-    lacking = [about.sources[0] for about in input_.columns if about.needed and column_of(about, own) is None]
+    lacking = [about.sources[0] for about in input_.columns if about.needed and not columns_of_input(about, own)]
     utc, local = input_.times
-    if utc and time_column(utc, "timestamptz", own) is None and time_column(local, "timestamp", own) is None:
+    if utc and not time_columns(utc, "timestamptz", own) and not time_columns(local, "timestamp", own):
         lacking.append(utc[0])
     if lacking:
         names = ", ".join(dict.fromkeys(lacking))

@@ -18,6 +18,8 @@ from .queries import Figure
 ADDS_UP, LIES_IN, COPIES = "row_adds_up", "row_lies_in_its_cell", "transaction_once"
 OF_ROWS = (ADDS_UP, LIES_IN, COPIES)
 """The equations that say something of each row by itself, or of its id."""
+UNTIMED = "untimed"
+"""Note of a cell in which no row has a time."""
 _ZERO = Decimal(0)
 
 
@@ -69,6 +71,8 @@ class Glances:
                 LIES_IN: (glance.timed, _ZERO),
                 COPIES: (glance.named, Decimal(glance.named)),
             }[equation]
-            if items:
-                same = _ZERO, _ZERO, 0
+            same = _ZERO, _ZERO, 0
+            if equation == LIES_IN and glance.items and not items:
+                yield Figure(glance.account, cell, currency, "", _ZERO, _ZERO, *same, UNTIMED, "", None, 1)
+            elif items:
                 yield Figure(glance.account, cell, currency, "", figure, figure, *same, "", "", None, items)

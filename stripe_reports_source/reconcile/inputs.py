@@ -25,7 +25,7 @@ _NUMBERS = {"decimal", "bigint"}
 
 @dataclass(frozen=True)
 class Field:
-    """A name that equations use: columns it may come from, of which the first one of its type counts, and a sign."""
+    """A name that equations use: columns it may come from, of which the first of its type with a value counts."""
 
     type: ColumnType
     columns: tuple[str, ...]
@@ -161,7 +161,7 @@ def lacking(input_: Input, tables: Sequence[ReportTable], names: Collection[str]
     return [
         name
         for name in names
-        if name in input_.fields and any(_column(input_.fields[name], table) is None for table in tables)
+        if name in input_.fields and not all(_columns(input_.fields[name], table) for table in tables)
     ]
 
 
@@ -260,8 +260,8 @@ def _of_table(input_: Input, table: ReportTable | None, hashed: bool) -> str:
 
 def _refs(input_: Input, table: ReportTable | None) -> dict[str, str]:
     """The ids as they are stored."""
-    columns = {name: None if table is None else _column(about, table) for name, about in input_.fields.items()}
-    return {name: f'"column:{column}"' if column else "CAST(NULL AS TEXT)" for name, column in columns.items()}
+    columns = {name: _columns(about, table) for name, about in input_.fields.items()}
+    return {name: f'"column:{found[0]}"' if found else "CAST(NULL AS TEXT)" for name, found in columns.items()}
 
 
 def _keys(account: str, fields: Mapping[str, str], refs: Mapping[str, str], hashed: bool) -> dict[str, str]:
@@ -311,19 +311,21 @@ def _where(
 
 
 def _value(about: Field, table: ReportTable | None) -> str:
-    column = None if table is None else _column(about, table)
-    if about.type == TEXT:
-        return "''" if column is None else f"COALESCE(\"column:{column}\", '')"
+    columns = [f'"column:{name}"' for name in _columns(about, table)]
     if about.type == TIMESTAMPTZ:
-        return "CAST(NULL AS TIMESTAMPTZ)" if column is None else f'"column:{column}"'
+        first = columns[0] if len(columns) == 1 else f"COALESCE({', '.join(columns)})"
+        return first if columns else "CAST(NULL AS TIMESTAMPTZ)"
+    if about.type == TEXT:
+        return f"COALESCE({', '.join(columns)}, '')" if columns else "''"
     number = "DECIMAL(38, 9)" if about.type == AMOUNT else "BIGINT"
-    return f"CAST(0 AS {number})" if column is None else f'{about.sign}COALESCE("column:{column}", 0)'
+    return f"{about.sign}COALESCE({', '.join(columns)}, 0)" if columns else f"CAST(0 AS {number})"
 
 
-def _column(about: Field, table: ReportTable) -> str | None:
-    """A time without a zone is not an instant; a number of another precision is a number all the same."""
-    for name in about.columns:
-        type_ = table.columns.get(name)
-        if type_ is not None and (type_.kind == about.type.kind or {type_.kind, about.type.kind} <= _NUMBERS):
-            return name
-    return None
+def _columns(about: Field, table: ReportTable | None) -> list[str]:
+    """All that are there: versions of a report that share a table may have a field in different columns.
+
+    A time without a zone is not an instant; a number of another precision is a number all the same.
+    """
+    kinds = _NUMBERS if about.type.kind in _NUMBERS else {about.type.kind}
+    stored = {} if table is None else table.columns
+    return [name for name in about.columns if name in stored and stored[name].kind in kinds]

@@ -37,6 +37,8 @@ _EXPLAINED = {
 _NOT_COMPARABLE = {
     "payouts without rows": "The account has payouts without rows (manual or instant), whose charges stay unsettled "
     "for good.",
+    "untimed": "No row of {here} has the time that puts it into its interval: load the interval again with all columns "
+    "to compare.",
 }
 _DIFFER = "{figure} and {against} differ: load both again"
 _WORDS = {
@@ -139,7 +141,8 @@ class Judge:
         if explained:
             return "explained", explained
         if found.note in _NOT_COMPARABLE:
-            return "not_comparable", _NOT_COMPARABLE[found.note]
+            here = self.base(self._equation.figure[0])
+            return "not_comparable", _NOT_COMPARABLE[found.note].format(here=here)
         placed = self._placed(found)
         if placed:
             return placed

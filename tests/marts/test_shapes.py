@@ -29,7 +29,7 @@ from tests.marts.test_truth import (
     differing,
 )
 from tests.marts.truth import Truth
-from tests.reconcile.worlds import SIX, Account, World, Worlds, spoil
+from tests.reconcile.worlds import SIX, VERSIONS, Account, World, Worlds, spoil
 
 TENTH = datetime(2025, 1, 10, 12, tzinfo=timezone.utc)
 FEBRUARY = datetime(2025, 2, 12, 12, tzinfo=timezone.utc)
@@ -363,3 +363,18 @@ def test_a_working_folder_that_is_behind_reads_what_is_there_now(tmp_path: Path)
     assert read_mart(behind, "stripe_fees").notes == (
         "Table balance_change_from_activity_itemized is not read: it is not in the database.",
     )
+
+
+def test_rows_of_an_older_version_have_their_payout_day_beside_those_of_a_newer_one(
+    worlds: Worlds, tmp_path: Path
+) -> None:
+    with open_marts(worlds.copy(VERSIONS, tmp_path)) as marts:
+        found = chosen(marts, "stripe_payout_transactions", ("account", "payout_id", *AMOUNTS))
+        assert differing(found, Truth.of(VERSIONS, 0).payout_transactions()) == []
+        rows = marts.rows("stripe_payout_transactions", since=date(2025, 1, 1), until=date(2026, 1, 1))
+        assert len(rows.rows) == sum(found.values())
+        for row in rows.dicts():
+            assert row["payout_day"] == row["payout_effective_at_utc"].date()
+            assert row["payout_effective_at"] in (None, row["payout_effective_at_utc"].replace(tzinfo=None))
+        local = {row["payout_effective_at"] is not None for row in rows.dicts() if row["payout_day"].month == 2}
+        assert local == {True}

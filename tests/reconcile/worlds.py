@@ -143,3 +143,15 @@ def told(statements: Collection[Statement], *which: str) -> list[str]:
         for statement in statements
         if statement.status in which
     ]
+
+
+_VERSIONS = (f"payout_reconciliation.itemized.{version}" for version in (3, 5))
+VERSIONS = World(
+    "versions",
+    tuple(
+        Account("shop", [*SIX[:4], version], source, {"seed": 0, "all_types": True})
+        for version, source in zip(_VERSIONS, ({"end_date": "2025-02-01"}, {"start_date": "2025-02-01"}), strict=True)
+    ),
+    datetime(2025, 2, 12, 12, tzinfo=timezone.utc),
+)
+"""A table in which a report goes on in a newer version, with other columns for the time of a payout."""
