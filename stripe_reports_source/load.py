@@ -141,7 +141,8 @@ def load_cells(
     What is to be loaded follows from what is loaded already, as of the data that the files are from. An interval that
     has no file, or a spoiled one, ends its report for this call: no cursor passes it. Intervals that are loaded already
     are not loaded again, so that a repeated call changes nothing, and one with the files that were missing goes on.
-    Files of intervals that are not to be loaded, or are older than what is, are left alone, and the log says so.
+    Files of intervals that are not to be loaded, or are older than what is, are left alone, and the log says so. A file
+    from older data than is loaded of other intervals is loaded, unless it lacks the end of an interval that is over.
     No report is run; Stripe is asked which report types it offers, before the lock is taken.
 
     Args:

@@ -12,10 +12,9 @@ from datetime import datetime
 
 from .catalog import load_catalog, split_id
 from .cells import CellRequest
-from .credentials import connected_in
-from .intervals import ONE_SECOND, Span
-from .lanes import Lane, LoadedBefore, plan_lanes
-from .loaded_cells import Ledger, not_listed
+from .intervals import ONE_SECOND, Span, lacks_end
+from .lanes import FromFiles, Lane, LoadedBefore, plan_lanes
+from .loaded_cells import NO_KEYS, not_listed
 from .planned import FetchedFile, PlannedCell, parameters_digest
 from .report import Report
 from .settings import Settings
@@ -42,8 +41,19 @@ class StoredRun:
         return self.created is not None and self.created >= file.obtained.run.created
 
 
-GivenLane = tuple[Lane, dict[str, FetchedFile]]
-"""A lane whose cells are to be loaded, and the files that there are of them, by interval key."""
+@dataclass(frozen=True)
+class GivenLane:
+    """A lane whose cells are to be loaded.
+
+    Args:
+        lane: the lane.
+        files: that there are of its cells, by interval key.
+        older: interval keys of cells whose files are not loaded, as newer data is loaded of them or beside them.
+    """
+
+    lane: Lane
+    files: Mapping[str, FetchedFile]
+    older: frozenset[str] = NO_KEYS
 
 
 def given_lanes(
@@ -57,6 +67,8 @@ def given_lanes(
     stored: Mapping[str, StoredRun],
 ) -> list[GivenLane]:
     """The lanes of a report, as of the data that its files are from; of Stripe's present data where it has none.
+
+    Cells that are loaded from data as new are left out. Of all others there is a file, or the cell cannot be loaded.
 
     Args:
         report: the user's words.
@@ -72,39 +84,120 @@ def given_lanes(
         ConfigurationError, NotAvailable: the report cannot be loaded as asked.
     """
     fitting = _newest([file for file in files if _fits(file, report)])
-    outdated: list[str] = []
+    outdated = False
     if fitting:
         given = fitting[0].cell.offered
-        now = next((each for each in offered if each.id == given.id), None)
-        ours = [key for key in loaded.lanes if key == settings.label or connected_in(key, settings.label)]
-        outdated = [key for key in ours if is_outdated(loaded.lanes.get(key), given, now)]
-        if not outdated or outdated != ours:
-            offered = _with_types_of(offered, given)
-    lanes: list[GivenLane] = []
-    for lane in plan_lanes(report, settings, offered, load_catalog(), loaded, window, exact):
-        known = loaded.lanes.get(lane.key)
-        if lane.key in outdated:
-            lanes.append((replace(lane, cells=(), noted=None), {}))
-            continue
-        if known is not None and loaded.replaced_since(lane.key, known.forks) is None:
-            lane = _without_current(lane, known, stored, loaded.ledger)
-        lanes.append(_with_files(lane, fitting, only_given=exact is not None))
-    return lanes
+        outdated = is_outdated(given, offered)
+        offered = _with_types_of(offered, given)
+    beside = _Beside(loaded, fitting, stored, outdated)
+    loaded = replace(loaded, files=FromFiles(outdated, beside.needed))
+    planned = plan_lanes(report, settings, offered, load_catalog(), loaded, window, exact)
+    return [beside.with_files(lane, only_given=exact is not None) for lane in planned]
 
 
-def is_outdated(known: LaneState | None, given: OfferedType, now: OfferedType | None) -> bool:
-    """True where a lane holds newer data than files are from, as a sync has loaded that after they were planned.
+def is_outdated(given: OfferedType, offered: OfferedTypes) -> bool:
+    """True where Stripe has newer data than files are from, or does not say.
 
     Args:
-        known: what is loaded of the lane.
         given: the report type as of the files.
-        now: as Stripe offers it now.
+        offered: the report types that Stripe offers now.
     """
-    if known is None:
-        return False
-    if known.complete_as_of is not None and known.complete_as_of > given.updated:
-        return True
-    return now is not None and given.updated < now.updated and known.loaded.end - ONE_SECOND > given.available.end
+    now = next((each for each in offered if each.id == given.id), None)
+    return now is None or given.updated < now.updated
+
+
+class _Beside:
+    """Files of a report beside what is loaded of it.
+
+    Args:
+        loaded: what is loaded already.
+        files: of the report, all from the same data.
+        stored: the run of each stored cell, by interval key.
+        outdated: Stripe has newer data than the files are from.
+    """
+
+    def __init__(
+        self, loaded: LoadedBefore, files: Sequence[FetchedFile], stored: Mapping[str, StoredRun], outdated: bool
+    ) -> None:
+        self._loaded = loaded
+        self._stored = stored
+        self._outdated = outdated
+        self._files: dict[str, list[FetchedFile]] = defaultdict(list)
+        for file in files:
+            self._files[file.cell.interval_key].append(file)
+
+    def needed(self, key: str, requests: Sequence[CellRequest]) -> list[CellRequest]:
+        """The cells of a lane without those that are loaded already, whole, from data as new as the files are from."""
+        known = self._loaded.lanes.get(key)
+        if self._crossed(key, known):
+            return [*requests]  # the ledger does not tell which rows are stored
+        ledger = self._loaded.ledger
+        current = [request for request in requests if self._is_current(request, known)]
+        # one whose load was killed is stored perhaps, and is planned again
+        left_out = {request.key for request in current} - {request.key for request in not_listed(current, ledger)}
+        unknown = {request.key for request in current if request.key in left_out and not self._is_known(request, known)}
+        if unknown:
+            # another pipeline has loaded them, if the table still has their rows
+            left_out -= unknown - ledger.runs_of(unknown).keys()
+        return [request for request in requests if request.key not in left_out]
+
+    def with_files(self, lane: Lane, *, only_given: bool) -> GivenLane:
+        """The lane with the files of its cells, without payouts that Stripe has no report of.
+
+        With `only_given`, cells without a file are left out.
+        """
+        found = {request.key: file for request in lane.cells if (file := self._file_of(request)) is not None}
+        refused = {key for key, file in found.items() if file.refused is not None}
+        older = self._older(lane, found) if self._outdated else NO_KEYS
+        there = {key: file for key, file in found.items() if key not in refused and key not in older}
+        cells = [
+            request for request in lane.cells if request.key in there or (request.key not in refused and not only_given)
+        ]
+        return GivenLane(replace(lane, cells=tuple(cells)), there, older)
+
+    def _older(self, lane: Lane, found: Mapping[str, FetchedFile]) -> frozenset[str]:
+        """Of the cells that files were found for those of which, or beside which, newer data is loaded."""
+        known = self._loaded.lanes.get(lane.key)
+        loaded = known.loaded if known else None
+        newer = [key for key, file in found.items() if (run := self._stored.get(key)) and run.is_newer(file)]
+        listed = self._loaded.ledger.listed(newer) if newer else {}
+        return frozenset(
+            request.key
+            for request in lane.cells
+            if request.key in listed or (request.key in found and lacks_end(request.cell, loaded))
+        )
+
+    def _is_current(self, request: CellRequest, known: LaneState | None) -> bool:
+        """True for a cell that is stored as far as it goes, from data as new as it is asked for."""
+        stored = self._stored.get(request.key)
+        if stored is None or stored.created is None or stored.interval_end is None or request.report.keys:
+            return False
+        if stored.interval_end < request.cell.span.end - ONE_SECOND:
+            return False
+        if self._is_known(request, known):
+            return stored.created >= request.report.offered.updated
+        file = self._file_of(request)
+        return file is not None and file.refused is None and stored.is_newer(file)
+
+    def _is_known(self, request: CellRequest, known: LaneState | None) -> bool:
+        """True for a stored cell that this pipeline has loaded, as far as its state tells."""
+        stored = self._stored.get(request.key)
+        if known is None or stored is None or stored.interval_end is None:
+            return False
+        return known.loaded.covers(replace(request.cell.span, end=stored.interval_end))
+
+    def _crossed(self, key: str, known: LaneState | None) -> bool:
+        return known is not None and self._loaded.replaced_since(key, known.forks) is not None
+
+    def _file_of(self, request: CellRequest) -> FetchedFile | None:
+        """Of the files of a cell the one that was fetched as the cell is asked for now."""
+        report, offered = request.report, request.report.offered
+        asked = (request.cell.span, offered.available, offered.livemode, parameters_digest(report))
+        for file in self._files.get(request.key, ()):
+            cell = file.cell
+            if asked == (cell.span, cell.offered.available, cell.livemode, cell.parameters_digest):
+                return file
+        return None
 
 
 def _fits(file: FetchedFile, report: Report) -> bool:
@@ -130,51 +223,3 @@ def _with_types_of(offered: OfferedTypes, given: OfferedType) -> OfferedTypes:
     others = tuple(each for each in offered if split_id(each.id)[0] != base)
     unreadable = {name: why for name, why in offered.unreadable.items() if split_id(name)[0] != base}
     return OfferedTypes((*others, given), unreadable)
-
-
-def _without_current(lane: Lane, known: LaneState, stored: Mapping[str, StoredRun], ledger: Ledger) -> Lane:
-    """A lane without the cells that are loaded already, whole, from data as new as it is planned for."""
-    current = [request for request in lane.cells if _is_current(request, known, stored.get(request.key))]
-    # one whose load was killed is stored perhaps, and is planned again
-    left_out = {request.key for request in current} - {request.key for request in not_listed(current, ledger)}
-    return replace(lane, cells=tuple(request for request in lane.cells if request.key not in left_out))
-
-
-def _is_current(request: CellRequest, known: LaneState, stored: StoredRun | None) -> bool:
-    if stored is None or stored.created is None or stored.interval_end is None or request.report.keys:
-        return False
-    as_far = stored.interval_end >= request.cell.span.end - ONE_SECOND
-    as_new = stored.created >= request.report.offered.updated
-    return as_far and as_new and known.loaded.covers(replace(request.cell.span, end=stored.interval_end))
-
-
-def _with_files(lane: Lane, files: Sequence[FetchedFile], *, only_given: bool) -> GivenLane:
-    """The lane with the files of its cells, without payouts that Stripe has no report of.
-
-    With `only_given`, cells without a file are left out.
-    """
-    by_key: dict[str, list[FetchedFile]] = defaultdict(list)
-    for file in files:
-        by_key[file.cell.interval_key].append(file)
-    found = {
-        request.key: fetched
-        for request in lane.cells
-        if (fetched := _file_of(by_key.get(request.key, ()), request)) is not None
-    }
-    there = {key: file for key, file in found.items() if file.refused is None}
-    left_out = [key for key, file in found.items() if file.refused is not None]
-    cells = [
-        request for request in lane.cells if request.key in there or (request.key not in left_out and not only_given)
-    ]
-    return replace(lane, cells=tuple(cells)), there
-
-
-def _file_of(files: Sequence[FetchedFile], request: CellRequest) -> FetchedFile | None:
-    """Of the files of a cell the one that was fetched as the cell is asked for now."""
-    report, offered = request.report, request.report.offered
-    asked = (request.cell.span, offered.available, offered.livemode, parameters_digest(report))
-    for file in files:
-        cell = file.cell
-        if asked == (cell.span, cell.offered.available, cell.livemode, cell.parameters_digest):
-            return file
-    return None

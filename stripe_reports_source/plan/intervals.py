@@ -154,6 +154,14 @@ def cuts_loaded(cell: Cell, loaded: Span | None) -> bool:
     return not kept.empty and not cell.span.covers(kept)
 
 
+def lacks_end(cell: Cell, loaded: Span | None) -> bool:
+    """True where the cell's clamped part ends before what is loaded does; `loaded` as of `cuts_loaded`."""
+    if loaded is None:
+        return False
+    kept = cell.whole.clamp(loaded)
+    return not kept.empty and cell.span.end < kept.end
+
+
 def parse_zone(name: str, setting: str = "timezone") -> ZoneInfo:
     """An IANA zone by name.
 

@@ -14,7 +14,7 @@ from ..errors import NotAvailable
 from .catalog import Catalog
 from .cells import CellRequest
 from .column_types import ColumnType
-from .intervals import ONE_SECOND, Cell, Grid, Span, cells, day_of, sync_window
+from .intervals import ONE_SECOND, Cell, Grid, Span, cells, day_of, lacks_end, sync_window
 from .loaded_cells import NO_KEYS, Ledger, Listed, lists_all, not_listed, to_load, with_cells_of_others
 from .report import Report
 from .resolve import ResolvedReport, resolve
@@ -57,6 +57,19 @@ class Lane:
 
 
 @dataclass(frozen=True)
+class FromFiles:
+    """What is loaded from files that were fetched before, instead of what Stripe has now.
+
+    Args:
+        outdated: Stripe has newer data than they are from, of which some may be loaded already.
+        needed: of cells of a lane those that are not loaded yet from data as new.
+    """
+
+    outdated: bool
+    needed: Callable[[str, Sequence[CellRequest]], list[CellRequest]]
+
+
+@dataclass(frozen=True)
 class LoadedBefore:
     """What is known of a report before a sync.
 
@@ -68,6 +81,7 @@ class LoadedBefore:
         payouts: the payouts to run a report for that is run per payout: of which report, label and window.
         ledger: what the ledger says of the report's cells, whoever has loaded them.
         start: where history begins that is loaded; None is the source's first day.
+        files: that are loaded instead of what Stripe has now; None without any.
     """
 
     lanes: LaneStates
@@ -77,6 +91,7 @@ class LoadedBefore:
     payouts: Callable[[ResolvedReport, str, Span | None], Sequence[Payout]]
     ledger: Ledger = field(default_factory=Listed)
     start: datetime | None = None
+    files: FromFiles | None = None
 
 
 def plan_lanes(
@@ -138,6 +153,7 @@ class _LanePlanner:
         self._loaded = loaded
         self._window = window
         self._exact = exact
+        self._outdated = loaded.files is not None and loaded.files.outdated
         self._cells: dict[tuple[Span, Grid, str], list[Cell]] = {}
         # dlt's cursor is that of the slowest lane, which says nothing of the others
         self._cursor = loaded.cursor if one_lane else None
@@ -159,24 +175,25 @@ class _LanePlanner:
         if not backfill and not resolved.keys:
             return self._sync(resolved, key, known)
         if self._exact is not None:
-            requests = self._exact_cells(resolved, known, self._exact)
+            requests = self._whole(key, self._exact_cells(resolved, known, self._exact), known, backfill=False)
         elif resolved.keys:
             requests = self._per_payout(resolved)
         else:
             requests = self._requests(resolved, self._backfill_window(resolved))
-            requests = whole_cells(requests, known.loaded if known else None, backfill=True)
+            requests = self._whole(key, requests, known, backfill=True)
         return Lane(key, resolved, tuple(requests), backfill)
 
     def _sync(self, resolved: ResolvedReport, key: str, known: LaneState | None) -> Lane:
         """What is lacking before the cursor, and what is to be loaded from there on."""
-        noted = known and known.without_data_from(resolved.offered.available.end)
+        noted = known
+        if known and not self._outdated:
+            noted = known.without_data_from(resolved.offered.available.end)
         again = self._loaded.replaced_since(key, known.forks) if known else None
         window = self._sync_window(resolved, key, known, again)
         requests = self._requests(resolved, window)
-        loaded = known.loaded if known else None
         if again is not None or (known and known.taken_back_to is not None):
             # of what two syncs have loaded, or Stripe has taken back, the ledger does not tell the age
-            cells = whole_cells(requests, loaded, backfill=False)
+            cells = self._whole(key, requests, known, backfill=False)
             return Lane(key, resolved, tuple(cells), False, noted if noted != known else None)
         found = to_load(requests, self._loaded.ledger)
         noted = with_cells_of_others(noted, resolved, found)
@@ -184,7 +201,7 @@ class _LanePlanner:
         return Lane(
             key,
             resolved,
-            tuple(whole_cells([*gaps, *found.cells], loaded, backfill=False)),
+            tuple(self._whole(key, [*gaps, *found.cells], known, backfill=False)),
             backfill=False,
             noted=noted if noted != known else None,
             gaps=frozenset(request.key for request in gaps) if gaps else NO_KEYS,
@@ -198,6 +215,8 @@ class _LanePlanner:
         if known is None or known.cursor is None or ledger.packages.get(key) != (known.package or ""):
             return []  # the ledger has yet to be compared with what is stored
         window = Span(known.loaded.start, min(end, known.cursor))
+        if self._outdated:
+            window = replace(window, end=min(window.end, resolved.offered.available.end))
         if lists_all(ledger.stretch(resolved.key_prefix(self._label)), window, resolved.grid, resolved.zone):
             return []
         first = first_instant(self._settings.start_date, resolved.zone)
@@ -218,6 +237,23 @@ class _LanePlanner:
                 )
         return gaps
 
+    def _whole(
+        self, key: str, requests: list[CellRequest], known: LaneState | None, *, backfill: bool
+    ) -> list[CellRequest]:
+        """The cells of a lane without those that would drop rows, or that files have nothing newer of.
+
+        Of outdated files, it keeps a cell of which they lack the end: whoever loads them has to say so.
+        """
+        loaded = known.loaded if known else None
+        if self._loaded.files is not None:
+            requests = self._loaded.files.needed(key, requests)
+        if not self._outdated:
+            return whole_cells(requests, loaded, backfill=backfill)
+        kept = {request.key for request in requests if lacks_end(request.cell, loaded)}
+        others = [request for request in requests if request.key not in kept]
+        kept |= {request.key for request in whole_cells(others, loaded, backfill=backfill)}
+        return [request for request in requests if request.key in kept]
+
     def _requests(self, resolved: ResolvedReport, window: Span) -> list[CellRequest]:
         """The cells of a window: those of lanes with the same window are the same values."""
         cut_by = window, resolved.grid, resolved.zone.key
@@ -235,8 +271,7 @@ class _LanePlanner:
         if known is None or resolved.keys or not keys:
             return []
         window = known.loaded.clamp(resolved.offered.available)
-        requests = self._requests(resolved, window)
-        return whole_cells([request for request in requests if request.key in keys], known.loaded, backfill=False)
+        return [request for request in self._requests(resolved, window) if request.key in keys]
 
     def _per_payout(self, resolved: ResolvedReport) -> list[CellRequest]:
         """One cell for each payout, as of Stripe's present data."""
@@ -271,7 +306,7 @@ class _LanePlanner:
             # dlt's cursor may have been moved on by a sync of another account
             since = known.cursor if self._cursor is None else min(known.cursor, self._cursor)
             first = known.loaded.start
-            taken_back = available.end < known.loaded.end - ONE_SECOND
+            taken_back = not self._outdated and available.end < known.loaded.end - ONE_SECOND
             if taken_back:
                 logger.warning(
                     "%s: Stripe has taken back data: %s is loaded, and Stripe has it up to %s now; what is loaded "

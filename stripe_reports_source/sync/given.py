@@ -36,6 +36,8 @@ from .fetch import Stage
 
 logger = logging.getLogger(__name__)
 
+OLDER = "its file was fetched from older data than is loaded of it or beside it; plan and fetch again."
+
 
 class GivenFiles:
     """See the module; of one load.
@@ -52,6 +54,7 @@ class GivenFiles:
         self._files = [file for file in files if file.cell.account == settings.label]
         self._others = [file for file in files if file.cell.account != settings.label]
         self._chosen: dict[tuple[str, str], FetchedFile] = {}
+        self._older: set[tuple[str, str]] = set()
         self._stored: dict[str, Mapping[str, StoredRun]] = {}
         self._archives: dict[str, Archive] = {}
         self._kept = None if settings.archive_url is None else Archive(settings.archive_url)
@@ -111,9 +114,10 @@ class GivenFiles:
         """
         stored = self._stored[report.table] = stored_runs(pipeline, report.table, self._settings.label)
         found = given_lanes(report, self._settings, self.offered, loaded, window, exact, self._files, stored)
-        for _, files in found:
-            self._chosen |= {(report.table, key): file for key, file in files.items()}
-        return [lane for lane, _ in found]
+        for each in found:
+            self._chosen |= {(report.table, key): file for key, file in each.files.items()}
+            self._older |= {(report.table, key) for key in each.older}
+        return [each.lane for each in found]
 
     def fetcher(
         self,
@@ -130,7 +134,8 @@ class GivenFiles:
                 raise known
             file = self._chosen.get((table, request.key))
             if file is None:
-                raise CellFailure(NotFetched("no file of it was given."), None)
+                older = (table, request.key) in self._older
+                raise CellFailure(NotFetched(OLDER if older else "no file of it was given."), None)
             report_stage(request, "downloading", file.run_id)
             try:
                 brought = self._bring(request, file, folder)
@@ -152,6 +157,8 @@ class GivenFiles:
             if file.refused is not None:
                 logger.warning("%s: no report (yet): %s", file.cell.title, file.refused)
                 continue
+            if place in self._older and place not in self._chosen:
+                continue  # the interval has failed, which says it
             chosen, stored = self._chosen.get(place), self._stored.get(place[0], {}).get(place[1])
             if file.run_id == (chosen.run_id if chosen else stored.run_id if stored else None):
                 continue

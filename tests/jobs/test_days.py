@@ -13,6 +13,7 @@ from stripe_reports_source import (
     ConfigurationError,
     FetchedFile,
     NotAvailable,
+    NotFetched,
     PlannedCell,
     Report,
     SyncFailed,
@@ -24,9 +25,9 @@ from stripe_reports_source import (
 )
 from stripe_reports_source.emulator import Emulator
 from tests.archive.test_replay import lanes_of
-from tests.conftest import source_of
+from tests.conftest import query, source_of
 from tests.jobs.equal import assert_equal_datasets
-from tests.jobs.test_jobs import PLATFORM, START, Jobs, Make, jobs, loaded_cells, second  # noqa: F401  # fixtures
+from tests.jobs.test_jobs import PLATFORM, START, Jobs, Make, Pipelines, jobs, loaded_cells, second  # noqa: F401  # fixtures
 
 JANUARY, FEBRUARY, MARCH = [(date(2025, month, 1), date(2025, month + 1, 1)) for month in (1, 2, 3)]
 Days = tuple[date, date]
@@ -104,6 +105,44 @@ def test_days_that_stripe_has_in_part_are_loaded_as_far_and_again(jobs: Jobs) ->
     [cell, _] = plan(jobs, MARCH)
     assert cell.interval_end == "2025-04-01T00:00:00Z"
     assert load(jobs, MARCH) == 2
+
+
+def test_days_whose_files_are_older_than_what_is_loaded_of_others(jobs: Jobs) -> None:  # noqa: F811
+    """Stripe refreshes its data between January's fetch and March's; January is loaded last, February never came."""
+    january = jobs.fetch(plan(jobs, JANUARY))
+    jobs.emulator.advance(jobs.emulator.settings.available_end + timedelta(days=1))
+    load(jobs, MARCH)
+    with pytest.raises(SyncFailed, match=r"2025-02-01.*no file of it was given"):
+        load(jobs, (JANUARY[0], FEBRUARY[1]), january)
+    assert {day for _, day in loaded_cells(jobs.pipeline)} == {"2025-01-01", "2025-03-01"}
+
+
+def test_an_older_file_of_days_that_have_gone_on_is_refused(jobs: Jobs) -> None:  # noqa: F811
+    """March has ended, and April is loaded: March's file, to its tenth day, would leave a gap."""
+    march = jobs.fetch(plan(jobs, MARCH))
+    jobs.emulator.advance(datetime(2025, 5, 1, tzinfo=timezone.utc))
+    for days in (FEBRUARY, (date(2025, 4, 1), date(2025, 5, 1))):
+        load(jobs, days)
+    with pytest.raises(SyncFailed, match="was fetched from older data than is loaded of it or beside it") as caught:
+        load(jobs, MARCH, march)
+    assert {type(failure.error) for failure in caught.value.failures} == {NotFetched}
+    assert load(jobs, MARCH) == 2
+
+
+def test_an_older_file_replaces_nothing_that_another_pipeline_has_loaded(
+    jobs: Jobs,  # noqa: F811
+    make_pipeline: Pipelines,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    old = jobs.fetch(plan(jobs, JANUARY))
+    jobs.emulator.advance(jobs.emulator.settings.available_end + timedelta(days=1))
+    load_reports(jobs.pipeline, jobs.source)
+    stored = "SELECT table_name, run_id FROM report_cells ORDER BY interval_key"
+    before = query(jobs.pipeline, stored)
+    other = make_pipeline(name="second")
+    assert load(replace(jobs, pipeline=other), JANUARY, old) == 0
+    assert query(jobs.pipeline, stored) == before
+    assert caplog.text.count("is not loaded, the newer frr_") == len(old)
 
 
 def test_days_that_stripe_does_not_have(jobs: Jobs) -> None:  # noqa: F811
