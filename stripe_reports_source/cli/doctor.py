@@ -30,6 +30,7 @@ from .shared import options, plain_errors
 from .sources import report_options, source_of
 
 if TYPE_CHECKING:
+    from ..stripe_api.archive import Archive
     from ..stripe_api.checkup import Checkup
 
 T = TypeVar("T")
@@ -103,9 +104,8 @@ def doctor(destination: str, dataset: str, pipeline_name: str, database: Path | 
     if settings:
         findings.look("key", lambda: key_kind(settings.api_key))
     offered = _stripe(findings, settings) if settings else None
-    if settings and settings.archive_url is not None:
-        _archive(findings, settings.archive_url)
-    with _destination(findings, destination, dataset, pipeline_name, database) as found:
+    archive = _archive(findings, settings.archive_url) if settings and settings.archive_url is not None else None
+    with _destination(findings, destination, dataset, pipeline_name, database, archive) as found:
         _webhook(findings)
         if settings is None or offered is None:
             findings.left_open("next sync", "not known while Stripe is not asked")
@@ -149,10 +149,18 @@ def _clock(checkup: Checkup) -> str:
     return "it agrees with Stripe's"
 
 
-def _archive(findings: Findings, url: str) -> None:
-    from ..stripe_api.archive import Archive
+def _archive(findings: Findings, url: str) -> Path | None:
+    """Where the archive is, if it can be used and is on this machine."""
+    from ..stripe_api.checkup import usable_archive
 
-    findings.look("archive", lambda: Archive(url).shown)
+    archive = findings.look("archive", lambda: usable_archive(url), _archive_in_words)
+    return archive.place if archive else None
+
+
+def _archive_in_words(archive: Archive) -> str:
+    if archive.place is None:
+        return f"{archive.shown} is an address that can be used; whether it may be written, the first file tells"
+    return f"{archive.shown} can be written"
 
 
 @dataclass(frozen=True)
@@ -170,10 +178,15 @@ class Destination:
 
 @contextmanager
 def _destination(
-    findings: Findings, destination: str, dataset: str, pipeline_name: str, database: Path | None
+    findings: Findings,
+    destination: str,
+    dataset: str,
+    pipeline_name: str,
+    database: Path | None,
+    archive: Path | None,
 ) -> Iterator[Destination]:
     working = Path(get_dlt_pipelines_dir())
-    folders = [working]
+    folders = [working] if archive is None else [working, archive]
     with ExitStack() as opened:
         pipeline, found = None, Destination(known=False)
         try:

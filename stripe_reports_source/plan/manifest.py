@@ -25,6 +25,9 @@ from .resolve import ResolvedReport
 from .stripe_objects import OfferedType, ReportRun, ResultFile, is_id
 
 FORMAT = 1
+FILES = "files"
+MANIFESTS = "manifests"
+"""The archive's two folders."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,7 @@ def file_path(sha256: str) -> str:
     """
     if not isinstance(sha256, str) or not re.fullmatch("[0-9a-f]{64}", sha256):
         raise ArchiveError("a file of the archive is named by something that is not a SHA-256.")
-    return f"files/{sha256}.csv"
+    return f"{FILES}/{sha256}.csv"
 
 
 def _manifest(data: Mapping[str, Any]) -> Manifest:

@@ -24,10 +24,9 @@ from fsspec.implementations.local import LocalFileSystem
 
 from ..errors import ArchiveError, ConfigurationError
 from ..plan.cells import Downloaded
-from ..plan.manifest import Manifest, file_path, read_manifest
+from ..plan.manifest import MANIFESTS, Manifest, file_path, read_manifest
 from ..plan.texts import printable
 
-MANIFESTS = "manifests"
 _CHUNK = 1 << 20
 _WHOLE_AT_ONCE = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "r2", "oss", "oci"))
 """Object stores: an object is there whole or not at all, so that it needs no temporary name."""
@@ -58,6 +57,11 @@ class Archive:
 
     def __repr__(self) -> str:
         return f"Archive({self.shown!r})"
+
+    @property
+    def place(self) -> Path | None:
+        """The archive's root where it is a folder of this machine, there or not."""
+        return Path(self._root) if self._local else None
 
     def folder(self) -> Path | None:
         """The archive's root where it is a folder of this machine, which is there then.

@@ -1,19 +1,23 @@
-"""What can be told of a key, its permissions and Stripe's hosts without making a report run.
+"""What can be told of a key, its permissions, Stripe's hosts and the archive without making a report run.
 
-In: settings. Out: answers in words; nothing is made or changed at Stripe.
+In: settings. Out: answers in words; nothing is made or changed, here or at Stripe.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
-from ..errors import AuthenticationError, PermissionDenied, StripeError, StripeUnreachable
+from ..errors import AuthenticationError, ConfigurationError, PermissionDenied, StripeError, StripeUnreachable
 from ..plan.addresses import Address, parse_address
+from ..plan.manifest import FILES, MANIFESTS
 from ..plan.settings import Settings
 from ..plan.stripe_objects import OfferedTypes
+from .archive import Archive
 from .client import stripe_client
 from .connection import Connection
 
@@ -30,6 +34,30 @@ def key_kind(api_key: str) -> str:
         return "an organisation's key"
     mode = {"live": "live data", "test": "test data"}.get(rest.partition("_")[0], "of unknown mode")
     return f"{kinds.get(kind, 'a key of unknown kind')}, {mode}"
+
+
+def usable_archive(url: str) -> Archive:
+    """The archive, into which files can be put as far as can be told; of one elsewhere, only its address is looked at.
+
+    Raises:
+        ConfigurationError: there is no such address, or its folder cannot be written, or made.
+    """
+    archive = Archive(url)
+    if archive.place is not None:
+        for folder in (archive.place, archive.place / FILES, archive.place / MANIFESTS):
+            _refuse_closed(folder)
+    return archive
+
+
+def _refuse_closed(folder: Path) -> None:
+    nearest = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not nearest.is_dir():
+        raise ConfigurationError(f"the archive {folder} cannot be made: {nearest} is not a folder; set archive_url.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ConfigurationError(
+            f"the archive cannot be written: {nearest} is closed or read-only; give permission to write there, or set "
+            "archive_url."
+        )
 
 
 class Checkup:

@@ -102,7 +102,7 @@ def can_be_made(database: Path) -> str:
     Raises:
         ConfigurationError: its folder is not there, or cannot be written.
     """
-    if not database.parent.is_dir() or not os.access(database.parent, os.W_OK):
+    if not database.parent.is_dir() or not os.access(database.parent, os.W_OK | os.X_OK):
         raise ConfigurationError(f"the folder {database.parent} is not there or cannot be written; set --database.")
     return f"{database} is not there yet; the first sync makes it"
 

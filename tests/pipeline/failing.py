@@ -113,6 +113,8 @@ FAILURES = (
             settings={"API_BASE_URL": "http://example.com"}),
     Failure("archive", (*LOAD, "doctor"), 4, "archive_url 'nosuch://x' cannot be used",
             settings={"ARCHIVE_URL": "nosuch://x"}),
+    Failure("archive below a file", ("doctor",), 4, "{folder}/text.duckdb is not a folder; set archive_url",
+            settings={"ARCHIVE_URL": "{folder}/text.duckdb/archive"}),
     Failure("report", ("sync", "doctor"), 4, "did you mean 'payouts.itemized'", instead=("payouts.itemised",)),
     Failure("report", ("backfill",), 4, "did you mean 'payouts.itemized'", instead=("payouts.itemised", *JANUARY)),
     Failure("report", ("fetch",), 4, "did you mean 'payouts.itemized'",

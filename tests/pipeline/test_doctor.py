@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -95,6 +97,30 @@ def test_a_report_that_is_not_offered(run: Run) -> None:
     assert result.exit_code == 4
     assert "balance.summary.99" in lines(result)["report"]
     assert lines(result)["next sync"].startswith("ok 3 intervals (payouts_itemized 3)")
+
+
+def test_an_archive_has_room_on_its_own_disk(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    found = lines(run("doctor", "--archive-url", str(archive / "mine")))
+    assert found["archive"] == f"ok {archive / 'mine'} can be written"
+    assert f"GiB free in {archive}" in found["disk"]
+    usage = shutil.disk_usage
+
+    def full(folder: Path) -> Any:
+        return usage(folder)._replace(free=0) if folder == archive else usage(folder)
+
+    monkeypatch.setattr(shutil, "disk_usage", full)
+    result = run("doctor", "--archive-url", str(archive / "mine"))
+    assert (result.exit_code, lines(result)["disk"].startswith(f"wrong {archive} has 0.0 GiB free")) == (4, True)
+    assert list(archive.iterdir()) == []
+
+
+def test_of_an_archive_elsewhere_the_address_alone_is_looked_at(run: Run) -> None:
+    found = lines(run("doctor", "--archive-url", "memory://archive"))["archive"]
+    assert (
+        found == "ok memory://archive is an address that can be used; whether it may be written, the first file tells"
+    )
 
 
 def test_keys(run: Run, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -249,6 +249,23 @@ def test_what_may_not_be_opened_or_written(
     assert re.search(sentence, said)
 
 
+@pytest.mark.parametrize("closed", ["archive", "files of the archive"])
+def test_doctor_says_that_nothing_could_be_archived(
+    closed: str, settings: dict[str, str], tmp_path: Path, bound: Sequence[str]
+) -> None:
+    root = tmp_path / "archive"
+    root.mkdir()
+    (root / "files").mkdir()
+    folder = root if closed == "archive" else root / "files"
+    folder.chmod(0o500)
+    archive = ("--archive-url", str(root / "mine") if closed == "archive" else str(root))
+    code, said = in_a_process((*COMMANDS["doctor"], *archive), settings, before=bound)
+    assert code == 4, said
+    [line] = [line for line in said.splitlines() if line.startswith("wrong ")]
+    assert line.startswith(f"wrong  archive: the archive cannot be written: {folder} is closed or read-only; give")
+    assert in_a_process((*COMMANDS["sync"], *archive), settings, before=bound)[0] == 3
+
+
 @pytest.mark.parametrize("closed", ["database", "working folder"])
 def test_doctor_says_what_a_sync_could_not_write(
     closed: str, settings: dict[str, str], tmp_path: Path, loaded: Path, bound: Sequence[str]
