@@ -16,6 +16,7 @@ from ..plan.catalog import load_catalog
 from ..plan.report import Report
 from ..source import archived_reports, settings_of, stripe_reports
 from .console import say, standard_output
+from .outputs import file_of
 from .places import open_pipeline, pipeline_options, place
 from .progress import SyncProgress
 from .shared import plain_errors
@@ -62,16 +63,18 @@ def fetch(
     from ..sync.result_files import ResultFiles
     from ..sync.single import fetch_file  # Arrow and HTTP, which the other commands do not need
 
+    target = None if output == STDOUT else file_of(output)
     with ExitStack() as stack:
-        files = ResultFiles(None if output == STDOUT else output.absolute().parent)
+        files = ResultFiles(target.parent if target else None)
         stack.callback(files.close_with_parent)
         fetched = fetch_file(settings_of(source), files.path)
         file, run = fetched.file, fetched.obtained.run
-        if output == STDOUT:
-            with file.path.open("rb") as content:
-                shutil.copyfileobj(content, sys.stdout.buffer)
+        if target is not None:
+            os.replace(file.path, target)
         else:
-            os.replace(file.path, output)
+            content = stack.enter_context(file.path.open("rb"))
+            out = sys.stdout.buffer if output == STDOUT else stack.enter_context(output.open("wb"))
+            shutil.copyfileobj(content, out)
     where = "" if output == STDOUT else f" to {output.absolute()}"
     click.echo(f"{run.report_type} run {run.id}: {file.bytes} bytes{where}, sha256 {file.sha256}", err=True)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Collection
 from datetime import date, datetime
 from pathlib import Path
@@ -15,6 +13,7 @@ from rich.console import Console
 
 from .console import say, standard_output
 from .failures import NOT_ALL_THERE, NOT_TIED
+from .outputs import write
 from .places import pipeline_options, place, read_only_pipeline
 from .shared import plain_errors
 
@@ -110,23 +109,6 @@ def show_page(console: Console, made: Page, file: Path) -> None:
     write(file, made.text)
     say(console, f"{made.verdict.word}: {made.verdict.sentence}", STYLES[made.verdict.tone])
     say(console, f"Written to {file.absolute()}")
-
-
-def write(file: Path, text: str) -> bool:
-    """Write a file whole, for its owner alone; False if it stood there just so."""
-    content = text.encode()
-    if file.is_file() and file.read_bytes() == content:
-        return False
-    file.parent.mkdir(parents=True, exist_ok=True)
-    number, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(number, "wb") as opened:
-            opened.write(content)
-        os.replace(name, file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return True
 
 
 def _record(

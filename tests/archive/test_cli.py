@@ -8,6 +8,7 @@ import re
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -56,6 +57,25 @@ def test_fetch_gives_the_file_as_stripe_wrote_it(run: Run, emulator: Emulator, t
         int(end.timestamp()),
     )
     assert {path.name for path in tmp_path.iterdir()} <= {"out.csv", "dlt"}
+
+
+def test_fetch_into_a_pipe_and_through_a_link(run: Run, emulator: Emulator, tmp_path: Path) -> None:
+    """What is there and is not a file stays what it is, and so does a link."""
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link.csv", tmp_path / "there" / "real.csv"
+    os.mkfifo(pipe)
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    assert run("fetch", "payouts.itemized", *DAYS, "-o", str(pipe)).exit_code == 0
+    reader.join(60)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    file.parent.mkdir()
+    file.write_text("before")
+    link.symlink_to(file)
+    assert run("fetch", "payouts.itemized", *DAYS, "-o", str(link)).exit_code == 0
+    assert link.is_symlink()
+    assert read == [file.read_bytes()] == [emulator.runs[0].file.read_bytes()]
+    assert [path.name for path in file.parent.iterdir()] == ["real.csv"]
 
 
 def test_fetch_to_the_standard_output(emulator: Emulator, tmp_path: Path) -> None:
