@@ -72,6 +72,8 @@ def cells_query(tables: Mapping[str, Sequence[InputTable]]) -> str:
                 "complete": 'COALESCE("column:complete", FALSE)',
             }
             conditions = [f'"column:table_name" = {text_literal(table.name)}', *cell.conditions]
+            if table.apart:
+                conditions.append(f'"column:account" NOT IN ({", ".join(map(text_literal, table.apart))})')
             parts.append(_select(listed, REPORT_CELLS.name, conditions))
     return "\nUNION ALL\n".join(parts) or nothing(CELLS)
 

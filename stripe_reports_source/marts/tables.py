@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..plan.catalog import split_id
 from ..plan.column_types import ColumnType
@@ -69,6 +69,8 @@ class InputTable:
         connected: True for a report over connected accounts, whose rows name theirs.
         per_connected_account: see `Holding`.
         but: connected accounts that are loaded on their own, which do not count here.
+        apart: accounts as in `_account` whose days are of another zone than those of their balance: no day of the
+            balance is loaded here.
     """
 
     name: str
@@ -78,6 +80,7 @@ class InputTable:
     connected: bool
     per_connected_account: bool
     but: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,33 @@ def choose(holdings: Iterable[Holding], columns: Mapping[str, Mapping[str, Colum
         if not found and not said and not input_.fills_in:
             said.append(f"{input_.base} is not loaded.")
         tables[name], notes[name] = tuple(found), tuple(said)
-    return Chosen(tables, notes)
+    said = list(notes["balance"])
+    for name in _MOVES:
+        tables[name] = tuple(_in_zone_of_balance(table, tables["balance"], said) for table in tables[name])
+    return Chosen(tables, {**notes, "balance": tuple(said)})
+
+
+_MOVES = ("activity", "payouts")
+"""What the balance is rolled forward by."""
+
+
+def _in_zone_of_balance(table: InputTable, balance: Sequence[InputTable], said: list[str]) -> InputTable:
+    """A table with the accounts set apart whose balance is of other days, which is said."""
+    zones = {
+        account: zone
+        for other in balance
+        if other.connected == table.connected
+        for account, zone in other.zones.items()
+    }
+    apart = tuple(sorted(account for account, zone in table.zones.items() if zones.get(account, zone) != zone))
+    for pair in sorted({(table.zones[account], zones[account]) for account in apart}):
+        named = [account for account in apart if (table.zones[account], zones[account]) == pair]
+        whose = f"account {named[0]!r}" if len(named) == 1 else f"{len(named):,} accounts, {named[0]!r} among them,"
+        said.append(
+            f"Table {table.name} of {whose} has days of {pair[0]}, its balance those of {pair[1]}: they are not "
+            "compared; load all reports with one timezone."
+        )
+    return replace(table, apart=apart)
 
 
 def _once(holdings: Iterable[Holding]) -> Iterable[Holding]:

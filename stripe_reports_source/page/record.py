@@ -94,6 +94,7 @@ def refusal_of(gathered: Gathered, figures: Figures, rows: Sequence[Row]) -> Ref
         f"{row.table} [{row.account}] of {name} is {_state(row)}." for row in rows if row.months[0].state != "loaded"
     ]
     incomplete += [f"{base} [{account}] is not loaded." for account, base in _missing(gathered)]
+    incomplete += _in_other_zones(gathered)
     if not rows:
         incomplete.append(f"Nothing of {name} is loaded: Stripe's data begins later.")
     if not gathered.found.statements and not incomplete:
@@ -142,6 +143,19 @@ def _missing(gathered: Gathered) -> Iterator[tuple[str, str]]:
         loaded.setdefault((cell.account, prefix), set()).add(cell.base)
     for (account, prefix), bases in sorted(loaded.items()):
         yield from ((account, prefix + base) for base in NEEDED if prefix + base not in bases)
+
+
+def _in_other_zones(gathered: Gathered) -> Iterator[str]:
+    """Reports of `NEEDED` whose months are not those of the balance."""
+    zones: dict[tuple[str, str], set[str]] = {}
+    for cell in gathered.coverage:
+        zones.setdefault((cell.account, cell.base), set()).add(cell.zone)
+    for (account, base), found in sorted(zones.items()):
+        prefix = CONNECTED if base.startswith(CONNECTED) else ""
+        wanted = zones.get((account, prefix + NEEDED[0]), found)
+        if base.removeprefix(CONNECTED) in NEEDED and not found & wanted:
+            named, those = (", ".join(sorted(names)) for names in (found, wanted))
+            yield f"{base} [{account}] is in the zone {named}, the balance in {those}: give all reports one timezone."
 
 
 def _few(lines: Sequence[str]) -> list[str]:

@@ -6,7 +6,7 @@ In: a pipeline and a scope. Out: statements. Each equation is one query; what is
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -231,13 +231,25 @@ class _Family:
         if missing == list(equation.inputs):
             return ""
         if missing:
-            names = " and ".join(judge.base(name) for name in missing)
-            return f"{names} is not loaded for this interval: load it as well to compare."
+            bases = [judge.base(name) for name in missing]
+            return self._in_another_zone(bases, sides) or (
+                f"{' and '.join(bases)} is not loaded for this interval: load it as well to compare."
+            )
         if equation.name == "clearing_rolls_forward":
             previous = self._coverage.before(judge.base("balance"), cell)
             if previous is not None and self._coverage.get(judge.base("unsettled"), previous.cell) is None:
                 return f"{judge.base('unsettled')} is not loaded for the interval before: load it as well to compare."
         return None
+
+    def _in_another_zone(self, missing: Sequence[str], sides: Sides) -> str | None:
+        """What to do where reports are loaded for the days of a cell, with the same rows, by another zone alone."""
+        own = next(cell for _, cell in sides.all if cell is not None)
+        zones = [self._coverage.zones_of(base, own) for base in missing]
+        if not all(zones) or any(own.zone in of_base for of_base in zones):
+            return None
+        found = sorted({zone for of_base in zones for zone in of_base})
+        names, are = " and ".join(missing), "is" if len(missing) == 1 else "are"
+        return f"{names} {are} loaded in the zone {' and '.join(found)}, not {own.zone}: give all reports one timezone."
 
     def _is_loaded_elsewhere(self, equation: Equation, name: str) -> bool:
         """Rows have their counterparts in any cell: it is enough that the other report is loaded at all."""

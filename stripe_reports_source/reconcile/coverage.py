@@ -59,9 +59,14 @@ class CoveredCell:
         return self.cell[:-DAY_LENGTH]
 
     @property
+    def zone(self) -> str:
+        """The zone of its days."""
+        return self.lane.rpartition("|")[2]
+
+    @property
     def begins(self) -> datetime:
         """Where the cell begins, that of a snapshot too."""
-        return self.start or start_of_day(self.day, ZoneInfo(self.lane.rpartition("|")[2]))
+        return self.start or start_of_day(self.day, ZoneInfo(self.zone))
 
     @property
     def rows_chosen(self) -> tuple[str, str]:
@@ -152,6 +157,14 @@ class Coverage:
             if cell.start is not None and cell.start <= instant < cell.end:
                 return cell
         return None
+
+    def zones_of(self, base: str, like: CoveredCell) -> set[str]:
+        """The zones of a report's cells with the same rows as another cell, of days that overlap with its own."""
+        return {
+            cell.zone
+            for cell in self._alike(base, like.rows_chosen)
+            if cell.begins < like.end and like.begins < cell.end
+        }
 
     def spans(self, base: str, of: str) -> dict[str, list[tuple[datetime, datetime]]]:
         """From when to when a report is loaded without a gap: for each lane of another report, with the same rows."""

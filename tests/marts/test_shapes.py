@@ -29,7 +29,7 @@ from tests.marts.test_truth import (
     differing,
 )
 from tests.marts.truth import Truth
-from tests.reconcile.worlds import SIX, VERSIONS, Account, World, Worlds, spoil
+from tests.reconcile.worlds import SIX, VERSIONS, ZONES, Account, World, Worlds, spoil
 
 TENTH = datetime(2025, 1, 10, 12, tzinfo=timezone.utc)
 FEBRUARY = datetime(2025, 2, 12, 12, tzinfo=timezone.utc)
@@ -378,3 +378,19 @@ def test_rows_of_an_older_version_have_their_payout_day_beside_those_of_a_newer_
             assert row["payout_effective_at"] in (None, row["payout_effective_at_utc"].replace(tzinfo=None))
         local = {row["payout_effective_at"] is not None for row in rows.dicts() if row["payout_day"].month == 2}
         assert local == {True}
+
+
+def test_a_balance_is_not_compared_with_rows_of_another_zone(worlds: Worlds, tmp_path: Path) -> None:
+    with open_marts(worlds.copy(ZONES, tmp_path)) as marts:
+        for name in ("stripe_balance_rollforward", "stripe_daily_balance"):
+            found = marts.rows(name)
+            assert found.notes == (
+                f"Table {ACTIVITY.replace('.', '_')} of account 'shop' has days of America/New_York, its balance those "
+                "of UTC: they are not compared; load all reports with one timezone.",
+            )
+            stated = [row for row in found.dicts() if row.get("category", "closing_balance") == "closing_balance"]
+            assert stated
+            assert {row["difference"] for row in stated} == {None}
+        days = marts.rows("stripe_daily_balance").dicts()
+        assert {row["day"] for row in days if row["closing"] is not None} == {date(2025, 1, 31), date(2025, 2, 12)}
+        assert marts.notes("stripe_activity_by_category") == ()

@@ -20,7 +20,7 @@ import duckdb
 from dlt import Pipeline
 from filelock import FileLock
 
-from stripe_reports_source import load_reports
+from stripe_reports_source import Report, load_reports
 from stripe_reports_source.emulator import Emulator, EmulatorSettings
 from stripe_reports_source.plan.system_tables import Statement
 from stripe_reports_source.reconcile.checks import look
@@ -155,3 +155,10 @@ VERSIONS = World(
     datetime(2025, 2, 12, 12, tzinfo=timezone.utc),
 )
 """A table in which a report goes on in a newer version, with other columns for the time of a payout."""
+
+ZONES = World(
+    "zones",
+    (Account("shop", [SIX[0], Report(SIX[1], timezone="America/New_York"), SIX[3]]),),
+    datetime(2025, 2, 12, 12, tzinfo=timezone.utc),
+)
+"""Activity by days of another zone than the balance that it moves."""
