@@ -22,7 +22,7 @@ ENTRIES = ("balance", "gross", "fee", "payout", "suspense")
 DEFAULT_CHART = "ledger_accounts.csv"
 
 
-def read_chart(path: Path | None = None) -> Chart:
+def read_chart(path: Path | str | None = None) -> Chart:
     """The chart of accounts: a user's rows before the default ones.
 
     Args:
@@ -34,7 +34,7 @@ def read_chart(path: Path | None = None) -> Chart:
     rows = {row[:2]: row for row in _parsed(_default_text(), DEFAULT_CHART)}
     if path is not None:
         try:
-            text = path.read_text("utf-8-sig")
+            text = Path(path).read_text("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError(f"ledger_accounts {str(path)!r} cannot be read: {error}.") from error
         rows |= {row[:2]: row for row in _parsed(text, str(path))}

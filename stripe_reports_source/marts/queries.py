@@ -9,11 +9,12 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date
 
+from ..errors import ConfigurationError
 from ..plan.texts import text_literal
 from .catalog import MARTS, Mart
 from .chart import Chart
 from .input_sql import cells_query, ledger_accounts_query, report_query, tie_out_query
-from .inputs import REPORT_INPUTS
+from .inputs import INPUT_NAMES, REPORT_INPUTS
 from .tables import InputTable
 
 _NAMED = re.compile(r"\{(\w+)\}")
@@ -61,12 +62,25 @@ class MartQuery:
         return f"SELECT {', '.join(column.name for column in mart.columns)}\nFROM {{{mart.name}}}"
 
     def of(self, query: str) -> str:
-        """A query over at least one mart or input, whose names stand in braces; it may begin with `WITH`."""
+        """A query over at least one mart or input, whose names stand in braces; it may begin with `WITH`.
+
+        Raises:
+            ConfigurationError: it names none, or one that is not there.
+        """
+        asked = _NAMED.findall(_COMMENT.sub("", query))
+        unknown = sorted(set(asked) - {*MARTS, *INPUT_NAMES})
+        if unknown or not asked:
+            wrong = f"the query names {{{unknown[0]}}}" if unknown else "the query names no mart in braces"
+            raise ConfigurationError(f"{wrong}; there are {', '.join((*MARTS, *INPUT_NAMES))}.")
         marts = _marts_in(query)
         texts = [_COMMENT.sub("", text) for text in (*(mart.sql for mart in marts), query)]
         named = {name for text in texts for name in _NAMED.findall(text)}
         words = {word for text in texts for word in _WORD.findall(text)}
-        parts = {name: self._input(name, named, words) for name in self._inputs(named)}
+        parts = {
+            # a query may ask for any column, by `*` or in any case
+            name: self._input(name, named, REPORT_INPUTS[name].names if name in {*asked} & {*REPORT_INPUTS} else words)
+            for name in self._inputs(named)
+        }
         parts |= {mart.name: _NAMED.sub(r"\1", mart.sql.rstrip()) for mart in marts}
         common = ",\n".join(f"{name} AS (\n{sql}\n)" for name, sql in parts.items())
         own = _WITH.sub("", query)

@@ -69,6 +69,7 @@ class Marts:
         accounts: Collection[str] | None = None,
     ) -> str:
         """The query of a mart as it runs in the user's database; arguments and errors see `rows`."""
+        _check_choice({"since": since, "until": until}, accounts)
         return self._written(self._query.rows(mart_of(name), since, until, accounts))
 
     def of(self, query: str) -> str:
@@ -77,11 +78,14 @@ class Marts:
         Args:
             query: one SELECT in the dialect that DuckDB and PostgreSQL share, with the names of marts and inputs in
                 braces, such as `SELECT currency, SUM(fee) FROM {stripe_fees} GROUP BY currency`.
+
+        Raises:
+            ConfigurationError: it names no mart or input, or one that is not there.
         """
         return self._written(self._query.of(query))
 
     def answer(self, query: str) -> list[tuple[Any, ...]]:
-        """The rows of a query over marts; see `of`."""
+        """The rows of a query over marts; argument and errors see `of`."""
         return self._reader.execute(self.of(query))
 
     def rows(
@@ -100,7 +104,7 @@ class Marts:
             accounts: only these; None for all.
 
         Raises:
-            ConfigurationError: there is no such mart.
+            ConfigurationError: there is no such mart, or a day or the accounts are texts.
         """
         sql = self.sql(name, since=since, until=until, accounts=accounts)
         columns = tuple(column.name for column in MARTS[name].columns)
@@ -135,6 +139,15 @@ class Marts:
         return in_dialect(query, self._dialect, client.make_qualified_table_name, client.escape_column_name)
 
 
+def _check_choice(days: Mapping[str, object], accounts: object) -> None:
+    """Raise for what Python would take, and no row would be."""
+    for name, day in days.items():
+        if day is not None and not isinstance(day, date):
+            raise ConfigurationError(f"{name} {day!r} must be a date, such as date(2025, 1, 31).")
+    if isinstance(accounts, str):
+        raise ConfigurationError(f"accounts {accounts!r} must be a list, such as [{accounts!r}].")
+
+
 def mart_of(name: str) -> Mart:
     """The mart of a name.
 
@@ -148,7 +161,7 @@ def mart_of(name: str) -> Mart:
 
 @contextmanager
 def open_marts(
-    pipeline: Pipeline, ledger_accounts: Path | None = None, *, before: date | None = None
+    pipeline: Pipeline, ledger_accounts: Path | str | None = None, *, before: date | None = None
 ) -> Iterator[Marts]:
     """The marts of a pipeline's dataset, over one connection.
 
@@ -186,14 +199,14 @@ def read_mart(
     since: date | None = None,
     until: date | None = None,
     accounts: Collection[str] | None = None,
-    ledger_accounts: Path | None = None,
+    ledger_accounts: Path | str | None = None,
 ) -> MartRows:
     """The rows of one mart; arguments and errors see `open_marts` and `Marts.rows`."""
     with open_marts(pipeline, ledger_accounts) as marts:
         return marts.rows(name, since=since, until=until, accounts=accounts)
 
 
-def create_views(pipeline: Pipeline, ledger_accounts: Path | None = None) -> list[str]:
+def create_views(pipeline: Pipeline, ledger_accounts: Path | str | None = None) -> list[str]:
     """Make each mart a view in the dataset `<dataset>_marts`, in place of those that are there.
 
     A view reads the tables and columns that there are now: make them anew when reports or columns are added.

@@ -15,7 +15,9 @@ from dlt import Pipeline
 
 from stripe_reports_source import Report, load_reports
 from stripe_reports_source.emulator import Emulator, EmulatorSettings
+from stripe_reports_source.errors import ConfigurationError
 from stripe_reports_source.marts import MARTS, create_views, open_marts, read_mart
+from stripe_reports_source.marts.inputs import REPORT_INPUTS
 from stripe_reports_source.warehouse.stored_schemas import restore_schemas, stored_columns
 from tests.conftest import query, source_of
 from tests.marts.test_truth import (
@@ -394,3 +396,29 @@ def test_a_balance_is_not_compared_with_rows_of_another_zone(worlds: Worlds, tmp
         days = marts.rows("stripe_daily_balance").dicts()
         assert {row["day"] for row in days if row["closing"] is not None} == {date(2025, 1, 31), date(2025, 2, 12)}
         assert marts.notes("stripe_activity_by_category") == ()
+
+
+def test_a_query_may_ask_an_input_for_any_column(weeks: Pipeline) -> None:
+    with open_marts(weeks) as marts:
+        [(count, net)] = marts.answer("SELECT COUNT(*), SUM(NET) FROM {activity}")
+        assert [(count, net)] == query(weeks, "SELECT COUNT(*), SUM(net) FROM balance_change_from_activity_itemized")
+        assert marts.answer("SELECT COUNT(*) FROM {activity}") == [(count,)]
+        [first, *_] = marts.answer("SELECT * FROM {activity} LIMIT 1")
+        assert len(first) == len(REPORT_INPUTS["activity"].names)
+
+
+def test_what_cannot_be_asked_for_is_refused_in_a_sentence(weeks: Pipeline, tmp_path: Path) -> None:
+    wrong: Any = "2025-02-01"
+    with open_marts(weeks) as marts:
+        for asked in ("SELECT 1", "SELECT * FROM {stripe_feez}"):
+            with pytest.raises(ConfigurationError, match=r"the query names .*; there are stripe_balance_rollforward, "):
+                marts.answer(asked)
+        with pytest.raises(ConfigurationError, match=r"accounts 'default' must be a list, such as \['default'\]"):
+            marts.rows("stripe_fees", accounts="default")
+        for name in ("since", "until"):
+            with pytest.raises(ConfigurationError, match=f"{name} '2025-02-01' must be a date, such as"):
+                marts.rows("stripe_fees", **{name: wrong})
+    chart = tmp_path / "chart.csv"
+    chart.write_text("category,entry,ledger_account\ncharge,gross,4711\n")
+    lines = read_mart(weeks, "stripe_journal_lines", ledger_accounts=str(chart)).dicts()
+    assert "4711" in {line["ledger_account"] for line in lines}
