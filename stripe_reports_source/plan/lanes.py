@@ -15,13 +15,20 @@ from .catalog import Catalog
 from .cells import CellRequest
 from .column_types import ColumnType
 from .intervals import ONE_SECOND, Cell, Grid, Span, cells, day_of, lacks_end, sync_window
-from .loaded_cells import NO_KEYS, Ledger, Listed, lists_all, not_listed, to_load, with_cells_of_others
+from .loaded_cells import NO_KEYS, Ledger, Listed, lists_all, lists_each, not_listed, to_load, with_cells_of_others
 from .report import Report
 from .resolve import ResolvedReport, resolve
 from .settings import Settings
 from .state import LaneState, LaneStates
 from .stripe_objects import OfferedTypes
-from .whole_cells import first_instant, refuse_other_grid, refuse_other_lanes, say_what_is_lost, whole_cells
+from .whole_cells import (
+    first_instant,
+    refuse_other_grid,
+    refuse_other_lanes,
+    say_backfill,
+    say_what_is_lost,
+    whole_cells,
+)
 from .whose_data import CONNECTED, refuse_other_mode
 
 logger = logging.getLogger(__name__)
@@ -43,6 +50,7 @@ class Lane:
         gaps: interval keys of cells before the cursor, which do not move it.
         reaches: where loaded cells end that follow a cell at once, by its interval key.
         already: interval keys of cells that are left out, as someone has loaded them.
+        earlier: what to say of history that is asked for and begins before what is loaded; None where there is none.
     """
 
     key: str
@@ -54,6 +62,7 @@ class Lane:
     gaps: frozenset[str] = NO_KEYS
     reaches: Mapping[str, datetime] = field(default_factory=dict)
     already: frozenset[str] = NO_KEYS
+    earlier: str | None = None
 
 
 @dataclass(frozen=True)
@@ -173,7 +182,7 @@ class _LanePlanner:
             logger.warning("%s: goes on as %s from here on", known.report_type, resolved.offered.id)
         backfill = self._window is not None or self._exact is not None
         if not backfill and not resolved.keys:
-            return self._sync(resolved, key, known)
+            return replace(self._sync(resolved, key, known), earlier=self._earlier(resolved, known))
         if self._exact is not None:
             requests = self._whole(key, self._exact_cells(resolved, known, self._exact), known, backfill=False)
         elif resolved.keys:
@@ -208,6 +217,20 @@ class _LanePlanner:
             reaches=found.reaches,
             already=found.already,
         )
+
+    def _first(self, resolved: ResolvedReport) -> datetime | None:
+        """Where the user wants history to begin; None is where Stripe's does."""
+        return self._loaded.start or first_instant(self._settings.start_date, resolved.zone)
+
+    def _earlier(self, resolved: ResolvedReport, known: LaneState | None) -> str | None:
+        """What to say where the first day has been moved back: syncs go on from what is loaded."""
+        asked, available = self._first(resolved), resolved.offered.available
+        if asked is None or known is None or known.cursor is None:
+            return None
+        missing = Span(max(asked, available.start), known.loaded.start)
+        if missing.empty or lists_each(self._requests(resolved, missing), self._loaded.ledger):
+            return None
+        return say_backfill(resolved, missing)
 
     def _gaps(self, resolved: ResolvedReport, key: str, known: LaneState | None, end: datetime) -> list[CellRequest]:
         """The cells before an instant that the ledger does not list to their end, although later ones are loaded."""
@@ -299,7 +322,7 @@ class _LanePlanner:
         `again` is the start of what two crossed syncs have replaced; None if there is nothing.
         """
         available = resolved.offered.available
-        first = self._loaded.start or first_instant(self._settings.start_date, resolved.zone)
+        first = self._first(resolved)
         since = None
         if known and known.cursor is not None:
             say_what_is_lost(resolved, key, known.cursor)

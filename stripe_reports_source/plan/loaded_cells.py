@@ -205,6 +205,17 @@ def not_listed(requests: Sequence[CellRequest], ledger: Ledger) -> list[CellRequ
     ]
 
 
+def lists_each(requests: Sequence[CellRequest], ledger: Ledger) -> bool:
+    """True if the ledger lists each of the cells from its start on, as far as it goes."""
+    listed = ledger.listed([request.key for request in requests])
+    begun = all(
+        (cell := listed.get(request.key)) is not None
+        and (cell.interval_start is None or cell.interval_start <= request.cell.span.start)
+        for request in requests
+    )
+    return begun and not not_listed(requests, ledger)
+
+
 def lists_all(stretch: Stretch | None, window: Span, grid: Grid, zone: ZoneInfo) -> bool:
     """True if a lane lists all cells of a window, whole; False also where only a look at each of them tells.
 

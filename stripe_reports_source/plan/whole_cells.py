@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from ..errors import ConfigurationError
 from .cells import CellRequest
 from .credentials import connected_in
-from .intervals import Span, cuts_loaded, start_of_day
+from .intervals import Span, cuts_loaded, day_of, floor_to_grid, next_on_grid, start_of_day
 from .resolve import ResolvedReport
 from .state import LaneState
 from .whose_data import refuse_cells
@@ -66,6 +66,21 @@ def say_what_is_lost(resolved: ResolvedReport, lane: str, cursor: datetime) -> N
             cursor,
             Span(cursor, start),
         )
+
+
+def say_backfill(resolved: ResolvedReport, missing: Span) -> str:
+    """How to load what lies before all that is loaded; `missing` ends where that begins, maybe within a cell."""
+    zone, available = resolved.zone, resolved.offered.available
+    first, loaded_from = day_of(missing.start, zone), day_of(missing.end, zone)
+    end = floor_to_grid(loaded_from, resolved.grid)
+    if start_of_day(end, zone) < missing.end:
+        end = next_on_grid(end, resolved.grid)
+    partly = start_of_day(first, zone) < available.start or start_of_day(end, zone) > available.end
+    return (
+        f"{resolved.offered.id}: history before {loaded_from} is not loaded, as a sync goes on from what is loaded; "
+        f"run: stripe-reports backfill {resolved.report.report} --start-date {first} --end-date {end}"
+        f"{' --allow-partial' if partly else ''}"
+    )
 
 
 def whole_cells(jobs: list[CellRequest], loaded: Span | None, *, backfill: bool) -> list[CellRequest]:

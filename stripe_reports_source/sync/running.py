@@ -5,7 +5,8 @@ In: settings, the load it runs in, the pipeline. Out: planned lanes, whose cells
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, MutableMapping
+import logging
+from collections.abc import Collection, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -48,6 +49,8 @@ from .package import cells_in_package, emptied_tables
 from .replaying import Archived
 from .under_way import UnderWay
 from .whose_data import WhoseData
+
+logger = logging.getLogger(__name__)
 
 
 class Sync:
@@ -240,10 +243,16 @@ class Sync:
                 zone = parse_zone(report.timezone) if report.timezone else self.settings.defaults.zone
                 window = window_of(self.load.days, self.settings, zone)
             self.under_way.loaded[report.table].update(cells_in_package(report.table).get(self.settings.label, ()))
-            self._lanes[report.table] = [
-                self._active(lane, states, ledger) for lane in self._plan(report, loaded, window)
-            ]
+            planned = self._plan(report, loaded, window)
+            self._say_earlier(report.table, planned)
+            self._lanes[report.table] = [self._active(lane, states, ledger) for lane in planned]
         return self._lanes[report.table]
+
+    def _say_earlier(self, table: str, planned: Sequence[Lane]) -> None:
+        """Say once of a report that history which is asked for begins before what is loaded."""
+        earlier = next((lane.earlier for lane in planned if lane.earlier is not None), None)
+        if earlier is not None and all(said != table for said, _ in self.under_way.said):
+            logger.warning("%s", earlier)
 
     def _active(self, planned: Lane, states: LaneStates, ledger: Ledger) -> ActiveLane:
         """A planned lane with what is left of it: some may have been loaded since it was planned first."""

@@ -88,6 +88,28 @@ def test_sync_status_backfill(run: Run, emulator: Emulator, tmp_path: Path) -> N
     assert count(tmp_path, "balance_summary") > rows
 
 
+def test_an_earlier_first_day_is_said_once_with_the_command_that_loads_it(
+    run: Run, emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As of dlt's log; a command that is run by itself shows it."""
+    told = "history before 2025-02-01 is not loaded"
+    sync = ("sync", "balance.summary", "--start-date")
+    run(*sync, "2025-02-01")
+    assert told not in caplog.text
+    asked = len(emulator.requests)
+    assert "Nothing new at Stripe." in run(*sync, "2025-02-01").output
+    alike = len(emulator.requests) - asked
+    assert run(*sync, "2025-01-01").exit_code == 0
+    assert len(emulator.requests) - asked == 2 * alike
+    [said] = [record.getMessage() for record in caplog.records if told in record.getMessage()]
+    _, command, words = said.partition("stripe-reports ")
+    assert command
+    assert "Loaded 1 intervals" in run(*words.split()).output
+    caplog.clear()
+    run(*sync, "2025-01-01")
+    assert told not in caplog.text
+
+
 def test_types_of_a_key_and_of_the_catalogue(run: Run, emulator: Emulator) -> None:
     offered = run("types").output
     assert re.search(r"payouts\.itemized\.3 +2025-01-01 00:00 +2025-03-10 12:00 +interval +\d+ +5 +live", offered)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import tracemalloc
 from datetime import date, datetime, timedelta
 
@@ -156,6 +157,39 @@ def test_what_planning_finds_out_is_kept_once() -> None:
     assert lane.noted.taken_back_to == utc("2025-03-01")
     planned.sync(up_to("2025-03-01"))
     assert [lane.noted for lane in planned.plan(up_to("2025-03-01"))] == [None]
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "backfill"),
+    [
+        ("2025-02-01", "2025-01-01", "2025-02-01 is not loaded, .* --start-date 2025-01-01 --end-date 2025-02-01$"),
+        ("2025-02-10", "2025-02-01", "2025-02-10 is not loaded, .* --start-date 2025-02-01 --end-date 2025-03-01$"),
+        ("2025-02-01", "2024-01-01", "2025-02-01 is not loaded, .* --start-date 2025-01-01 --end-date 2025-02-01$"),
+        ("2025-03-05", "2025-02-01", "--start-date 2025-02-01 --end-date 2025-04-01 --allow-partial$"),
+        ("2025-02-01", "2025-02-01", None),
+        ("2025-02-01", "2025-02-20", None),
+        ("2025-02-01", None, None),
+        ("2024-01-01", "2023-01-01", None),
+    ],
+)
+def test_a_first_day_before_what_is_loaded_is_said(first: str, then: str | None, backfill: str | None) -> None:
+    """Whoever has loaded the days before: this pipeline, or another one. What is loaded is the same."""
+    pipeline, offered = paper(), up_to("2025-03-10")
+    pipeline.under(settings(REPORT, start_date=date.fromisoformat(first))).sync(offered)
+    earlier = None if then is None else date.fromisoformat(then)
+    later = pipeline.under(settings(REPORT, start_date=earlier))
+    [lane] = later.plan(offered)
+    assert lane.cells == ()
+    if backfill is None:
+        assert lane.earlier is None
+        return
+    assert lane.earlier is not None
+    assert lane.earlier.startswith("payouts.itemized.3: history before ")
+    assert re.search(backfill, lane.earlier)
+    days = re.findall(r"--(?:start|end)-date (\S+)", lane.earlier)
+    one_more = later.another() if first == "2025-02-01" else later
+    one_more.under(settings(REPORT, allow_partial=True)).sync(offered, span(*days))
+    assert [lane.earlier for lane in later.plan(offered)] == [None]
 
 
 def test_a_last_second_that_stripe_does_not_give_is_not_taken_back(caplog: pytest.LogCaptureFixture) -> None:
