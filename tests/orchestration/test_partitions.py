@@ -83,6 +83,12 @@ def test_partitions_of_several_cells(world: World) -> None:
     assert partitions(world, given=given, **how) is given
 
 
+def test_months_of_a_zone_in_which_a_month_begins_without_a_midnight(world: World) -> None:
+    """Clocks in Asuncion went on by an hour as October 2023 began."""
+    given = MonthlyPartitionsDefinition("2023-08-01", timezone="America/Asuncion", end_offset=1)
+    assert partitions(world, given=given, timezone="America/Asuncion", start_date="2023-08-01") is given
+
+
 @pytest.mark.parametrize(
     ("given", "how", "message"),
     [

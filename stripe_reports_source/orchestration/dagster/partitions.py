@@ -6,7 +6,7 @@ In: a report's table, a partition of Dagster's. Out: Dagster's partitions, calen
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 from dagster import (
@@ -69,10 +69,11 @@ def checked_partitions(partitions: PartitionsDefinition[str], table: ReportTable
             f"{where} has the timezone {partitions.timezone!r}, and the report {table.timezone!r}; set the same."
         )
     zone = ZoneInfo(table.timezone)
+    # in UTC: Python lets no midnight that a clock change skips equal an instant of another zone
     for key in partitions.get_partition_keys()[:PARTITIONS_LOOKED_AT]:
         window = partitions.time_window_for_partition_key(key)
         for day, instant in zip(days_of(window, table), (window.start, window.end), strict=True):
-            if floor_to_grid(day, table.grid) != day or start_of_day(day, zone) != instant:
+            if floor_to_grid(day, table.grid) != day or start_of_day(day, zone) != instant.astimezone(timezone.utc):
                 raise ConfigurationError(
                     f"{where} begins or ends a partition at {instant.isoformat()}, in a {table.grid} of the report; "
                     f"let each partition be whole {table.grid}s, weeks from Monday (day_offset=1)."
