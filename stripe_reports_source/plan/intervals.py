@@ -65,8 +65,16 @@ def start_of_day(day: date, zone: ZoneInfo) -> datetime:
 
     Where a clock change skips midnight, fold=0 reads 00:00 with the offset before the change, which is the
     very instant of the change; where midnight comes twice, it is the first one.
+
+    Raises:
+        ConfigurationError: the day begins before the first or after the last instant that there is.
     """
-    return datetime.combine(day, time.min, zone).astimezone(timezone.utc)
+    try:
+        return datetime.combine(day, time.min, zone).astimezone(timezone.utc)
+    except OverflowError:
+        raise ConfigurationError(
+            f"the day {day.isoformat()} cannot be told in UTC from {zone.key}; give a later one."
+        ) from None
 
 
 def day_of(instant: datetime, zone: ZoneInfo) -> date:

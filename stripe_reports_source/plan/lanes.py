@@ -22,6 +22,7 @@ from .settings import Settings
 from .state import LaneState, LaneStates
 from .stripe_objects import OfferedTypes
 from .whole_cells import (
+    START_AND_END,
     first_instant,
     refuse_other_grid,
     refuse_other_lanes,
@@ -90,6 +91,7 @@ class LoadedBefore:
         payouts: the payouts to run a report for that is run per payout: of which report, label and window.
         ledger: what the ledger says of the report's cells, whoever has loaded them.
         start: where history begins that is loaded; None is the source's first day.
+        asked_by: what the user has given the window of a backfill by.
         files: that are loaded instead of what Stripe has now; None without any.
     """
 
@@ -100,6 +102,7 @@ class LoadedBefore:
     payouts: Callable[[ResolvedReport, str, Span | None], Sequence[Payout]]
     ledger: Ledger = field(default_factory=Listed)
     start: datetime | None = None
+    asked_by: str = START_AND_END
     files: FromFiles | None = None
 
 
@@ -267,14 +270,14 @@ class _LanePlanner:
 
         Of outdated files, it keeps a cell of which they lack the end: whoever loads them has to say so.
         """
-        loaded = known.loaded if known else None
+        loaded, asked_by = known.loaded if known else None, self._loaded.asked_by
         if self._loaded.files is not None:
             requests = self._loaded.files.needed(key, requests)
         if not self._outdated:
-            return whole_cells(requests, loaded, backfill=backfill)
+            return whole_cells(requests, loaded, backfill=backfill, asked_by=asked_by)
         kept = {request.key for request in requests if lacks_end(request.cell, loaded)}
         others = [request for request in requests if request.key not in kept]
-        kept |= {request.key for request in whole_cells(others, loaded, backfill=backfill)}
+        kept |= {request.key for request in whole_cells(others, loaded, backfill=backfill, asked_by=asked_by)}
         return [request for request in requests if request.key in kept]
 
     def _requests(self, resolved: ResolvedReport, window: Span) -> list[CellRequest]:

@@ -70,6 +70,9 @@ class Report:
         listed = [] if isinstance(self.columns, str) else list(self.columns or ())
         refuse_repeats(listed, f"{where} columns")
         refuse_repeats(self.metadata, f"{where} metadata")
+        for name, value in (("parameters", self.parameters), ("types", self.types)):
+            if value is not None and not isinstance(value, Mapping):
+                raise ConfigurationError(f"{where} {name} {value!r} must be a mapping, such as {{'currency': 'eur'}}.")
         for name, value in (self.parameters or {}).items():
             refuse_repeats(value if isinstance(value, (list, tuple)) else (), f"{where} parameter {name!r}")
         check_grid(self.interval, where)

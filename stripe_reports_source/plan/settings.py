@@ -23,6 +23,7 @@ from .texts import printable
 Number = TypeVar("Number", int, float)
 Policy = TypeVar("Policy", "RetryPolicy", "RunPolicy")
 TABLE_FORMATS = ("delta", "iceberg")
+MOST_RUNS_AT_ONCE = 1000
 _MOST = 4e9
 """Far above any sensible setting, and below the seconds that a thread can be made to wait."""
 
@@ -174,7 +175,7 @@ def checked_settings(given: Mapping[str, Any]) -> Settings:
         account=account_label(given["account"]),
         stripe_account=account_id(given["stripe_account"], "stripe_account"),
         connected_accounts=checked_accounts(given["connected_accounts"]),
-        max_concurrent_runs=positive(given["max_concurrent_runs"], "max_concurrent_runs"),
+        max_concurrent_runs=checked_runs_at_once(given["max_concurrent_runs"]),
         run_policy=changed_policy(run_policy, given["run_policy"], "run_policy"),
         retry_policy=changed_policy(RetryPolicy(), given["retry_policy"], "retry_policy"),
         api_base_url=checked_base_url(given["api_base_url"], "api_base_url"),
@@ -218,6 +219,18 @@ def checked_base_url(url: str, setting: str) -> str:
             "(http only for this machine, such as http://127.0.0.1:12111)."
         )
     return address.url.rstrip("/")
+
+
+def checked_runs_at_once(runs: int) -> int:
+    """How many report runs may be in flight at Stripe: there is a thread for each.
+
+    Raises:
+        ConfigurationError: not a whole number above 0, or too many.
+    """
+    positive(runs, "max_concurrent_runs")
+    if not isinstance(runs, int) or runs > MOST_RUNS_AT_ONCE:
+        raise ConfigurationError(f"max_concurrent_runs {runs!r} must be a whole number, {MOST_RUNS_AT_ONCE:,} at most.")
+    return runs
 
 
 def checked_archive_url(url: str | None, setting: str = "archive_url") -> str | None:

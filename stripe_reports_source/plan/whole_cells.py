@@ -20,6 +20,9 @@ from .whose_data import refuse_cells
 
 logger = logging.getLogger(__name__)
 
+START_AND_END = "start_date and end_date"
+"""What a source's window is given by."""
+
 
 def first_instant(start_date: date | None, zone: ZoneInfo) -> datetime | None:
     """The instant at which the user's first day begins."""
@@ -83,10 +86,18 @@ def say_backfill(resolved: ResolvedReport, missing: Span) -> str:
     )
 
 
-def whole_cells(jobs: list[CellRequest], loaded: Span | None, *, backfill: bool) -> list[CellRequest]:
+def whole_cells(
+    jobs: list[CellRequest], loaded: Span | None, *, backfill: bool, asked_by: str = START_AND_END
+) -> list[CellRequest]:
     """Leave out, or refuse, cells whose replacement would drop rows that are loaded.
 
     A sync goes on without a cell of which Stripe no longer has the beginning, although it may have more of its end.
+
+    Args:
+        jobs: the cells.
+        loaded: the hull of all that is loaded of the lane.
+        backfill: the cells are those of a window.
+        asked_by: what the user has given that window by.
 
     Raises:
         ConfigurationError: the user's first or last day cuts a cell of which more is loaded.
@@ -116,7 +127,7 @@ def whole_cells(jobs: list[CellRequest], loaded: Span | None, *, backfill: bool)
             continue
         raise ConfigurationError(
             f"report {job.report.offered.id!r}: loading {job.cell.span} would replace the whole {job.report.grid} cell "
-            f"{job.cell.whole}, of which more is loaded. Let start_date and end_date be the first day of a "
+            f"{job.cell.whole}, of which more is loaded. Let {asked_by} be the first day of a "
             f"{job.report.grid}."
         )
     return kept

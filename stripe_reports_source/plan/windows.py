@@ -25,6 +25,8 @@ def checked_days(days: tuple[date | str, date | str] | None) -> Days | None:
     """
     if days is None:
         return None
+    if not isinstance(days, (tuple, list)) or len(days) != 2:
+        raise ConfigurationError(f"days {days!r} must be two: a first day, and the day after the last.")
     first, end = (parse_day(day, "days") for day in days)
     if first is None or end is None or first >= end:
         raise ConfigurationError(f"days {first} to {end} must be a first day, and a later day after the last.")

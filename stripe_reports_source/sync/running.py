@@ -29,6 +29,7 @@ from ..plan.settings import Settings
 from ..plan.state import LaneStates
 from ..plan.stripe_objects import OfferedTypes
 from ..plan.system_tables import REPORT_CELLS, REPORT_LANES, LaneRow
+from ..plan.whole_cells import START_AND_END
 from ..plan.windows import window_of, with_days
 from ..warehouse.cell_ledger import CellLedger
 from ..warehouse.destinations import check_destination, exact_file_format, most_at_once
@@ -238,6 +239,7 @@ class Sync:
                 ),
                 ledger=ledger,
                 start=start,
+                asked_by=START_AND_END if self.load.days is None else "both of the days in days",
             )
             if self.load.days is not None:
                 zone = parse_zone(report.timezone) if report.timezone else self.settings.defaults.zone

@@ -96,6 +96,12 @@ def test_a_gap_stops_no_other_days(jobs: Jobs) -> None:  # noqa: F811
     assert load(jobs, FEBRUARY, february) == 1
 
 
+def test_days_that_cut_what_is_loaded_are_named(jobs: Jobs) -> None:  # noqa: F811
+    load(jobs, FEBRUARY)
+    with pytest.raises(ConfigurationError, match="Let both of the days in days be the first day of a month"):
+        plan(jobs, (date(2025, 2, 5), date(2025, 2, 9)))
+
+
 @pytest.mark.long
 def test_days_that_stripe_has_in_part_are_loaded_as_far_and_again(jobs: Jobs) -> None:  # noqa: F811
     [cell, _] = plan(jobs, MARCH)
@@ -176,7 +182,9 @@ def test_a_source_asks_for_what_stripe_has_after_days_were_planned(jobs: Jobs) -
         plan_cells(jobs.pipeline, source)
 
 
-@pytest.mark.parametrize("days", [(date(2025, 2, 1), date(2025, 2, 1)), ("2025-02", "2025-03")])
+@pytest.mark.parametrize(
+    "days", [(date(2025, 2, 1), date(2025, 2, 1)), ("2025-02", "2025-03"), ("2025-02-01",), "2025-02-01"]
+)
 def test_days_that_are_none_are_refused(jobs: Jobs, days: Any) -> None:  # noqa: F811
     with pytest.raises(ConfigurationError, match="days"):
         plan_cells(jobs.pipeline, jobs.source, days=days)

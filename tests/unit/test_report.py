@@ -131,6 +131,8 @@ def test_refused_against_what_is_offered(report: Report, message: str) -> None:
         ({"lookback_days": -1}, "lookback_days -1"),
         ({"timezone": "Nowhere"}, "timezone 'Nowhere'"),
         ({"parameters": {"interval_end": 1}}, "set through 'end_date'"),
+        ({"parameters": "x"}, "parameters 'x' must be a mapping"),
+        ({"types": ["net"]}, "types .* must be a mapping"),
         ({"types": {"net": "float"}}, "'float' is not a type"),
         ({"table_name": "Payouts!"}, "table_name 'Payouts!'"),
         ({"table_name": "a" * 64}, "up to 63 characters"),
