@@ -6,11 +6,13 @@ several threads.
 
     files/<sha256>.csv                    a result file
     manifests/<run id>-<digits>.json      what it was loaded as, see `plan.manifest`
+    accounts/<digits>-<time>-<run>.json   whose files lie under a label, see `plan.account_run`
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -18,16 +20,22 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from ..errors import ArchiveError, ConfigurationError
+from ..plan.account_run import FOLDER as ACCOUNTS
+from ..plan.account_run import AccountRun, account_run
 from ..plan.cells import Downloaded
-from ..plan.manifest import MANIFESTS, Manifest, file_path, read_manifest
+from ..plan.manifest import MANIFESTS, Manifest, file_path, instant_of, read_manifest
+from ..plan.stripe_objects import is_id
 from ..plan.texts import printable
 
 _CHUNK = 1 << 20
+_AT_ONCE = 200
+"""Manifests that are read at once, where the store can."""
 _WHOLE_AT_ONCE = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "r2", "oss", "oci"))
 """Object stores: an object is there whole or not at all, so that it needs no temporary name."""
 
@@ -113,17 +121,39 @@ class Archive:
         Raises:
             ArchiveError: the archive, or one of them, cannot be read.
         """
-        with self._says("cannot be read", MANIFESTS):
-            folder = self._at(MANIFESTS)
-            names = sorted(self._fs.ls(folder, detail=False)) if self._fs.exists(folder) else []
         found = []
-        for name in names:
-            short = f"{MANIFESTS}/{str(name).rpartition('/')[2]}"
-            if short.endswith(".json"):
-                with self._says("cannot be read", short):
-                    content = self._fs.cat_file(name)
-                found.append(read_manifest(content, short))
+        for name in self._names(MANIFESTS):
+            with self._says("cannot be read", name):
+                content = self._fs.cat_file(self._at(name))
+            found.append(read_manifest(content, name))
         return sorted(found, key=lambda manifest: (manifest.run.created, manifest.archived_at, manifest.run.id))
+
+    def account_run(self, label: str, livemode: bool) -> AccountRun | None:
+        """The newest run by which it is known whose files lie under a label; None where there are none.
+
+        An archive that an earlier version has written notes none: then all manifests are read, once.
+
+        Raises:
+            ArchiveError: the archive does not answer.
+        """
+        names = [name.rpartition("/")[2] for name in self._names(ACCOUNTS)]
+        noted = [run for run in (account_run(name, label, livemode) for name in names) if run is not None]
+        told = noted or [
+            AccountRun(label, livemode, manifest["run_id"], instant_of(manifest["created"]))
+            for manifest in self._told()
+            if (manifest.get("account"), manifest.get("livemode")) == (label, livemode)
+        ]
+        return max(told, key=lambda run: (run.created, run.run_id), default=None)
+
+    def note_account(self, run: AccountRun) -> None:
+        """Note a run by which it is known whose files lie under its label.
+
+        Raises:
+            ArchiveError: it cannot be written.
+        """
+        with self._says("is not written", run.path):
+            if not self._fs.exists(self._at(run.path)):
+                self._write(run.path, lambda name: self._pipe(run.content(), name))
 
     def has(self, sha256: str) -> bool:
         """True if a file is in the archive.
@@ -157,6 +187,30 @@ class Archive:
             target.unlink(missing_ok=True)
             raise
         return Downloaded(target, target.stat().st_size, sha256, path)
+
+    def _names(self, folder: str) -> list[str]:
+        """The JSON files of a folder, from the archive's root."""
+        with self._says("cannot be read", folder):
+            self._fs.invalidate_cache()
+            place = self._at(folder)
+            names = self._fs.ls(place, detail=False) if self._fs.isdir(place) else []
+        short = sorted(str(name).rstrip("/").rpartition("/")[2] for name in names)
+        return [f"{folder}/{name}" for name in short if name.endswith(".json")]
+
+    def _told(self) -> Iterator[dict[str, Any]]:
+        """What the manifests say that can be read; of the others a replay speaks."""
+        names = [self._at(name) for name in self._names(MANIFESTS)]
+        for first in range(0, len(names), _AT_ONCE):
+            with self._says("cannot be read", MANIFESTS):
+                contents = self._fs.cat(names[first : first + _AT_ONCE], on_error="omit")
+            for content in contents.values():
+                try:
+                    told = json.loads(content)
+                    readable = is_id(told["run_id"]) and instant_of(told["created"]).tzinfo is not None
+                except (AttributeError, KeyError, TypeError, ValueError):
+                    readable = False
+                if readable:
+                    yield told
 
     def _is_there(self, path: str, size: int) -> bool:
         self._fs.invalidate_cache()

@@ -25,7 +25,6 @@ from ..rows.parquet_file import ParquetFile
 from ..warehouse.straight import ends_with
 from .active_lane import ActiveLane
 from .ahead import one_ahead
-from .keeping import note_cell
 from .package import note_in_package
 from .reports import ReportInPackage
 
@@ -174,9 +173,9 @@ class ArrivedCell:
 
     def _say_parsing(self) -> None:
         """The cell's turn has come."""
-        archive = self._report.sync.fetching.archive
-        if archive is not None:
-            note_cell(archive, self._fetched, self._active.lane)
+        keeping = self._report.sync.fetching.keeping
+        if keeping is not None:
+            keeping.note(self._fetched, self._active.lane)
         self._report.sync.outcomes.stage(self._request, "parsing", self._fetched.obtained.run.id)
 
     def _parse(self) -> Generator[pa.Table, None, None]:
@@ -224,7 +223,7 @@ class ArrivedCell:
         table = lane.resolved.report.table
         sync.under_way.loaded[table].add(self._request.key)
         if not sync.load.collects:
-            note_in_package(table, sync.settings.label, self._request.key, cell.run_id)
+            note_in_package(table, self._request.label, self._request.key, cell.run_id)
         if not self._backfill:
             self._report.move_cursor()
 

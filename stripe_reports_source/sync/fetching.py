@@ -23,6 +23,7 @@ from .context import Load
 from .fetch import CellFetcher, Stage
 from .given import GivenFiles
 from .growing import Arrivals
+from .keeping import Keeping
 from .parsed_ahead import ParsedAhead
 from .pool import FetchPool, JobQueue
 from .replaying import Archived
@@ -65,7 +66,11 @@ class Fetching:
         self._on_stage = on_stage
         self._archived = archived
         self._api: StripeClient | None = None
-        self.archive = None if settings.archive_url is None else Archive(settings.archive_url)
+        self._known: dict[str, bool] = {}
+        self.keeping: Keeping | None = None
+        if settings.archive_url is not None:
+            archive = Archive(settings.archive_url)
+            self.keeping = Keeping(archive, self.knows_run, settings.label, settings.acts_on)
         self._offered = offered
         self._pool: FetchPool[CellRequest, FetchedCell] | None = None
         self._files: ResultFiles | None = None
@@ -90,6 +95,12 @@ class Fetching:
         if self._api is None:
             self._api = stripe_client(self._settings, self._sleep)
         return self._api
+
+    def knows_run(self, run: str) -> bool:
+        """True if the key's own account has made a run: asked once."""
+        if run not in self._known:
+            self._known[run] = self.api.knows_run(run)
+        return self._known[run]
 
     def queues(self, table: str, lanes: Sequence[Sequence[CellRequest]]) -> list[Queue]:
         """Let the cells of a table be fetched, lane by lane in order, as workers come free.
@@ -242,7 +253,8 @@ class Fetching:
             sleep=pool.sleep,
             wait_for_event=wait_for_event if events else None,
         )
-        self._cells = CellFetcher(api, runner, folder, self._on_stage, self._load.spoiled, self.archive, self.arrivals)
+        archive = None if self.keeping is None else self.keeping.archive
+        self._cells = CellFetcher(api, runner, folder, self._on_stage, self._load.spoiled, archive, self.arrivals)
         return self._cells.fetch
 
     def _sleep(self, seconds: float) -> None:

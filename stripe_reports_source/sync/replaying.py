@@ -25,6 +25,7 @@ from ..stripe_api.archive import Archive
 from ..warehouse.ledger import loaded_runs
 from .context import ANY_CELL
 from .fetch import Stage
+from .package import cells_in_package
 
 
 class Archived:
@@ -78,9 +79,19 @@ class Archived:
         """The lanes of a table.
 
         Raises:
-            ConfigurationError: the table holds what the archive does not: a replay could replace it by older data.
+            ConfigurationError: the table holds what the archive does not: a replay could replace it by older data. Or
+                the load package has other runs under one of the archive's labels, which may be another account's.
         """
         ours = {manifest.run.id for manifest in self._manifests}
+        labels = {manifest.request.label for manifest in self._manifests if manifest.table == table}
+        for label, cells in cells_in_package(table).items():
+            strange = sorted({*cells.values()} - ours) if label in labels else []
+            if strange:
+                raise ConfigurationError(
+                    f"account {label!r}: the report run {strange[0]} of table {table!r}, which is loaded together with "
+                    f"the archive {self.archive.shown}, is not in it and may be another Stripe account's; replay each "
+                    "archive into a dataset of its own."
+                )
         others = sorted(loaded_runs(pipeline, table) - ours)
         if others:
             raise ConfigurationError(

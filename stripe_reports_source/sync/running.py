@@ -244,7 +244,7 @@ class Sync:
             if self.load.days is not None:
                 zone = parse_zone(report.timezone) if report.timezone else self.settings.defaults.zone
                 window = window_of(self.load.days, self.settings, zone)
-            self.under_way.loaded[report.table].update(cells_in_package(report.table).get(self.settings.label, ()))
+            self.under_way.loaded[report.table].update(*cells_in_package(report.table).values())
             planned = self._plan(report, loaded, window)
             self._say_earlier(report.table, planned)
             self._lanes[report.table] = [self._active(lane, states, ledger) for lane in planned]
@@ -313,8 +313,10 @@ class Sync:
             self.outcomes.not_planned(report, loaded.lanes, str(window or "all intervals"), error)
             return []
         if self._whose_data is None:
-            self._whose_data = WhoseData(self.pipeline, self.fetching.api)
+            self._whose_data = WhoseData(self.pipeline, self.fetching.knows_run)
         self._whose_data.check(planned, self.settings.label, self.settings.acts_on)
+        if self.fetching.keeping is not None:
+            self.fetching.keeping.check(planned)
         return planned
 
     @property

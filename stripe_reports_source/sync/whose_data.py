@@ -6,7 +6,7 @@ there is nothing to run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from dlt import Pipeline
 
@@ -14,7 +14,6 @@ from ..errors import ConfigurationError
 from ..plan.lanes import Lane
 from ..plan.resolve import prefix_of
 from ..plan.whose_data import Holding, refuse_other_data
-from ..stripe_api.api import StripeApi
 from ..warehouse.ledger import newest_run, noted_holdings, real_holdings
 from .package import cells_in_package, dropped_tables
 
@@ -22,10 +21,15 @@ from .package import cells_in_package, dropped_tables
 class WhoseData:
     """See the module; of one sync."""
 
-    def __init__(self, pipeline: Pipeline | None, api: StripeApi) -> None:
+    def __init__(self, pipeline: Pipeline | None, knows: Callable[[str], bool]) -> None:
+        """See the class.
+
+        Args:
+            pipeline: whose dataset; None where nothing is loaded.
+            knows: tells whether the key's account knows a report run.
+        """
         self._pipeline = pipeline
-        self._api = api
-        self._known: dict[str, bool] = {}
+        self._knows = knows
 
     def check(self, lanes: Sequence[Lane], label: str, account: str | None) -> None:
         """Refuse lanes whose cells would be mixed with rows that are of another account, mode, grid, zone or filter.
@@ -87,11 +91,6 @@ class WhoseData:
                     f"and would hold them twice. Keep account = {other!r}, or load the report anew under the new "
                     "label with refresh='drop_resources'."
                 )
-
-    def _knows(self, run: str) -> bool:
-        if run not in self._known:
-            self._known[run] = self._api.knows_run(run)
-        return self._known[run]
 
 
 def _held(table: str, cells: Mapping[str, Mapping[str, str]]) -> Iterator[Holding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import stat
 from collections.abc import Callable
 from datetime import timedelta
@@ -184,3 +185,46 @@ def test_an_address_that_fsspec_does_not_know_is_refused_before_any_run(
         load_reports(pipeline, source_of(emulator, REPORTS, archive_url=url))
     assert "secret" not in str(caught.value)
     assert not emulator.runs
+
+
+@pytest.mark.parametrize("noted", [True, False], ids=["noted", "by an earlier version"])
+def test_an_archive_has_one_account_under_a_label(
+    start_emulator: Callable[..., Emulator], make_pipeline: Callable[..., Pipeline], tmp_path: Path, noted: bool
+) -> None:
+    """A replay could not tell them apart. Another label, and the same account's test data, may lie beside it."""
+    emulator = start_emulator(live_keys=("rk_live_a", "rk_live_b"), accounts={"rk_live_b": "acct_b"})
+    first, second = make_pipeline(), make_pipeline("second", "second")
+    second.dataset_name = "second"
+    root = tmp_path / "kept"
+    how: dict[str, Any] = {"archive_url": str(root)}
+    load_reports(first, source_of(emulator, ["payouts.itemized"], api_key="rk_live_a", **how))
+    if not noted:
+        shutil.rmtree(root / "accounts")
+        (root / "manifests" / "stray.json").write_text("no manifest")
+    before, runs = files_of(root), len(emulator.runs)
+    other = source_of(emulator, ["payouts.itemized"], api_key="rk_live_b", start_date="2025-02-01", **how)
+    with pytest.raises(ConfigurationError, match="kept holds another Stripe account's files"):
+        load_reports(second, other)
+    assert (files_of(root), len(emulator.runs)) == (before, runs)
+    load_reports(second, source_of(emulator, ["payouts.itemized"], api_key="rk_live_b", account="eu", **how))
+    load_reports(second, source_of(emulator, ["payouts.itemized"], api_key="rk_live_a", account="us", **how))
+    emulator.advance(emulator.settings.available_end + timedelta(days=1))
+    load_reports(first, source_of(emulator, ["payouts.itemized"], api_key="rk_live_a", **how))
+
+
+def test_whose_files_an_archive_has_is_asked_once_for_a_load(
+    emulator: Emulator, pipeline: Pipeline, tmp_path: Path
+) -> None:
+    how = {"archive_url": str(tmp_path / "kept")}
+    load_reports(pipeline, source_of(emulator, REPORTS, **how))
+    noted = [path for path in files_of(tmp_path / "kept") if path.startswith("accounts/")]
+    assert len(noted) == 1
+    run = noted[0].removesuffix(".json").rpartition("-")[2]
+    for days, asked, most in ((1, 1, 1), (10, 1, 1), (50, 1, 2)):
+        before = len(emulator.requests)
+        emulator.advance(emulator.settings.available_end + timedelta(days=days))
+        load_reports(pipeline, source_of(emulator, REPORTS, **how))
+        paths = [request.path for request in emulator.requests[before:]]
+        assert paths.count(f"/v1/reporting/report_runs/{run}") == asked
+        noted = sorted(path for path in files_of(tmp_path / "kept") if path.startswith("accounts/"))
+        assert len(noted) == most

@@ -339,3 +339,20 @@ def test_a_manifest_that_is_not_what_it_was(
 def test_an_archive_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="nowhere has no manifests; there is nothing to load"):
         archived_reports(str(tmp_path / "nowhere"))
+
+
+def test_two_archives_in_one_run(start_emulator: Make, make_pipeline: Pipelines, tmp_path: Path) -> None:
+    """Under one label they may be of two accounts, and no one can be asked."""
+    emulator = start_emulator(live_keys=("rk_live_a", "rk_live_b"), accounts={"rk_live_b": "acct_b"})
+    for name, key, label in (("a", "rk_live_a", "us"), ("b", "rk_live_b", "us"), ("c", "rk_live_b", "eu")):
+        pipeline = make_pipeline(name=name, folder=name)
+        pipeline.dataset_name = f"{pipeline.dataset_name}_{name}"
+        sync(pipeline, emulator, tmp_path / name, ["payouts.itemized"], api_key=key, account=label)
+    together = make_pipeline(name="together", folder="together")
+    together.dataset_name = "together"
+    with pytest.raises(Exception, match=r"account 'us': the report run frr_\w+ .* may be another Stripe account's"):
+        together.run([archived_reports(str(tmp_path / name)) for name in ("a", "b")])
+    together.run([archived_reports(str(tmp_path / name)) for name in ("a", "c", "a")])
+    once = "count(*) = count(DISTINCT balance_transaction_id)"
+    found = query(together, f"SELECT _account, {once} FROM payouts_itemized GROUP BY 1")
+    assert sorted(found) == [("eu", True), ("us", True)]
