@@ -5,7 +5,6 @@ In: the process. Out: `cli`, see `commands`, run in it.
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import sys
@@ -13,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
+
+from .streams import prepare_streams
 
 if TYPE_CHECKING:
     from .commands import cli
@@ -25,9 +26,7 @@ _STOPPED = 130
 
 def main() -> None:
     """The entry point."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # what a terminal cannot show must not end the work
+    prepare_streams()
     signal.signal(signal.SIGTERM, _stop)
     os.umask(0o077)  # customers' rows are for their owner only: the database, and dlt's files until they are loaded
     os.environ.setdefault("LOAD__DELETE_COMPLETED_JOBS", "true")  # dlt keeps the files of loaded packages otherwise

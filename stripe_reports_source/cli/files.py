@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,7 @@ def fetch(
         if target is not None:
             os.replace(file.path, target)
         else:
+            stack.enter_context(suppress(BrokenPipeError))  # whoever reads a pipe may have enough before the end
             content = stack.enter_context(file.path.open("rb"))
             out = sys.stdout.buffer if output == STDOUT else stack.enter_context(output.open("wb"))
             shutil.copyfileobj(content, out)

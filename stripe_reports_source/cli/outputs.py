@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -26,7 +27,8 @@ def write(output: Path, text: str) -> bool:
     """
     content, file = text.encode(), file_of(output)
     if file is None:
-        output.write_bytes(content)
+        with suppress(BrokenPipeError):  # whoever reads it may have enough before the end
+            output.write_bytes(content)
         return True
     if file.is_file() and file.read_bytes() == content:
         return False

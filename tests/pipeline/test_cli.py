@@ -130,6 +130,36 @@ def test_metadata_and_default_columns(run: Run, tmp_path: Path) -> None:
         assert connection.sql(sql).fetchall() == [(5,)]
 
 
+@pytest.mark.first(1)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_whoever_reads_the_output_may_have_enough_of_it(emulator: Emulator, tmp_path: Path, unbuffered: str) -> None:
+    """All is loaded, and the exit codes are those of a reader to the end: 0, and 3 where something has failed."""
+
+    def ends(*arguments: str) -> tuple[int, str]:
+        read, written = os.pipe()
+        os.close(read)
+        command = [sys.executable, "-m", "stripe_reports_source.cli", *arguments]
+        env = {**os.environ, **environment(emulator, tmp_path), "PYTHONUNBUFFERED": unbuffered}
+        done = subprocess.run(
+            command, env=env, stdout=written, stderr=subprocess.PIPE, text=True, timeout=120, check=False
+        )
+        os.close(written)
+        return done.returncode, done.stderr
+
+    assert ends("sync", "balance.summary") == (0, "")
+    assert ends("sync", "payouts.itemized", "--format", "json")[0] == 0
+    assert count(tmp_path, "payouts_itemized") > 0
+    for form in ("table", "json"):
+        code, said = ends("status", "--offline", "--format", form)
+        assert (code, "Traceback" in said, "error" in said) == (0, False, False)
+    assert (
+        ends("fetch", "payouts.itemized", "--start-date", "2025-01-01", "--end-date", "2025-03-01", "-o", "-")[0] == 0
+    )
+    emulator.add_fault(Fault("run_failed", method="POST", times=None))
+    code, said = ends("sync", "payout_reconciliation.itemized")
+    assert (code, "\nerror: " in f"\n{said}", "Traceback" in said) == (3, True, False)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
