@@ -60,11 +60,11 @@ class GivenFiles:
         self._kept = None if settings.archive_url is None else Archive(settings.archive_url)
 
     @property
-    def asked(self) -> dict[str, datetime]:
-        """When Stripe was asked for what was given of each table, where it has newer data now."""
+    def asked(self) -> dict[tuple[str, str], datetime]:
+        """When Stripe was asked for what was given, by table and label, where it has newer data now."""
         now = {(offered.id, offered.updated) for offered in self.offered}
         return {
-            file.cell.table: file.obtained.run.created
+            (file.cell.table, file.cell.account): file.obtained.run.created
             for file in self._files
             if file.refused is None and (file.cell.report_type, file.cell.offered.updated) not in now
         }

@@ -74,7 +74,7 @@ def freshness(
     book: Iterable[LaneEntry],
     failures: Sequence[LedgerRun],
     stored: Stored,
-    replayed: Mapping[str, datetime],
+    replayed: Mapping[tuple[str, str], datetime],
     pipeline: Pipeline | None,
 ) -> list[FreshnessRow]:
     """The rows of `report_freshness` for those lanes of a sync that have changed since they were last asked for.
@@ -83,7 +83,7 @@ def freshness(
         book: the lanes.
         failures: runs that had failed before the sync, and are not made good for.
         stored: the rows that there are.
-        replayed: when Stripe was asked for what an archive has, by table; nothing where Stripe is asked now.
+        replayed: when Stripe was asked for what an archive has, by table and label; nothing where it is asked now.
         pipeline: whose dataset; None where nothing is loaded.
     """
     listed = _ListedSpans(pipeline)
@@ -97,8 +97,9 @@ def freshness(
             continue
         entry.told = True
         before = stored.get((entry.table, entry.key))
-        asked = [replayed.get(entry.table, now)]
-        if entry.table in replayed and before is not None:
+        place = (entry.table, entry.label)
+        asked = [replayed.get(place, now)]
+        if place in replayed and before is not None:
             asked.append(before.checked_at)
         loaded_to = _all_loaded_to(entry, before, listed)
         rows.append(_freshness_row(entry, max(asked), _of_lane(entry, of_lane), before, loaded_to))

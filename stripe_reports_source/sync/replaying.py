@@ -71,9 +71,13 @@ class Archived:
         return archived_types(self._manifests)
 
     @property
-    def asked(self) -> dict[str, datetime]:
-        """When Stripe was asked last for what is loaded into each table."""
-        return {manifest.table: manifest.run.created for manifest in self._manifests}
+    def asked(self) -> dict[tuple[str, str], datetime]:
+        """When Stripe was asked last for what is loaded of each account, by table and label."""
+        asked: dict[tuple[str, str], datetime] = {}
+        for manifest in self._manifests:
+            place, created = (manifest.table, manifest.request.label), manifest.run.created
+            asked[place] = max(created, asked.get(place, created))
+        return asked
 
     def lanes(self, table: str, states: LaneStates, pipeline: Pipeline | None) -> list[Lane]:
         """The lanes of a table.

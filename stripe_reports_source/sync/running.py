@@ -120,8 +120,11 @@ class Sync:
         return {self.settings.label: offered}
 
     @property
-    def replayed(self) -> dict[str, datetime]:
-        """When Stripe was asked for what an archive or given files have, by table; nothing where it is asked now."""
+    def replayed(self) -> dict[tuple[str, str], datetime]:
+        """When Stripe was asked for what an archive or given files have, by table and label.
+
+        Nothing where it is asked now.
+        """
         stored = self._archived or self._given
         return {} if stored is None else stored.asked
 

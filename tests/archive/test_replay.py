@@ -222,6 +222,20 @@ def test_a_replay_does_not_say_that_stripe_was_asked(
         assert found == [(report.replace(".", "_"), True) for report in sorted(REPORTS)]
 
 
+def test_a_replay_says_of_each_account_when_stripe_was_asked(
+    start_emulator: Make, make_pipeline: Pipelines, tmp_path: Path
+) -> None:
+    emulator = start_emulator(live_keys=("rk_live_a", "rk_live_b"), accounts={"rk_live_b": "acct_b"})
+    first = make_pipeline()
+    for key, label in (("rk_live_a", "us"), ("rk_live_b", "eu")):
+        sync(first, emulator, tmp_path / "kept", ["payouts.itemized"], api_key=key, account=label)
+        emulator.advance(emulator.settings.available_end + timedelta(days=20))
+    second, _ = replay(make_pipeline, tmp_path / "kept")
+    asked = "(SELECT max(r.created) FROM report_runs r WHERE r.account = f.account)"
+    found = query(second, f"SELECT f.account, f.checked_at = {asked} FROM report_freshness f ORDER BY 1")
+    assert found == [("eu", True), ("us", True)]
+
+
 def test_a_replay_that_is_done_twice_or_was_stopped(
     emulator: Emulator, make_pipeline: Pipelines, tmp_path: Path
 ) -> None:
