@@ -125,7 +125,13 @@ class Archive:
         for name in self._names(MANIFESTS):
             with self._says("cannot be read", name):
                 content = self._fs.cat_file(self._at(name))
-            found.append(read_manifest(content, name))
+            try:
+                found.append(read_manifest(content, name))
+            except ArchiveError as error:
+                raise ArchiveError(
+                    f"{str(error).rstrip('.')}. It is {self.shown}/{name}: put back the file as it was, or move it out "
+                    f"of the folder {MANIFESTS} if it is not a manifest."
+                ) from None
         return sorted(found, key=lambda manifest: (manifest.run.created, manifest.archived_at, manifest.run.id))
 
     def account_run(self, label: str, livemode: bool) -> AccountRun | None:

@@ -346,8 +346,9 @@ def test_a_manifest_that_is_not_what_it_was(
     sync(make_pipeline(), emulator, tmp_path / "kept", ["balance.summary"])
     manifest = next((tmp_path / "kept" / "manifests").iterdir())
     manifest.write_text(change(manifest.read_text("utf-8")), "utf-8")
-    with pytest.raises(ArchiveError, match=message):
+    with pytest.raises(ArchiveError, match=message) as caught:
         archived_reports(str(tmp_path / "kept"))
+    assert f"It is {manifest}: put back the file as it was, or move it out of the folder" in str(caught.value)
 
 
 def test_an_archive_that_is_not_there(tmp_path: Path) -> None:
