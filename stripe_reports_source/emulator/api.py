@@ -135,7 +135,11 @@ class EmulatorApi:
         return JSONResponse(self._service.get_type(request.path_params["id"], caller.live))
 
     async def _create_run(self, request: Request, caller: Caller, fault: Fault | None) -> Response:
-        report_type, parameters = parse_run_form((await request.body()).decode())
+        try:
+            form = (await request.body()).decode()
+        except UnicodeDecodeError:
+            raise ApiError(400, "Invalid request: the body is not UTF-8.") from None
+        report_type, parameters = parse_run_form(form)
         answer = await run_in_threadpool(
             self._service.create_run,
             report_type,

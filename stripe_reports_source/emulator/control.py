@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import timedelta
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -37,6 +38,13 @@ def control_app(service: StripeService, faults: FaultBoard, api: EmulatorApi, ev
       none: so many pairs of events at once.
     """
 
+    def types_of(body: dict[str, Any]) -> list[str]:
+        """The report type that is named, or all."""
+        named = body.get("report_type")
+        if "report_type" in body and named not in service.type_names:
+            raise ValueError(f"report_type {named!r} is not offered, such as {service.type_names[0]}")
+        return [named] if named is not None else list(service.type_names)
+
     async def state(request: Request) -> Response:
         return JSONResponse(
             {
@@ -48,20 +56,20 @@ def control_app(service: StripeService, faults: FaultBoard, api: EmulatorApi, ev
         )
 
     async def advance(request: Request) -> Response:
-        body = await json_of(request)
+        body = await json_of(request, "days", "hours", "to")
         step = timedelta(days=float(body.get("days", 0)), hours=float(body.get("hours", 0)))
         service.advance(instant_of(body["to"]) if "to" in body else service.available_end + step)
         return await state(request)
 
     async def availability(request: Request) -> Response:
-        body = await json_of(request)
+        body = await json_of(request, "report_type", "start", "end")
         edges = {name: instant_of(body[name]) for name in ("start", "end") if name in body}
-        for name in [body["report_type"]] if "report_type" in body else service.type_names:
+        for name in types_of(body):
             service.set_availability(name, **edges)
         return await state(request)
 
     async def alter(request: Request) -> Response:
-        body = await json_of(request)
+        body = await json_of(request, "id", "fields", "absent", "hidden")
         hidden = bool(body.get("hidden", False))
         service.alterations.alter(
             str(body["id"]), dict(body.get("fields", {})), absent=list(body.get("absent", ())), hidden=hidden
@@ -88,8 +96,8 @@ def control_app(service: StripeService, faults: FaultBoard, api: EmulatorApi, ev
         return JSONResponse({"idle": events.idle, "deliveries": [asdict(delivery) for delivery in events.deliveries]})
 
     async def burst(request: Request) -> Response:
-        body = await json_of(request)
-        names = [body["report_type"]] if "report_type" in body else service.type_names
+        body = await json_of(request, "report_type", "count")
+        names = types_of(body)
         for _ in range(int(body.get("count", 1))):
             for name in names:
                 service.announce_type(name)

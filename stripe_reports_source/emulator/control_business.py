@@ -32,7 +32,7 @@ def business_routes(service: StripeService) -> list[Route]:
     """
 
     async def add(request: Request) -> Response:
-        return JSONResponse({"id": _add_late(service, await json_of(request))})
+        return JSONResponse({"id": _add_late(service, await json_of(request, *_OF_A_CHARGE))})
 
     async def restate(request: Request) -> Response:
         body = await json_of(request)
@@ -49,7 +49,7 @@ def business_routes(service: StripeService) -> list[Route]:
         return JSONResponse([_shown(payout) for payout in service.ledger.payouts])
 
     async def change(request: Request) -> Response:
-        instants = {name: instant_of(text) for name, text in (await json_of(request)).items()}
+        instants = {name: instant_of(text) for name, text in (await json_of(request, *_OF_A_PAYOUT)).items()}
         fails_at, payout = instants.pop("fails_at", None), request.path_params["id"]
         if instants:
             service.change(lambda ledger: ledger.move_payout(payout, **instants))
@@ -64,6 +64,10 @@ def business_routes(service: StripeService) -> list[Route]:
         Route("/payouts", checked(payouts)),
         Route("/payouts/{id}", checked(change), methods=["PATCH"]),
     ]
+
+
+_OF_A_PAYOUT = ("effective", "known_from", "fails_at")
+_OF_A_CHARGE = ("created", "currency", "gross", "fee", "description", "metadata")
 
 
 def _add_late(service: StripeService, body: dict[str, Any]) -> str:
@@ -107,22 +111,35 @@ def checked(handler: Handler) -> Handler:
     async def answer(request: Request) -> Response:
         try:
             return await handler(request)
-        except (KeyError, ValueError, TypeError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 400)
 
     return answer
 
 
-async def json_of(request: Request) -> dict[str, Any]:
-    """The body, which must be a JSON object."""
+async def json_of(request: Request, *names: str) -> dict[str, Any]:
+    """The body, which must be a JSON object, with no other keys than `names` where some are given.
+
+    Raises:
+        ValueError: it is not.
+    """
     body = await request.json()
     if not isinstance(body, dict):
         raise ValueError("a JSON object is needed")
+    unknown = sorted(set(body) - set(names)) if names else []
+    if unknown:
+        raise ValueError(f"unknown: {', '.join(unknown)}; there are {', '.join(names)}")
     return body
 
 
-def instant_of(text: str) -> datetime:
-    """An instant from a text with an offset."""
+def instant_of(text: Any) -> datetime:
+    """An instant from a text with an offset.
+
+    Raises:
+        ValueError: it is not such a text.
+    """
+    if not isinstance(text, str):
+        raise ValueError(f"{text!r} is not an instant, such as '2025-07-02T00:00:00+00:00'")
     instant = datetime.fromisoformat(text.replace("Z", "+00:00"))
     if instant.tzinfo is None:
         raise ValueError(f"{text!r} needs an offset, such as +00:00")

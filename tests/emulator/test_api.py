@@ -232,3 +232,35 @@ def test_the_command_serves_until_it_is_told_to_stop(number: signal.Signals) -> 
         assert requests.get(f"{address}/v1/reporting/report_types", auth=("rk_live_demo", ""), timeout=10).ok
         process.send_signal(number)
         assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "said"),
+    [
+        ("POST", "/advance", {"days": 1e12}, "OverflowError"),
+        ("POST", "/advance", {"to": 5}, "5 is not an instant"),
+        ("POST", "/advance", {"dayz": 1}, "unknown: dayz; there are days, hours, to"),
+        ("POST", "/availability", {"end": None}, "None is not an instant"),
+        ("POST", "/availability", {"report_type": ["x"]}, "is not offered"),
+        ("PATCH", "/payouts/po_none", {"effective": 5}, "5 is not an instant"),
+        ("PATCH", "/payouts/po_none", {"nope": 5}, "unknown: nope"),
+        ("POST", "/events", {"report_type": "nope"}, "report_type 'nope' is not offered"),
+        ("POST", "/events", {"reports": "nope"}, "unknown: reports"),
+        ("POST", "/objects", {"id": "nope", "field": {}}, "unknown: field"),
+    ],
+)
+def test_the_control_address_refuses_what_it_does_not_understand(
+    emulator: Emulator, method: str, path: str, body: dict[str, Any], said: str
+) -> None:
+    before = emulator.service.available_end
+    answer = requests.request(method, emulator.control_url + path, json=body, timeout=10)
+    assert answer.status_code == 400
+    assert said in answer.json()["error"]
+    assert emulator.service.available_end == before
+
+
+def test_a_form_that_is_not_utf8_is_refused(emulator: Emulator) -> None:
+    headers = {"Authorization": f"Bearer {emulator.settings.live_keys[0]}"}
+    answer = requests.post(f"{emulator.api_url}/v1/reporting/report_runs", data=b"\xff=1", headers=headers, timeout=10)
+    assert answer.status_code == 400
+    assert "not UTF-8" in answer.json()["error"]["message"]
