@@ -23,6 +23,7 @@ from .sync.context import Load
 from .sync.loading import Loading, loading, named_in_log
 from .sync.progress import Event, Listener
 from .warehouse.own_jobs import own_jobs
+from .warehouse.places import note_place, take_over
 from .warehouse.query import reading, select
 from .warehouse.turns import pipeline_lock
 
@@ -75,7 +76,7 @@ def reconcile(
     scope = Scope(since=since, accounts=None if accounts is None else frozenset(accounts))
     if refresh is None:
         with pipeline_lock(pipeline), own_jobs(pipeline):
-            pipeline.sync_destination()
+            take_over(pipeline)
             return _whole_look(pipeline, loaded_source(pipeline), scope)
     load = Load(collects=True, on_event=Listener(on_event))
     with named_in_log(load.failures.values()), loading(pipeline, refresh, load) as begun:
@@ -94,6 +95,7 @@ def _whole_look(pipeline: Pipeline, source_name: str, scope: Scope) -> Reconcili
 
     _check_scope(pipeline, scope)
     found = look_and_keep(pipeline, source_name, scope)
+    note_place(pipeline)
     return replace(found, roll_forward=tuple(roll_forward(pipeline, scope)))
 
 

@@ -17,11 +17,12 @@ from dlt import Pipeline
 
 from ..errors import ConfigurationError
 from ..plan.column_types import ColumnType
-from ..plan.system_tables import REPORT_CELLS, REPORT_COLUMNS, TIE_OUT
+from ..plan.system_tables import REPORT_CELLS, TIE_OUT
+from ..warehouse.places import reading_place
 from ..warehouse.query import Reader, reading_frugally
-from ..warehouse.stored_schemas import stored_columns
+from ..warehouse.stored_schemas import listed_columns, stored_columns
 from .catalog import MARTS, Mart
-from .chart import read_chart
+from .chart import Chart, read_chart
 from .queries import MartQuery, in_dialect
 from .tables import Chosen, Holding, choose
 
@@ -175,6 +176,12 @@ def open_marts(
         ConfigurationError: the file is not such a chart, or the destination has no instants with a time zone.
     """
     chart = read_chart(ledger_accounts)
+    with reading_place(pipeline) as restored, _open(restored, chart, before) as marts:
+        yield marts
+
+
+@contextmanager
+def _open(pipeline: Pipeline, chart: Chart, before: date | None) -> Iterator[Marts]:
     capabilities = pipeline.destination_client().capabilities
     if not capabilities.supports_tz_aware_datetime:
         raise ConfigurationError(
@@ -247,24 +254,9 @@ def _is_there(reader: Reader) -> bool:
 
 def _columns(reader: Reader, tables: Collection[str], known: Columns) -> Columns:
     """The columns of tables: those that the database has, with the types that are known of them."""
-    known = {**known, **_listed_columns(reader, set(tables) - set(known))}
+    known = {**known, **listed_columns(reader, set(tables) - set(known))}
     there = {table: reader.columns(table) for table in tables}
     return {
         table: {name: type_ for name, type_ in known.get(table, {}).items() if name in names}
         for table, names in there.items()
     }
-
-
-def _listed_columns(reader: Reader, tables: Collection[str]) -> Columns:
-    """The columns of tables that other pipelines have loaded, as the dataset lists them."""
-    listed: dict[str, dict[str, ColumnType]] = {}
-    for table, column, type_ in (reader.select(_LISTED) or ()) if tables else ():
-        if table in tables:
-            listed.setdefault(table, {})[column] = ColumnType.parse(type_)
-    return listed
-
-
-_LISTED = (
-    "SELECT {column.table_name}, {column.column_name}, {column.type} "  # noqa: S608
-    f"FROM {{table.{REPORT_COLUMNS.name}}}"
-)

@@ -13,6 +13,7 @@ from pathlib import Path
 from dlt import Pipeline
 
 from ..marts.reading import open_marts
+from ..warehouse.places import reading_place
 from .calendar import calendar, few, next_month
 from .figures import closed_month, months_before, read_figures
 from .gather import gather, session
@@ -57,10 +58,10 @@ def make_page(
     Raises:
         ConfigurationError: nothing is loaded, or nothing of that.
     """
-    with session(pipeline):
-        gathered = gather(pipeline, since, accounts)
+    with reading_place(pipeline) as restored, session(restored):
+        gathered = gather(restored, since, accounts)
         rows = list(few(calendar(gathered.cells, gathered.reach, gathered.failed, gathered.months)))
-        with open_marts(pipeline, ledger_accounts) as marts:
+        with open_marts(restored, ledger_accounts) as marts:
             figures = read_figures(marts, gathered.months, closed_month(rows, gathered.months), accounts)
     return Page(page_of(gathered, figures, rows), verdict_of(gathered, figures, rows))
 
@@ -82,11 +83,11 @@ def make_record(
     Raises:
         ConfigurationError: nothing is loaded, or nothing of that.
     """
-    with session(pipeline):
-        gathered = of_month(gather(pipeline, None, accounts, month), month)
+    with reading_place(pipeline) as restored, session(restored):
+        gathered = of_month(gather(restored, None, accounts, month), month)
         every = calendar(gathered.cells, gathered.reach, gathered.failed, gathered.months)
         rows = rows_of_month(every, gathered)
-        with open_marts(pipeline, ledger_accounts, before=next_month(month)) as marts:
+        with open_marts(restored, ledger_accounts, before=next_month(month)) as marts:
             figures = read_figures(marts, gathered.months, month, accounts)
             since = {"stripe_payouts": months_before(month, PAYOUTS_BEFORE)}
             whole = {

@@ -18,6 +18,7 @@ from ..plan.column_types import AMOUNT, ColumnType
 from ..plan.system_tables import Statement
 from ..warehouse.hints import stored_types
 from ..warehouse.query import Reader, reading_frugally
+from ..warehouse.stored_schemas import listed_columns
 from .coverage import Coverage, read_coverage
 from .equations import BEFORE, EQUATIONS, Equation
 from .glance import COPIES, OF_ROWS, Glances
@@ -74,8 +75,9 @@ def look(pipeline: Pipeline, now: datetime, scope: Scope | None = None) -> State
 def roll_forward(pipeline: Pipeline, scope: Scope) -> list[RollForward]:
     """The balance rolled forward, for each account and currency: over the last complete month, or since a day."""
     found = []
-    with opened(pipeline) as dataset:
-        coverage = read_coverage(dataset.reader, scope.accounts)
+    with opened(pipeline) as opened_dataset:
+        coverage = read_coverage(opened_dataset.reader, scope.accounts)
+        dataset = _with_listed(opened_dataset, coverage)
         for inputs in FAMILIES:
             tables = {
                 group.filters: group.sums
@@ -101,6 +103,7 @@ def _look(dataset: Dataset, now: datetime, scope: Scope) -> Statements:
     loaded = coverage.names()
     if not loaded:
         return Statements()  # without a ledger there is nothing to go by
+    dataset = _with_listed(dataset, coverage)
     before: dict[str, list[Statement]] = defaultdict(list)
     for statement in said_before(dataset.reader, scope):
         before[statement.equation].append(statement)
@@ -333,6 +336,14 @@ def _stored_columns(pipeline: Pipeline) -> dict[str, dict[str, ColumnType]]:
         for schema in pipeline.schemas.values()
         for name, table in schema.tables.items()
     }
+
+
+def _with_listed(dataset: Dataset, coverage: Coverage) -> Dataset:
+    """The dataset, with the columns of tables that are loaded and that dlt's schemas do not know."""
+    loaded = {lane[0].table for lane in coverage.lanes()} | {table for _, table, _ in coverage.second}
+    loaded |= {cell.table for cell in coverage.per_payout}
+    listed = listed_columns(dataset.reader, loaded - dataset.columns.keys())
+    return replace(dataset, columns={**dataset.columns, **listed}) if listed else dataset
 
 
 def _key(statement: Statement) -> tuple[str, ...]:

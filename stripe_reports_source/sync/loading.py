@@ -30,6 +30,7 @@ from ..warehouse.inventory import make_missing_tables, mend_tables
 from ..warehouse.kept_open import KeptOpen
 from ..warehouse.leftovers import abort_begun_packages, mend_folder, remove_leftovers, set_aside
 from ..warehouse.own_jobs import import_early, load_package, own_jobs
+from ..warehouse.places import leave_other_place, note_place
 from ..warehouse.stored import note_altered, note_lost, stored_rows
 from ..warehouse.turns import PipelineLock, pipeline_lock
 from .context import GivesWay, Load, SpoiledPackage
@@ -94,6 +95,7 @@ def loading(pipeline: Pipeline, source: DltSource, load: Load, given: GivenFiles
             begun = Loading(pipeline, source, syncs, load, refresh, lock if asks_stripe else None)
             begun.begin()
             yield begun
+            note_place(pipeline)
         finally:
             load.database.let_go()
             pipeline.refresh = refresh
@@ -155,6 +157,7 @@ class Loading:
     def begin(self) -> None:
         """Load what was left pending, and look at what there is."""
         self._load.database.keep()
+        leave_other_place(self._pipeline)
         self._finish_pending()
         known = self._source.name in self._pipeline.schemas
         if self._pipeline.config.restore_from_destination and not self._pipeline.dev_mode:
@@ -165,6 +168,7 @@ class Loading:
         # what this machine has never loaded may have lost tables that its schema does not tell of
         self._is_new_here = self._source.name not in self._pipeline.schemas
         mend_tables(self._pipeline, self._source, self._refresh)
+        note_place(self._pipeline)
 
     def sync(self) -> None:
         """Sync until there is nothing left."""

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dlt
 from dlt import Pipeline
-from dlt.common.configuration.container import Container
-from dlt.common.pipeline import PipelineContext
 from dlt.extract import DltSource
 
 from ..errors import SyncFailed, own_error
@@ -26,6 +24,7 @@ from ..warehouse.destinations import duckdb_file
 from ..warehouse.inventory import mend_tables
 from ..warehouse.kept_open import KeptOpen
 from ..warehouse.own_jobs import own_jobs
+from ..warehouse.places import active_as_before, in_own_folder
 from .context import Load
 from .result_files import ResultFiles
 from .syncs import Syncs, syncs_of
@@ -43,7 +42,7 @@ def planning(
     load = Load(collects=True, stop=stop, plans_only=True, days=days)
     syncs = syncs_of(source)
     names = [name for name in source.selected_resources if name not in {table.name for table in SYSTEM_TABLES}]
-    with syncs.loading(load), _folder(pipeline) as folder, _active_as_before():
+    with syncs.loading(load), _folder(pipeline) as folder, active_as_before():
         shadow = _shadow(pipeline, folder)
         with own_jobs(shadow):
             load.database = KeptOpen(shadow)
@@ -117,25 +116,4 @@ def _shadow(pipeline: Pipeline, folder: Path) -> Pipeline:
     file = duckdb_file(pipeline)
     if file is not None and not file.exists():
         destination = dlt.destinations.duckdb(str(folder / "nothing_loaded.duckdb"))  # a plan makes no database
-    shadow = dlt.pipeline(
-        pipeline.pipeline_name,
-        destination=destination,
-        dataset_name=pipeline.dataset_name,
-        pipelines_dir=str(folder),
-    )
-    # from where dlt takes relative paths of a destination
-    shadow.set_local_state_val("initial_cwd", pipeline.get_local_state_val("initial_cwd"))
-    return shadow
-
-
-@contextmanager
-def _active_as_before() -> Iterator[None]:
-    """Leave that pipeline active that is."""
-    context = Container()[PipelineContext]
-    active = context.pipeline() if context.is_active() else None
-    try:
-        yield
-    finally:
-        if active is not None:
-            with suppress(OSError):  # its folder may be gone by now
-                context.activate(active)
+    return in_own_folder(pipeline, folder, destination)

@@ -40,6 +40,7 @@ from ..warehouse.lane_table import first_replaced, read_lanes
 from ..warehouse.leftovers import check_begun_packages, close_to_others
 from ..warehouse.own_jobs import keep_own_jobs
 from ..warehouse.payouts import PayoutCells, keys_to_run
+from ..warehouse.places import refuse_other_place
 from .active_lane import ActiveLane
 from .context import GivesWay, Load
 from .fetching import Fetching
@@ -71,6 +72,7 @@ class Sync:
             close_to_others(pipeline)
             if not load.collects:
                 check_begun_packages(pipeline)
+                refuse_other_place(pipeline)
                 keep_own_jobs(pipeline)
                 for table in refuse_changed_tables(pipeline, dlt.current.source_schema()):
                     dlt.current.resource_state(table).clear()  # whose rows are not loaded again while they are alike

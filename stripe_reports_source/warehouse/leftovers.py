@@ -116,6 +116,15 @@ def remove_leftovers(pipeline: Pipeline) -> None:
         shutil.rmtree(spilled, ignore_errors=True)
 
 
+def delete_pending(pipeline: Pipeline) -> None:
+    """Delete the packages that are not loaded yet, without a word to the destination. The state stays as it is."""
+    folder = Path(pipeline.working_dir)
+    for load_id in pipeline.list_normalized_load_packages():
+        shutil.rmtree(folder / "load" / "normalized" / load_id)
+    for load_id in pipeline.list_extracted_load_packages():
+        shutil.rmtree(folder / "normalize" / "extracted" / load_id)
+
+
 def _spills_into(pipeline: Pipeline, folder: Path) -> bool:
     """True if DuckDB works in a folder: it keeps one that it has used while anybody in this process has it open."""
     if destination_type(pipeline) != "duckdb":

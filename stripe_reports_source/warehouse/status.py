@@ -20,6 +20,7 @@ from ..plan.state import lanes_in
 from ..plan.system_tables import REPORT_CELLS, FreshnessRow
 from .freshness import freshness_table
 from .passing import raise_passing
+from .places import reading_place
 from .query import prefix_sql, select
 from .status_runs import ShownRun, accounts_in, open_runs, shown_runs
 
@@ -97,12 +98,13 @@ def loaded_cursors(pipeline: Pipeline, source_name: str = "stripe_reports") -> d
 
     None where only backfills have: how far all is loaded then is in `report_freshness`, for there may be gaps.
     """
-    pipeline.sync_destination()
-    return {
-        (table, account): lane.cursor
-        for table, lanes in lanes_in(pipeline.state, source_name).items()
-        for account, lane in lanes.items()
-    }
+    with reading_place(pipeline) as restored:
+        restored.sync_destination()
+        return {
+            (table, account): lane.cursor
+            for table, lanes in lanes_in(restored.state, source_name).items()
+            for account, lane in lanes.items()
+        }
 
 
 def report_status(

@@ -7,14 +7,15 @@ restores schemas by the name of the pipeline that has loaded them, which a reade
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from dlt import Pipeline, Schema
 from dlt.common.destination.client import WithStateSync
 
 from ..plan.column_types import ColumnType
+from ..plan.system_tables import REPORT_COLUMNS
 from .hints import stored_types
-from .query import select
+from .query import Reader, select
 
 
 def restore_schemas(pipeline: Pipeline) -> None:
@@ -49,3 +50,23 @@ def _stored(pipeline: Pipeline) -> Iterator[Schema]:
             stored = client.get_stored_schema(name) if isinstance(client, WithStateSync) else None
         if stored is not None:
             yield Schema.from_stored_schema(json.loads(stored.schema))
+
+
+def listed_columns(reader: Reader, tables: Collection[str]) -> Mapping[str, Mapping[str, ColumnType]]:
+    """The columns of tables that dlt's schemas do not know, because other pipelines have loaded them.
+
+    Args:
+        reader: of the dataset, which lists them.
+        tables: whose columns; nothing is asked where there are none.
+    """
+    listed: dict[str, dict[str, ColumnType]] = {}
+    for table, column, type_ in (reader.select(_LISTED) or ()) if tables else ():
+        if table in tables:
+            listed.setdefault(table, {})[column] = ColumnType.parse(type_)
+    return listed
+
+
+_LISTED = (
+    "SELECT {column.table_name}, {column.column_name}, {column.type} "  # noqa: S608
+    f"FROM {{table.{REPORT_COLUMNS.name}}}"
+)
