@@ -26,7 +26,7 @@ from .places import open_pipeline, pipeline_options, place
 from .progress import SyncProgress
 from .reconcile import reconcile
 from .report_types import types
-from .shared import options, plain_errors
+from .shared import NamedPath, options, plain_errors
 from .sources import account_option, partial_option, refresh_option, report_options, source_of
 from .status import status
 from .verdict import say_loaded, show_loaded
@@ -97,8 +97,8 @@ def backfill(
 @pipeline_options
 @_sync_options
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=int, default=8080, show_default=True, help="Port to listen on.")
-@click.option("--inbox", type=click.Path(path_type=Path, dir_okay=False), help="SQLite file that keeps the events.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port to listen on.")
+@click.option("--inbox", type=NamedPath(path_type=Path, dir_okay=False), help="SQLite file that keeps the events.")
 @click.option("--sync-every", type=float, default=6.0, show_default=True, help="Hours between syncs without an event.")
 @click.option("--gather", type=float, default=2.0, show_default=True, help="Seconds that an event waits for others.")
 @click.pass_context
@@ -140,9 +140,9 @@ def webhook(
 
 
 @cli.command()
-@click.option("--api-port", type=int, default=12111, show_default=True)
-@click.option("--files-port", type=int, default=12112, show_default=True)
-@click.option("--control-port", type=int, default=12113, show_default=True)
+@click.option("--api-port", type=click.IntRange(0, 65535), default=12111, show_default=True)
+@click.option("--files-port", type=click.IntRange(0, 65535), default=12112, show_default=True)
+@click.option("--control-port", type=click.IntRange(0, 65535), default=12113, show_default=True)
 @click.option("--seed", type=int, default=7, show_default=True, help="Another seed is another business.")
 @click.option("--run-delay", type=float, default=2.0, show_default=True, help="Seconds that a report run takes.")
 @plain_errors

@@ -20,7 +20,7 @@ from .places import open_pipeline
 from .progress import SyncProgress
 from .reconcile import show_lines
 from .reconciliation_view import months_lines, open_lines, roll_forward_lines, verdict_line, view
-from .shared import plain_errors
+from .shared import NamedPath, plain_errors
 from .verdict import say_loaded
 
 COMMAND = "stripe-reports"
@@ -29,7 +29,7 @@ COMMAND = "stripe-reports"
 @click.command()
 @click.option(
     "--database",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=NamedPath(path_type=Path, dir_okay=False),
     default=Path("stripe_demo.duckdb"),
     show_default=True,
     help="DuckDB file to load into.",

@@ -19,7 +19,7 @@ from .console import say, standard_output
 from .outputs import file_of
 from .places import open_pipeline, pipeline_options, place
 from .progress import SyncProgress
-from .shared import plain_errors
+from .shared import NamedPath, plain_errors
 from .sources import parameter_option, parameters_of
 from .verdict import say_loaded
 
@@ -36,7 +36,7 @@ STDOUT = Path("-")
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    type=NamedPath(path_type=Path, dir_okay=False, allow_dash=True),
     help="Where to write the file; - is the standard output.",
 )
 @click.option("--timezone", help="IANA zone of days.  [default: UTC]")

@@ -15,7 +15,7 @@ from .console import say, standard_output
 from .failures import NOT_ALL_THERE, NOT_TIED
 from .outputs import write
 from .places import pipeline_options, place, read_only_pipeline
-from .shared import plain_errors
+from .shared import NamedPath, plain_errors
 
 if TYPE_CHECKING:
     from ..page.make import Page
@@ -40,7 +40,7 @@ def _month(context: click.Context, option: click.Parameter, value: str | None) -
 @click.command()
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=NamedPath(path_type=Path),
     help="File to write; with --month a folder.  [default: stripe_reports.html, or stripe_YYYY-MM]",
 )
 @click.option(

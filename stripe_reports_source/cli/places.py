@@ -16,20 +16,47 @@ import click
 import dlt
 from dlt import Pipeline
 from dlt.common.pipeline import get_dlt_pipelines_dir
+from dlt.common.storages.file_storage import FileStorage
 
 from ..errors import ConfigurationError
 from ..warehouse.destinations import check_database_name, duckdb_file
-from .shared import options
+from .shared import NamedPath, not_empty, options
+
+
+def _name(context: click.Context, option: click.Parameter, value: str) -> str:
+    """A name that dlt takes: its folder is named so."""
+    name = not_empty(context, option, value)
+    try:
+        FileStorage.validate_file_name_component(name)
+    except ValueError:
+        raise click.BadParameter(f"{name!r} must be a plain name, such as stripe_reports.") from None
+    return name
+
 
 pipeline_options = options(
     click.option(
         "--database",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=NamedPath(path_type=Path, dir_okay=False),
         help="DuckDB file.  [default: stripe_reports.duckdb, or as --pipeline says, in the present folder]",
     ),
-    click.option("--destination", default="duckdb", show_default=True, help="Any SQL destination of dlt's."),
-    click.option("--dataset", default="stripe", show_default=True, help="Dataset (schema) of the tables."),
-    click.option("--pipeline", "pipeline_name", default="stripe_reports", show_default=True, help="Pipeline name."),
+    click.option(
+        "--destination",
+        callback=not_empty,
+        default="duckdb",
+        show_default=True,
+        help="Any SQL destination of dlt's.",
+    ),
+    click.option(
+        "--dataset", callback=not_empty, default="stripe", show_default=True, help="Dataset (schema) of the tables."
+    ),
+    click.option(
+        "--pipeline",
+        "pipeline_name",
+        callback=_name,
+        default="stripe_reports",
+        show_default=True,
+        help="Pipeline name.",
+    ),
 )
 
 

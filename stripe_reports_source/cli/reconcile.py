@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
@@ -30,7 +31,7 @@ SETTLED = ("tied", "explained")
 def _months(context: click.Context, option: click.Parameter, value: str | None) -> int | Literal["all"] | None:
     if value is None or value == "all":
         return "all" if value else None
-    if not value.isdecimal() or not int(value):
+    if not re.fullmatch("0*[1-9][0-9]{0,8}", value):
         raise click.BadParameter(f"{value!r} must be a number of months, or all.")
     return int(value)
 

@@ -51,6 +51,27 @@ def options(*parts: Callable[..., Any]) -> Callable[[Callable[..., None]], Calla
     return lambda command: functools.reduce(lambda made, option: option(made), reversed(parts), command)
 
 
+def not_empty(context: click.Context, option: click.Parameter, value: str) -> str:
+    """The value of an option that is a name.
+
+    Raises:
+        BadParameter: it is empty, as where a variable of a script is not set.
+    """
+    if not value.strip():
+        raise click.BadParameter("it must not be empty.")
+    return value
+
+
+class NamedPath(click.Path):
+    """A path that is not empty: Python takes an empty one for the present folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, or wrong usage."""
+        if not str(value).strip():
+            self.fail("it must not be empty.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def loaded_summary(loaded: Loaded) -> str:
     """What was loaded, in a sentence."""
     if not loaded.cells:

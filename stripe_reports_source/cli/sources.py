@@ -40,7 +40,7 @@ report_options = options(
     click.option(
         "--personal-data/--no-personal-data", default=None, help="Columns that tell of persons.  [default: yes]"
     ),
-    click.option("--max-concurrent-runs", type=click.IntRange(min=1), help="Runs at once.  [default: 4]"),
+    click.option("--max-concurrent-runs", type=click.IntRange(1, 1000), help="Runs at once.  [default: 4]"),
     click.option("--run-timeout", type=float, help="Seconds to wait for a run.  [default: 1800]"),
     click.option("--archive-url", help="Folder or address where each file is kept as Stripe wrote it."),
 )

@@ -71,7 +71,10 @@ class LoadedData:
         if months == "all" or not found:
             return self.coverage.in_all_tables(found)
         first = floor_to_grid(max(cell.day for cell in found), "month")
+        earliest = min(cell.day for cell in found)
         for _ in range(months - 1):
+            if first <= earliest:
+                break
             first = floor_to_grid(date.fromordinal(first.toordinal() - 1), "month")
         return self.coverage.in_all_tables(cell for cell in found if cell.day >= first or _ends_after(cell, first))
 

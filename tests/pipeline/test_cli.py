@@ -180,6 +180,41 @@ def test_bad_input_is_one_sentence_and_exit_code_4(
     assert list(emulator.runs) == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        *(
+            ([command, f"--{option}", empty], f"Invalid value for '--{option}': it must not be empty.")
+            for command in ("sync", "status")
+            for option, empty in (("database", ""), ("destination", ""), ("dataset", " "), ("pipeline", ""))
+        ),
+        (["demo", "--database", ""], "Invalid value for '--database': it must not be empty."),
+        (["page", "--month", "2025-02", "--output", ""], "Invalid value for '--output': it must not be empty."),
+        (["webhook", "--inbox", ""], "Invalid value for '--inbox': it must not be empty."),
+        (["fetch", "balance.summary", "-o", ""], "Invalid value for '-o' / '--output': it must not be empty."),
+        (["sync", "--pipeline", "../x"], "'../x' must be a plain name, such as stripe_reports."),
+        (["status", "--pipeline", "a.b"], "'a.b' must be a plain name, such as stripe_reports."),
+        (["sync", "--max-concurrent-runs", "100000"], "100000 is not in the range 1<=x<=1000."),
+        (["webhook", "--port", "65536"], "65536 is not in the range 0<=x<=65535."),
+        (["emulator", "--files-port", "65536"], "65536 is not in the range 0<=x<=65535."),
+        (["reconcile", "--refresh", "--months", "9" * 5000], "must be a number of months, or all."),
+    ],
+)
+def test_wrong_usage_is_exit_code_2_before_anything_is_done(
+    run: Run, emulator: Emulator, tmp_path: Path, arguments: Sequence[str], message: str
+) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in " ".join(result.stderr.split())
+    assert (emulator.requests, list(tmp_path.iterdir())) == ([], [])
+
+
+def test_more_months_than_there_are_calendar_days_before_are_all_months(run: Run) -> None:
+    assert run("sync", "balance.summary", "--start-date", "2025-02-01").exit_code == 0
+    healed = run("reconcile", "--refresh", "--months", "30000", "balance.summary")
+    assert healed.exit_code == 0, healed.output
+
+
 def test_no_key_and_a_wrong_key(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KEY, "rk_live_bad_one")
     result = run("sync")
