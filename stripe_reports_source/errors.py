@@ -29,6 +29,7 @@ StripeReportsError
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
@@ -269,6 +270,10 @@ class WebhookRefused(StripeReportsError):
 
 def remedy_of(error: BaseException) -> str:
     """What to do about an error, in a sentence."""
+    if isinstance(error, StripeError) and error.http_status == 400:
+        named = re.fullmatch(r"parameters\[(\w+)\](?:\[\w*\])*", error.param or "")
+        if named and not named[1].startswith("interval_"):  # these are not the user's
+            return f"Change the parameter {named[1]}."
     return getattr(error, "remedy", StripeReportsError.remedy)
 
 

@@ -7,6 +7,7 @@ are known by name, so that none of these packages is imported for it.
 from __future__ import annotations
 
 import difflib
+import errno
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -147,10 +148,20 @@ def _missing_setting(error: Any) -> str:
         return f"not configured: {', '.join(error.fields)}; set it in the environment or in .dlt/secrets.toml."
     name = str(name).rpartition(".")[2]
     lacking = ", ".join(dict.fromkeys(_lacking(error.traces)))
+    if "credentials" not in error.traces and not _are_credentials(error.config):
+        settings = " and ".join(f"DESTINATION__{name.upper()}__{field.upper()}" for field in error.traces)
+        return (
+            f"destination {name!r} is not configured; it lacks: {lacking}. "
+            f"Set {settings}, or {lacking} under [destination.{name}] in .dlt/config.toml."
+        )
     return (
         f"destination {name!r} is not configured; it lacks: {lacking}. "
         f"Set DESTINATION__{name.upper()}__CREDENTIALS, or [destination.{name}.credentials] in .dlt/secrets.toml."
     )
+
+
+def _are_credentials(config: Any) -> bool:
+    return any(each.__name__ == "CredentialsConfiguration" for each in type(config).__mro__)
 
 
 def _lacking(traces: Any) -> Iterator[str]:
@@ -197,6 +208,12 @@ def _missing_dependency(error: Any) -> str:
 
 def _file_error(error: Any) -> str:
     """`error` is an OSError."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f" for {error.filename}" if error.filename else ""
+        return (
+            f"there is no room{where} ({error.strerror}); make room on the disk of the database, of dlt's own files "
+            "(DLT_DATA_DIR), of temporary files (TMPDIR), and of where the output goes."
+        )
     return (
         f"{error.filename or 'a file'} cannot be written or read: {error.strerror}; "
         "give permission there, or choose another place (DLT_DATA_DIR for dlt's own files)."
@@ -215,6 +232,12 @@ FORESEEN: tuple[Foreseen, ...] = (
         "postgresql://user:password@host:5432/database.",
     ),
     Foreseen(r"dlt\..*\.MissingDependencyException", "", NOT_SET_UP, _missing_dependency),
+    Foreseen(
+        _DUCKDB,
+        r"No space left on device|Disk quota exceeded",
+        NOT_SET_UP,
+        "there is no room for the DuckDB file, or for what DuckDB puts aside beside it; make room on its disk.",
+    ),
     Foreseen(
         r"tomlkit\.exceptions\.\w+",
         r"^(?P<why>[^\n]+)",
@@ -236,7 +259,7 @@ FORESEEN: tuple[Foreseen, ...] = (
     ),
     Foreseen(
         _DUCKDB,
-        r"Corrupt database file",
+        r"Corrupt database file|Could not read enough bytes from file",
         NOT_SET_UP,
         "the DuckDB file is damaged; restore it from a backup, or set --database to another file and load it anew.",
     ),

@@ -142,7 +142,7 @@ def gather(
         labels = sorted({label_of(report.account) for report in all_reports})
         if accounts and labels and not reports:
             raise _no_account(pipeline, accounts, labels)
-        raise _nothing_loaded(pipeline, since if every else None)
+        raise _nothing_loaded(pipeline, since, every)
     now = as_of or EPOCH
     shown = [run for run in shown_runs(pipeline) if _is_of(run.account, accounts)]
     found = Reconciliation(tuple(look(pipeline, now, _scope(coverage, months, every, accounts))))
@@ -171,11 +171,13 @@ def _no_account(pipeline: Pipeline, accounts: Collection[str], labels: Sequence[
     )
 
 
-def _nothing_loaded(pipeline: Pipeline, since: date | None) -> ConfigurationError:
-    when = "" if since is None else f" since {since}"
-    return ConfigurationError(
-        f"nothing is loaded{when} in {pipeline.dataset_name!r}; load it with `stripe-reports sync`."
-    )
+def _nothing_loaded(pipeline: Pipeline, since: date | None, every: Sequence[date]) -> ConfigurationError:
+    if since is not None and every:
+        return ConfigurationError(
+            f"nothing is loaded since {since} in {pipeline.dataset_name!r}; set --since to a day of {every[-1]:%Y-%m}, "
+            "the last month that is there, or to a day before."
+        )
+    return ConfigurationError(f"nothing is loaded in {pipeline.dataset_name!r}; load it with `stripe-reports sync`.")
 
 
 def _is_of(account: str, accounts: Collection[str] | None) -> bool:

@@ -270,7 +270,7 @@ def _choose_version(report: Report, offered: OfferedTypes, catalog: Catalog) -> 
             f"report {report.report!r} is not offered to this account or key; "
             "`stripe-reports types` lists what is (some types need a live key or a Stripe product)."
         )
-    raise ConfigurationError(f"report {report.report!r} is unknown to Stripe and the catalogue{near}.")
+    raise ConfigurationError(f"report {report.report!r} is unknown to Stripe and the catalogue{near}")
 
 
 def _newer(report: Report, chosen: OfferedType, offered: Iterable[OfferedType]) -> OfferedType | None:
@@ -324,7 +324,7 @@ def _choose_columns(
         bare = split_metadata(name)
         if known is not None and known.columns_complete and bare is None and known.column(name) is None:
             near = _nearest(name, {column.name for column in known.columns})
-            raise ConfigurationError(f"{where} has no column {name!r}{near}.")
+            raise ConfigurationError(f"{where} has no column {name!r}{near}")
         if known is not None and bare is not None and bare[0] not in known.metadata_prefixes:
             raise ConfigurationError(f"{where} has no metadata {bare[0]!r}; leave {name!r} out.")
     return (*report.columns, *(header for header in metadata if header not in report.columns))
@@ -350,4 +350,4 @@ def _check_columns(resolved: ResolvedReport, where: str) -> None:
 
 def _nearest(name: str, names: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, sorted(names), n=3, cutoff=0.6)
-    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else "."

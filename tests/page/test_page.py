@@ -250,7 +250,7 @@ def test_only_days_since_one_are_shown(page: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "sentence"),
     [
-        (["--since", "2026-01-01"], 4, "nothing is loaded since 2026-01-01"),
+        (["--since", "2026-01-01"], 4, "since 2026-01-01 in 'stripe'; set --since to a day of 2025-04, the last month"),
         (
             ["--account", "acct_other"],
             4,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.server
 import os
 import re
@@ -21,6 +22,7 @@ import pytest
 from click.testing import CliRunner
 
 from stripe_reports_source.cli import cli
+from stripe_reports_source.cli.failures import outcome
 from stripe_reports_source.emulator import Emulator, EmulatorSettings
 from stripe_reports_source.warehouse.duckdb_patience import PatientSqlClient
 from tests.conftest import SMALL
@@ -148,10 +150,11 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def other_databases(folder: Path) -> None:
-    """A DuckDB file of a later form than any, and one whose header does not agree with its checksum."""
+    """DuckDB files: of a later form than any, with a header that does not agree with its checksum, and cut off."""
     damaged, newer = folder / "damaged.duckdb", folder / "newer.duckdb"
     duckdb.connect(str(damaged)).close()
     content = bytearray(damaged.read_bytes())
+    (folder / "cut.duckdb").write_bytes(content[:3000])
     content[12:20] = struct.pack("<Q", 99)  # the form, behind the header's checksum and "DUCK"
     damaged.write_bytes(content)
     checksum = 5381
@@ -175,7 +178,7 @@ def test_each_command_and_failure(
         )
 
     (tmp_path / "text.duckdb").write_text("This is a text, and not a database. " * 400)
-    if "newer.duckdb" in failure.options or "damaged.duckdb" in failure.options:
+    if {"newer.duckdb", "damaged.duckdb", "cut.duckdb"} & {*failure.options}:
         other_databases(tmp_path)
     if failure.loaded or command == REFRESH:
         shutil.copytree(request.getfixturevalue("loaded"), tmp_path, dirs_exist_ok=True)
@@ -195,7 +198,7 @@ def test_each_command_and_failure(
     assert "Traceback" not in done.output
     assert "hushhush" not in done.output
     told = done.stdout if command == "doctor" and failure.code != 2 else done.stderr
-    assert re.search(filled(failure.sentence), told)
+    assert re.search(filled(failure.sentence), told, re.MULTILINE)
     if failure.code == 2:
         return
     said = [line for line in told.splitlines() if SAYS.match(line)]
@@ -335,6 +338,18 @@ def test_a_file_that_another_process_has_open_is_named_with_its_holder(
     assert code == 75, said
     assert f"{file} is open in" in said
     assert f"PID {os.getpid()}" in said
+
+
+@pytest.mark.parametrize(
+    ("number", "file", "sentence"),
+    [
+        (errno.ENOSPC, "a.csv", "there is no room for a.csv (No space left on device); make room on the disk of"),
+        (errno.EDQUOT, None, "there is no room (Disk quota exceeded); make room on the disk of"),
+    ],
+)
+def test_a_full_disk_is_no_matter_of_permission(number: int, file: str | None, sentence: str) -> None:
+    ended = outcome(OSError(number, os.strerror(number), file))
+    assert (ended.code, ended.sentence.startswith(sentence), "permission" in ended.sentence) == (4, True, False)
 
 
 def test_debug_shows_where_an_error_comes_from(settings: dict[str, str]) -> None:
