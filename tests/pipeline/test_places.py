@@ -267,6 +267,9 @@ def test_a_pipeline_in_dev_mode_has_a_dataset_of_its_own(emulator: Emulator, in_
     assert reconcile(in_place("production")).ok
 
 
+@pytest.mark.parametrize(
+    "in_place", ["another dataset", pytest.param("postgres", marks=pytest.mark.long)], indirect=True
+)
 def test_a_dataset_whose_newest_schema_is_that_of_a_trial_ties_all_the_same(
     emulator: Emulator, in_place: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
