@@ -128,7 +128,8 @@ def test_a_page_of_very_many_accounts_can_be_mailed() -> None:
         for table, account in reach
     ]
     fresh = [
-        {"report": table, "account": account, "loaded_to": END, "available_to": END, "behind_seconds": timedelta(0)}
+        {"report": table, "account": account, "report_type": f"{table}.1", "loaded_to": END, "available_to": END}
+        | {"behind_seconds": timedelta(0)}
         | {"behind_now_seconds": timedelta(0), "rows": 24_000, "tie_out": "tied", "failures": 0, "pending": 0}
         | {"last_sync": END, "last_run": None}
         for table, account in reach
