@@ -15,6 +15,7 @@ from ..plan.catalog import load_catalog
 from ..plan.columns import split_metadata
 from ..plan.report import Report
 from ..plan.setting_lists import listed, report_of
+from ..plan.settings import MOST_RUNS_AT_ONCE
 from ..source import DEFAULT_REPORTS, stripe_reports
 from .shared import options
 
@@ -40,7 +41,9 @@ report_options = options(
     click.option(
         "--personal-data/--no-personal-data", default=None, help="Columns that tell of persons.  [default: yes]"
     ),
-    click.option("--max-concurrent-runs", type=click.IntRange(1, 1000), help="Runs at once.  [default: 4]"),
+    click.option(
+        "--max-concurrent-runs", type=click.IntRange(1, MOST_RUNS_AT_ONCE), help="Runs at once.  [default: 4]"
+    ),
     click.option("--run-timeout", type=float, help="Seconds to wait for a run.  [default: 1800]"),
     click.option("--archive-url", help="Folder or address where each file is kept as Stripe wrote it."),
 )

@@ -76,11 +76,9 @@ class MartQuery:
         texts = [_COMMENT.sub("", text) for text in (*(mart.sql for mart in marts), query)]
         named = {name for text in texts for name in _NAMED.findall(text)}
         words = {word for text in texts for word in _WORD.findall(text)}
-        parts = {
-            # a query may ask for any column, by `*` or in any case
-            name: self._input(name, named, REPORT_INPUTS[name].names if name in {*asked} & {*REPORT_INPUTS} else words)
-            for name in self._inputs(named)
-        }
+        # the user's own query may ask an input for any column, by `*` or in any case
+        whole = {name: input_.names for name, input_ in REPORT_INPUTS.items() if name in asked}
+        parts = {name: self._input(name, named, whole.get(name, words)) for name in self._inputs(named)}
         parts |= {mart.name: _NAMED.sub(r"\1", mart.sql.rstrip()) for mart in marts}
         common = ",\n".join(f"{name} AS (\n{sql}\n)" for name, sql in parts.items())
         own = _WITH.sub("", query)

@@ -257,6 +257,6 @@ def _columns(reader: Reader, tables: Collection[str], known: Columns) -> Columns
     known = {**known, **listed_columns(reader, set(tables) - set(known))}
     there = {table: reader.columns(table) for table in tables}
     return {
-        table: {name: type_ for name, type_ in known.get(table, {}).items() if name in names}
+        table: {name: type_ for name, type_ in known.get(table, {}).items() if name.lower() in names}
         for table, names in there.items()
     }

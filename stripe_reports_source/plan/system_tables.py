@@ -5,7 +5,7 @@ A row of each is a dataclass whose fields are the table's columns, in order. Eve
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -143,13 +143,17 @@ class FreshnessRow:
     @property
     def gone(self) -> bool:
         """True of a connected account that is not, or no longer, one of the platform's, as the last sync was told."""
-        label = self.account.rpartition("/")[0]
-        return self.available_to is None and self.open_failures > 0 and connected_in(self.account, label) is not None
+        return self._has_left and self.open_failures > 0
 
     @property
     def ended(self) -> bool:
         """True of an account that was `gone`, and is asked for no more: what is loaded of it is all there will be."""
-        return replace(self, open_failures=1).gone and not self.open_failures
+        return self._has_left and not self.open_failures
+
+    @property
+    def _has_left(self) -> bool:
+        label = self.account.rpartition("/")[0]
+        return self.available_to is None and connected_in(self.account, label) is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -84,14 +84,14 @@ def leave_other_place(pipeline: Pipeline) -> None:
     if pipeline.destination is None:
         return
     (noted, state), here = _noted(pipeline), place_of(pipeline)
+    if noted == here and state == _local_value(pipeline, OF_LAST_STATE):
+        return
     pending = [*pipeline.list_normalized_load_packages(), *pipeline.list_extracted_load_packages()]
     is_other = noted is not None and noted != here
     if noted is not None and is_other and pending:
         _drop_packages(pipeline, noted, pending)
     elif pending or not _keeps_state(pipeline):
         return  # the state is not at the destination, or not yet
-    elif noted == here and state == _local_value(pipeline, OF_LAST_STATE):
-        return
     if is_other or not _is_known_here(pipeline):
         logger.info("dlt's working folder has the schema and state of another dataset; those of %s are taken", here)
         _forget(pipeline)
