@@ -28,6 +28,7 @@ from ..warehouse.comments import write_comments
 from ..warehouse.forks import History
 from ..warehouse.inventory import make_missing_tables, mend_tables
 from ..warehouse.kept_open import KeptOpen
+from ..warehouse.kept_schemas import keep_schemas
 from ..warehouse.leftovers import abort_begun_packages, mend_folder, remove_leftovers, set_aside
 from ..warehouse.own_jobs import import_early, load_package, own_jobs
 from ..warehouse.places import leave_other_place, note_place
@@ -81,6 +82,7 @@ def loading(pipeline: Pipeline, source: DltSource, load: Load, given: GivenFiles
         for under_way in meanwhile:
             under_way.close()
 
+    keep_schemas(pipeline)
     import_early(pipeline)
     import_module(".resources", __package__)
     with ExitStack() as held:

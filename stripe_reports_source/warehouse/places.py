@@ -27,6 +27,7 @@ from dlt.pipeline.state_sync import default_pipeline_state
 
 from ..errors import ConfigurationError
 from .destinations import destination_type, duckdb_file
+from .kept_schemas import keep_schemas
 from .leftovers import delete_pending
 from .repeatable import holds_cells
 
@@ -136,6 +137,7 @@ def reading_place(pipeline: Pipeline) -> Iterator[Pipeline]:
 
     What another process may be at work with is left alone.
     """
+    keep_schemas(pipeline)
     if pipeline.destination is None or noted_place(pipeline) in (None, place_of(pipeline)):
         yield pipeline
         return
