@@ -54,9 +54,9 @@ def plays(*names: Play) -> Iterator[Step]:
 @pytest.mark.parametrize(
     ("destination", "seed", "plain"),
     [
-        ("duckdb", 3, False),
         ("duckdb", 22, True),
         ("postgres", 18, False),
+        pytest.param("duckdb", 3, False, marks=pytest.mark.long),
         pytest.param("duckdb", 3, True, marks=pytest.mark.long),
         pytest.param("duckdb", 22, False, marks=pytest.mark.long),
         pytest.param("postgres", 18, True, marks=pytest.mark.long),

@@ -168,6 +168,7 @@ def test_a_gap_has_no_rows_and_the_balance_opens_again_after_it(worlds: Worlds, 
         assert differing(chosen(marts, "stripe_daily_balance", DAILY), wanted) == []
 
 
+@pytest.mark.long
 def test_reports_of_different_grids_give_the_balance_of_each_day(worlds: Worlds, tmp_path: Path) -> None:
     reports = (BALANCE, Report(ACTIVITY, interval="day"), Report(PAYOUTS, interval="week"), SETTLED, UNSETTLED)
     world = World("marts-grids", (Account(reports=reports),), TENTH, 0.1)
@@ -203,6 +204,7 @@ def test_tables_with_a_filter_do_not_count(worlds: Worlds, tmp_path: Path) -> No
         assert "Table balance_summary is not read: it holds only rows of {'currency': 'eur'}." in found.notes
 
 
+@pytest.mark.long
 def test_a_dataset_is_read_under_another_pipelines_name(weeks: Pipeline, tmp_path: Path) -> None:
     wanted = {name: read_mart(weeks, name).rows for name in MARTS}
     destination = dlt.destinations.duckdb(str(tmp_path / "world.duckdb"))

@@ -30,7 +30,12 @@ FEWER, MORE = [BALANCE], [*REPORTS, ACTIVITY]
 Make = Callable[..., Pipeline]
 
 
-@pytest.fixture(params=["another dataset", "another file", pytest.param("postgres", marks=pytest.mark.long)])
+@pytest.fixture(
+    params=[
+        "another dataset",
+        *(pytest.param(place, marks=pytest.mark.long) for place in ("another file", "postgres")),
+    ]
+)
 def in_place(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
     """The pipeline in production or on trial, with one working folder; as a process makes it anew."""
     dataset = f"stripe_{uuid.uuid4().hex[:12]}"
@@ -82,6 +87,9 @@ def state(pipeline: Pipeline) -> Any:
     return json.loads((Path(pipeline.working_dir) / "state.json").read_text())["sources"]
 
 
+@pytest.mark.parametrize(
+    "in_place", ["another dataset", "another file", pytest.param("postgres", marks=pytest.mark.long)], indirect=True
+)
 @pytest.mark.parametrize("tried", [FEWER, MORE], ids=["fewer", "more"])
 def test_a_trial_elsewhere_changes_nothing_here(
     emulator: Emulator, in_place: Make, tried: list[str], caplog: pytest.LogCaptureFixture

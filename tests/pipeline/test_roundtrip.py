@@ -8,6 +8,7 @@ from datetime import date, datetime, timezone
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from dlt import Pipeline
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -94,12 +95,13 @@ def serve(emulator: Emulator) -> Callable[[Sequence[str], Sequence[Row]], None]:
 
 
 @BOTH
-def test_every_value_comes_back(emulator: Emulator, pipeline: Pipeline) -> None:
+@pytest.mark.parametrize("examples", [4, pytest.param(40, marks=pytest.mark.long)])
+def test_every_value_comes_back(emulator: Emulator, pipeline: Pipeline, examples: int) -> None:
     put = serve(emulator)
     window = {"start_date": "2025-01-01", "end_date": "2025-02-01"}
     listed = ", ".join(f'"{name}"' for name in NAMES)
 
-    @settings(max_examples=8, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
     @given(rows)
     @example(AUTUMN)
     @example(HUGE)

@@ -174,6 +174,7 @@ def test_an_inbox_that_is_begun_anew_leads_to_a_look_at_everything(
     assert_true(emulator, pipeline, REPORTS, end=NEXT)
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("step", ["the source is built", "the inbox is pruned"])
 def test_so_it_does_where_the_next_step_fails(
     emulator: Emulator, pipeline: Pipeline, receive: Receive, monkeypatch: pytest.MonkeyPatch, step: str
