@@ -22,7 +22,6 @@ from .reconcile.scope import Scope
 from .sync.context import Load
 from .sync.loading import Loading, loading, named_in_log
 from .sync.progress import Event, Listener
-from .warehouse.kept_schemas import keep_schemas
 from .warehouse.own_jobs import own_jobs
 from .warehouse.places import note_place, take_over
 from .warehouse.query import reading, select
@@ -77,7 +76,6 @@ def reconcile(
     scope = Scope(since=since, accounts=None if accounts is None else frozenset(accounts))
     if refresh is None:
         with pipeline_lock(pipeline), own_jobs(pipeline):
-            keep_schemas(pipeline)
             take_over(pipeline)
             return _whole_look(pipeline, loaded_source(pipeline), scope)
     load = Load(collects=True, on_event=Listener(on_event))

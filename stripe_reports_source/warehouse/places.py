@@ -68,6 +68,7 @@ def take_over(pipeline: Pipeline) -> None:
     Raises:
         ConfigurationError: see `leave_other_place`.
     """
+    keep_schemas(pipeline)
     leave_other_place(pipeline)
     pipeline.sync_destination()
     note_place(pipeline)
