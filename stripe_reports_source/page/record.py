@@ -17,6 +17,7 @@ from ..marts.reading import MartRows
 from ..plan.intervals import start_of_day
 from ..plan.system_tables import Statement
 from ..reconcile.coverage import Coverage, CoveredCell
+from ..reconcile.left_behind import first_day, left_behind
 from ..reconcile.reconciliation import BAD, Reconciliation
 from .calendar import Row, bounds, cells_of, lane_of, next_month
 from .figures import Figures
@@ -71,7 +72,8 @@ class Refusal:
 
 def of_month(gathered: Gathered, month: date) -> Gathered:
     """The same, with the statements about a month alone, and nothing of what is loaded beside it."""
-    statements = tuple(found for found in gathered.found.statements if is_about(found, month))
+    touching = {id(after) for first, after in left_behind(gathered.found.statements) if _reaches(first, after, month)}
+    statements = tuple(found for found in gathered.found.statements if id(found) in touching or is_about(found, month))
     return replace(gathered, found=Reconciliation(statements), coverage=Coverage(gathered.coverage), earlier=0)
 
 
@@ -85,6 +87,13 @@ def is_about(statement: Statement, month: date) -> bool:
         return True
     *_, zone, _ = statement.interval_key.split("|")
     return statement.interval_end is not None and statement.interval_end > start_of_day(month, ZoneInfo(zone))
+
+
+def _reaches(first: Statement | None, after: Statement, month: date) -> bool:
+    """Whether cells that were left behind, or the one after them, reach into a month."""
+    if first_day(after) < next_month(month):
+        return is_about(after, month)
+    return first is None or first_day(first) < next_month(month)
 
 
 def refusal_of(gathered: Gathered, figures: Figures, rows: Sequence[Row]) -> Refusal:
@@ -103,7 +112,10 @@ def refusal_of(gathered: Gathered, figures: Figures, rows: Sequence[Row]) -> Ref
         f"The balance of {name} [{account}] in {currency} is not Stripe's."
         for account, _, currency in differing(gathered, figures)
     ]
-    return Refusal(tuple(incomplete), (*gathered.found.lines(), *off))
+    behind = [
+        f"{after.equation} [{after.account}]: {after.reason}" for _, after in left_behind(gathered.found.statements)
+    ]
+    return Refusal(tuple(incomplete), (*gathered.found.lines(), *dict.fromkeys(behind), *off))
 
 
 def rows_of_month(rows: Iterable[Row], gathered: Gathered) -> list[Row]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from ..cli.accounts import some_of
+from ..reconcile.reconciliation import BAD
 from .balance_view import balance_section, rollforward_section
 from .calendar import Row, cells_of
 from .coverage_view import coverage_section, freshness_section
@@ -40,11 +41,11 @@ def _missing(rows: Sequence[Row]) -> list[str]:
 
 
 def differing(gathered: Gathered, figures: Figures) -> list[Place]:
-    """Each balance that is not Stripe's, where no statement says so already."""
+    """Each balance that is not Stripe's, where nothing that differs or is stale says so already."""
     said: Collection[Place] = {
         (statement.account, statement.interval_day.replace(day=1), statement.currency)
         for statement in gathered.found.statements
-        if statement.interval_day is not None and statement.difference and statement.status != "tied"
+        if statement.interval_day is not None and statement.difference and statement.status in BAD
     }
     return [place for place in figures.off if place not in said]
 

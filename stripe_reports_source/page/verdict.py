@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..reconcile.left_behind import left_behind
 from ..reconcile.reconciliation import Reconciliation
 
 
@@ -31,6 +32,8 @@ def verdict_of_page(found: Reconciliation, problems: Sequence[str], differing: i
     """
     figures = "1 figure below differs" if differing == 1 else f"{differing:,} figures below differ"
     own = [f"{figures} from Stripe's own"] if differing else []
+    if left_behind(found.statements):
+        problems = [*problems, "some balances are from before the past has moved: reconcile --refresh loads them again"]
     sentence = "; ".join([found.verdict().removesuffix("."), *own, *problems]) + "."
     if not found.ok or differing:
         return Verdict("Something differs", "bad", sentence)

@@ -12,12 +12,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 
 from ..plan.system_tables import Statement
 from .coverage import Coverage, CoveredCell
 from .drift import older_stretches
+from .inputs import DAY_LENGTH, first_day_of
 
+Stretch = tuple[Statement | None, Statement]
+"""The statements about the first cell of some that were left behind, and about the one after them. The first is None
+where a look begins after it."""
 CHAINED = {"opening_equals_closing_before": "balances", "clearing_rolls_forward": "unsettled amounts"}
 """Equations between a cell and the one before, and what is off where they are of different age."""
 
@@ -46,6 +51,27 @@ def with_cells_left_behind(
         for statement in _explained(statements, lanes[base, lane]):
             explained[id(statements[statement.interval_key])] = statement
     return [explained.get(id(statement), statement) for statement in found]
+
+
+def left_behind(statements: Iterable[Statement]) -> list[Stretch]:
+    """The cells of a look that were left behind; it reaches to the last cell, so that each stretch has an end."""
+    lanes: dict[tuple[str, str, str], list[Statement]] = defaultdict(list)
+    for statement in statements:
+        if statement.equation in CHAINED and statement.status == "explained":
+            lane = statement.interval_key[:-DAY_LENGTH]
+            lanes[statement.equation, statement.currency, lane].append(statement)
+    found: list[Stretch] = []
+    for explained in lanes.values():
+        ordered = sorted(explained, key=first_day)
+        begun = [None] * (len(ordered) % 2)
+        pairs = iter([*begun, *ordered])
+        found += [(first, after) for first, after in zip(pairs, pairs, strict=True) if after is not None]
+    return found
+
+
+def first_day(statement: Statement) -> date:
+    """Of the cell that a statement is about."""
+    return statement.interval_day or first_day_of(statement.interval_key)
 
 
 def _explained(statements: dict[str, Statement], lane: Sequence[CoveredCell]) -> Iterable[Statement]:

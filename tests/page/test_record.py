@@ -203,6 +203,41 @@ def test_there_is_no_record_of_a_month_that_is_not_complete_or_differs(
     assert (tmp_path / "record").exists() == (code == 0)
 
 
+def test_there_is_no_record_where_rows_are_counted_in_another_month_than_their_own(page: Run, business: Path) -> None:
+    """That other rows of the currency are explained, as those which are older than the history, says nothing of it."""
+    activity = "balance_change_from_activity_itemized"
+    row = f"SELECT min(rowid) FROM {activity} WHERE _interval_day = '2025-01-01' AND currency = 'usd' AND net > 0"
+    assert change(business, f"UPDATE {activity} SET created = created + INTERVAL 31 DAY WHERE rowid = ({row})") == 1
+    result = page("--month", "2025-01", "--output", "record")
+    assert result.exit_code == 5, result.output
+    assert "The balance of January 2025 [default] in usd is not Stripe's." in result.stdout
+    assert "Something differs: " in page("--output", "page.html").stdout
+
+
+@pytest.mark.parametrize(("month", "code"), [("2025-01", 0), (MONTH, 5), ("2025-03", 5)])
+def test_there_is_no_record_of_a_month_whose_balances_were_left_behind(
+    worlds: Worlds, tmp_path: Path, month: str, code: int
+) -> None:
+    """The balances of February and March are from before the past has moved, by 5.00, and agree with one another."""
+    worlds.copy(World("left_behind", [Account(reports=[SIX[0], SIX[1], SIX[3]])]), tmp_path)
+    behind = "IN ('2025-02-01', '2025-03-01')"
+    change(
+        tmp_path / FILE,
+        "UPDATE report_runs SET control_totals = NULL",
+        f"UPDATE report_cells SET data_available_end = '2025-04-01' WHERE interval_day {behind}",
+        f"UPDATE balance_summary SET net_amount = net_amount + 5 WHERE _interval_day {behind} AND currency = 'usd' "
+        "AND category IN ('starting_balance', 'ending_balance')",
+    )
+    database = ["--database", str(tmp_path / FILE)]
+    found = CliRunner().invoke(cli, ["reconcile", "--pipeline", "world", *database], catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    command = ["page", *database]
+    result = CliRunner().invoke(cli, [*command, "--month", month, "--output", "record"], catch_exceptions=False)
+    assert result.exit_code == code, result.output
+    assert ("reconcile --refresh loads them again" in result.stdout) == (code == 5)
+    assert "All that was compared agrees" not in CliRunner().invoke(cli, command, catch_exceptions=False).stdout
+
+
 def test_a_week_that_reaches_into_a_month_with_one_day_is_looked_at_east_of_utc(worlds: Worlds, tmp_path: Path) -> None:
     """The week of 26 May ends on Sunday, 1 June in Tokyo, at 15:00 of that day in UTC."""
     both = [f"balance_change_from_activity.{form}" for form in ("itemized", "summary")]
