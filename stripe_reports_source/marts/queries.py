@@ -44,13 +44,19 @@ class MartQuery:
         self._tie_out = tie_out
         self._before = before
 
-    def rows(self, mart: Mart, since: date | None, until: date | None, accounts: Collection[str] | None) -> str:
+    def rows(
+        self,
+        mart: Mart,
+        since: date | None,
+        until: date | None,
+        accounts: Collection[str] | None,
+        or_day: str | None = None,
+    ) -> str:
         """A mart's rows in the order of its key; arguments see `Marts.rows`."""
-        conditions = [
-            f"{mart.day} {comparison} DATE '{day.isoformat()}'"
-            for comparison, day in ((">=", since), ("<", until))
-            if day is not None
-        ]
+        conditions = _within(mart.day, since, until)
+        if or_day is not None and conditions:
+            other = _within(or_day, since, until)
+            conditions = [f"({' AND '.join(conditions)} OR {' AND '.join(other)})"]
         if accounts is not None:
             conditions.append(f"account IN ({', '.join(map(text_literal, sorted(accounts))) or 'NULL'})")
         where = f"\nWHERE {' AND '.join(conditions)}" if conditions else ""
@@ -118,6 +124,15 @@ def in_dialect(
         query = sqlglot.parse_one(query, read="duckdb").sql(dialect=dialect, pretty=True)
     quote = {"table": quote_table, "column": quote_column}
     return _PLACEHOLDER.sub(lambda found: quote[found[1]](found[2]), query)
+
+
+def _within(day: str, since: date | None, until: date | None) -> list[str]:
+    """Conditions for a day that lies from one day on, and before another."""
+    return [
+        f"{day} {comparison} DATE '{bound.isoformat()}'"
+        for comparison, bound in ((">=", since), ("<", until))
+        if bound is not None
+    ]
 
 
 def _marts_in(query: str) -> list[Mart]:

@@ -68,10 +68,11 @@ class Marts:
         since: date | None = None,
         until: date | None = None,
         accounts: Collection[str] | None = None,
+        or_day: str | None = None,
     ) -> str:
         """The query of a mart as it runs in the user's database; arguments and errors see `rows`."""
         _check_choice({"since": since, "until": until}, accounts)
-        return self._written(self._query.rows(mart_of(name), since, until, accounts))
+        return self._written(self._query.rows(mart_of(name), since, until, accounts, or_day))
 
     def of(self, query: str) -> str:
         """A query over marts as it runs in the user's database.
@@ -96,6 +97,7 @@ class Marts:
         since: date | None = None,
         until: date | None = None,
         accounts: Collection[str] | None = None,
+        or_day: str | None = None,
     ) -> MartRows:
         """The rows of a mart, in the order of its key.
 
@@ -103,11 +105,12 @@ class Marts:
             name: one of `catalog.MARTS`.
             since, until: first day, and the day after the last, of the mart's `day` column; None for no bound.
             accounts: only these; None for all.
+            or_day: another day, as SQL over the mart's columns: also the rows of which that lies between the two.
 
         Raises:
             ConfigurationError: there is no such mart, or a day or the accounts are texts.
         """
-        sql = self.sql(name, since=since, until=until, accounts=accounts)
+        sql = self.sql(name, since=since, until=until, accounts=accounts, or_day=or_day)
         columns = tuple(column.name for column in MARTS[name].columns)
         return MartRows(columns, self._reader.execute(sql), sql, self.notes(name))
 

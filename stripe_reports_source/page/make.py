@@ -15,14 +15,14 @@ from dlt import Pipeline
 from ..marts.reading import open_marts
 from ..warehouse.places import reading_place
 from .calendar import calendar, few, next_month
-from .figures import closed_month, months_before, read_figures
+from .figures import closed_month, read_figures
 from .gather import gather, session
 from .record import WHOLE, Refusal, of_month, record_files, refusal_of, rows_of_month
 from .render import page_of, verdict_of
 from .verdict import Verdict
 
-PAYOUTS_BEFORE = 3
-"""Months before a record's, whose payouts may have come back in it."""
+OR_DAYS = {"stripe_payouts": "CAST(COALESCE(reversed_at, reversed_at_utc AT TIME ZONE 'UTC') AS DATE)"}
+"""The day on which a payout came back: it is of a record's month also where it was made long before."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,7 @@ def make_record(
         rows = rows_of_month(every, gathered)
         with open_marts(restored, ledger_accounts, before=next_month(month)) as marts:
             figures = read_figures(marts, gathered.months, month, accounts)
-            since = {"stripe_payouts": months_before(month, PAYOUTS_BEFORE)}
-            whole = {
-                name: marts.rows(name, since=since.get(name, month), until=next_month(month), accounts=accounts)
-                for name in WHOLE
-            }
+            days = {"since": month, "until": next_month(month)}
+            whole = {name: marts.rows(name, **days, accounts=accounts, or_day=OR_DAYS.get(name)) for name in WHOLE}
     refusal = refusal_of(gathered, figures, rows)
     return Record(record_files(gathered, figures, list(few(rows)), whole, refusal), refusal)

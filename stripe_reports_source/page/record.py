@@ -182,14 +182,14 @@ def record_files(
 
     Args:
         gathered, figures, rows: of the month.
-        whole: the marts of `WHOLE`, of all accounts; payouts also of months before, which may have come back in it.
+        whole: the marts of `WHOLE`, of all accounts; payouts also where they came back in it.
         refusal: what is open nevertheless.
     """
-    month, payouts = figures.month, whole["stripe_payouts"]
+    month = figures.month
     found = {
         "page.html": record_page(gathered, figures, rows, refusal.incomplete, with_open_items=bool(refusal)),
         "roll_forward.csv": _mart(whole["stripe_balance_rollforward"]),
-        "payouts.csv": csv_text(payouts.columns, _payouts(payouts, month)),
+        "payouts.csv": _mart(whole["stripe_payouts"]),
         "journal_lines.csv": _mart(whole["stripe_journal_lines"]),
         "open_items.csv": csv_text(_STATED, _open_items(gathered.found.statements)),
         "runs.csv": csv_text(_RUN, _runs(gathered, month)),
@@ -201,14 +201,6 @@ def record_files(
 
 def _mart(rows: MartRows) -> str:
     return csv_text(rows.columns, rows.rows)
-
-
-def _payouts(payouts: MartRows, month: date) -> Iterator[tuple[Any, ...]]:
-    for line, row in zip(payouts.dicts(), payouts.rows, strict=True):
-        back = line["reversed_at"] or line["reversed_at_utc"]
-        days = (line["effective_day"], None if back is None else back.date())
-        if any(day is not None and month <= day < next_month(month) for day in days):
-            yield row
 
 
 def _open_items(statements: Iterable[Statement]) -> Iterator[list[Any]]:

@@ -148,6 +148,23 @@ def test_a_record_is_the_same_when_a_payout_of_the_month_comes_back_later(
     assert of_march[str(payout)]["retried_by"]
 
 
+def test_a_payout_that_came_back_in_the_month_is_in_its_record_however_old_it_is(
+    page: Run, business: Path, tmp_path: Path
+) -> None:
+    back: list[tuple[Any, ...]] = asked(
+        business,
+        "SELECT payout_id, strftime(_interval_day, '%Y-%m') FROM payouts_itemized "
+        "WHERE reporting_category = 'payout_reversal' ORDER BY effective_at LIMIT 1",
+    )
+    [(payout, month)] = back
+    old = "effective_at = '2024-06-03 10:00', effective_at_utc = '2024-06-03 10:00'"
+    assert change(business, f"UPDATE payouts_itemized SET {old} WHERE payout_id = '{payout}' AND net > 0") == 1
+    assert page("--month", month, "--output", "record", "--with-open-items").exit_code == 0
+    found = {row["payout_id"]: row for row in rows(tmp_path / "record" / f"{month}_payouts.csv")}
+    assert found[payout]["effective_day"] == "2024-06-03"
+    assert found[payout]["reversed_at"].startswith(month)
+
+
 @pytest.mark.long
 def test_a_record_is_the_same_when_an_account_or_a_report_has_been_begun_with_later(
     record: Path, page: Run, business: Path, tmp_path: Path
