@@ -76,6 +76,7 @@ _PAYOUT_TIMES = ("automatic_payout_effective_at_utc", "automatic_payout_effectiv
 _TRANSACTION = {
     **_amounts("", "-", ""),
     "transaction_id": Field(TEXT, ("balance_transaction_id",)),
+    "source_id": Field(TEXT, ("source_id",)),
     "payout_id": Field(TEXT, ("automatic_payout_id",)),
     "payout_at": Field(TIMESTAMPTZ, _PAYOUT_TIMES),
     "created": Field(TIMESTAMPTZ, ("created_utc",)),

@@ -9,7 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
+from functools import cached_property
 
 from ..plan.system_tables import Statement
 from .coverage import Coverage, CoveredCell
@@ -17,6 +18,12 @@ from .equations import BEFORE, PLACED, Equation
 from .inputs import DAY_LENGTH, Input
 from .queries import OTHERS, Figure, shared_zero
 
+LONGEST_RETURN = timedelta(weeks=13)
+"""A payout that came back later than this after the beginning of the loaded history is not older than that."""
+_OLDER_PAYOUT = (
+    "The payout that came back is not among the loaded ones: it was made before the loaded history, or is missing; "
+    "load payouts from an earlier day to see it."
+)
 _EXPLAINED = {
     (
         "unsettled_rows_equal_closing",
@@ -30,9 +37,8 @@ _EXPLAINED = {
     "or Stripe has not reconciled it yet.",
     (
         "reversal_equals_payout",
-        "no payout",
-    ): "The payout that came back is not among the loaded ones: it was made before "
-    "the loaded history, or is missing; load payouts from an earlier day to see it.",
+        "older payout",
+    ): _OLDER_PAYOUT,
 }
 _NOT_COMPARABLE = {
     "payouts without rows": "The account has payouts without rows (manual or instant), whose charges stay unsettled "
@@ -44,6 +50,11 @@ _DIFFER = "{figure} and {against} differ: load both again"
 _WORDS = {
     "rows lost": "No row of {here} says what the payout has paid, though the activity names it: load {here} again",
     "no payout": "{here} has rows of a payout that {there} does not have: load {there} again",
+    "unknown payout": "{here} does not have the payout that came back, though it is loaded from long before: load it "
+    "again, or payouts from an earlier day",
+    "unnamed payout": "Money of a payout came back, and {here} does not say of which one: load it again",
+    "another payout": "{here} says that money came back of a payout that is not loaded, the transaction itself that it "
+    "is of another, which is: load it again",
     "missing": "{here} has a transaction that {there} does not have: load {there} again",
     "currency": "The two reports give the transaction different currencies: load both again",
     "category": "The two reports give the transaction different categories: load both again",
@@ -140,6 +151,8 @@ class Judge:
         explained = _EXPLAINED.get((self._equation.name, found.note))
         if explained:
             return "explained", explained
+        if found.note == "unknown payout" and self._may_be_older(found, sides):
+            return "explained", _OLDER_PAYOUT
         if found.note in _NOT_COMPARABLE:
             here = self.base(self._equation.figure[0])
             return "not_comparable", _NOT_COMPARABLE[found.note].format(here=here)
@@ -185,6 +198,18 @@ class Judge:
         if found.note == "not loaded":
             return "not_comparable", f"{base} is not loaded with the same filters: load it with them to compare."
         return None
+
+    def _may_be_older(self, found: Figure, sides: Sides) -> bool:
+        """True where a payout may be from before what is loaded without a gap up to its return."""
+        own = next(cell for _, cell in sides.all if cell is not None)
+        at = found.moment or own.begins
+        since = next((since for since, until in self._spans.get(own.lane, ()) if since <= at < until), at)
+        return at - since <= LONGEST_RETURN
+
+    @cached_property
+    def _spans(self) -> dict[str, list[tuple[datetime, datetime]]]:
+        base = self.base(self._equation.figure[0])
+        return self._coverage.spans(base, base)
 
     def _is_to_be_filled_in(self, found: Figure, sides: Sides) -> bool:
         """True for activity from data before the payout took effect that settled it."""

@@ -320,6 +320,20 @@ def _payouts() -> list[Plant]:
         ),
         _plant(
             "Payouts",
+            "the payout's id blanked in a reversal",
+            f"UPDATE P SET payout_id = NULL WHERE {back}",
+            "reversal",
+            by_file=False,
+        ),
+        _plant(
+            "Payouts",
+            "the id of a payout that is not there in a reversal",
+            f"UPDATE P SET payout_id = 'po_nobody' WHERE {back}",
+            "reversal",
+            by_file=False,
+        ),
+        _plant(
+            "Payouts",
             "the payout's id blanked in a row of payout reconciliation",
             f"UPDATE S SET automatic_payout_id = NULL WHERE {charge('S')}",
             "payout holds",

@@ -130,6 +130,26 @@ def test_a_payout_that_no_row_names_is_explained_and_one_that_activity_names_is_
     assert lost.reason.startswith("No row of payout_reconciliation.itemized says what the payout has paid")
 
 
+@pytest.mark.parametrize(
+    ("note", "months", "status"),
+    [
+        ("older payout", (1, 2, 3, 4), "explained"),
+        ("unknown payout", (2, 3, 4), "explained"),
+        ("unknown payout", (1, 3, 4), "explained"),
+        ("unknown payout", (1, 2, 3, 4), "variance"),
+        ("another payout", (3, 4), "variance"),
+        ("unnamed payout", (3, 4), "variance"),
+    ],
+)
+def test_a_return_of_a_payout_that_is_not_there_is_explained_where_that_may_be_older(
+    note: str, months: tuple[int, ...], status: str
+) -> None:
+    """It came back in the middle of April; a payout that is loaded without a gap from January on would be there."""
+    found = figure(4, note=note, moment=instant(4, 15), against=Decimal(0))
+    cells = [covered(PAYOUTS, month) for month in months]
+    assert judged(named("reversal_equals_payout"), found, cells).status == status
+
+
 @given(
     equation=st.sampled_from(EQUATIONS),
     note=st.sampled_from(
@@ -138,6 +158,7 @@ def test_a_payout_that_no_row_names_is_explained_and_one_that_activity_names_is_
             "no rows",
             "rows lost",
             "no payout",
+            "unknown payout",
             "missing",
             "currency",
             "category",
