@@ -34,6 +34,7 @@ class Equation:
         per_row: it looks at single rows, of the cells that are asked for; else at the sums of all cells in a window.
         counterpart: the input in which a row's counterpart is looked for, at the row's moment; notes of the query in
             `PLACED` become those of `judge` where that moment is not loaded.
+        beside: what it reads beside these where it is loaded, and whose age counts.
         counts: what its items are called, in the plural.
     """
 
@@ -45,6 +46,7 @@ class Equation:
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     per_row: bool = False
     counterpart: str | None = None
+    beside: tuple[str, ...] = ()
     counts: str = "figures"
 
     @property
@@ -173,6 +175,7 @@ EQUATIONS: tuple[Equation, ...] = (
             "settled": ("net", "currency", "payout_id"),
             "balance": _LINE,
         },
+        beside=(f"unsettled{BEFORE}",),
     ),
     Equation(
         "payout_equals_its_rows",

@@ -227,6 +227,7 @@ class Judge:
         elif found.note in PLACED and found.moment is not None and self._equation.counterpart and own:
             base = self.base(self._equation.counterpart)
             others = [(base, self._coverage.holding(base, own[0][1], found.moment))]
+        others += [(self.base(name), self._loaded(name, found.cell)) for name in self._equation.beside]
         return [*own, *((base, cell) for base, cell in others if cell is not None)]
 
     def _words(self, found: Figure) -> str:

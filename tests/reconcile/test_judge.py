@@ -73,6 +73,18 @@ def test_a_stale_statement_names_the_older_report_and_what_to_do() -> None:
     )
 
 
+def test_what_does_not_roll_forward_is_stale_where_the_snapshot_before_is_of_older_data() -> None:
+    bases = [INPUTS[name].base for name in ("unsettled", "activity", "payouts", "settled", "balance")]
+    before = covered(bases[0], 1, data_available_end=instant(4))
+    cells = [covered(base, month) for base in bases for month in (1, 2) if (base, month) != (bases[0], 1)]
+    equation, found = named("clearing_rolls_forward"), figure(against=Decimal(9))
+    assert judged(equation, found, [covered(bases[0], 1), *cells]).status == "variance"
+    statement = judged(equation, found, [before, *cells])
+    assert statement.status == "stale"
+    assert f"{bases[0]} of the interval from 2025-01-01 on is from data up to 2025-04-01" in statement.reason
+    assert before.run_id in str(statement.against_run).split(", ")
+
+
 @pytest.mark.parametrize(
     ("note", "moment", "status", "words"),
     [
