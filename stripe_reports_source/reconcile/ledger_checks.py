@@ -32,12 +32,17 @@ Group = tuple[str, str]
 """Currency and category, "" for none."""
 
 
+_PLACES = {"_account": "account", "_interval_day": "day", "_interval_start": "start", "_interval_end": "end"}
+"""Columns of rows that say what their cell says, and what a cell calls it."""
+
+
 @dataclass
 class Totals:
-    """Rows and amounts, summed up."""
+    """Rows and amounts, summed up; and the least and the greatest of what the rows say of their cell, by column."""
 
     rows: int = 0
     amounts: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    places: dict[str, set[Any]] = field(default_factory=lambda: defaultdict(set))
 
     def add(self, rows: int, amounts: Mapping[str, Decimal]) -> None:
         self.rows += rows
@@ -60,24 +65,29 @@ def rows_stored_equal_file(
     cells = in_window(coverage, scope)
     runs = _runs(reader, scope)
     known = coverage.keys()
-    for table in sorted({cell.table for cell in cells}):
+    everything = scope.since is None and scope.touched is None
+    everything = scope.since is None and scope.touched is None
+    of_reports = {table for table, names in columns.items() if everything and "_interval_key" in names}
+    for table in sorted({cell.table for cell in cells} | of_reports):
         of_table = [cell for cell in cells if cell.table == table]
-        first_day = min(cell.day for cell in of_table)
+        # rows of what is not in the ledger may be older than all that is
+        first_day = None if everything else min(cell.day for cell in of_table)
         for begin in range(0, len(of_table), at_once):
             some = of_table[begin : begin + at_once]
             files = {cell.key: _parsed(runs.get(cell.run_id or "")) for cell in some}
             only = None if len(some) == len(of_table) else files.keys()
             stored = _stored(reader, table, columns.get(table, {}), files.values(), first_day, only)
             for cell in some:
+                yield from _misplaced(cell, stored.get(cell.key, {}).values(), now)
                 yield from _compared(cell, stored.get(cell.key, {}), files[cell.key], now)
-        if len(of_table) <= at_once:
-            rows = {key: sum(group.rows for group in groups.values()) for key, groups in stored.items()}
+        if of_table and len(of_table) <= at_once:
+            rows = {key: _account_and_rows(groups.values()) for key, groups in stored.items()}
         else:
             rows = _rows_stored(reader, table, columns.get(table, {}), first_day)
         for key in sorted(rows.keys() - known):
-            account = key.partition(f"|{of_table[0].base}|")[0]
+            account, count = rows[key]
             if scope.accounts is None or account in scope.accounts:
-                yield _unlisted(key, account, table, rows[key], now)
+                yield _unlisted(key, account, table, count, now)
 
 
 def cells_join(reader: Reader, coverage: Coverage, scope: Scope, now: datetime) -> Iterator[Statement]:
@@ -154,7 +164,7 @@ def _stored(
     table: str,
     columns: Mapping[str, ColumnType],
     files: Iterable[list[dict[str, Any]] | None],
-    first_day: date,
+    first_day: date | None,
     only: Collection[str] | None,
 ) -> dict[str, dict[Group, Totals]]:
     """What is stored of each cell of a table, or of some, by their keys."""
@@ -162,6 +172,8 @@ def _stored(
     currency = "{column.currency}" if "currency" in columns else "''"
     category = next((f"{{column.{name}}}" for name in ("reporting_category", "category") if name in columns), "''")
     sums = "".join(f", SUM({{column.{name}}})" for name in amounts)
+    places = [name for name in _PLACES if name in columns]
+    sums += "".join(f", MIN({{column.{name}}}), MAX({{column.{name}}})" for name in places)
     chosen, chosen_by = _later(columns, first_day)
     if only is not None:
         chosen += f" AND {{column._interval_key}} IN ({placeholders(only)})"
@@ -172,23 +184,51 @@ def _stored(
     found: dict[str, dict[Group, Totals]] = defaultdict(lambda: defaultdict(Totals))
     for key, group_currency, group_category, rows, *totals in reader.select(query, *chosen_by, *(only or ())) or ():
         group = (group_currency or "", group_category or "")
-        values = {name: Decimal(total or 0) for name, total in zip(amounts, totals, strict=True)}
+        values = {name: Decimal(total or 0) for name, total in zip(amounts, totals, strict=False)}
         found[key][group].add(int(rows), values)
+        least, greatest = totals[len(amounts) :: 2], totals[len(amounts) + 1 :: 2]
+        for name, *both in zip(places, least, greatest, strict=True):
+            found[key][group].places[name] |= {place for place in both if place is not None}
     return found
 
 
-def _rows_stored(reader: Reader, table: str, columns: Mapping[str, ColumnType], first_day: date) -> dict[str, int]:
-    """How many rows are stored of each cell of a table."""
+def _account_and_rows(groups: Iterable[Totals]) -> tuple[str, int]:
+    """See `_rows_stored`."""
+    counted = [(min(group.places["_account"], default=""), group.rows) for group in groups]
+    return min(account for account, _ in counted), sum(rows for _, rows in counted)
+
+
+def _rows_stored(
+    reader: Reader, table: str, columns: Mapping[str, ColumnType], first_day: date | None
+) -> dict[str, tuple[str, int]]:
+    """The account of each cell of a table that rows are stored of, and how many."""
     later, by = _later(columns, first_day)
-    query = f"SELECT {{column._interval_key}}, COUNT(*) FROM {{table.{table}}}{later} GROUP BY {{column._interval_key}}"  # noqa: S608
-    return {key: int(rows) for key, rows in reader.select(query, *by) or ()}
+    query = (
+        f"SELECT {{column._interval_key}}, MIN({{column._account}}), COUNT(*) FROM {{table.{table}}}{later} "  # noqa: S608
+        "GROUP BY {column._interval_key}"
+    )
+    return {key: (account or "", int(rows)) for key, account, rows in reader.select(query, *by) or () if key}
 
 
-def _later(columns: Mapping[str, ColumnType], first_day: date) -> tuple[str, list[Any]]:
+def _later(columns: Mapping[str, ColumnType], first_day: date | None) -> tuple[str, list[Any]]:
     """A condition for rows from a day on, and its values; all rows of a table that an older version has made."""
-    if "_interval_day" not in columns:
+    if "_interval_day" not in columns or first_day is None:
         return " WHERE 1 = 1", []
     return " WHERE ({column._interval_day} >= %s OR {column._interval_day} IS NULL)", [first_day]
+
+
+def _misplaced(cell: CoveredCell, stored: Iterable[Totals], now: datetime) -> Iterator[Statement]:
+    """What rows say of their cell otherwise than the ledger; those per payout lie on no grid."""
+    of_rows: dict[str, set[Any]] = defaultdict(set)
+    for group in stored:
+        for name, places in group.places.items():
+            of_rows[name] |= places
+    on_grid = cell.key.endswith(f"|{cell.day}")
+    for name, of_cell in _PLACES.items():
+        place = getattr(cell, of_cell)
+        if place is not None and (on_grid or name == "_account") and of_rows[name] - {place}:
+            reason = f"Rows of {cell.table} have another {name} than the ledger has of their interval: load it again."
+            yield _statement(_STORED, cell, now, "variance", reason, item=name)
 
 
 def _compared(

@@ -203,11 +203,11 @@ marked AS (
     FROM compared
 ),
 summed AS (
-    SELECT MIN(account) AS account, cell, currency, item, MIN(note) AS note, MIN(against_cell) AS against_cell,
+    SELECT account, cell, currency, item, MIN(note) AS note, MIN(against_cell) AS against_cell,
            MIN(moment) AS moment, SUM(figure) AS figure, SUM(against) AS against,
            SUM(gross_difference) AS gross_difference, SUM(fee_difference) AS fee_difference,
            SUM(count_difference) AS count_difference, SUM(items) AS items, COUNT(item) AS differ
-    FROM marked GROUP BY cell, currency, item
+    FROM marked GROUP BY account, cell, currency, item
 ),
 differing AS (
     SELECT * FROM summed WHERE differ > 0
