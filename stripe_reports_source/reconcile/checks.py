@@ -39,6 +39,7 @@ FAMILIES: tuple[Mapping[str, Input], ...] = (
     {name: input_.of_connected_accounts() for name, input_ in INPUTS.items()},
 )
 """The account's own reports, and those of connected accounts: equations hold within either."""
+_WORSE = ("tied", "explained", "not_comparable", "pending", "stale", "variance")
 _AMOUNTS = ("figure", "against", "difference", "gross_difference", "fee_difference")
 
 
@@ -116,7 +117,8 @@ def _look(dataset: Dataset, now: datetime, scope: Scope) -> Statements:
         compared, found = look.at(name)
         said = before.pop(name, [])
         found = with_cells_left_behind(found, said, coverage, compared)
-        unique = {_key(statement): statement for statement in reversed(found)}
+        worst_first = sorted(found, key=_weight, reverse=True)
+        unique = {_key(statement): statement for statement in reversed(worst_first)}
         looked = Looked(compared, loaded, scope.since, whole=scope.touched is None)
         unique |= settled_since(said, unique, looked, now)
         for key in sorted(unique):
@@ -344,6 +346,11 @@ def _with_listed(dataset: Dataset, coverage: Coverage) -> Dataset:
     loaded |= {cell.table for cell in coverage.per_payout}
     listed = listed_columns(dataset.reader, loaded - dataset.columns.keys())
     return replace(dataset, columns={**dataset.columns, **listed}) if listed else dataset
+
+
+def _weight(statement: Statement) -> int:
+    """What is worse counts where two statements have one key, as the rows of a cell that tie and one without a name."""
+    return _WORSE.index(statement.status)
 
 
 def _key(statement: Statement) -> tuple[str, ...]:
