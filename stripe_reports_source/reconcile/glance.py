@@ -35,6 +35,14 @@ class _Glance:
     outside: int = 0
     named: int = 0
 
+    def differs(self, equation: str) -> bool:
+        """See `Glances.differ`: rows without a time or an id are named where others have one."""
+        if equation == ADDS_UP:
+            return bool(self.unequal)
+        if equation == LIES_IN:
+            return bool(self.outside) or 0 < self.timed < self.items
+        return 0 < self.named < self.items
+
 
 class Glances:
     """The cells of a report.
@@ -59,9 +67,7 @@ class Glances:
 
     def differ(self, equation: str) -> bool:
         """True if an equation has a row to name. That a transaction has a copy cannot be seen at a glance."""
-        if equation == COPIES:
-            return False
-        return any(glance.unequal if equation == ADDS_UP else glance.outside for glance in self._of.values())
+        return any(glance.differs(equation) for glance in self._of.values())
 
     def figures(self, equation: str) -> Iterator[Figure]:
         """The answer of an equation that has no row to name."""

@@ -50,6 +50,8 @@ _DIFFER = "{figure} and {against} differ: load both again"
 _WORDS = {
     "rows lost": "No row of {here} says what the payout has paid, though the activity names it: load {here} again",
     "no payout": "{here} has rows of a payout that {there} does not have: load {there} again",
+    "timeless": "The row has no time in {here}, though others of its interval have: load it again",
+    "nameless": "Rows of {here} have no id, though others of their interval have: load it again",
     "unknown payout": "{here} does not have the payout that came back, though it is loaded from long before: load it "
     "again, or payouts from an earlier day",
     "unnamed payout": "Money of a payout came back, and {here} does not say of which one: load it again",

@@ -175,6 +175,20 @@ def _rows() -> list[Plant]:
             "lies",
             by_file=False,
         ),
+        _plant(
+            "Rows",
+            "a row's time blanked",
+            f"UPDATE A SET created_utc = NULL WHERE {charge('A')}",
+            "lies",
+            by_file=False,
+        ),
+        _plant(
+            "Rows",
+            "the id of a row of ending balance blanked",
+            f"UPDATE U SET balance_transaction_id = NULL WHERE {charge('U')}",
+            "once",
+            by_file=False,
+        ),
     ]
 
 

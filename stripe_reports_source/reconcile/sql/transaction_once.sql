@@ -1,5 +1,6 @@
 -- One row for each transaction and book: per payout in payout reconciliation, per cell in a snapshot. Each cell that has
 -- a row of a transaction tells of it. Nearly every transaction has one row; only the others are put together by id.
+-- Rows without an id are counted where others of their cell have one.
 WITH several AS (
     SELECT transaction_key FROM like_book GROUP BY owner, transaction_key HAVING COUNT(*) > 1
 ),
@@ -31,3 +32,9 @@ JOIN again AS other ON other.account = copied.account AND other.transaction_id =
                    AND other.volume = copied.volume
 WHERE book.transaction_id <> ''
 GROUP BY book.account, book.cell, book.transaction_id
+UNION ALL
+SELECT account, cell, currency, '', SUM(CASE WHEN transaction_id = '' THEN 1 ELSE 0 END), 0, 0, 0,
+       SUM(CASE WHEN transaction_id = '' THEN 1 ELSE 0 END), 'nameless', '', NULL, 1
+FROM touched_book
+GROUP BY account, cell, currency
+HAVING MIN(transaction_id) = '' AND MAX(transaction_id) <> ''
