@@ -66,7 +66,6 @@ def rows_stored_equal_file(
     runs = _runs(reader, scope)
     known = coverage.keys()
     everything = scope.since is None and scope.touched is None
-    everything = scope.since is None and scope.touched is None
     of_reports = {table for table, names in columns.items() if everything and "_interval_key" in names}
     for table in sorted({cell.table for cell in cells} | of_reports):
         of_table = [cell for cell in cells if cell.table == table]
