@@ -332,12 +332,12 @@ def _storable(statement: Statement) -> Statement:
 
 
 def _stored_columns(pipeline: Pipeline) -> dict[str, dict[str, ColumnType]]:
-    """The columns of all tables, as dlt's schemas of the pipeline have them."""
-    return {
-        name: stored_types(table.get("columns", {}))
-        for schema in pipeline.schemas.values()
-        for name, table in schema.tables.items()
-    }
+    """The columns of all tables, as dlt's schemas of the pipeline have them: clones of a source share tables."""
+    found: dict[str, dict[str, ColumnType]] = defaultdict(dict)
+    for schema in pipeline.schemas.values():
+        for name, table in schema.tables.items():
+            found[name].update(stored_types(table.get("columns", {})))
+    return found
 
 
 def _with_listed(dataset: Dataset, coverage: Coverage) -> Dataset:
