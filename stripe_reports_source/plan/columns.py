@@ -51,6 +51,21 @@ class TableColumn:
     description: str
 
 
+@dataclass(frozen=True)
+class StoredColumn:
+    """A column that a table has already.
+
+    Args:
+        type: that it was made with.
+        header: Stripe's, which it holds; None where nothing says so.
+        by_another: another source or pipeline has made it.
+    """
+
+    type: ColumnType
+    header: str | None = None
+    by_another: bool = False
+
+
 def split_metadata(header: str) -> tuple[str, str] | None:
     """`payment_metadata[order_id]` as ("payment_metadata", "order_id"); None for any other header."""
     match = _METADATA.fullmatch(header)
@@ -132,7 +147,7 @@ def table_columns(
 
 def fit_to_table(
     columns: Sequence[TableColumn],
-    stored: Mapping[str, ColumnType],
+    stored: Mapping[str, StoredColumn],
     *,
     typed: Collection[str] = (),
     documented: Collection[str] = (),
@@ -144,7 +159,7 @@ def fit_to_table(
 
     Args:
         columns: of a file.
-        stored: type by column of the table.
+        stored: the table's, by name.
         typed: headers whose type the user has set.
         documented: headers whose type the catalogue knows.
 
@@ -153,29 +168,53 @@ def fit_to_table(
         other whose type differs gets a column of its own beside the stored one, named after its type.
 
     Raises:
-        ConfigurationError: the user's type is not the one that is stored.
+        ConfigurationError: the user's type is not the one that is stored, or a column holds another header.
     """
     fitted: list[TableColumn] = []
     taken = {column.name for column in columns}
     for column in columns:
-        kept = stored.get(column.name, column.type)
-        if kept == column.type:
-            fitted.append(column)
-        elif column.header in typed:
+        kept = stored.get(column.name) or StoredColumn(column.type)
+        if _is_anothers(kept, column):
             raise ConfigurationError(
-                f"types: {column.header!r} is to be {column.type}, but its column {column.name!r} holds {kept}; name "
-                "another column through metadata, or load the report anew with refresh='drop_resources'."
+                f"the column {column.name!r} of {column.header!r} holds {kept.header!r} already; name another column "
+                f"through metadata, leave {column.header!r} out, or load the report anew with refresh='drop_resources'."
             )
-        elif kept == TEXT or column.header not in documented:
-            fitted.append(replace(column, type=kept))
+        if kept.type == column.type:
+            fitted.append(column)
+        elif column.header in typed or (kept.by_another and split_metadata(column.header)):
+            raise ConfigurationError(_of_another_type(column, kept))
+        elif kept.type == TEXT or column.header not in documented:
+            fitted.append(replace(column, type=kept.type))
         else:
-            name = _beside(column, taken)
+            name = _beside(column, taken, stored)
             taken.add(name)
             fitted.append(replace(column, name=name))
     return tuple(fitted)
 
 
-def _beside(column: TableColumn, taken: Collection[str]) -> str:
+def _is_anothers(kept: StoredColumn, column: TableColumn) -> bool:
+    """True for a column that holds another header, and one of them has its name from the user.
+
+    Two headers of Stripe's own share a column only where versions call one thing by two names.
+    """
+    if kept.header in (None, column.header):
+        return False
+    return any(split_metadata(header) for header in (str(kept.header), column.header))
+
+
+def _of_another_type(column: TableColumn, kept: StoredColumn) -> str:
+    whose, remedy = "", "name another column through metadata, or load the report anew with refresh='drop_resources'"
+    if kept.by_another:
+        whose, remedy = " of another source or pipeline", "set that type, or name another column through metadata"
+    return (
+        f"types: {column.header!r} is to be {column.type}, but its column {column.name!r} holds {kept.type}{whose}; "
+        f"{remedy}."
+    )
+
+
+def _beside(column: TableColumn, taken: Collection[str], stored: Mapping[str, StoredColumn]) -> str:
     suffix = {"timestamp": "local", "timestamptz": "utc"}.get(column.type.kind) or _snake(str(column.type))
     name = f"{column.name[: MAX_NAME_BYTES - len(suffix) - 1]}_{suffix}"
-    return name if name not in taken else column_name(f"{column.header} {suffix}")
+    kept = stored.get(name) or StoredColumn(column.type)
+    is_free = name not in taken and kept.type == column.type and not _is_anothers(kept, column)
+    return name if is_free else column_name(f"{column.header} {suffix}")

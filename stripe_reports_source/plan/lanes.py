@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from ..errors import NotAvailable
 from .catalog import Catalog
 from .cells import CellRequest
-from .column_types import ColumnType
+from .columns import StoredColumn
 from .intervals import ONE_SECOND, Cell, Grid, Span, cells, day_of, lacks_end, sync_window
 from .loaded_cells import NO_KEYS, Ledger, Listed, lists_all, lists_each, not_listed, to_load, with_cells_of_others
 from .report import Report
@@ -85,7 +85,7 @@ class LoadedBefore:
 
     Args:
         lanes: the kept state of each lane.
-        column_types: types of the columns that the report's table has.
+        columns: those that the report's table has.
         cursor: end of what dlt says is loaded, None if nothing is.
         replaced_since: start of the earliest cell of a lane that a crossed sync has replaced; None if there is none.
         payouts: the payouts to run a report for that is run per payout: of which report, label and window.
@@ -96,7 +96,7 @@ class LoadedBefore:
     """
 
     lanes: LaneStates
-    column_types: Mapping[str, ColumnType]
+    columns: Mapping[str, StoredColumn]
     cursor: datetime | None
     replaced_since: Callable[[str, Collection[str]], datetime | None]
     payouts: Callable[[ResolvedReport, str, Span | None], Sequence[Payout]]
@@ -134,9 +134,7 @@ def plan_lanes(
     if report.base.startswith("connected_account_") and settings.connected_accounts:
         accounts = settings.connected_accounts
     first, *others = accounts
-    resolved = [
-        resolve(report, offered, catalog, settings.defaults, first, loaded.column_types, settings.personal_data)
-    ]
+    resolved = [resolve(report, offered, catalog, settings.defaults, first, loaded.columns, settings.personal_data)]
     resolved += [resolved[0].for_key({CONNECTED: str(account)}) for account in others]
     refuse_other_lanes(resolved[0], settings.label, first, loaded.lanes)
     for known_in_part in dict.fromkeys(each.only_known_in_part for each in resolved):

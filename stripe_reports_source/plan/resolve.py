@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from ..errors import ConfigurationError, NotOffered, StripeUnreachable
 from .catalog import Catalog, ReportType, split_id
 from .column_types import ColumnType
-from .columns import TableColumn, fit_to_table, split_metadata, table_columns
+from .columns import StoredColumn, TableColumn, fit_to_table, split_metadata, table_columns
 from .intervals import UTC_NAMES, Grid, parse_zone
 from .report import MANAGED, Defaults, Report
 from .run_parameters import INTERVAL
@@ -52,8 +52,8 @@ class ResolvedReport:
     zone: ZoneInfo
     names: Mapping[str, str] = field(default_factory=dict)
     types: Mapping[str, ColumnType] = field(default_factory=dict)
-    stored: Mapping[str, ColumnType] = field(default_factory=dict)
-    """Types of the columns that the report's table has already."""
+    stored: Mapping[str, StoredColumn] = field(default_factory=dict)
+    """The columns that the report's table has already."""
     left_out: frozenset[str] = frozenset()
     """Headers that are not loaded where a file has them: personal ones, if the user wants none."""
     newer: OfferedType | None = None
@@ -63,7 +63,7 @@ class ResolvedReport:
         """The table's columns for a file's headers, in the file's order, without those that are left out.
 
         Raises:
-            ConfigurationError: two headers end in one column, or a type is not the one that is stored.
+            ConfigurationError: two headers end in one column, or a type or header is not the one that is stored.
         """
         headers = [header for header in headers if header not in self.left_out]
         columns = table_columns(headers, self.known, names=self.names, types=self.types)
@@ -180,7 +180,7 @@ def resolve(
     catalog: Catalog,
     defaults: Defaults,
     connected_account: str | None = None,
-    stored: Mapping[str, ColumnType] | None = None,
+    stored: Mapping[str, StoredColumn] | None = None,
     personal_data: bool = True,
 ) -> ResolvedReport:
     """Settle version, columns and parameters of a report.
@@ -191,7 +191,7 @@ def resolve(
         catalog: what is known of report types.
         defaults: the source's settings.
         connected_account: to run the report for, of all that are connected.
-        stored: types of the columns that the report's table has.
+        stored: the columns that the report's table has.
         personal_data: False leaves the catalogued personal columns out. Metadata is the user's own choice.
 
     Raises:
@@ -217,7 +217,7 @@ def resolve(
         zone=zone,
         names=report.column_names,
         types={header: ColumnType.parse(type_, where) for header, type_ in (report.types or {}).items()},
-        stored=stored or {},
+        stored={} if stored is None else stored,
         left_out=left_out,
         newer=_newer(report, chosen, offered),
     )

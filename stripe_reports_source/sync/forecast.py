@@ -69,7 +69,7 @@ def forecast(settings: Settings, offered: OfferedTypes, pipeline: Pipeline | Non
         ledger = CellLedger(pipeline, report.table, settings.label, packages)
         loaded = LoadedBefore(
             lanes=known,
-            column_types={},
+            columns={},
             cursor=None,
             replaced_since=lambda lane, handled: None,
             payouts=partial(

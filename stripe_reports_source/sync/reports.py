@@ -28,6 +28,7 @@ from ..warehouse.hints import report_hints
 from ..warehouse.own_jobs import takes_files
 from ..warehouse.straight import children, has_steps, order_in_table, straight_to, watched_steps
 from .ledger_tables import straight_rows
+from .package import cells_in_package
 from .running import Sync
 
 
@@ -156,7 +157,7 @@ class ReportInPackage:
     def _refuse_hints(self, lane: Lane, has_cells: bool) -> None:
         """Refuse what the user's hints and contracts would make of the columns that are asked for."""
         columns = lane.resolved.table_columns(lane.resolved.requested or ())
-        refuse_column_hints(self._resource, columns)
+        refuse_column_hints(self._resource, columns, begun=bool(cells_in_package(self.table)))
         if has_cells and self.load_id is not None:
             refuse_contract(self._resource, [column.name for column in columns])
 

@@ -6,7 +6,7 @@ In: settings, the load it runs in, the pipeline. Out: planned lanes, whose cells
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, MutableMapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -19,7 +19,7 @@ from dlt import Pipeline
 
 from ..errors import ConfigurationError, NotAvailable, NotOffered, StripeUnreachable
 from ..plan.catalog import load_catalog
-from ..plan.column_types import ColumnType
+from ..plan.columns import StoredColumn
 from ..plan.intervals import Span, parse_zone
 from ..plan.lane_table import LaneTable
 from ..plan.lanes import Lane, LoadedBefore, plan_lanes
@@ -34,20 +34,20 @@ from ..plan.windows import window_of, with_days
 from ..warehouse.cell_ledger import CellLedger
 from ..warehouse.destinations import check_destination, exact_file_format, most_at_once
 from ..warehouse.forks import Fork, History
-from ..warehouse.hints import stored_types
 from ..warehouse.inventory import refuse_changed_tables
 from ..warehouse.lane_table import first_replaced, read_lanes
 from ..warehouse.leftovers import check_begun_packages, close_to_others
 from ..warehouse.own_jobs import keep_own_jobs
 from ..warehouse.payouts import PayoutCells, keys_to_run
 from ..warehouse.places import refuse_other_place
+from ..warehouse.stored_columns import StoredColumns
 from .active_lane import ActiveLane
 from .context import GivesWay, Load
 from .fetching import Fetching
 from .given import GivenFiles
 from .ledger import listed_packages, take_listed
 from .outcomes import Outcomes
-from .package import cells_in_package, emptied_tables
+from .package import cells_in_package, dropped_tables, emptied_tables
 from .replaying import Archived
 from .under_way import UnderWay
 from .whose_data import WhoseData
@@ -88,6 +88,7 @@ class Sync:
         self.open_reports = 0
         self.pipeline = pipeline
         self._history = None if pipeline is None else History(pipeline)
+        self._stored = None if pipeline is None else StoredColumns(pipeline)
         self.under_way.begin_plan(self.forks)
         self._archived = archived
         self._given = given
@@ -233,7 +234,7 @@ class Sync:
             ledger = self._ledger(report.table, altered)
             loaded = LoadedBefore(
                 lanes=states,
-                column_types=self._column_types(report.table),
+                columns=self._columns(report.table),
                 cursor=cursor,
                 replaced_since=lambda lane, handled: self._replaced_since(handled, resource, lane),
                 payouts=partial(
@@ -265,6 +266,8 @@ class Sync:
         """A planned lane with what is left of it: some may have been loaded since it was planned first."""
         kept, place = self.under_way, (planned.resolved.report.table, planned.key)
         lane = replace(planned, cells=kept.left(planned, ledger, exact=self.load.exact is not None))
+        if lane.cells and self._stored is not None:
+            self._stored.of_others(place[0])  # before threads look for the columns of files
         if lane.noted is not None:
             states.put(lane.key, lane.noted)
         self.outcomes.planned(lane, states.get(lane.key), say=place not in kept.said)
@@ -349,10 +352,11 @@ class Sync:
         self._in_table.clear()
         self._replaced.clear()
 
-    def _column_types(self, table: str) -> dict[str, ColumnType]:
-        if self.pipeline is None:
+    def _columns(self, table: str) -> Mapping[str, StoredColumn]:
+        """The columns that a table has, unless the load package drops it."""
+        if self._stored is None or table in dropped_tables():
             return {}
-        return stored_types(dlt.current.source_schema().tables.get(table, {}).get("columns", {}))
+        return self._stored.of(table, begun=bool(cells_in_package(table)))
 
     def _is_emptied(self, table: str) -> bool:
         """True where the load package drops or empties a report's table, or the list of its cells."""

@@ -5,18 +5,20 @@ In: a resource as the user has changed it. Out: nothing, or a refusal before any
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import dlt
+from dlt.common.schema.typing import TColumnSchema, TTableSchemaColumns
 from dlt.extract import DltResource
 from dlt.extract.incremental import Incremental, IncrementalResourceWrapper
 from dlt.extract.items_transform import LimitItem
 
 from ..errors import ConfigurationError
-from ..plan.columns import SYSTEM_COLUMNS, TOMBSTONE, TableColumn, is_normal
+from ..plan.columns import TOMBSTONE, TableColumn, is_normal
 from ..plan.system_tables import SYSTEM_TABLES, TIE_OUT
-from .hints import report_hints
+from .hints import report_hints, schema_columns
 
 CELL_KEY = "_interval_key"
 OWN_STEPS = (IncrementalResourceWrapper, LimitItem)
@@ -55,25 +57,36 @@ def refuse_other_dispositions(resource: DltResource, keys: tuple[str, ...] = ())
             )
 
 
-def refuse_column_hints(resource: DltResource, columns: Sequence[TableColumn]) -> None:
+def refuse_column_hints(resource: DltResource, columns: Sequence[TableColumn], *, begun: bool) -> None:
     """Refuse hints that would give a column of a report another type, or none of its missing values.
 
     Args:
-        resource: of the report.
+        resource: of the report. An import schema may have hints for its table, too, while that is not made.
         columns: as its file will have them.
+        begun: the load package has rows of it, whose hints are our own.
 
     Raises:
         ConfigurationError: names the column and the hint.
     """
-    given, own = resource.columns, report_hints(columns)
-    for name in (*(column.name for column in columns), *SYSTEM_COLUMNS):
-        hints = given.get(name, {}) if isinstance(given, dict) else {}
+    own, given = report_hints(columns), resource.columns
+    named = f"resource {resource.name!r} has the hint"
+    _refuse_other_hints(named, given if isinstance(given, dict) else {}, own, "leave the hint out")
+    if not begun:
+        schema, table = dlt.current.source_schema(), str(resource.table_name)
+        named = f"the import schema of {schema.name!r} has for table {table!r} the hint"
+        remedy = "take it out of that, and call pipeline.drop()"
+        _refuse_other_hints(named, schema_columns(schema, table, made=False), own, remedy)
+
+
+def _refuse_other_hints(named: str, given: Mapping[str, TColumnSchema], own: TTableSchemaColumns, remedy: str) -> None:
+    for name in own:
+        hints: Mapping[str, Any] = given.get(name, {})
         for hint in PINNED:
             pinned = own[name].get(hint)
             if hints.get(hint) not in (None, pinned):
                 raise ConfigurationError(
-                    f"resource {resource.name!r} has the hint {hint}={hints.get(hint)!r} for column {name!r}, which "
-                    f"has {hint}={pinned!r}; leave the hint out (a type is set with Report(..., types=...))."
+                    f"{named} {hint}={hints.get(hint)!r} for column {name!r}, which has {hint}={pinned!r}; {remedy} "
+                    "(a type is set with Report(..., types=...))."
                 )
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from dlt.common.schema import Schema
 from dlt.common.schema.typing import TColumnSchema, TTableSchemaColumns
+from dlt.common.schema.utils import has_table_seen_data
 
 from ..plan.column_types import AMOUNT, BIGINT, BOOL, DATE, TEXT, TIMESTAMP, TIMESTAMPTZ, ColumnType
 from ..plan.columns import SYSTEM_COLUMNS, TOMBSTONE, TableColumn
 from ..plan.system_tables import SystemTable
+
+STRIPE_COLUMN = "x-stripe-column"
+"""The hint that says which header a column holds; dlt keeps any x- hint."""
 
 
 def column_hint(type_: ColumnType) -> TColumnSchema:
@@ -19,6 +25,19 @@ def column_hint(type_: ColumnType) -> TColumnSchema:
         # without timezone=False dlt takes a naive Arrow timestamp for UTC and stores it with a zone
         return {"data_type": "timestamp", "precision": 6, "timezone": type_.kind == "timestamptz"}
     return {"data_type": type_.kind}  # text, bigint, bool and date are dlt's own names
+
+
+def schema_columns(schema: Schema, table: str, *, made: bool | None = None) -> TTableSchemaColumns:
+    """The columns of a table as dlt's schema has them.
+
+    Args:
+        schema: any.
+        table: that it may have.
+        made: those of a table that is made, or of one that the schema only tells of; None is of both.
+    """
+    told: Any = schema.tables.get(table, {})
+    columns: TTableSchemaColumns = told.get("columns", {})
+    return columns if made in (None, has_table_seen_data(told)) else {}
 
 
 def stored_types(columns: TTableSchemaColumns) -> dict[str, ColumnType]:
@@ -46,8 +65,8 @@ def report_hints(columns: Sequence[TableColumn]) -> TTableSchemaColumns:
             **column_hint(column.type),
             "nullable": True,
             "description": column.description,
-            "x-stripe-column": column.header,
-        }  # type: ignore[typeddict-unknown-key]  # dlt keeps any x- hint
+            STRIPE_COLUMN: column.header,  # type: ignore[misc]
+        }
     for name, (type_, description) in SYSTEM_COLUMNS.items():
         result[name] = {"name": name, **column_hint(type_), "nullable": True, "description": description}
     # as hints, not as merge_key= of the resource: that argument clashes with Arrow's nullability at every item

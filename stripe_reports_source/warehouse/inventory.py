@@ -7,7 +7,8 @@ dlt itself compares its schema with a stored hash only, and fails in the middle 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -174,7 +175,8 @@ def _leave_out(schema: Schema, resources: set[str] | None) -> None:
 
 def _changes(client: SqlJobClientBase, schema: Schema, destination: str) -> Changes:
     wanted = {name: table["columns"] for name, table in _made(schema)}
-    stored = dict(client.get_storage_tables(wanted))
+    with _telling_zones(client):
+        stored = dict(client.get_storage_tables(wanted))
     case_sensitive = client.capabilities.generates_case_sensitive_identifiers()
     gone = [
         (name, column_name)
@@ -199,18 +201,34 @@ def _retyped(wanted: TTableSchemaColumns, there: Mapping[str, Any]) -> Iterable[
     types: Mapping[str, ColumnType] = stored_types(there)  # type: ignore[arg-type]  # the same form
     for name, type_ in stored_types(wanted).items():
         found = types.get(name)
-        # an information schema does not tell times with a zone from those without
-        if name in there and (found is None or (found.kind[:9], found.scale) != (type_.kind[:9], type_.scale)):
+        if name in there and (found is None or (found.kind, found.scale) != (type_.kind, type_.scale)):
             yield name
 
 
+@contextmanager
+def _telling_zones(client: SqlJobClientBase) -> Iterator[None]:
+    """Tell times with a zone from those without, which dlt 1.31 reads alike from an information schema."""
+    read: Callable[..., Any] = client._from_db_type
+
+    def with_zone(name: str, *size: int | None) -> Any:
+        zone = {"timezone": False} if name.upper() in ("TIMESTAMP", "TIMESTAMP WITHOUT TIME ZONE") else {}
+        return {**read(name, *size), **zone}
+
+    client._from_db_type = with_zone  # type: ignore[assignment,method-assign]
+    try:
+        yield
+    finally:
+        del client._from_db_type
+
+
 def _refuse(schema: Schema, found: Changes) -> None:
-    for what, columns in (("lacks", found.columns), ("has another type in", found.types)):
+    others = ", or by another source or pipeline"
+    for what, columns, by in (("lacks", found.columns, ""), ("has another type in", found.types, others)):
         for table, column in columns:
             if is_cell_table(schema.tables[table]):
                 raise ConfigurationError(
-                    f"table {table!r} {what} the column {column!r}, which was changed by hand; put it back, or load "
-                    "the report anew with refresh='drop_resources'."
+                    f"table {table!r} {what} the column {column!r}, which was changed by hand{by}; put it back, or "
+                    "load the report anew with refresh='drop_resources'."
                 )
 
 

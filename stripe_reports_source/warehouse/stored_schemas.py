@@ -13,6 +13,7 @@ from dlt import Pipeline, Schema
 from dlt.common.destination.client import WithStateSync
 
 from ..plan.column_types import ColumnType
+from ..plan.columns import StoredColumn
 from ..plan.system_tables import REPORT_COLUMNS
 from .hints import stored_types
 from .query import Reader, select
@@ -59,14 +60,23 @@ def listed_columns(reader: Reader, tables: Collection[str]) -> Mapping[str, Mapp
         reader: of the dataset, which lists them.
         tables: whose columns; nothing is asked where there are none.
     """
-    listed: dict[str, dict[str, ColumnType]] = {}
-    for table, column, type_ in (reader.select(_LISTED) or ()) if tables else ():
-        if table in tables:
-            listed.setdefault(table, {})[column] = ColumnType.parse(type_)
+    listed = listed_by_table(reader) if tables else {}
+    return {
+        table: {name: column.type for name, column in columns.items()}
+        for table, columns in listed.items()
+        if table in tables
+    }
+
+
+def listed_by_table(reader: Reader) -> dict[str, dict[str, StoredColumn]]:
+    """The columns of all report tables, by name, as the dataset lists them for whoever has loaded them."""
+    listed: dict[str, dict[str, StoredColumn]] = {}
+    for table, column, header, type_ in reader.select(_LISTED) or ():
+        listed.setdefault(table, {})[column] = StoredColumn(ColumnType.parse(type_), header, by_another=True)
     return listed
 
 
 _LISTED = (
-    "SELECT {column.table_name}, {column.column_name}, {column.type} "  # noqa: S608
+    "SELECT {column.table_name}, {column.column_name}, {column.stripe_header}, {column.type} "  # noqa: S608
     f"FROM {{table.{REPORT_COLUMNS.name}}}"
 )

@@ -69,7 +69,7 @@ class Desk:
         state = self.pipeline.lanes
         loaded = LoadedBefore(
             lanes=state,
-            column_types={},
+            columns={},
             cursor=state.cursors(list(state)).common,
             replaced_since=lambda lane, forks: self.crossed,
             payouts=lambda report, label, window: (),

@@ -134,7 +134,7 @@ class Planned:
         crossed: Callable[[str, Collection[str]], datetime | None] = lambda lane, forks: replaced_since  # noqa: E731
         loaded = LoadedBefore(
             lanes=self.lanes,
-            column_types={},
+            columns={},
             cursor=self.lanes.cursors(keys).common,
             replaced_since=crossed,
             payouts=lambda report, label, asked: payouts,

@@ -18,6 +18,7 @@ from stripe_reports_source.plan.catalog import load_catalog
 from stripe_reports_source.plan.column_types import AMOUNT, BIGINT, TEXT, TIMESTAMP, TIMESTAMPTZ, ColumnType
 from stripe_reports_source.plan.columns import (
     SYSTEM_COLUMNS,
+    StoredColumn,
     TableColumn,
     column_name,
     fit_to_table,
@@ -120,24 +121,28 @@ def column(name: str, type_: str, header: str | None = None) -> TableColumn:
     return TableColumn(header or name, name, ColumnType.parse(type_), "what it holds")
 
 
+def stored(**types: ColumnType) -> dict[str, StoredColumn]:
+    return {name: StoredColumn(type_) for name, type_ in types.items()}
+
+
 def test_a_new_column_is_taken_as_it_is() -> None:
     columns = (column("net", "decimal(38,9)"), column("note", "text"))
     assert fit_to_table(columns, {}) == columns
-    assert fit_to_table(columns, {"net": AMOUNT, "other": BIGINT}) == columns
+    assert fit_to_table(columns, stored(net=AMOUNT, other=BIGINT)) == columns
 
 
 def test_what_is_stored_as_text_stays_text() -> None:
-    [found] = fit_to_table([column("net", "decimal(38,9)")], {"net": TEXT}, documented=["net"])
+    [found] = fit_to_table([column("net", "decimal(38,9)")], stored(net=TEXT), documented=["net"])
     assert found == column("net", "text")
 
 
 def test_an_undocumented_column_keeps_its_stored_type() -> None:
-    [found] = fit_to_table([column("seats", "text")], {"seats": BIGINT})
+    [found] = fit_to_table([column("seats", "text")], stored(seats=BIGINT))
     assert found == column("seats", "bigint")
 
 
 @pytest.mark.parametrize(
-    ("type_", "stored", "name"),
+    ("type_", "kept", "name"),
     [
         ("timestamp", "timestamptz", "at_local"),
         ("timestamptz", "timestamp", "at_utc"),
@@ -145,9 +150,9 @@ def test_an_undocumented_column_keeps_its_stored_type() -> None:
         ("text", "bigint", "at_text"),
     ],
 )
-def test_a_documented_column_of_another_type_gets_its_own_column(type_: str, stored: str, name: str) -> None:
+def test_a_documented_column_of_another_type_gets_its_own_column(type_: str, kept: str, name: str) -> None:
     columns = [column("at", type_), column("net", "bigint")]
-    assert fit_to_table(columns, {"at": ColumnType.parse(stored)}, documented=["at"]) == (
+    assert fit_to_table(columns, stored(at=ColumnType.parse(kept)), documented=["at"]) == (
         column(name, type_, "at"),
         column("net", "bigint"),
     )
@@ -157,8 +162,8 @@ def test_rates_that_were_stored_with_fewer_digits_stay_as_they_are() -> None:
     known = load_catalog().get("tax.transactions.itemized.2")
     headers = ["filing_exchange_rate", "filing_total"]
     columns = table_columns(headers, known, names={}, types={})
-    stored = {"filing_exchange_rate": ColumnType.parse("decimal(38,18)"), "filing_total": AMOUNT}
-    fitted = fit_to_table(columns, stored, documented=headers)
+    there = stored(filing_exchange_rate=ColumnType.parse("decimal(38,18)"), filing_total=AMOUNT)
+    fitted = fit_to_table(columns, there, documented=headers)
     assert [(column.name, str(column.type)) for column in fitted] == [
         ("filing_exchange_rate_decimal_38_28", "decimal(38,28)"),
         ("filing_total", "decimal(38,9)"),
@@ -167,25 +172,66 @@ def test_rates_that_were_stored_with_fewer_digits_stay_as_they_are() -> None:
 
 def test_that_column_never_takes_anothers_place() -> None:
     columns = [column("at", "timestamptz"), column("at_utc", "timestamptz"), column("x" * 63, "timestamp")]
-    stored = {"at": TIMESTAMP, "x" * 63: TIMESTAMPTZ}
-    first, second, third = fit_to_table(columns, stored, documented=["at", "x" * 63])
+    there = stored(at=TIMESTAMP) | {"x" * 63: StoredColumn(TIMESTAMPTZ)}
+    first, second, third = fit_to_table(columns, there, documented=["at", "x" * 63])
     assert (first.name, second) == (column_name("at utc"), columns[1])
     assert first.name.startswith("at_utc_")
     assert third.name == "x" * 57 + "_local"
     twice = [column("at", "timestamptz", "at"), column("at", "timestamptz", "At")]
-    names = [fitted.name for fitted in fit_to_table(twice, {"at": TIMESTAMP}, documented=["at", "At"])]
+    names = [fitted.name for fitted in fit_to_table(twice, stored(at=TIMESTAMP), documented=["at", "At"])]
     assert names == ["at_utc", column_name("At utc")]
 
 
 def test_a_users_type_that_is_not_the_stored_one_is_refused() -> None:
     columns = [column("seats", "bigint", "payment_metadata[seats]")]
-    assert fit_to_table(columns, {"seats": BIGINT}, typed=["payment_metadata[seats]"]) == tuple(columns)
+    assert fit_to_table(columns, stored(seats=BIGINT), typed=["payment_metadata[seats]"]) == tuple(columns)
     with pytest.raises(ConfigurationError) as caught:
-        fit_to_table(columns, {"seats": TEXT}, typed=["payment_metadata[seats]"])
+        fit_to_table(columns, stored(seats=TEXT), typed=["payment_metadata[seats]"])
     assert str(caught.value) == (
         "types: 'payment_metadata[seats]' is to be bigint, but its column 'seats' holds text; name another column "
         "through metadata, or load the report anew with refresh='drop_resources'."
     )
+
+
+def test_a_type_of_another_source_is_refused_where_only_a_user_may_have_set_it() -> None:
+    [known] = fit_to_table([column("net", "text")], {"net": StoredColumn(AMOUNT, "net", by_another=True)})
+    assert known.type == AMOUNT
+    columns = [column("seats", "text", "payment_metadata[seats]")]
+    with pytest.raises(ConfigurationError) as caught:
+        fit_to_table(columns, {"seats": StoredColumn(BIGINT, "payment_metadata[seats]", by_another=True)})
+    assert str(caught.value) == (
+        "types: 'payment_metadata[seats]' is to be text, but its column 'seats' holds bigint of another source or "
+        "pipeline; set that type, or name another column through metadata."
+    )
+    assert fit_to_table(columns, {"seats": StoredColumn(TEXT, by_another=True)}) == tuple(columns)
+
+
+@pytest.mark.parametrize(
+    ("header", "held"),
+    [("payment_metadata[b]", "payment_metadata[a]"), ("a", "payment_metadata[a]"), ("payment_metadata[a]", "a")],
+)
+def test_a_column_that_holds_another_header_is_refused(header: str, held: str) -> None:
+    columns = (column("a", "text", header),)
+    assert fit_to_table(columns, {"a": StoredColumn(TEXT, header)}) == columns
+    assert fit_to_table(columns, {"a": StoredColumn(TEXT)}) == columns  # earlier versions did not note it
+    with pytest.raises(ConfigurationError) as caught:
+        fit_to_table(columns, {"a": StoredColumn(TEXT, held)})
+    assert str(caught.value) == (
+        f"the column 'a' of {header!r} holds {held!r} already; name another column through metadata, leave {header!r} "
+        "out, or load the report anew with refresh='drop_resources'."
+    )
+
+
+def test_a_column_beside_is_shared_by_stripes_own_headers_alone() -> None:
+    at = [column("at", "timestamptz")]
+    for beside, name in (
+        (StoredColumn(TIMESTAMPTZ, "at_utc"), "at_utc"),
+        (StoredColumn(TIMESTAMPTZ, "at"), "at_utc"),
+        (StoredColumn(TEXT, "at_utc"), column_name("at utc")),
+        (StoredColumn(TIMESTAMPTZ, "payment_metadata[at]"), column_name("at utc")),
+    ):
+        [found] = fit_to_table(at, {**stored(at=TIMESTAMP), "at_utc": beside}, documented=["at"])
+        assert found.name == name
 
 
 @pytest.mark.parametrize(

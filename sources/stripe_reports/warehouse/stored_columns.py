@@ -1,0 +1,1 @@
+../../../stripe_reports_source/warehouse/stored_columns.py
