@@ -9,6 +9,7 @@ dataset or file of the same pipeline's name would be written into this one.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlsplit
 
 import dlt
 from dlt import Pipeline
@@ -40,6 +42,9 @@ OF_LAST_STATE = "_last_extracted_hash"
 
 OF_A_PLACE = {NOTE, OF_LAST_STATE, "_last_extracted_at", "first_run"}
 """What there is of a place."""
+_OF_CREDENTIALS = ("database", "catalog", "project_id", "endpoint_url", "azure_storage_account_name")
+"""What credentials say of a place."""
+_DIGITS, _EARLIER_DIGITS = 32, 16
 
 
 @dataclass(frozen=True)
@@ -181,13 +186,29 @@ def active_as_before() -> Iterator[None]:
 
 
 def _digest(pipeline: Pipeline) -> str:
-    """Of what tells a place from others of the destination: server, database, bucket, as far as dlt knows them."""
+    """Of what tells a place from others of the destination: server, database, folder, as far as dlt knows them.
+
+    dlt's own words are of what one query can reach: a bucket without the folder, a server without the catalog.
+    """
     config: Any = pipeline.destination_client().config
-    parts = [str(getattr(getattr(config, "credentials", None), "database", None) or "")]
-    for tell in ("data_location", "fingerprint"):
+    credentials = getattr(config, "credentials", None)
+    parts = {name: getattr(credentials, name, None) for name in _OF_CREDENTIALS}
+    parts["project_id"] = getattr(config, "project_id", None) or parts["project_id"]
+    parts["bucket_url"] = folder = _remote_folder(str(getattr(config, "bucket_url", None) or ""))
+    for tell in () if folder else ("data_location", "fingerprint"):
         with suppress(Exception):  # of any kind, where the configuration does not say
-            parts.append(str(getattr(config, tell)() or ""))
-    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
+            parts[tell] = getattr(config, tell)()
+    told = json.dumps({name: part for name, part in parts.items() if part and isinstance(part, str)}, sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:_DIGITS]
+
+
+def _remote_folder(url: str) -> str:
+    """A folder in a bucket or on a server, without a password and a query; dlt's `data_location` knows local ones."""
+    parts = urlsplit(url)
+    if parts.scheme in ("", "file") or not parts.netloc:
+        return ""
+    user, at, host = parts.netloc.rpartition("@")  # of Azure the user is the container
+    return f"{parts.scheme}://{user.partition(':')[0]}{at}{host}{parts.path.rstrip('/')}"
 
 
 def _local_value(pipeline: Pipeline, name: str) -> Any:
@@ -197,9 +218,13 @@ def _local_value(pipeline: Pipeline, name: str) -> Any:
 
 
 def _noted(pipeline: Pipeline) -> tuple[Place | None, str | None]:
-    """What `note_place` has noted: the place, and the state that was its last."""
+    """What `note_place` has noted: the place, and the state that was its last.
+
+    An earlier digest was of less, and does not tell whether the place is this one: it counts as no note.
+    """
     place, state = _local_value(pipeline, NOTE) or (None, None)
-    return None if place is None else Place(**place), state
+    noted = None if place is None else Place(**place)
+    return (None, None) if noted is not None and len(noted.location) == _EARLIER_DIGITS else (noted, state)
 
 
 def _keeps_state(pipeline: Pipeline) -> bool:

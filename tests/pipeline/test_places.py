@@ -8,11 +8,16 @@ import uuid
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dlt
 import pytest
 from dlt import Pipeline
+from dlt.common.configuration.specs import AwsCredentials, AzureCredentials
+from dlt.destinations.impl.bigquery.configuration import BigQueryClientConfiguration
+from dlt.destinations.impl.databricks.configuration import DatabricksClientConfiguration, DatabricksCredentials
+from dlt.destinations.impl.filesystem.configuration import FilesystemDestinationClientConfiguration
 
 from stripe_reports_source import ConfigurationError, load_reports, reconcile
 from stripe_reports_source.emulator import Emulator
@@ -20,6 +25,7 @@ from stripe_reports_source.errors import own_error
 from stripe_reports_source.marts import read_mart
 from stripe_reports_source.page.make import make_page
 from stripe_reports_source.warehouse import places
+from stripe_reports_source.warehouse.places import Place, place_of
 from stripe_reports_source.warehouse.status import report_status
 from tests.conftest import query, source_of
 from tests.pipeline.truth import assert_true
@@ -231,6 +237,89 @@ def test_a_working_folder_of_an_earlier_version_has_no_note(emulator: Emulator, 
     assert load_reports(in_place("production"), source_of(emulator, REPORTS)).cells == 0
     assert reconcile(in_place("production")).ok
     assert "balance_summary" in tables(in_place("production"))
+
+
+@pytest.mark.parametrize("pending", [False, True], ids=["nothing pending", "pending"])
+def test_a_note_with_an_earlier_digest_counts_as_none(
+    emulator: Emulator, tmp_path: Path, postgres: str, pending: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was of less than tells a place from others: no package is given up for it."""
+    dataset = f"stripe_{uuid.uuid4().hex[:12]}"
+
+    def make() -> Pipeline:
+        server = dlt.destinations.postgres(postgres)
+        return dlt.pipeline("reports", destination=server, dataset_name=dataset, pipelines_dir=str(tmp_path / "dlt"))
+
+    load_reports(make(), source_of(emulator, FEWER))
+    noted, state = make().get_local_state_val(places.NOTE)
+    if pending:
+        make().extract(source_of(emulator, REPORTS))
+    make().set_local_state_val(places.NOTE, [{**noted, "location": noted["location"][:16]}, state])
+    runs = len(emulator.runs)
+    caplog.clear()
+    load_reports(make(), source_of(emulator, REPORTS))
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert_true(emulator, make(), REPORTS, end=emulator.settings.available_end)
+    assert make().get_local_state_val(places.NOTE)[0] == noted
+    assert (len(emulator.runs) == runs) is pending
+
+
+def of_config(config: Any, **settings: Any) -> Place:
+    """The place that a configuration of dlt's means."""
+    for name, value in settings.items():
+        setattr(config, name, value)
+    destination = SimpleNamespace(destination_type=f"dlt.destinations.{config.destination_type}")
+    client = SimpleNamespace(config=config)
+    made: Any = SimpleNamespace(destination=destination, destination_client=lambda: client, dataset_name="stripe")
+    return place_of(made)
+
+
+def in_bucket(url: str, credentials: Any = None) -> Place:
+    return of_config(FilesystemDestinationClientConfiguration(), bucket_url=url, credentials=credentials)
+
+
+def with_values(credentials: Any, **values: str) -> Any:
+    for name, value in values.items():
+        setattr(credentials, name, value)
+    return credentials
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs", "az", "abfss", "sftp"])
+def test_two_folders_of_a_bucket_are_two_places(scheme: str) -> None:
+    assert in_bucket(f"{scheme}://lake/trial") != in_bucket(f"{scheme}://lake/production")
+    assert in_bucket(f"{scheme}://lake/trial") == in_bucket(f"{scheme}://lake/trial/")
+
+
+def test_one_folder_is_one_place_whoever_opens_it() -> None:
+    assert in_bucket("sftp://me:old@host/lake") == in_bucket("sftp://me:new@host/lake?timeout=9")
+    assert in_bucket("abfss://trial@lake.dfs.core.windows.net/a") != in_bucket(
+        "abfss://real@lake.dfs.core.windows.net/a"
+    )
+    assert in_bucket("/lake/trial") != in_bucket("/lake/production")
+
+
+def test_servers_and_accounts_with_a_bucket_of_one_name_are_places_of_their_own() -> None:
+    def at(endpoint: str) -> Place:
+        return in_bucket("s3://lake", with_values(AwsCredentials(), endpoint_url=endpoint))
+
+    def azure(account: str) -> Place:
+        return in_bucket("az://lake", with_values(AzureCredentials(), azure_storage_account_name=account))
+
+    assert at("http://trial:9000") != at("http://production:9000")
+    assert azure("trial") != azure("production")
+
+
+def test_catalogs_and_projects_are_places_of_their_own() -> None:
+    def catalog(name: str, token: str = "") -> Place:
+        known = with_values(DatabricksCredentials(), catalog=name, server_hostname="host", access_token=token)
+        return of_config(DatabricksClientConfiguration(), credentials=known)
+
+    def project(name: str) -> Place:
+        return of_config(BigQueryClientConfiguration(), project_id=name)
+
+    assert catalog("trial") != catalog("production")
+    assert catalog("trial", "one") == catalog("trial", "two")
+    assert project("trial") != project("production")
 
 
 def test_the_same_place_costs_no_query(emulator: Emulator, in_place: Make, monkeypatch: pytest.MonkeyPatch) -> None:

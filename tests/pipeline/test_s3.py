@@ -46,7 +46,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def bucket(s3: str) -> Callable[[], Any]:
+def bucket(s3: str) -> Callable[..., Any]:
     """A destination in an empty bucket."""
     credentials = AwsCredentials()
     credentials.aws_access_key_id, credentials.aws_secret_access_key = "user", "none"
@@ -54,12 +54,12 @@ def bucket(s3: str) -> Callable[[], Any]:
     name = f"lake-{uuid.uuid4().hex}"
     s3fs = importlib.import_module("s3fs")
     s3fs.S3FileSystem(key="user", secret="none", client_kwargs={"endpoint_url": s3}).mkdir(name)
-    return lambda: dlt.destinations.filesystem(f"s3://{name}/finance", credentials=credentials)
+    return lambda folder="finance": dlt.destinations.filesystem(f"s3://{name}/{folder}", credentials=credentials)
 
 
 @pytest.mark.first(1)
 @pytest.mark.parametrize("form", LAKES)
-def test_syncs_end_in_the_truth(emulator: Emulator, tmp_path: Path, bucket: Callable[[], Any], form: str) -> None:
+def test_syncs_end_in_the_truth(emulator: Emulator, tmp_path: Path, bucket: Callable[..., Any], form: str) -> None:
     def make(folder: str) -> Pipeline:
         pipelines = str(tmp_path / folder)
         return dlt.pipeline("reports", destination=bucket(), dataset_name="stripe", pipelines_dir=pipelines)
@@ -75,6 +75,25 @@ def test_syncs_end_in_the_truth(emulator: Emulator, tmp_path: Path, bucket: Call
     assert query(pipeline, "SELECT count(*) > 1 FROM report_cells") == [(True,)]
     if form == "iceberg":
         of_two_commits_one_is_told(pipeline)
+
+
+def test_two_folders_of_a_bucket_do_not_disturb_each_other(
+    emulator: Emulator, tmp_path: Path, bucket: Callable[..., Any]
+) -> None:
+    def make(folder: str) -> Pipeline:
+        pipelines = str(tmp_path / "pipelines")
+        return dlt.pipeline("reports", destination=bucket(folder), dataset_name="stripe", pipelines_dir=pipelines)
+
+    def source() -> Any:
+        return source_of(emulator, REPORTS, table_format="delta")
+
+    load_reports(make("production"), source())
+    for _ in range(3):  # its state has a higher number then
+        emulator.advance(emulator.service.available_end + timedelta(days=1))
+        load_reports(make("trial"), source())
+    assert load_reports(make("production"), source()).cells
+    for folder in ("production", "trial"):
+        assert_true(emulator, make(folder), REPORTS, end=emulator.service.available_end)
 
 
 def of_two_commits_one_is_told(pipeline: Pipeline) -> None:
