@@ -19,6 +19,7 @@ from ..load import load_reports
 from .console import say
 from .demo import demo
 from .doctor import doctor
+from .failures import NOT_ALL_THERE
 from .files import fetch, replay
 from .listing import format_option, told_on
 from .page import page
@@ -29,7 +30,7 @@ from .report_types import types
 from .shared import NamedPath, options, plain_errors
 from .sources import account_option, partial_option, refresh_option, report_options, source_of
 from .status import status
-from .verdict import say_loaded, show_loaded
+from .verdict import not_whole, say_loaded, show_loaded
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,11 +67,17 @@ def sync(
     """Load all that is new of REPORTS.
 
     REPORTS are by default the six that prove one another. The last line says whether the reports agree. Where they do
-    not, all is loaded all the same, and the exit code is 0; that of reconcile is 5.
+    not, all is loaded all the same, and the exit code is 0; that of reconcile is 5. It is 3 where an interval was not
+    loaded, or is cut as Stripe no longer has all of it.
     """
     source, pipeline = source_of(**options), open_pipeline(destination, dataset, pipeline_name, database)
     pipeline.refresh = refresh
     _load(source, pipeline, form)
+    lacking = not_whole(source, pipeline)
+    for line in lacking:
+        say(told_on(form), line, "red")
+    if lacking:
+        raise SystemExit(NOT_ALL_THERE)
 
 
 @cli.command()

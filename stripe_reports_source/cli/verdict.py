@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dlt import Pipeline
+from dlt.extract import DltSource
 from rich.console import Console
 
 from ..errors import Failure
 from ..load import Loaded
 from ..reconcile.kept import kept_verdict
+from ..source import settings_of
+from ..warehouse.freshness import freshness_table
+from ..warehouse.status import label_of
 from .console import say
 from .listing import show_rows
 from .places import place
@@ -45,6 +49,18 @@ def say_loaded(console: Console, pipeline: Pipeline, loaded: Loaded) -> None:
     say(console, verdict_of_load(pipeline, loaded), "bold")
     if loaded.reconciliation is not None and not loaded.reconciliation.ok:
         say(console, HINT)
+
+
+def not_whole(source: DltSource, pipeline: Pipeline) -> list[str]:
+    """Of what reports of a source not all is loaded, a line each; after a sync in which nothing has failed."""
+    label = settings_of(source).label
+    with freshness_table(pipeline) as table:
+        rows = [table.rows[lane] for lane in sorted(table.rows)]
+    return [
+        f"{row.table_name} [{row.account}] is loaded whole up to {row.loaded_to} alone; the log says why, and what to do."
+        for row in rows
+        if row.open_failures and row.table_name in source.selected_resources and label_of(row.account) == label
+    ]
 
 
 _LOADED = {name: name for name in ("report", "account", "intervals", "rows")}

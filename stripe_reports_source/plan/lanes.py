@@ -24,9 +24,11 @@ from .stripe_objects import OfferedTypes
 from .whole_cells import (
     START_AND_END,
     first_instant,
+    loaded_before,
     refuse_other_grid,
     refuse_other_lanes,
     say_backfill,
+    say_gaps,
     say_what_is_lost,
     whole_cells,
 )
@@ -52,6 +54,9 @@ class Lane:
         reaches: where loaded cells end that follow a cell at once, by its interval key.
         already: interval keys of cells that are left out, as someone has loaded them.
         earlier: what to say of history that is asked for and begins before what is loaded; None where there is none.
+        lost: interval keys of cells before the cursor, or left out, that are not loaded whole, and that Stripe does not
+            have whole any more.
+        lost_from: where the first of them ends as it is loaded; None where there are none.
     """
 
     key: str
@@ -64,6 +69,8 @@ class Lane:
     reaches: Mapping[str, datetime] = field(default_factory=dict)
     already: frozenset[str] = NO_KEYS
     earlier: str | None = None
+    lost: frozenset[str] = NO_KEYS
+    lost_from: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -204,20 +211,32 @@ class _LanePlanner:
         if again is not None or (known and known.taken_back_to is not None):
             # of what two syncs have loaded, or Stripe has taken back, the ledger does not tell the age
             cells = self._whole(key, requests, known, backfill=False)
-            return Lane(key, resolved, tuple(cells), False, noted if noted != known else None)
+            lost = self._lacking(resolved, key, known, _without(requests, cells))
+            lane = Lane(key, resolved, tuple(cells), False, noted if noted != known else None)
+            return self._with_lost(lane, known, lost)
         found = to_load(requests, self._loaded.ledger)
         noted = with_cells_of_others(noted, resolved, found)
-        gaps = self._gaps(resolved, key, known, window.start)
-        return Lane(
+        gaps, lost = self._gaps(resolved, key, known, window.start)
+        wanted = [*gaps, *found.cells]
+        cells = self._whole(key, wanted, known, backfill=False)
+        lane = Lane(
             key,
             resolved,
-            tuple(self._whole(key, [*gaps, *found.cells], known, backfill=False)),
+            tuple(cells),
             backfill=False,
             noted=noted if noted != known else None,
             gaps=frozenset(request.key for request in gaps) if gaps else NO_KEYS,
             reaches=found.reaches,
             already=found.already,
         )
+        return self._with_lost(lane, known, [*lost, *self._lacking(resolved, key, known, _without(wanted, cells))])
+
+    def _with_lost(self, lane: Lane, known: LaneState | None, lost: Sequence[CellRequest]) -> Lane:
+        """A lane with the cells that are not loaded whole, and that Stripe does not have whole."""
+        if known is None or not lost:
+            return lane
+        keys = frozenset(request.key for request in lost)
+        return replace(lane, lost=keys, lost_from=loaded_before(lost, known, self._loaded.ledger))
 
     def _first(self, resolved: ResolvedReport) -> datetime | None:
         """Where the user wants history to begin; None is where Stripe's does."""
@@ -233,33 +252,37 @@ class _LanePlanner:
             return None
         return say_backfill(resolved, missing)
 
-    def _gaps(self, resolved: ResolvedReport, key: str, known: LaneState | None, end: datetime) -> list[CellRequest]:
-        """The cells before an instant that the ledger does not list to their end, although later ones are loaded."""
-        ledger = self._loaded.ledger
-        if known is None or known.cursor is None or ledger.packages.get(key) != (known.package or ""):
-            return []  # the ledger has yet to be compared with what is stored
+    def _gaps(
+        self, resolved: ResolvedReport, key: str, known: LaneState | None, end: datetime
+    ) -> tuple[list[CellRequest], list[CellRequest]]:
+        """The cells before an instant that the ledger does not list to their end, although later ones are loaded.
+
+        Returns:
+            Those that are to be loaded, and those that Stripe no longer has whole.
+        """
+        if known is None or known.cursor is None:
+            return [], []
         window = Span(known.loaded.start, min(end, known.cursor))
         if self._outdated:
             window = replace(window, end=min(window.end, resolved.offered.available.end))
-        if lists_all(ledger.stretch(resolved.key_prefix(self._label)), window, resolved.grid, resolved.zone):
-            return []
+        stretch = self._loaded.ledger.stretch(resolved.key_prefix(self._label))
+        if lists_all(stretch, window, resolved.grid, resolved.zone):
+            return [], []
+        lacking = self._lacking(resolved, key, known, self._requests(resolved, window))
+        gaps = [each for each in lacking if resolved.offered.available.covers(each.cell.span)]
+        lost = _without(lacking, gaps)
+        say_gaps(resolved, key, gaps, lost)
+        return gaps, lost
+
+    def _lacking(
+        self, resolved: ResolvedReport, key: str, known: LaneState | None, requests: Sequence[CellRequest]
+    ) -> list[CellRequest]:
+        """Those of a lane's cells that the ledger does not list as far as they go, and that are asked for."""
+        if known is None or self._loaded.ledger.packages.get(key) != (known.package or ""):
+            return []  # the ledger has yet to be compared with what is stored
         first = first_instant(self._settings.start_date, resolved.zone)
-        requests = self._requests(resolved, window)
-        lacking = [each for each in not_listed(requests, ledger) if first is None or each.cell.whole.end > first]
-        available = resolved.offered.available
-        gaps = [each for each in lacking if available.covers(each.cell.span)]
-        lost = [each for each in lacking if not available.covers(each.cell.span)]
-        for found, what in ((gaps, "they are to be loaded now"), (lost, "Stripe does not have all of them any more")):
-            if found:
-                logger.warning(
-                    "%s [%s]: %s intervals between loaded ones are not loaded whole, from %s on; %s",
-                    resolved.offered.id,
-                    key,
-                    len(found),
-                    found[0].cell.span,
-                    what,
-                )
-        return gaps
+        asked = [each for each in requests if first is None or each.cell.whole.end > first]
+        return not_listed(asked, self._loaded.ledger)
 
     def _whole(
         self, key: str, requests: list[CellRequest], known: LaneState | None, *, backfill: bool
@@ -354,3 +377,8 @@ class _LanePlanner:
             cursor=since,
             lookback_days=resolved.lookback_days,
         )
+
+
+def _without(requests: Sequence[CellRequest], others: Collection[CellRequest]) -> list[CellRequest]:
+    keys = {request.key for request in others}
+    return [request for request in requests if request.key not in keys]

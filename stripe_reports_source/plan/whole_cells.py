@@ -6,7 +6,7 @@ In: cells that are to be run, and what a lane's state says is loaded. Out: the c
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -14,6 +14,7 @@ from ..errors import ConfigurationError
 from .cells import CellRequest
 from .credentials import connected_in
 from .intervals import Span, cuts_loaded, day_of, floor_to_grid, next_on_grid, start_of_day
+from .loaded_cells import Ledger
 from .resolve import ResolvedReport
 from .state import LaneState
 from .whose_data import refuse_cells
@@ -86,6 +87,39 @@ def say_backfill(resolved: ResolvedReport, missing: Span) -> str:
     )
 
 
+def say_gaps(resolved: ResolvedReport, lane: str, gaps: Sequence[CellRequest], lost: Sequence[CellRequest]) -> None:
+    """Say which cells between loaded ones are not loaded whole.
+
+    Args:
+        resolved, lane: whose.
+        gaps: those that are to be loaded now.
+        lost: those that Stripe does not have whole any more.
+    """
+    for found, what in ((gaps, "they are to be loaded now"), (lost, "Stripe does not have all of them any more")):
+        if found:
+            logger.warning(
+                "%s [%s]: %s intervals between loaded ones are not loaded whole, from %s on; %s%s",
+                resolved.offered.id,
+                lane,
+                len(found),
+                found[0].cell.span,
+                what,
+                "" if found is gaps else f". {_until(found[-1])}",
+            )
+
+
+def loaded_before(lost: Sequence[CellRequest], known: LaneState, ledger: Ledger) -> datetime:
+    """Up to when all is loaded before the first end of cells that are not loaded whole."""
+    listed = ledger.listed([request.key for request in lost])
+
+    def end(request: CellRequest) -> datetime:
+        cell = listed.get(request.key)
+        known_end = None if cell is None or cell.load_ended is False else cell.interval_end
+        return known_end or max(request.cell.whole.start, known.loaded.start)
+
+    return min(end(request) for request in lost)
+
+
 def whole_cells(
     jobs: list[CellRequest], loaded: Span | None, *, backfill: bool, asked_by: str = START_AND_END
 ) -> list[CellRequest]:
@@ -117,12 +151,13 @@ def whole_cells(
         if not backfill and job.cell.span.start == job.report.offered.available.start:
             logger.warning(
                 "%s: Stripe no longer has all of %s, its data begins at %s now; the interval stays as it is loaded, up "
-                "to %s, and the sync goes on with the next one. A report with another table_name loads what Stripe "
+                "to %s, and the sync goes on with the next one. %s. A report with another table_name loads what Stripe "
                 "has of it",
                 job.report.offered.id,
                 job.cell.whole,
                 job.cell.span.start,
                 min(loaded.end, job.cell.whole.end),
+                _until(job),
             )
             continue
         raise ConfigurationError(
@@ -131,3 +166,9 @@ def whole_cells(
             f"{job.report.grid}."
         )
     return kept
+
+
+def _until(last: CellRequest) -> str:
+    """How long what is lost counts as not loaded, and how to end that."""
+    day = day_of(last.cell.whole.end, last.report.zone)
+    return f"It counts as not loaded until Stripe has it again; a start_date of {day} or later asks for it no more"

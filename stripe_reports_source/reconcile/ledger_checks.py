@@ -103,7 +103,9 @@ def cells_join(reader: Reader, coverage: Coverage, scope: Scope, now: datetime) 
                 joined += 1
                 continue
             between = {key for key in known if _between(key, cell, following)}
-            yield _statement(CELLS_JOIN, following, now, *_gap(seconds, bool(between), cell, following), count=seconds)
+            end = loaded_to.get((cell.table, cell.account))
+            found = _gap(seconds, bool(between), cell, following, wanted=end is not None and end <= cell.end)
+            yield _statement(CELLS_JOIN, following, now, *found, count=seconds)
         if joined and _in_window(lane[-1], scope):
             yield _statement(CELLS_JOIN, lane[-1], now, "tied", f"{joined} intervals before it meet.", count=0)
         end = loaded_to.get((lane[-1].table, lane[-1].account))
@@ -126,12 +128,15 @@ _GOOD_RUNS = (
 )
 
 
-def _gap(seconds: int, was_loaded: bool, cell: CoveredCell, following: CoveredCell) -> tuple[str, str]:
+def _gap(seconds: int, was_loaded: bool, cell: CoveredCell, following: CoveredCell, *, wanted: bool) -> tuple[str, str]:
+    """Status and reason; `wanted` where a sync has said that not all is loaded."""
     if seconds < 0:
         return "variance", f"It overlaps the interval from {cell.day} on by {-seconds} seconds: load both again."
     gap = f"Nothing is loaded from {cell.end:%Y-%m-%d %H:%M:%S} to {following.begins:%Y-%m-%d %H:%M:%S}"
     if was_loaded:
         return "variance", f"{gap}, though the ledger has a run of it: load it again."
+    if wanted and not cell.complete:
+        return "pending", f"{gap}, as an interval was cut: the next sync loads it, or says how to go on without it."
     return "not_comparable", f"{gap}: load it to close the gap."
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from ..plan.intervals import Span
 from ..plan.lanes import Lane
@@ -31,7 +32,8 @@ class LaneEntry:
         resolved: its report; None where it could not be planned.
         backfill: it was loaded for a window, and moves no cursor.
         gone: its connected account is not, or no longer, one of the platform's.
-        failed, loaded: interval keys of this sync.
+        failed, loaded: interval keys of this sync; what is lost has failed, too.
+        lost_from: where the first interval ends that is not loaded whole, and that Stripe no longer has whole.
         spans: what this sync has loaded of a lane without a cursor.
         already: interval keys that it has found loaded, by whomever.
         compared: `report_cells` has been compared with the state from before the sync.
@@ -48,6 +50,7 @@ class LaneEntry:
     resolved: ResolvedReport | None = None
     backfill: bool = False
     gone: bool = False
+    lost_from: datetime | None = None
     failed: frozenset[str] = NO_KEYS
     loaded: list[str] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
@@ -91,6 +94,8 @@ class LaneBook:
             before,
             report,
             lane.backfill,
+            lost_from=lane.lost_from,
+            failed=lane.lost,
             already=lane.already,
         )
 

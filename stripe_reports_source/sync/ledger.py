@@ -191,7 +191,8 @@ def _all_loaded_to(entry: LaneEntry, stored: FreshnessRow | None, listed: _Liste
         own = entry.now.all_loaded_to if entry.now else None
         # of another pipeline's syncs, perhaps, whose state this one does not have
         others = stored.loaded_to if entry.backfill and stored is not None else None
-        return max((at for at in (own, others) if at), default=None)
+        end = max((at for at in (own, others) if at), default=None)
+        return end if end is None or entry.lost_from is None else min(end, entry.lost_from)
     spans = sorted([*listed.of(entry, entry.resolved), *entry.spans], key=lambda span: span.start)
     others = stored.loaded_to if entry.before is None and stored is not None else None
     end = others or entry.now.loaded.start

@@ -177,7 +177,7 @@ def _status(
         table=table,
         account=account,
         report_type=report_type,
-        loaded_to=cursor or (fresh.loaded_to if fresh else None),
+        loaded_to=_loaded_to(cursor, fresh),
         available_to=last_known if available is None or ended else available.get(report_type),
         checked_at=fresh.checked_at if fresh else None,
         rows=rows,
@@ -188,6 +188,12 @@ def _status(
         asked=available is not None,
         ended=ended,
     )
+
+
+def _loaded_to(cursor: datetime | None, fresh: FreshnessRow | None) -> datetime | None:
+    """The cursor; where not all before it is loaded, which the dataset alone says, where that ends."""
+    told = fresh.loaded_to if fresh else None
+    return min(cursor, told) if cursor and told and fresh and fresh.open_failures else cursor or told
 
 
 def _covered(pipeline: Pipeline) -> dict[LaneKey, str]:

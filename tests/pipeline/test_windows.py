@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from dlt import Pipeline
 
-from stripe_reports_source import SyncFailed, load_reports
+from stripe_reports_source import SyncFailed, load_reports, reconcile
+from stripe_reports_source.cli.verdict import not_whole
 from stripe_reports_source.emulator import Emulator, Fault
 from stripe_reports_source.errors import NotAvailable, NotOffered
+from stripe_reports_source.warehouse.status import report_status
 from tests.conftest import FIRST_OF_BOTH, query, source_of
 from tests.pipeline.truth import assert_true
 from tests.pipeline.ways import FIRST_OF_WAYS, WAYS, load, posts, refusal
@@ -125,6 +127,27 @@ def test_data_that_is_withdrawn_before_it_was_loaded_is_said_and_stops_nothing(
     days = [date(2025, 3, 1), date(2025, 4, 1)]
     assert sorted(query(pipeline, complete.format(TABLE))) == [(days[0], False), (days[1], False)]
     assert sorted(query(pipeline, complete.format("balance_summary"))) == [(days[0], True), (days[1], False)]
+    assert_cut_off(pipeline, emulator.settings.available_end)
+    [line] = not_whole(source_of(emulator, [PAYOUTS, "balance.summary"]), pipeline)
+    assert line.startswith("payouts_itemized [default] is loaded whole up to 2025-03-10 12:00:00+00:00 alone")
+    assert "a start_date of 2025-04-01 or later asks for it no more" in caplog.text
+    load_reports(pipeline, source_of(emulator, [PAYOUTS, "balance.summary"], start_date="2025-04-01"))
+    assert_cut_off(pipeline, None)
+    assert not_whole(source_of(emulator, [PAYOUTS, "balance.summary"]), pipeline) == []
+
+
+def assert_cut_off(pipeline: Pipeline, at: datetime | None) -> None:
+    """What is said of a report whose interval is loaded up to an instant alone, although later ones are loaded."""
+    assert query(pipeline, "SELECT table_name, open_failures FROM report_freshness ORDER BY table_name") == [
+        ("balance_summary", 0),
+        (TABLE, 0 if at is None else 1),
+    ]
+    whole, cut = report_status(pipeline)
+    assert (whole.behind, whole.failures) == (timedelta(0), ())
+    assert cut.loaded_to == (at or cut.available_to)
+    assert len(cut.failures) == (0 if at is None else 1)
+    joined = [each for each in reconcile(pipeline).statements if each.equation == "cells_join"]
+    assert {each.status for each in joined} == {"tied", "not_comparable" if at is None else "pending"}
 
 
 @pytest.mark.long

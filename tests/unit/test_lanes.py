@@ -341,6 +341,13 @@ def test_a_cell_whose_beginning_stripe_has_withdrawn_stays_and_the_sync_goes_on(
     with caplog.at_level(logging.WARNING):
         assert planned.sync(offer(span(start, "2025-04-05"))) == []
     assert "1 intervals between loaded ones are not loaded whole, from [2025-03-01T00" in caplog.text
+    [lane] = planned.plan(offer(span(start, "2025-04-05")))
+    march = "default|payouts.itemized|month|UTC|2025-03-01"
+    assert lane.lost == {march}
+    assert lane.lost_from == utc("2025-03-10T12:00")
+    assert "a start_date of 2025-04-01 or later asks for it no more" in caplog.text
+    [lane] = planned.under(settings(REPORT, start_date=date(2025, 4, 1))).plan(offer(span(start, "2025-04-05")))
+    assert not lane.lost
     assert planned.stored["default|payouts.itemized|month|UTC|2025-03-01"][0] == span("2025-03-01", "2025-03-10T12:00")
 
 
