@@ -57,7 +57,7 @@ def not_whole(source: DltSource, pipeline: Pipeline) -> list[str]:
     with freshness_table(pipeline) as table:
         rows = [table.rows[lane] for lane in sorted(table.rows)]
     return [
-        f"{row.table_name} [{row.account}] is loaded whole up to {row.loaded_to} alone; the log says why, and what to do."
+        f"{row.table_name} [{row.account}] is loaded whole up to {row.loaded_to} alone; the log says what to do."
         for row in rows
         if row.open_failures and row.table_name in source.selected_resources and label_of(row.account) == label
     ]

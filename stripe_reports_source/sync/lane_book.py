@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timezone
 
 from ..plan.intervals import Span
 from ..plan.lanes import Lane
@@ -68,10 +68,11 @@ class LaneEntry:
 
 
 class LaneBook:
-    """The lanes of one sync. `label` is the source's `_account` value."""
+    """The lanes of one sync. `label` is the source's `_account` value, `asked_at` is when it began to ask Stripe."""
 
     def __init__(self, label: str) -> None:
         self.label = label
+        self.asked_at = datetime.now(timezone.utc)
         self._entries: dict[tuple[str, str], LaneEntry] = {}
 
     def __iter__(self) -> Iterator[LaneEntry]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
 import dlt
@@ -26,10 +26,12 @@ from ..plan.state import LaneState
 from ..plan.system_tables import REPORT_CELLS, CellRow, FreshnessRow
 from ..warehouse.coverage import StoredCoverage, StoredTable, listed_spans
 from ..warehouse.freshness import LedgerRun
-from .lane_book import LaneEntry
+from .lane_book import LaneBook, LaneEntry
 
 Stored = Mapping[tuple[str, str], FreshnessRow]
 _COVERED = "covered"
+UNASKED = timedelta(days=7)
+"""After which an account counts as asked for no more: sources of one label may be loaded on days of their own."""
 
 
 def covered_cells(
@@ -76,6 +78,7 @@ def freshness(
     stored: Stored,
     replayed: Mapping[tuple[str, str], datetime],
     pipeline: Pipeline | None,
+    now: datetime,
 ) -> list[FreshnessRow]:
     """The rows of `report_freshness` for those lanes of a sync that have changed since they were last asked for.
 
@@ -85,9 +88,9 @@ def freshness(
         stored: the rows that there are.
         replayed: when Stripe was asked for what an archive has, by table and label; nothing where it is asked now.
         pipeline: whose dataset; None where nothing is loaded.
+        now: when the sync began to ask Stripe: the same for all of its lanes.
     """
     listed = _ListedSpans(pipeline)
-    now = datetime.now(timezone.utc)
     of_lane: dict[str, list[LedgerRun]] = {}
     for run in failures:
         of_lane.setdefault(prefix_of(run.interval_key), []).append(run)
@@ -106,18 +109,32 @@ def freshness(
     return rows
 
 
-def ended_lanes(book: Iterable[LaneEntry], tables: Collection[str], stored: Stored) -> list[FreshnessRow]:
-    """The rows of connected accounts that had left the platform, and that the source does not name any more.
+def ended_lanes(book: LaneBook, tables: Collection[str], stored: Stored) -> list[FreshnessRow]:
+    """The rows of connected accounts that had left the platform, and that no source of the label names any more.
+
+    Several sources may name accounts of one label and table. A row counts as named no more once all others have been
+    asked for since, by whichever source; those that nobody has asked for in `UNASKED` do not count.
 
     Args:
         book: the lanes of a sync.
         tables: those of which it has all lanes that the source names.
         stored: the rows that there are.
     """
-    now = datetime.now(timezone.utc)
     asked = {(entry.table, entry.key) for entry in book}
-    left = [row for row in stored.values() if row.table_name in tables and row.gone and row.lane not in asked]
-    return [replace(row, open_failures=0, checked_at=now) for row in left]
+    others = [
+        row
+        for row in stored.values()
+        if row.table_name in tables and row.lane not in asked and connected_in(row.account, book.label)
+    ]
+    asked_for: dict[str, datetime] = {}
+    for row in others:
+        if not row.gone and not row.ended and row.checked_at > book.asked_at - UNASKED:
+            asked_for[row.table_name] = min(row.checked_at, asked_for.get(row.table_name, book.asked_at))
+    return [
+        replace(row, open_failures=0, checked_at=book.asked_at)
+        for row in others
+        if row.gone and row.checked_at < asked_for.get(row.table_name, book.asked_at)
+    ]
 
 
 def _of_lane(entry: LaneEntry, failures: Mapping[str, list[LedgerRun]]) -> list[LedgerRun]:

@@ -94,11 +94,12 @@ def _cell_rows(sync: Sync, of_table: str | None) -> Sequence[SystemRow] | None:
 
 def _freshness_rows(sync: Sync, of_table: str | None) -> list[FreshnessRow] | None:
     """The rows that have to go with the load package; those that speak of nothing in one are written in place."""
-    pipeline, load_id, book = sync.pipeline, current_load_id(), _entries(sync, of_table)
+    pipeline, load_id, book = sync.pipeline, current_load_id(), sync.outcomes.book
+    entries = _entries(sync, of_table)
     with freshness_table(pipeline) as table:
-        rows = freshness(book, table.open_failures(), table.rows, sync.replayed, pipeline)
+        rows = freshness(entries, table.open_failures(), table.rows, sync.replayed, pipeline, book.asked_at)
         rows += ended_lanes(book, sync.take_whole_tables(), table.rows)
-        waits = any(entry.now and entry.now.package == load_id for entry in book)
+        waits = any(entry.now and entry.now.package == load_id for entry in entries)
         if pipeline is None or waits or pipeline.has_pending_data or REPORT_FRESHNESS.name in emptied_tables():
             return rows or None
         return None if table.stamp(rows) else rows or None

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -314,6 +315,39 @@ def test_an_account_that_is_not_asked_for_any_more_has_ended(platform: Emulator,
     platform.reconnect(leaving)
     load_reports(pipeline, lanes_of(platform, SOME[:3]))
     assert lane() == (0, timedelta(0), True)
+
+
+def test_an_account_ends_by_no_sync_of_other_accounts(start_emulator: Make, pipeline: Pipeline) -> None:
+    """Another label's sync does not end it, nor does another source of the same label while its own names it."""
+    platform = start_emulator(
+        all_types=True,
+        scale=0.05,
+        business_start=date(2025, 3, 1),
+        available_end=END,
+        connected_accounts=SOME,
+        live_keys=("rk_live_us", "rk_live_eu"),
+        accounts={"rk_live_eu": "acct_of_another_platform"},
+    )
+    us = partial(lanes_of, platform, account="us", api_key="rk_live_us")
+    eu = partial(lanes_of, platform, account="eu", api_key="rk_live_eu")
+
+    def ended() -> bool:
+        [left] = [status for status in report_status(pipeline) if status.account == f"us/{leaving}"]
+        assert bool(left.failures) is not left.ended
+        return left.ended
+
+    leaving = SOME[0]
+    load_reports(pipeline, [us(SOME[:2]), us(SOME[2:4]), eu(SOME[4:6])])
+    platform.revoke(leaving)
+    platform.advance(END + timedelta(days=1))
+    with pytest.raises(SyncFailed):
+        load_reports(pipeline, [us(SOME[:2]), eu(SOME[4:6])])
+    assert not ended()
+    for source in (eu(SOME[4:6]), us(SOME[2:4])):
+        load_reports(pipeline, source)
+        assert not ended()
+    load_reports(pipeline, us(SOME[1:2]))
+    assert ended()
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
