@@ -23,13 +23,13 @@ from ..plan.intervals import Span
 from ..plan.lane_table import LaneTable
 from ..plan.resolve import ResolvedReport, prefix_of
 from ..plan.state import LaneState
-from ..plan.system_tables import REPORT_CELLS, CellRow, FreshnessRow
+from ..plan.system_tables import REPORT_CELLS, REPORT_FRESHNESS, CellRow, FreshnessRow
 from ..warehouse.coverage import StoredCoverage, StoredTable, listed_spans
 from ..warehouse.freshness import LedgerRun
 from .lane_book import LaneBook, LaneEntry
 
 Stored = Mapping[tuple[str, str], FreshnessRow]
-_COVERED = "covered"
+_COVERED, _LEFT = "covered", "left"
 UNASKED = timedelta(days=7)
 """After which an account counts as asked for no more: sources of one label may be loaded on days of their own."""
 
@@ -109,7 +109,23 @@ def freshness(
     return rows
 
 
-def ended_lanes(book: LaneBook, tables: Collection[str], stored: Stored) -> list[FreshnessRow]:
+def note_left(book: LaneBook) -> set[tuple[str, str]]:
+    """Note in dlt's state which lanes' accounts Stripe has said to have left; and those that are noted.
+
+    A row alone does not tell: an earlier version has written the same of a report that could not be planned.
+    """
+    state = dlt.current.resource_state(REPORT_FRESHNESS.name)
+    noted = {(table, key) for table, key in state.get(_LEFT, ())}
+    gone = {(entry.table, entry.key): entry.gone for entry in book if entry.resolved is not None}
+    left = {lane for lane in noted | gone.keys() if gone.get(lane, True)}
+    if left != noted:
+        state[_LEFT] = [list(lane) for lane in sorted(left)]
+    return left
+
+
+def ended_lanes(
+    book: LaneBook, tables: Collection[str], stored: Stored, left: Collection[tuple[str, str]]
+) -> list[FreshnessRow]:
     """The rows of connected accounts that had left the platform, and that no source of the label names any more.
 
     Several sources may name accounts of one label and table. A row counts as named no more once all others have been
@@ -119,6 +135,7 @@ def ended_lanes(book: LaneBook, tables: Collection[str], stored: Stored) -> list
         book: the lanes of a sync.
         tables: those of which it has all lanes that the source names.
         stored: the rows that there are.
+        left: lanes whose accounts Stripe has said to have left.
     """
     asked = {(entry.table, entry.key) for entry in book}
     others = [
@@ -133,7 +150,7 @@ def ended_lanes(book: LaneBook, tables: Collection[str], stored: Stored) -> list
     return [
         replace(row, open_failures=0, checked_at=book.asked_at)
         for row in others
-        if row.gone and row.checked_at < asked_for.get(row.table_name, book.asked_at)
+        if row.lane in left and row.gone and row.checked_at < asked_for.get(row.table_name, book.asked_at)
     ]
 
 

@@ -28,7 +28,7 @@ from ..warehouse.freshness import freshness_table
 from ..warehouse.ledger import tables_of_runs
 from ..warehouse.straight import straight_to, unselected
 from .lane_book import LaneEntry
-from .ledger import covered_cells, ended_lanes, freshness
+from .ledger import covered_cells, ended_lanes, freshness, note_left
 from .package import current_load_id, emptied_tables
 from .running import Sync
 
@@ -98,7 +98,8 @@ def _freshness_rows(sync: Sync, of_table: str | None) -> list[FreshnessRow] | No
     entries = _entries(sync, of_table)
     with freshness_table(pipeline) as table:
         rows = freshness(entries, table.open_failures(), table.rows, sync.replayed, pipeline, book.asked_at)
-        rows += ended_lanes(book, sync.take_whole_tables(), table.rows)
+        left = set() if load_id is None else note_left(book)
+        rows += ended_lanes(book, sync.take_whole_tables(), table.rows, left)
         waits = any(entry.now and entry.now.package == load_id for entry in entries)
         if pipeline is None or waits or pipeline.has_pending_data or REPORT_FRESHNESS.name in emptied_tables():
             return rows or None

@@ -350,6 +350,17 @@ def test_an_account_ends_by_no_sync_of_other_accounts(start_emulator: Make, pipe
     assert ended()
 
 
+def test_what_an_earlier_version_has_written_ends_no_account(platform: Emulator, pipeline: Pipeline) -> None:
+    """It left `available_to` empty of every report that could not be planned."""
+    load_reports(pipeline, lanes_of(platform, SOME[:2]))
+    with pipeline.sql_client() as client:
+        client.execute_sql("UPDATE report_freshness SET available_to = NULL, open_failures = 1")
+    platform.advance(END + timedelta(days=1))
+    load_reports(pipeline, lanes_of(platform, SOME[1:2]))
+    found = {status.account: (bool(status.failures), status.ended) for status in report_status(pipeline)}
+    assert found == {f"default/{SOME[0]}": (True, False), f"default/{SOME[1]}": (False, False)}
+
+
 @pytest.mark.parametrize("method", ["POST", "GET"])
 def test_what_has_failed_otherwise_is_waited_for_also_where_others_are_asked_for(
     platform: Emulator, pipeline: Pipeline, method: str
