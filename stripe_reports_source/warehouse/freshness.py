@@ -22,7 +22,7 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from ..plan.system_tables import LOAD_ID, REPORT_FRESHNESS, REPORT_RUNS, FreshnessRow
 from .destinations import destination_type
-from .ledger import listed_of_failed
+from .ledger import LoadedRun, listed_of_failed
 from .passing import raise_passing
 from .query import Reader, placeholders, sql_client
 
@@ -80,19 +80,21 @@ class FreshnessTable:
         failed = self._runs("{column.error} IS NOT NULL")
         if not failed:
             return []
-        first = min(load for _, (load, _) in failed)
-        newest: dict[tuple[str, str, str], tuple[str, datetime]] = {}
-        for run, noted in self._runs(f"{{column.error}} IS NULL AND {{column.{LOAD_ID}}} >= %s", first):
-            for what in (run.interval_key, run.place):
-                if what is not None:
-                    key = (run.table, run.account, what)
-                    newest[key] = max(newest.get(key, noted), noted)
+        first, since = min(load for _, (load, _) in failed), min(made for _, (_, made) in failed)
+        newer = f"({{column.{LOAD_ID}}} >= %s OR {{column.created}} >= %s)"
+        good: dict[tuple[str, str, str | None], list[LoadedRun]] = {}
+        for run, noted in self._runs(f"{{column.error}} IS NULL AND {newer}", first, since):
+            for what in {run.interval_key, run.place}:
+                good.setdefault((run.table, run.account, what), []).append(LoadedRun(*noted))
         cells = {} if self._client is None else listed_of_failed(Reader(self._client))
+        for cell, listed in cells.items():
+            good.setdefault(cell, []).append(listed)
         return [
             run
             for run, noted in failed
-            if newest.get((run.table, run.account, run.interval_key or run.place), noted) <= noted
-            and cells.get((run.table, run.account, run.interval_key), "") <= noted[0]
+            if not any(
+                loaded.mends(*noted) for loaded in good.get((run.table, run.account, run.interval_key or run.place), ())
+            )
         ]
 
     def stamp(self, rows: Sequence[FreshnessRow]) -> bool:

@@ -7,6 +7,8 @@ another pipeline of the same dataset does not share.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from dlt import Pipeline
@@ -84,15 +86,37 @@ def tables_of_runs(pipeline: Pipeline | None, runs: Sequence[str]) -> dict[str, 
     return found
 
 
-def listed_of_failed(reader: Reader) -> dict[tuple[str, str, str | None], str]:
-    """The load package from which a table has each cell of which a run has failed, by table, account and interval key.
+@dataclass(frozen=True, slots=True)
+class LoadedRun:
+    """The run that a table has a cell from.
+
+    Args:
+        load_id: the load package that has listed the cell.
+        created: when Stripe has made the run; None where the ledger has no row of it.
+    """
+
+    load_id: str
+    created: datetime | None
+
+    def mends(self, load_id: str, created: datetime) -> bool:
+        """True if it was loaded after another run had failed, which `load_id` has noted.
+
+        A load may go back to an older run. A package is named by the clock of its machine, which may be behind
+        the one that has noted the failure; Stripe's clock is one for both.
+        """
+        return self.load_id > load_id or (self.created is not None and self.created > created)
+
+
+def listed_of_failed(reader: Reader) -> dict[tuple[str, str, str | None], LoadedRun]:
+    """What a table has of each cell of which a run has failed, by table, account and interval key.
 
     Nothing where an older version of the package has written the ledger, without keys.
     """
     alike = " AND ".join(f"c.{{column.{name}}} = r.{{column.{name}}}" for name in REPORT_CELLS.key)
     query = (
-        f"SELECT {', '.join(f'c.{{column.{name}}}' for name in (*REPORT_CELLS.key, LOAD_ID))} "  # noqa: S608
+        f"SELECT {', '.join(f'c.{{column.{name}}}' for name in (*REPORT_CELLS.key, LOAD_ID))}, l.{{column.created}} "  # noqa: S608
         f"FROM {{table.{REPORT_CELLS.name}}} c JOIN {{table.{REPORT_RUNS.name}}} r ON {alike} "
+        f"LEFT JOIN {{table.{REPORT_RUNS.name}}} l ON l.{{column.run_id}} = c.{{column.run_id}} "
         "WHERE r.{column.error} IS NOT NULL"
     )
     try:
@@ -100,7 +124,7 @@ def listed_of_failed(reader: Reader) -> dict[tuple[str, str, str | None], str]:
     except DatabaseException as error:
         raise_passing(error)
         return {}
-    return {(table, account, key): load for table, account, key, load in rows}
+    return {(table, account, key): LoadedRun(load or "", created) for table, account, key, load, created in rows}
 
 
 def loaded_runs(pipeline: Pipeline | None, table: str) -> set[str]:

@@ -16,7 +16,7 @@ from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException
 
 from ..plan.system_tables import LOAD_ID, REPORT_RUNS
-from .ledger import listed_of_failed
+from .ledger import LoadedRun, listed_of_failed
 from .passing import raise_passing
 from .query import Reader, prefix_sql, reading
 
@@ -31,7 +31,7 @@ class ShownRun:
     Args:
         parameters: only where an older version wrote no key.
         load_id: the load package that has noted it.
-        listed: the load package from which the table has its cell, where the run has failed; empty for none.
+        listed: what the table has its cell from, where the run has failed; None for nothing.
     """
 
     run_id: str
@@ -46,7 +46,7 @@ class ShownRun:
     interval_key: str | None
     parameters: str | None
     load_id: str = ""
-    listed: str = ""
+    listed: LoadedRun | None = None
 
     @property
     def lanes(self) -> Iterator[tuple[str, str]]:
@@ -88,10 +88,17 @@ def open_runs(runs: Sequence[ShownRun]) -> list[ShownRun]:
     Args:
         runs: all of one lane.
     """
+    good: dict[object, list[LoadedRun]] = {}
+    for run in runs:
+        for place in run.places if run.error is None else ():
+            good.setdefault(place, []).append(LoadedRun(run.load_id, run.created))
     later: set[object] = set()
     still_open = []
     for run in sorted(runs, key=lambda run: (run.load_id, run.created, run.run_id), reverse=True):
-        if run.error is not None and run.listed <= run.load_id and later.isdisjoint(run.places[:1]):
+        if run.error is None:
+            continue
+        loaded = [*good.get(run.places[0], ()), *([run.listed] if run.listed else [])]
+        if later.isdisjoint(run.places[:1]) and not any(each.mends(run.load_id, run.created) for each in loaded):
             still_open.append(run)
         later.update(run.places)
     return still_open
@@ -107,7 +114,7 @@ def shown_runs(pipeline: Pipeline) -> list[ShownRun]:
             found = _select(reader, _ALL)
         if any(run.error is not None for run in found):
             listed = listed_of_failed(reader)
-            found = [replace(run, listed=listed.get(run.cell, "")) if run.error is not None else run for run in found]
+            found = [replace(run, listed=listed.get(run.cell)) if run.error is not None else run for run in found]
     unique = {run.run_id: run for run in found}
     return sorted(unique.values(), key=lambda run: (run.created, run.run_id), reverse=True)
 

@@ -27,7 +27,7 @@ from stripe_reports_source.cli.console import show_table
 from stripe_reports_source.emulator import Emulator, Fault
 from stripe_reports_source.warehouse.status import report_status
 from stripe_reports_source.warehouse.status_runs import ShownRun, open_runs
-from tests.conftest import source_of
+from tests.conftest import query, source_of
 
 Run = Callable[..., Result]
 KEY = "SOURCES__STRIPE_REPORTS__API_KEY"
@@ -177,6 +177,31 @@ def test_a_failed_run_of_a_snapshot_is_not_open_once_a_later_sync_has_loaded_it(
     sync(6)
     [found] = report_status(pipeline)
     assert (found.failures, found.pending) == ((), ())
+
+
+def test_a_failure_that_a_machine_with_a_clock_ahead_has_noted_is_mended_by_one_without(
+    start_emulator: Callable[..., Emulator], pipeline: dlt.Pipeline
+) -> None:
+    """A load package is named by its machine's clock; when a run was made is told by Stripe's."""
+    begin = datetime(2025, 3, 1, tzinfo=timezone.utc)
+    stripe = start_emulator(scale=0.02, business_start=begin.date(), available_end=begin, pending_polls=0)
+    stripe.advance(begin + timedelta(days=2))
+    load_reports(pipeline, source_of(stripe, ["payouts.itemized"]))
+    stripe.add_fault(Fault("run_failed", method="POST", times=None))
+    stripe.advance(begin + timedelta(days=4))
+    with pytest.raises(SyncFailed):
+        load_reports(pipeline, source_of(stripe, ["payouts.itemized"], run_policy={"attempts": 1}))
+    [found] = report_status(pipeline)
+    assert len(found.failures) == 1
+    with pipeline.sql_client() as client:
+        client.execute_sql("UPDATE report_runs SET _dlt_load_id = '9999999999.9' WHERE error IS NOT NULL")
+    stripe.clear_faults()
+    for days in (6, 8):
+        stripe.advance(begin + timedelta(days=days))
+        load_reports(pipeline, source_of(stripe, ["payouts.itemized"]))
+        [found] = report_status(pipeline)
+        assert found.failures == ()
+        assert query(pipeline, "SELECT open_failures FROM report_freshness") == [(0,)]
 
 
 def a_run(end: int, start: int | None = None, *, key: str | None = "key", error: str | None = None) -> ShownRun:
