@@ -19,6 +19,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -134,22 +135,25 @@ class Archive:
                 ) from None
         return sorted(found, key=lambda manifest: (manifest.run.created, manifest.archived_at, manifest.run.id))
 
-    def account_run(self, label: str, livemode: bool) -> AccountRun | None:
-        """The newest run by which it is known whose files lie under a label; None where there are none.
+    def account_runs(self, label: str, livemode: bool) -> list[AccountRun]:
+        """The runs by which it is known whose files lie under a label, the newest first; none where there are none.
 
-        An archive that an earlier version has written notes none: then all manifests are read, once.
+        An archive that an earlier version has written notes none: then all manifests are read, once, and the newest
+        counts.
 
         Raises:
             ArchiveError: the archive does not answer.
         """
         names = [name.rpartition("/")[2] for name in self._names(ACCOUNTS)]
         noted = [run for run in (account_run(name, label, livemode) for name in names) if run is not None]
-        told = noted or [
+        if noted:
+            return sorted(noted, key=_age, reverse=True)
+        told = [
             AccountRun(label, livemode, manifest["run_id"], instant_of(manifest["created"]))
             for manifest in self._told()
             if (manifest.get("account"), manifest.get("livemode")) == (label, livemode)
         ]
-        return max(told, key=lambda run: (run.created, run.run_id), default=None)
+        return sorted(told, key=_age)[-1:]
 
     def note_account(self, run: AccountRun) -> None:
         """Note a run by which it is known whose files lie under its label.
@@ -160,6 +164,15 @@ class Archive:
         with self._says("is not written", run.path):
             if not self._fs.exists(self._at(run.path)):
                 self._write(run.path, lambda name: self._pipe(run.content(), name))
+
+    def forget_account(self, run: AccountRun) -> None:
+        """Take back what `note_account` has noted.
+
+        Raises:
+            ArchiveError: it cannot be removed.
+        """
+        with self._says("is not removed", run.path):
+            self._fs.rm_file(self._at(run.path))
 
     def has(self, sha256: str) -> bool:
         """True if a file is in the archive.
@@ -289,6 +302,10 @@ def shown_url(text: str) -> str:
     A password may have an @ of its own: the host begins after the last one.
     """
     return printable(re.sub("//[^/]*@", "//", text).partition("?")[0], 200)
+
+
+def _age(run: AccountRun) -> tuple[datetime, str]:
+    return run.created, run.run_id
 
 
 def _told(error: Exception) -> str:

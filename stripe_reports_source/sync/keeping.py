@@ -88,21 +88,35 @@ class Keeping:
         if known is None or run.created - known.created >= OLD:
             noted = AccountRun(self._label, mode, run.id, run.created)
             self.archive.note_account(noted)
+            try:
+                self._refuse_others(mode, own=noted, all_=known is None)  # another load may have begun at once
+            except ConfigurationError:
+                self.archive.forget_account(noted)
+                raise
             self._proven[mode] = noted
 
     def _prove(self, livemode: bool) -> AccountRun | None:
         """The newest run that the archive notes of the label and mode, which the key's account knows."""
-        if livemode in self._proven:
-            return self._proven[livemode]
-        found = self.archive.account_run(self._label, livemode)
-        if found is not None and self._account is None and not self._knows(found.run_id):
-            raise ConfigurationError(
-                f"account {self._label!r}: the archive {self.archive.shown} holds another Stripe account's files under "
-                f"this label; api_key's account does not know their report run {found.run_id}. Set the other account's "
-                "key, another account label, or another archive_url."
-            )
-        self._proven[livemode] = found
-        return found
+        if livemode not in self._proven:
+            self._proven[livemode] = self._refuse_others(livemode)
+        return self._proven[livemode]
+
+    def _refuse_others(self, livemode: bool, own: AccountRun | None = None, all_: bool = False) -> AccountRun | None:
+        """The newest run that the archive notes; `own` needs no proof.
+
+        A newer one is noted only when the last is `OLD`: those that are closer together may be of several accounts,
+        whose loads have begun at once. Unless it has to be `all_`, older ones are not asked for.
+        """
+        found = self.archive.account_runs(self._label, livemode)
+        for each in found if self._account is None else ():
+            is_recent = all_ or found[0].created - each.created < OLD
+            if is_recent and each != own and not self._knows(each.run_id):
+                raise ConfigurationError(
+                    f"account {self._label!r}: the archive {self.archive.shown} holds another Stripe account's files "
+                    f"under this label; api_key's account does not know their report run {each.run_id}. Set the other "
+                    "account's key, another account label, or another archive_url."
+                )
+        return next(iter(found), None)
 
 
 def _package_version() -> str:

@@ -17,8 +17,10 @@ from dlt import Pipeline
 
 from stripe_reports_source import ArchiveError, ConfigurationError, Report, SyncFailed, load_reports
 from stripe_reports_source.emulator import Emulator
+from stripe_reports_source.plan.account_run import AccountRun
 from stripe_reports_source.plan.cells import Downloaded
 from stripe_reports_source.stripe_api.archive import Archive
+from stripe_reports_source.sync.progress import Event
 from tests.conftest import query, source_of
 
 REPORTS = ["balance.summary", "payouts.itemized"]
@@ -210,6 +212,45 @@ def test_an_archive_has_one_account_under_a_label(
     load_reports(second, source_of(emulator, ["payouts.itemized"], api_key="rk_live_a", account="us", **how))
     emulator.advance(emulator.settings.available_end + timedelta(days=1))
     load_reports(first, source_of(emulator, ["payouts.itemized"], api_key="rk_live_a", **how))
+
+
+def test_of_two_accounts_that_begin_at_once_none_is_mixed_with_the_other(
+    emulator: Emulator, pipeline: Pipeline, tmp_path: Path
+) -> None:
+    """The other one's run is noted when ours is under way already."""
+    root = tmp_path / "kept"
+    archive = Archive(str(root))
+
+    def begin(event: Event) -> None:
+        if event.kind == "downloading":
+            made = emulator.service.available_end - timedelta(days=1)
+            archive.note_account(AccountRun("default", True, "frr_of_another_account", made))
+
+    source = source_of(emulator, ["payouts.itemized"], archive_url=str(root))
+    with pytest.raises(SyncFailed, match="holds another Stripe account's files") as caught:
+        load_reports(pipeline, source, on_event=begin)
+    assert {failure.run_id is not None for failure in caught.value.failures} == {True}
+    assert not [name for name in files_of(root) if name.startswith("manifests")]
+    [noted] = archive.account_runs("default", True)
+    assert noted.run_id == "frr_of_another_account"
+    with pytest.raises(ConfigurationError, match="holds another Stripe account's files"):
+        load_reports(pipeline, source_of(emulator, ["payouts.itemized"], archive_url=str(root)))
+
+
+def test_each_of_several_accounts_that_were_noted_at_once_is_asked_for(
+    emulator: Emulator, pipeline: Pipeline, tmp_path: Path
+) -> None:
+    root = tmp_path / "kept"
+    archive = Archive(str(root))
+    load_reports(pipeline, source_of(emulator, ["payouts.itemized"], archive_url=str(root)))
+    [own] = archive.account_runs("default", True)
+    archive.note_account(AccountRun("default", True, "frr_of_long_ago", own.created - timedelta(days=31)))
+    emulator.advance(emulator.settings.available_end + timedelta(days=1))
+    assert load_reports(pipeline, source_of(emulator, ["payouts.itemized"], archive_url=str(root))).cells
+    archive.note_account(AccountRun("default", True, "frr_of_another_account", own.created - timedelta(hours=1)))
+    emulator.advance(emulator.settings.available_end + timedelta(days=2))
+    with pytest.raises(ConfigurationError, match="does not know their report run frr_of_another_account"):
+        load_reports(pipeline, source_of(emulator, ["payouts.itemized"], archive_url=str(root)))
 
 
 def test_whose_files_an_archive_has_is_asked_once_for_a_load(
