@@ -227,14 +227,21 @@ def _all_loaded_to(entry: LaneEntry, stored: FreshnessRow | None, listed: _Liste
         others = stored.loaded_to if entry.backfill and stored is not None else None
         end = max((at for at in (own, others) if at), default=None)
         return end if end is None or entry.lost_from is None else min(end, entry.lost_from)
-    spans = sorted([*listed.of(entry, entry.resolved), *entry.spans], key=lambda span: span.start)
-    others = stored.loaded_to if entry.before is None and stored is not None else None
-    end = others or entry.now.loaded.start
-    for span in spans:
-        if span.start <= end:
-            end = max(end, span.end)
+    there = listed.of(entry, entry.resolved)
+    others = stored.loaded_to if stored is not None else None
+    if others is not None and entry.before is not None and others <= _joined(there, entry.before.loaded.start):
+        others = None  # it is this pipeline's own word, of its backfills before
+    end = _joined([*there, *entry.spans], others or entry.now.loaded.start)
     # an older version has listed no cells
     return end if others or end > entry.now.loaded.start else entry.now.all_loaded_to
+
+
+def _joined(spans: Iterable[Span], end: datetime) -> datetime:
+    """Up to when all is loaded from an instant on."""
+    for span in sorted(spans, key=lambda span: span.start):
+        if span.start <= end:
+            end = max(end, span.end)
+    return end
 
 
 def _freshness_row(

@@ -296,6 +296,16 @@ def test_a_backfill_stamps_nothing_backwards(emulator: Emulator, make_pipeline: 
     assert_ledger(make_pipeline(), [PAYOUTS])
 
 
+def test_a_backfill_again_stamps_nothing_backwards(emulator: Emulator, make_pipeline: MakePipeline) -> None:
+    """It is of another pipeline than the syncs, and joins nothing that they have loaded."""
+    load_reports(make_pipeline(), source_of(emulator, [PAYOUTS], start_date="2025-03-01"))
+    end = emulator.settings.available_end
+    for _ in range(2):
+        window = {"start_date": "2025-01-01", "end_date": "2025-02-01"}
+        load_reports(make_pipeline("another", "another"), source_of(emulator, [PAYOUTS], **window))
+        assert freshness(make_pipeline())[TABLE] == (datetime(2025, 1, 1, tzinfo=UTC), end, end, 0)
+
+
 def true_totals(emulator: Emulator, report: str, start: datetime | None, end: datetime) -> Totals:
     """The control totals of what Stripe has of an interval."""
     known, of = load_catalog().get(NEWEST[report]), control_columns(report)
