@@ -204,11 +204,14 @@ def write_frugally(client: Any) -> None:
     """
     if _limit_of(client).spoiled:
         return
-    [[unwritten, written, threads, disabled]] = client.execute_sql(
+    found = client.execute_sql(
         "SELECT wal_size <> '0 bytes', used_blocks * block_size, current_setting('threads'), "
         "current_setting('disabled_compression_methods') FROM pragma_database_size() "
         "WHERE database_name = current_database()"
     )
+    if not found:  # of two databases of one name, as of a file that is named as its dataset, it may show the other one
+        return
+    [[unwritten, written, threads, disabled]] = found
     if not unwritten:
         return
     before = {

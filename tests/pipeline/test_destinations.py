@@ -66,7 +66,7 @@ def test_a_dataset_name_that_destinations_would_write_otherwise_is_refused_befor
 
 @WAYS
 @pytest.mark.first(1)
-@pytest.mark.parametrize("name", ["stripe.duckdb", "Stripe.reports.db", "stripe"])
+@pytest.mark.parametrize("name", ["stripe.duckdb", "Stripe.duckdb", "Stripe.reports.db", "stripe"])
 def test_a_duckdb_file_that_is_named_as_its_dataset_is_refused_before_a_run(
     emulator: Emulator, tmp_path: Path, name: str, way: str
 ) -> None:
