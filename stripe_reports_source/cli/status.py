@@ -133,7 +133,9 @@ def _check_accounts(reports: Sequence[ReportStatus], accounts: Sequence[str], da
 
 
 def _is_asked_for(report: ReportStatus, accounts: Sequence[str]) -> bool:
-    return not accounts or report.account in accounts or report.account.rpartition("/")[2] in accounts
+    """True of an account by its name, as `acct_...`, or by its label, which may have connected accounts alone."""
+    names = {report.account, report.account.rpartition("/")[2], label_of(report.account)}
+    return not accounts or not names.isdisjoint(accounts)
 
 
 def status_row(

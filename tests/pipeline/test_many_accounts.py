@@ -408,3 +408,4 @@ def test_status_shows_many_accounts_in_a_few_lines(
     [only] = json.loads(status("--format", "json", "--account", "acct_007").stdout)["rows"]
     assert only["account"] == "default/acct_007"
     assert status("--account", "acct_007").exit_code == 0
+    assert len(json.loads(status("--format", "json", "--account", "default").stdout)["rows"]) == 61
