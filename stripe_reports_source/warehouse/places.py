@@ -267,9 +267,10 @@ def _drop_packages(pipeline: Pipeline, other: Place, pending: list[str]) -> None
     others = sorted(name for name in names if not _is_own(pipeline, name))
     if others or not _keeps_state(pipeline):
         raise ConfigurationError(
-            f"the working folder of the pipeline {pipeline.pipeline_name!r} has a load package for {other} that is not "
-            f"loaded yet, which must not be loaded into {place_of(pipeline)}; load it there first, or give it up with "
-            f"`dlt pipeline {pipeline.pipeline_name} abort-packages`, or give each dataset a pipeline name of its own."
+            f"the working folder of the pipeline {pipeline.pipeline_name!r} has a load package for {other} that is "
+            f"not loaded yet, which must not be loaded into {place_of(pipeline)}; load it there first, or give it up "
+            f"with `dlt --yes pipeline {pipeline.pipeline_name} abort-packages`, or give each dataset a pipeline name "
+            "of its own."
         )
     logger.warning(
         "the load package %s for %s was not loaded, and is given up here; the next sync into that extracts it again, "

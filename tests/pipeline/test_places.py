@@ -195,7 +195,7 @@ def test_a_package_of_another_source_for_another_place_is_neither_loaded_nor_los
     load_reports(in_place("production"), source_of(emulator, FEWER))
     load_reports(in_place("trial"), source_of(emulator, FEWER))
     in_place("trial").extract([{"id": 1}], table_name="others", schema=dlt.Schema("others"))
-    with pytest.raises(ConfigurationError, match=r"has a load package for the dataset .* load it there first"):
+    with pytest.raises(ConfigurationError, match=r"load it there first, or .* `dlt --yes pipeline reports abort-pack"):
         load_reports(in_place("production"), source_of(emulator, FEWER))
     trial = in_place("trial")
     trial.normalize()
