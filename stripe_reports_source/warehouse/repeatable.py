@@ -13,6 +13,7 @@ from typing import Any
 import dlt
 from dlt.common.configuration.container import Container
 from dlt.common.destination import Destination, DestinationCapabilitiesContext
+from dlt.common.destination.client import RunnableLoadJob
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.pipeline import PipelineContext
 from dlt.common.schema import Schema
@@ -28,6 +29,7 @@ from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from ..plan.columns import TOMBSTONE
 from ..plan.system_tables import SYSTEM_TABLES, TIE_OUT
+from .quoted_values import quote_no_values
 from .whole_files import whole_files
 
 _SYSTEM_NAMES = frozenset(table.name for table in SYSTEM_TABLES)
@@ -114,6 +116,10 @@ class RepeatableClient(SqlJobClientBase):
         """
         columns: list[TColumnSchema] = [{**column, "nullable": True} for column in new_columns]
         return super()._make_add_column_sql(columns, table)  # type: ignore[arg-type]  # dlt's None
+
+    def prepare_load_job_execution(self, job: RunnableLoadJob) -> None:
+        super().prepare_load_job_execution(job)
+        quote_no_values(job)
 
     def complete_load(self, load_id: str) -> None:
         super().complete_load(load_id)

@@ -31,6 +31,7 @@ from stripe_reports_source.warehouse.own_jobs import keep_own_jobs
 from stripe_reports_source.warehouse.turns import pipeline_lock
 from tests.conftest import BOTH, query, source_of
 from tests.pipeline.truth import assert_true
+from tests.pipeline.ways import WAYS, load
 
 REPORT = "payouts.itemized"
 
@@ -252,3 +253,36 @@ def test_schedulers_that_drop_the_local_state(emulator: Emulator, pipeline: Pipe
         emulator.advance(emulator.service.available_end + timedelta(days=2))
     runs = query(pipeline, "SELECT count(*) FROM report_runs")
     assert runs == [(len(emulator.runs),)]
+
+
+@pytest.mark.first(2)
+@BOTH
+@pytest.mark.parametrize(
+    "change",
+    [
+        "CREATE UNIQUE INDEX one_each ON {table} (customer_email)",
+        "ALTER TABLE {table} ALTER COLUMN customer_description SET NOT NULL",
+    ],
+    ids=["unique", "not-null"],
+)
+@WAYS
+def test_a_database_that_refuses_rows_quotes_none_of_them(
+    emulator: Emulator, pipeline: Pipeline, tmp_path: Path, caplog: pytest.LogCaptureFixture, change: str, way: str
+) -> None:
+    """Not in the error, nor in dlt's log, trace and working folder."""
+    report, table = "balance_change_from_activity.itemized", "balance_change_from_activity_itemized"
+    load_reports(pipeline, source_of(emulator, [report]))
+    [(listed,)] = query(pipeline, f"SELECT string_agg(DISTINCT customer_email, ',') FROM {table}")
+    query(pipeline, f"DELETE FROM {table}")
+    query(pipeline, change.format(table=table))
+    emulator.advance(emulator.service.available_end + timedelta(days=1))
+    logger = logging.getLogger("dlt")
+    logger.addHandler(caplog.handler)
+    with pytest.raises(Exception, match=r".") as caught:
+        load(pipeline, source_of(emulator, [report]), way)
+    logger.removeHandler(caplog.handler)
+    assert "exception in job" in caplog.text
+    texts = {"error": "".join(traceback.format_exception(caught.value)).encode(), "log": caplog.text.encode()}
+    files = [path for path in (tmp_path / "pipelines").rglob("*") if path.is_file() and path.suffix != ".parquet"]
+    texts |= {path.name: path.read_bytes() for path in files}
+    assert not [name for name, text in texts.items() for email in listed.split(",") if email.encode() in text]
