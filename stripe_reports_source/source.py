@@ -26,7 +26,8 @@ from .plan.system_tables import SYSTEM_TABLES, SystemTable
 from .sync.configured import configured_names
 from .sync.syncs import Syncs, syncs_of
 from .warehouse.hints import system_hints
-from .warehouse.straight import CellResource, Passed, merged
+from .warehouse.passed_rows import Passed
+from .warehouse.straight import CellResource, merged
 
 DEFAULT_REPORTS = (
     "balance.summary",

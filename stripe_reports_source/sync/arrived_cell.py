@@ -109,6 +109,8 @@ class ArrivedCell:
         tombstone = next(tables, None)  # there is none of a cell whose rows are counted only
         if tombstone is not None:
             yield from report.past_steps(tombstone, self._fetched)
+        if report.passed is not None:
+            tables = map(report.passed.note_types, tables)
         if report.limit is None:
             yield from tables
             self.loaded()

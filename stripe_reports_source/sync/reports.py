@@ -26,7 +26,8 @@ from ..warehouse.contracts import discarded_columns, discards, refuse_contract
 from ..warehouse.dispositions import check_cursor, refuse_column_hints
 from ..warehouse.hints import report_hints
 from ..warehouse.own_jobs import takes_files
-from ..warehouse.straight import children, has_steps, order_in_table, straight_to, watched_steps
+from ..warehouse.passed_rows import last_step
+from ..warehouse.straight import children, has_steps, order_in_table, straight_to
 from .ledger_tables import straight_rows
 from .package import cells_in_package
 from .running import Sync
@@ -59,7 +60,8 @@ class ReportInPackage:
             report.table, None if load_id is None else dlt.current.resource_state(resource.name), load_id
         )
         self.discards, self.limit = discards(resource), resource.limit
-        self.passed = watched_steps() if has_steps(resource) else None
+        self._last_step = last_step(report.table)
+        self.passed = self._last_step.watched() if has_steps(resource) else None
         """What the user's own steps have let through; None without such steps."""
         self.altered = self.discards or self.passed is not None
         self.straight = self.altered or self.limit is not None or bool(children(resource))
@@ -122,6 +124,7 @@ class ReportInPackage:
         Beside steps of the user's it comes last, and only for cells of which they have let nothing through: it has to
         be of the form that they have made of rows.
         """
+        tombstone = self._last_step.with_ids(tombstone)
         item = self.hinted(tombstone, fetched.columns)
         if self.passed is None:
             yield straight_to(self._resource, tombstone, item.meta if isinstance(item, DataItemWithMeta) else None)

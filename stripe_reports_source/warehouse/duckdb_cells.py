@@ -186,7 +186,7 @@ class CellClient(RepeatableClient, _RoomyClient):
     def create_load_job(
         self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
     ) -> LoadJob:
-        if is_cell_table(table) and whole_in(file_path):
+        if self._has_cells(table) and whole_in(file_path):
             return CellJob(file_path)
         job = super().create_load_job(table, file_path, load_id, restore)
         ours = _WITH_MORE_MEMORY.get(type(job))
@@ -195,9 +195,12 @@ class CellClient(RepeatableClient, _RoomyClient):
     def create_table_chain_completed_followup_jobs(
         self, table_chain: Any, completed_table_chain_jobs: Sequence[LoadJobInfo] | None = None
     ) -> list[FollowupJobRequest]:
-        if is_cell_table(table_chain[0]) and loaded_whole(completed_table_chain_jobs):
+        if self._has_cells(table_chain[0]) and loaded_whole(completed_table_chain_jobs):
             return []
         return super().create_table_chain_completed_followup_jobs(table_chain, completed_table_chain_jobs)
+
+    def _has_cells(self, table: PreparedTableSchema) -> bool:
+        return is_cell_table(table) and self.stands_alone(table)
 
     def replace_rows(self, pipeline: Pipeline, table: str, keys: Sequence[str], rows: pa.Table) -> None:
         """See `own_jobs.replace_rows`."""

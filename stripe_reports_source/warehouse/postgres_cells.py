@@ -164,7 +164,7 @@ class CellClient(RepeatableClient, PostgresClient):
         return super().create_table_chain_completed_followup_jobs(table_chain, completed_table_chain_jobs)
 
     def _has_keys(self, table: PreparedTableSchema) -> bool:
-        return holds_cells(self.schema) and bool(key_columns(table))
+        return holds_cells(self.schema) and bool(key_columns(table)) and self.stands_alone(table)
 
     def initialize_storage(self, truncate_tables: Iterable[str] | None = None) -> None:
         if not self.is_storage_initialized():

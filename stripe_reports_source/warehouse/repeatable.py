@@ -18,6 +18,7 @@ from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.pipeline import PipelineContext
 from dlt.common.schema import Schema
 from dlt.common.schema.typing import TColumnSchema, TSchemaTables
+from dlt.common.schema.utils import get_nested_tables
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.common.storages.load_package import (
     LoadJobInfo,
@@ -29,9 +30,16 @@ from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from ..plan.columns import TOMBSTONE
 from ..plan.system_tables import SYSTEM_TABLES, TIE_OUT
+from .passed_rows import ROW_ID
 from .quoted_values import quote_no_values
 from .whole_files import whole_files
 
+_NEW_ID = {
+    "duckdb": "CAST(gen_random_uuid() AS VARCHAR)",
+    "postgres": "CAST(gen_random_uuid() AS VARCHAR)",
+    "mysql": "uuid()",
+}
+"""SQL for another id in each row, by sqlglot's names of dialects."""
 _SYSTEM_NAMES = frozenset(table.name for table in SYSTEM_TABLES)
 
 
@@ -105,7 +113,24 @@ class RepeatableClient(SqlJobClientBase):
         dlt goes by the schema that is stored. Where loads have ended, we look before anything is extracted.
         """
         anew = holds_cells(self.schema) and _at_work().first_run
-        return super().update_stored_schema(only_tables, expected_update, force or anew)  # type: ignore[arg-type]
+        made = super().update_stored_schema(only_tables, expected_update, force or anew)  # type: ignore[arg-type]
+        if not getattr(self, "in_staging_dataset_mode", False):
+            self._give_row_ids(only_tables)
+        return made
+
+    def _give_row_ids(self, only_tables: Iterable[str] | None) -> None:
+        """Give dlt's ids to rows without one in tables with nested ones: by them dlt 1.31 deletes what it replaces."""
+        new_id = _NEW_ID.get(self.capabilities.sqlglot_dialect or "")
+        for name in self.schema.tables if only_tables is None else only_tables:
+            table: Any = self.schema.tables.get(name)
+            if table is None or not new_id or not is_cell_table(table) or self.stands_alone(table):
+                continue
+            if ROW_ID in table["columns"]:
+                stored, column = (
+                    self.sql_client.make_qualified_table_name(name),
+                    self.sql_client.escape_column_name(ROW_ID),
+                )
+                self.sql_client.execute_sql(f"UPDATE {stored} SET {column} = {new_id} WHERE {column} IS NULL")  # noqa: S608
 
     def _make_add_column_sql(
         self, new_columns: Sequence[TColumnSchema], table: PreparedTableSchema | None = None
@@ -120,6 +145,10 @@ class RepeatableClient(SqlJobClientBase):
     def prepare_load_job_execution(self, job: RunnableLoadJob) -> None:
         super().prepare_load_job_execution(job)
         quote_no_values(job)
+
+    def stands_alone(self, table: PreparedTableSchema) -> bool:
+        """False for a table with nested ones, which a step's lists are put into: dlt replaces all of them together."""
+        return len(get_nested_tables(self.schema.tables, str(table["name"]))) <= 1
 
     def complete_load(self, load_id: str) -> None:
         super().complete_load(load_id)

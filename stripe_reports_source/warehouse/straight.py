@@ -7,19 +7,19 @@ gives to a table, its own or another resource's, past every step, limit and tran
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import dlt
 from dlt.common.data_writers.writers import count_rows_in_items
 from dlt.extract import DltResource
-from dlt.extract.items import ResolvablePipeItem, SupportsPipe
-from dlt.extract.items_transform import BaseItemTransform, ItemTransform, LimitItem
-from dlt.extract.state import get_current_pipe
+from dlt.extract.items import ResolvablePipeItem
+from dlt.extract.items_transform import LimitItem
 
 from ..plan.system_tables import SystemTable
-from .dispositions import CELL_KEY, OWN_STEPS, refuse_other_dispositions
+from .dispositions import OWN_STEPS, refuse_other_dispositions
 from .hints import system_hints
+from .passed_rows import Passed
 
 
 def merged(table_format: str | None) -> dict[str, Any]:
@@ -32,43 +32,6 @@ def merged(table_format: str | None) -> dict[str, Any]:
     if table_format:
         return {"write_disposition": "merge", "table_format": table_format}
     return {"write_disposition": {"disposition": "merge", "strategy": "delete-insert"}}
-
-
-class Passed(ItemTransform[Any, dict[str, Any]]):
-    """The last step of a report: which cells have rows that the user's own steps have let through, and in what form."""
-
-    placement_affinity = 0.9  # behind all steps of the user's, before dlt's cursor and limit
-
-    def __init__(self) -> None:
-        BaseItemTransform.__init__(self)
-        self.watching = False
-        self.keys: set[str] = set()
-        self.as_dicts = False
-
-    def bind(self, pipe: SupportsPipe) -> Passed:
-        """Another one for each extraction."""
-        return Passed()
-
-    def __call__(self, item: Any, meta: Any = None) -> Any:
-        if self.watching:
-            for part in item if isinstance(item, list) else [item]:
-                self._note(part)
-        return item
-
-    def _note(self, part: Any) -> None:
-        if isinstance(part, Mapping):
-            self.as_dicts = True
-            self.keys.add(str(part.get(CELL_KEY)))
-        else:  # Arrow, pandas or polars
-            self.keys.update(str(key) for key in part[CELL_KEY].unique())
-
-
-def watched_steps() -> Passed:
-    """The last step of the report that is extracting."""
-    pipe: Any = get_current_pipe()
-    passed = next(step for step in pipe.steps if isinstance(step, Passed))
-    passed.watching = True
-    return passed
 
 
 class CellResource(DltResource):

@@ -43,6 +43,7 @@ from tests.pipeline.ways import FIRST_OF_WAYS, WAYS, load, posts, refusal
 UTC = timezone.utc
 PAYOUTS, SUMMARY = "payouts.itemized", "balance.summary"
 TABLE, OTHER = "payouts_itemized", "balance_summary"
+ACTIVITY, ACTIVITY_TABLE = "balance_change_from_activity.itemized", "balance_change_from_activity_itemized"
 BOTH_REPORTS = [PAYOUTS, SUMMARY]
 FEBRUARY = datetime(2025, 2, 1, tzinfo=UTC)
 MakePipeline = Callable[..., Pipeline]
@@ -226,6 +227,81 @@ def test_rows_that_come_after_emptied_cells_may_have_another_form(emulator: Emul
         source.resources[TABLE].add_map(as_rows)
         load_reports(pipeline, source)
     assert query(pipeline, f"SELECT count(*) > 0, count(*) = count(_dlt_id) FROM {TABLE}") == [(True, True)]
+
+
+def nested(table: pa.Table) -> list[dict[str, Any]]:
+    """A step that gives lists, of which dlt makes tables."""
+    return [{**row, "tags": [{"number": 1}, {"number": 2}]} for row in table.to_pylist()]
+
+
+@pytest.mark.first(4)
+@WAYS
+@pytest.mark.parametrize("step", [as_rows, nested])
+@BOTH
+def test_a_step_may_come_and_go(world: World, step: Callable[[Any], Any]) -> None:
+    """Rows of dicts have dlt's ids, and so have those of Arrow that come after them; rows of lists go with theirs."""
+    tags, orphans = f"{TABLE}__tags", f"SELECT count(*) FROM {TABLE}__tags WHERE _dlt_parent_id NOT IN "
+    for steps in ([], [step], [], [step], []):
+        source = world.source(lookback_days=20)
+        for each in steps:
+            source.resources[TABLE].add_map(each)
+        world.load(source)
+        assert_true(world.emulator, world.pipeline, BOTH_REPORTS, end=world.emulator.service.available_end)
+        if step is nested and steps:
+            assert query(world.pipeline, f"SELECT count(*) > 0 FROM {tags}") == [(True,)]
+        if tags in world.pipeline.default_schema.tables:
+            assert query(world.pipeline, f"{orphans} (SELECT _dlt_id FROM {TABLE} WHERE _dlt_id IS NOT NULL)") == [(0,)]
+        world.emulator.advance(world.emulator.service.available_end + timedelta(days=1))
+
+
+def as_frame(table: pa.Table) -> Any:
+    """A step that turns Arrow into pandas."""
+    return table.to_pandas()
+
+
+@WAYS
+def test_a_step_may_give_pandas(world: World) -> None:
+    """Columns that have no value in one interval and some in the next, and amounts of other sizes."""
+    source = world.source([PAYOUTS, ACTIVITY], interval="week")
+    for table in (TABLE, ACTIVITY_TABLE):
+        source.resources[table].add_map(as_frame)
+    world.load(source)
+    assert_true(
+        world.emulator, world.pipeline, [PAYOUTS, ACTIVITY], end=world.emulator.settings.available_end, grid="week"
+    )
+
+
+def with_floats(table: pa.Table) -> Any:
+    frame = table.to_pandas()
+    return frame.assign(gross=frame["gross"].astype(float))
+
+
+def without(*names: str) -> Callable[[pa.Table], pa.Table]:
+    return lambda table: table.drop_columns(list(names))
+
+
+@WAYS
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (with_floats, "the column 'gross' as double, which is not exactly decimal128(38, 9); give Arrow or dicts"),
+        (without("_interval_key"), f"gives table {TABLE!r} rows without '_interval_key'"),
+        (without("_account", "fee"), f"gives table {TABLE!r} rows without '_account'"),
+        (
+            lambda table: as_rows(without("_report_run_id")(table)),
+            f"gives table {TABLE!r} rows without '_report_run_id'",
+        ),
+    ],
+    ids=["floats", "no key", "no account", "no run"],
+)
+def test_what_a_step_must_not_do_is_said_before_anything_is_stored(
+    world: World, step: Callable[[Any], Any], said: str
+) -> None:
+    source = world.source()
+    source.resources[TABLE].add_map(step)
+    assert said in str(refusal(world.pipeline, source, world.way))
+    world.load(world.source())
+    assert_all_there(world)
 
 
 def test_the_steps_of_a_run_one_by_one(emulator: Emulator, pipeline: Pipeline) -> None:

@@ -1,0 +1,1 @@
+../../../stripe_reports_source/warehouse/passed_rows.py
