@@ -100,6 +100,7 @@ class LoadedBefore:
         start: where history begins that is loaded; None is the source's first day.
         asked_by: what the user has given the window of a backfill by.
         files: that are loaded instead of what Stripe has now; None without any.
+        limited: a limit of the user's ends the load before all is loaded.
     """
 
     lanes: LaneStates
@@ -111,6 +112,7 @@ class LoadedBefore:
     start: datetime | None = None
     asked_by: str = START_AND_END
     files: FromFiles | None = None
+    limited: bool = False
 
 
 def plan_lanes(
@@ -214,7 +216,8 @@ class _LanePlanner:
             lost = self._lacking(resolved, key, known, _without(requests, cells))
             lane = Lane(key, resolved, tuple(cells), False, noted if noted != known else None)
             return self._with_lost(lane, known, lost)
-        found = to_load(requests, self._loaded.ledger)
+        limited_from = known.cursor if known and self._loaded.limited else None
+        found = to_load(requests, self._loaded.ledger, limited_from)
         noted = with_cells_of_others(noted, resolved, found)
         gaps, lost = self._gaps(resolved, key, known, window.start)
         wanted = [*gaps, *found.cells]

@@ -161,9 +161,18 @@ class ToLoad:
     already: frozenset[str]
 
 
-def to_load(requests: Sequence[CellRequest], ledger: Ledger) -> ToLoad:
-    """Leave out the cells that are loaded already; `requests` join one another."""
+def to_load(requests: Sequence[CellRequest], ledger: Ledger, limited_from: datetime | None = None) -> ToLoad:
+    """Leave out the cells that are loaded already; `requests` join one another.
+
+    Args:
+        requests: the cells that a sync would load.
+        ledger: what is listed.
+        limited_from: the cursor of a sync with a limit, which comes to it before what only the user's own steps might
+            make anew of the same data: a sync would read that again each time, and get no further.
+    """
     already = loaded_already(requests, ledger)
+    if limited_from is not None:
+        already |= _unchanged([each for each in requests if each.cell.span.end <= limited_from], ledger)
     left: list[CellRequest] = []
     reaches: dict[str, datetime] = {}
     for request in requests:
@@ -248,6 +257,18 @@ def loaded_already(requests: Sequence[CellRequest], ledger: Ledger) -> frozenset
         if (run := runs.get(key)) is not None
         and _same_run(request.report, run)
         and (_is_settled(request, cells[key]) or _is_newest(request, cells[key], run))
+    )
+
+
+def _unchanged(requests: Sequence[CellRequest], ledger: Ledger) -> frozenset[str]:
+    """The keys of the cells of which Stripe had nothing newer, or nothing that is read again, when they were listed."""
+    listed = ledger.listed([request.key for request in requests]) if requests else {}
+    return frozenset(
+        request.key
+        for request in requests
+        if (cell := listed.get(request.key)) is not None
+        and _goes_as_far(request, cell)
+        and (_is_settled(request, cell) or cell.available_end == request.report.offered.available.end)
     )
 
 

@@ -80,6 +80,7 @@ class ReportInPackage:
             cursor.last_value,
             window,
             altered=self.altered,
+            limited=self.limit is not None,
             start=cursor.initial_value,
         )
         self._cursors = self.states.cursors([active.lane.key for active in self.lanes])

@@ -214,6 +214,7 @@ class Sync:
         window: Span | None,
         *,
         altered: bool,
+        limited: bool = False,
         start: datetime | None = None,
     ) -> list[ActiveLane]:
         """The lanes of a report, planned at the first call.
@@ -225,6 +226,7 @@ class Sync:
             cursor: dlt's, the end of what is loaded; None if nothing is.
             window: for a backfill, what to load; None follows the cursor.
             altered: the user's own steps change what is stored.
+            limited: the user's limit ends the load.
             start: where history begins; None is the source's first day.
 
         Raises:
@@ -245,6 +247,7 @@ class Sync:
                 ),
                 ledger=ledger,
                 start=start,
+                limited=limited,
                 asked_by=START_AND_END if self.load.days is None else "both of the days in days",
             )
             if self.load.days is not None:

@@ -175,6 +175,23 @@ def test_a_limit_loads_whole_intervals_and_lists_them(world: World, limit: dict[
     assert_all_there(world)
 
 
+@WAYS
+@pytest.mark.parametrize("left_out", [0, 1])
+def test_a_limit_beside_a_step_goes_on_with_each_run(world: World, left_out: int) -> None:
+    """Although an interval before the cursor might be another one with the step, and would use up the limit."""
+    reached = []
+    for _ in range(3):
+        source = world.source([PAYOUTS], interval="week", lookback_days=10).with_resources(TABLE)
+        source.resources[TABLE].add_map(lambda table: table.slice(left_out)).add_limit(1)
+        world.load(source)
+        [(loaded_to,)] = query(world.pipeline, "SELECT loaded_to FROM report_freshness")
+        reached.append(loaded_to)
+    assert sorted(set(reached)) == reached
+    world.load(world.source([PAYOUTS], interval="week"))
+    end = world.emulator.settings.available_end
+    assert query(world.pipeline, "SELECT loaded_to FROM report_freshness") == [(end,)]
+
+
 def test_a_limit_of_nothing_runs_nothing(emulator: Emulator, pipeline: Pipeline) -> None:
     pipeline.run(source_of(emulator, BOTH_REPORTS).add_limit(0))
     assert posts(emulator) == 0
