@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ..errors import AccountGone, RowError
+from ..errors import AccountGone, ConfigurationError, RowError, TableRefused
 from ..plan.cells import CellFailure, FetchedCell, LoadedCell
 from ..plan.columns import TableColumn
 from ..plan.state import Synced, with_loaded_cell
@@ -85,7 +85,7 @@ class ArrivedCell:
         Raises:
             CellFailure: as of `items`.
         """
-        self._say_parsing()
+        self._begin()
         return list(self._parse())
 
     def items(self) -> Iterator[Any]:
@@ -132,7 +132,7 @@ class ArrivedCell:
     def _as_file(self, order: Sequence[str]) -> Iterator[Any]:
         """The cell as a file that dlt takes as it is, once it is whole; None, so that others go on, until then."""
         report, folder = self._report, self._report.sync.fetching.folder
-        self._say_parsing()
+        self._begin()
         ahead = self._ahead
         if ahead is not None and ahead.is_of(self._fetched, order):
             with report.sync.fetching.parsing():
@@ -154,7 +154,7 @@ class ArrivedCell:
 
     def _handed_over(self) -> Iterator[pa.Table]:
         """The cell's rows, for dlt."""
-        self._say_parsing()
+        self._begin()
         with closing(self._tables()) as tables:
             for table in tables:
                 self._begun = True
@@ -173,17 +173,25 @@ class ArrivedCell:
     def _large(self) -> bool:
         return self._fetched.file.bytes > self._report.sync.settings.parse_policy.block_bytes
 
-    def _say_parsing(self) -> None:
-        """The cell's turn has come."""
+    def _begin(self) -> None:
+        """The cell's turn has come.
+
+        Raises:
+            CellFailure: the user's schema contract does not take a column of its file.
+        """
         keeping = self._report.sync.fetching.keeping
         if keeping is not None:
             keeping.note(self._fetched, self._active.lane)
         self._report.sync.outcomes.stage(self._request, "parsing", self._fetched.obtained.run.id)
+        try:
+            self._report.refuse_columns(self._fetched.columns)
+        except ConfigurationError as error:
+            raise CellFailure(TableRefused(str(error)), self._fetched.obtained) from error
 
     def _parse(self) -> Generator[pa.Table, None, None]:
         fetched = self._fetched
         policy, apart = self._report.sync.settings.parse_policy, self._report.straight
-        self._sums = ControlSums(fetched.columns)
+        self._sums = ControlSums(self._report.kept(fetched.columns))
         ahead = one_ahead if self._large else iter
         tables = cell_tables(fetched, self._report.load_id, policy, self._sums, tombstone_apart=apart, ahead=ahead)
         return self._counted(tables, fetched)
@@ -221,7 +229,8 @@ class ArrivedCell:
             self._rows,
             self._report.altered,
         )
-        sync.outcomes.loaded(lane, cell, fetched, self._sums.json(), state)
+        stored = replace(fetched, columns=self._report.kept(fetched.columns))
+        sync.outcomes.loaded(lane, cell, stored, self._sums.json(), state)
         table = lane.resolved.report.table
         sync.under_way.loaded[table].add(self._request.key)
         if not sync.load.collects:

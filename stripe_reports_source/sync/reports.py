@@ -95,10 +95,22 @@ class ReportInPackage:
         if names in self._hinted:
             return table
         self._hinted.add(names)
-        discarded = discarded_columns(self._resource, names)
-        kept = [column for column in columns if column.name not in discarded]
-        hints = dlt.mark.make_hints(columns=report_hints(kept), file_format=self.sync.file_format)
+        hints = dlt.mark.make_hints(columns=report_hints(self.kept(columns)), file_format=self.sync.file_format)
         return dlt.mark.with_hints(table, hints)
+
+    def kept(self, columns: tuple[TableColumn, ...]) -> tuple[TableColumn, ...]:
+        """Those of a file's columns that the user's schema contract does not discard."""
+        discarded = discarded_columns(self._resource, [column.name for column in columns]) if self.discards else ()
+        return tuple(column for column in columns if column.name not in discarded)
+
+    def refuse_columns(self, columns: Sequence[TableColumn]) -> None:
+        """Refuse what the user's schema contract would make of a file's columns.
+
+        Raises:
+            ConfigurationError: names the column and the contract.
+        """
+        if self.load_id is not None:
+            refuse_contract(self._resource, [column.name for column in columns])
 
     def order_in_file(self, columns: Sequence[TableColumn]) -> list[str] | None:
         """The order of columns in a file of a whole cell; None where dlt is to be given the cell's rows.
@@ -162,8 +174,8 @@ class ReportInPackage:
         """Refuse what the user's hints and contracts would make of the columns that are asked for."""
         columns = lane.resolved.table_columns(lane.resolved.requested or ())
         refuse_column_hints(self._resource, columns, begun=bool(cells_in_package(self.table)))
-        if has_cells and self.load_id is not None:
-            refuse_contract(self._resource, [column.name for column in columns])
+        if has_cells:
+            self.refuse_columns(columns)
 
     def keep(self, lane: str, state: LaneState) -> None:
         """Keep a lane's state; `move_cursor` counts with it."""

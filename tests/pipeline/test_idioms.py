@@ -404,6 +404,12 @@ def test_a_contract_that_discards_is_kept(world: World, mode: Any, of: str) -> N
     [(rows, cells)] = query(world.pipeline, f"SELECT count(*), count(DISTINCT _interval_key) FROM {TABLE}")
     assert (rows > 0, cells) == ((False, 0) if mode == "discard_row" else (True, 3))
     assert query(world.pipeline, "SELECT count(*) FROM report_cells") == [(3,)]
+    listed = {name for (name,) in query(world.pipeline, "SELECT column_name FROM report_columns")}
+    assert listed <= set(world.pipeline.schemas["stripe_reports"].tables[TABLE]["columns"])
+    totals = query(
+        world.pipeline, "SELECT control_totals FROM report_runs WHERE run_id <> (SELECT min(run_id) FROM report_runs)"
+    )
+    assert not [total for (total,) in totals if '"fee"' in total]
 
 
 @pytest.mark.first(1)
@@ -649,6 +655,36 @@ def test_a_frozen_table_takes_no_new_column(world: World) -> None:
     )
     assert posts(world.emulator) == runs
     world.load(contracted(world.source([narrow([])]), "freeze"))
+
+
+@WAYS
+def test_a_frozen_table_and_a_header_that_nobody_asked_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure of its interval; the others are loaded."""
+    reports = [Report(PAYOUTS, columns="default"), SUMMARY]
+    world.load(world.source(reports))
+    end = world.emulator.settings.available_end
+    world.emulator.advance(end + timedelta(days=1))
+    with_header(world.emulator, monkeypatch, "payouts.itemized", "nova")
+    error = refusal(world.pipeline, contracted(world.source(reports), {"columns": "freeze"}), world.way)
+    assert "columns='freeze' takes no new column, and table 'payouts_itemized' lacks 'nova'" in str(error)
+    if world.way == "load_reports":
+        assert isinstance(error, SyncFailed)
+        loaded = query(world.pipeline, "SELECT table_name, loaded_to FROM report_freshness ORDER BY 1")
+        assert loaded == [(OTHER, end + timedelta(days=1)), (TABLE, end)]
+
+
+def with_header(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, report: str, header: str) -> None:
+    """Let Stripe add a column to the files of a report."""
+    start = emulator.service._start
+
+    def started(*given: Any, **named: Any) -> Any:
+        run = start(*given, **named)
+        if run.report_type.startswith(report):
+            lines = run.file.read_text().splitlines()
+            run.file.write_text("".join(f'{line},"{"v" if number else header}"\n' for number, line in enumerate(lines)))
+        return run
+
+    monkeypatch.setattr(emulator.service, "_start", started)
 
 
 @dlt.source
