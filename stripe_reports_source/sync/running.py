@@ -250,14 +250,18 @@ class Sync:
                 limited=limited,
                 asked_by=START_AND_END if self.load.days is None else "both of the days in days",
             )
-            if self.load.days is not None:
-                zone = parse_zone(report.timezone) if report.timezone else self.settings.defaults.zone
-                window = window_of(self.load.days, self.settings, zone)
             self.under_way.loaded[report.table].update(*cells_in_package(report.table).values())
-            planned = self._plan(report, loaded, window)
+            planned = self._plan(report, loaded, self._days(report) or window)
             self._say_earlier(report.table, planned)
             self._lanes[report.table] = [self._active(lane, states, ledger) for lane in planned]
         return self._lanes[report.table]
+
+    def _days(self, report: Report) -> Span | None:
+        """The days that a job is asked for; None if it is not."""
+        if self.load.days is None:
+            return None
+        zone = parse_zone(report.timezone) if report.timezone else self.settings.defaults.zone
+        return window_of(self.load.days, self.settings, zone)
 
     def _say_earlier(self, table: str, planned: Sequence[Lane]) -> None:
         """Say once of a report that history which is asked for begins before what is loaded."""
