@@ -80,13 +80,13 @@ class Report:
         if self.timezone is not None:
             parse_zone(self.timezone, f"{where} timezone")
         for header in self.metadata:
-            if split_metadata(header) is None:
+            if not isinstance(header, str) or "\0" in header or split_metadata(header) is None:
                 raise ConfigurationError(
                     f"{where} metadata {header!r} must look like 'payment_metadata[order_id]', "
                     "with a key of up to 40 characters."
                 )
         for header, name in self.column_names.items():
-            if not is_normal(name) or name in SYSTEM_COLUMNS:
+            if not isinstance(name, str) or not is_normal(name) or name in SYSTEM_COLUMNS:
                 raise ConfigurationError(
                     f"{where} metadata name {name!r} for {header!r} must be lower snake case, up to 63 characters."
                 )
