@@ -7,13 +7,18 @@ discards.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import get_args
 
 import dlt
 from dlt.common.schema import Schema
+from dlt.common.schema.typing import TSchemaEvolutionMode
 from dlt.common.schema.utils import is_complete_column
 from dlt.extract import DltResource
 
 from ..errors import ConfigurationError
+
+MODES = get_args(TSchemaEvolutionMode)
+"""dlt's modes of a contract."""
 
 
 def refuse_contract(resource: DltResource, columns: Collection[str]) -> None:
@@ -60,8 +65,18 @@ def discards(resource: DltResource) -> bool:
 
 
 def _modes(schema: Schema, resource: DltResource) -> dict[str, str]:
+    """The modes of a resource's contract.
+
+    Raises:
+        ConfigurationError: there is no such mode, which dlt would take for `evolve`.
+    """
     table = resource.compute_table_schema()
     modes = schema.resolve_contract_settings_for_table(str(table["name"]), table)
+    for entity, mode in modes.items():
+        if mode not in MODES:
+            raise ConfigurationError(
+                f"resource {resource.name!r}: the schema contract {entity}={mode!r} must be one of {', '.join(MODES)}."
+            )
     return {entity: str(mode) for entity, mode in modes.items()}
 
 
