@@ -47,6 +47,12 @@ def refuse_other_dispositions(resource: DltResource, keys: tuple[str, ...] = ())
             f"resource {resource.name!r} has the write disposition {way!r}, under which an interval would not be "
             "replaced whole; leave write_disposition out (reports are always merged interval by interval)."
         )
+    for hint, given in (("parent_table_name", table.get("parent")), ("nested_hints", resource.nested_hints)):
+        if given:
+            raise ConfigurationError(
+                f"resource {resource.name!r} has the hint {hint}; leave it out: a report's table is of no "
+                "other one, and has none of its own."
+            )
     columns = table.get("columns", {})
     for hint, allowed in (("primary_key", keys), ("merge_key", (CELL_KEY,)), ("hard_delete", (TOMBSTONE,))):
         named = tuple(name for name, column in columns.items() if column.get(hint))
@@ -68,9 +74,15 @@ def refuse_column_hints(resource: DltResource, columns: Sequence[TableColumn], *
     Raises:
         ConfigurationError: names the column and the hint.
     """
-    own, given = report_hints(columns), resource.columns
+    own, given = report_hints(columns), resource.columns if isinstance(resource.columns, dict) else {}
     named = f"resource {resource.name!r} has the hint"
-    _refuse_other_hints(named, given if isinstance(given, dict) else {}, own, "leave the hint out")
+    _refuse_other_hints(named, given, own, "leave the hint out")
+    for name, hints in given.items():
+        if name not in own and hints.get("nullable") is False:
+            raise ConfigurationError(
+                f"{named} nullable=False for column {name!r}, which the report does not have in every row; leave the "
+                "hint out."
+            )
     if not begun:
         schema, table = dlt.current.source_schema(), str(resource.table_name)
         named = f"the import schema of {schema.name!r} has for table {table!r} the hint"

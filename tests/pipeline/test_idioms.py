@@ -593,6 +593,19 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
         hinted(columns={"currency": {"hard_delete": True}}),
         "has the hard_delete 'currency', which would drop rows",
     ),
+    "a column of nobody's that is not null": (
+        hinted(columns={"mine": {"data_type": "text", "nullable": False}}),
+        "has the hint nullable=False for column 'mine', which the report does not have in every row",
+    ),
+    "a parent": (hinted(parent_table_name=OTHER), "has the hint parent_table_name"),
+    "hints of nested tables": (
+        hinted(nested_hints={"x": {"columns": {"a": {"data_type": "text"}}}}),
+        "has the hint nested_hints",
+    ),
+    "a contract of no mode": (
+        lambda source: contracted(source, {"columns": "frozen"}),
+        "the schema contract columns='frozen' must be one of evolve, discard_value, freeze, discard_row",
+    ),
     "another report's table": (hinted(table_name=OTHER), f"both have the table name {OTHER!r}"),
     "a system table": (
         hinted(table_name="report_runs"),
