@@ -17,7 +17,7 @@ from dlt.common.typing import TSecretStrValue
 from dlt.extract import DltResource, DltSource
 
 from .errors import ConfigurationError
-from .plan.intervals import parse_zone, start_of_day
+from .plan.intervals import start_of_day
 from .plan.lanes import BEGINNING
 from .plan.report import Report
 from .plan.setting_lists import refuse_misspelt
@@ -160,7 +160,7 @@ def settings_of(source: DltSource) -> Settings:
 
 def _report_resource(report: Report, syncs: Syncs) -> DltResource:
     settings = syncs.settings
-    zone = parse_zone(report.timezone) if report.timezone else settings.defaults.zone
+    zone = settings.defaults.zone_of(report)
     end_value = None if settings.end_date is None else start_of_day(settings.end_date, zone)
     initial_value = BEGINNING if settings.end_date else None
     if settings.start_date:

@@ -124,6 +124,10 @@ class Defaults:
     lookback_days: int
     zone: ZoneInfo
 
+    def zone_of(self, report: Report) -> ZoneInfo:
+        """The zone whose days a report's intervals are made of."""
+        return parse_zone(report.timezone) if report.timezone else self.zone
+
 
 def refuse_repeats(values: Iterable[Any], setting: str) -> None:
     """Refuse a list that holds a value twice: what it stands for would be loaded twice.

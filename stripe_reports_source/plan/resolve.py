@@ -18,7 +18,7 @@ from ..errors import ConfigurationError, NotOffered, StripeUnreachable
 from .catalog import Catalog, ReportType, split_id
 from .column_types import ColumnType
 from .columns import StoredColumn, TableColumn, fit_to_table, split_metadata, table_columns
-from .intervals import UTC_NAMES, Grid, parse_zone
+from .intervals import UTC_NAMES, Grid
 from .report import MANAGED, Defaults, Report
 from .run_parameters import INTERVAL
 from .stripe_objects import OfferedType, OfferedTypes, Parameters
@@ -202,7 +202,7 @@ def resolve(
     chosen = _choose_version(report, offered, catalog)
     known = catalog.get(chosen.id)
     where = f"report {chosen.id!r}:"
-    zone = parse_zone(report.timezone) if report.timezone else defaults.zone
+    zone = defaults.zone_of(report)
     left_out = frozenset() if personal_data else _personal_columns(known, catalog)
     requested = _choose_columns(report, chosen, known, left_out, where)
     parameters = _chosen_parameters(report, known, connected_account, where)

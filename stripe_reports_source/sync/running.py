@@ -20,7 +20,7 @@ from dlt import Pipeline
 from ..errors import ConfigurationError, NotAvailable, NotOffered, StripeUnreachable
 from ..plan.catalog import load_catalog
 from ..plan.columns import StoredColumn
-from ..plan.intervals import Span, parse_zone
+from ..plan.intervals import Span
 from ..plan.lane_table import LaneTable
 from ..plan.lanes import Lane, LoadedBefore, plan_lanes
 from ..plan.loaded_cells import Ledger, Listed
@@ -258,10 +258,8 @@ class Sync:
 
     def _days(self, report: Report) -> Span | None:
         """The days that a job is asked for; None if it is not."""
-        if self.load.days is None:
-            return None
-        zone = parse_zone(report.timezone) if report.timezone else self.settings.defaults.zone
-        return window_of(self.load.days, self.settings, zone)
+        days, zone = self.load.days, self.settings.defaults.zone_of(report)
+        return None if days is None else window_of(days, self.settings, zone)
 
     def _say_earlier(self, table: str, planned: Sequence[Lane]) -> None:
         """Say once of a report that history which is asked for begins before what is loaded."""
