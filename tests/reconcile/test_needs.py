@@ -26,8 +26,15 @@ _OF_NO_REPORT = {
 }
 _ALWAYS = ("account", "cell", "cell_start", "cell_end", "owner")
 _KEYS = {"transaction": "transaction_id", "payout": "payout_id"}
-_ONLY_EXCUSES = {("unsettled_rows_equal_closing", "activity", "payout_id")}
-"""Asked only where sums differ already; without it they are not compared."""
+_ONLY_EXCUSES = {
+    ("unsettled_rows_equal_closing", "activity", "payout_id"),
+    *(
+        ("reversal_equals_payout", rows, name)
+        for rows in ("settled", "unsettled")
+        for name in ("transaction_id", "source_id", "category")
+    ),
+}
+"""Asked only where sums differ already: without it they are not compared, or have no excuse."""
 
 
 def _columns(input_: Input) -> list[str]:
