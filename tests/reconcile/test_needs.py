@@ -28,6 +28,7 @@ _ALWAYS = ("account", "cell", "cell_start", "cell_end", "owner")
 _KEYS = {"transaction": "transaction_id", "payout": "payout_id"}
 _ONLY_EXCUSES = {
     ("unsettled_rows_equal_closing", "activity", "payout_id"),
+    ("reversal_equals_payout", "payouts", "transaction_id"),
     *(
         ("reversal_equals_payout", rows, name)
         for rows in ("settled", "unsettled")
