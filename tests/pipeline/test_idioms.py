@@ -175,7 +175,7 @@ def test_a_limit_loads_whole_intervals_and_lists_them(world: World, limit: dict[
     assert_all_there(world)
 
 
-@WAYS
+@FIRST_OF_WAYS
 @pytest.mark.parametrize("left_out", [0, 1])
 def test_a_limit_beside_a_step_goes_on_with_each_run(world: World, left_out: int) -> None:
     """Although an interval before the cursor might be another one with the step, and would use up the limit."""
@@ -251,9 +251,9 @@ def nested(table: pa.Table) -> list[dict[str, Any]]:
     return [{**row, "tags": [{"number": 1}, {"number": 2}]} for row in table.to_pylist()]
 
 
-@pytest.mark.first(4)
-@WAYS
+@pytest.mark.first(2)
 @pytest.mark.parametrize("step", [as_rows, nested])
+@WAYS
 @BOTH
 def test_a_step_may_come_and_go(world: World, step: Callable[[Any], Any]) -> None:
     """Rows of dicts have dlt's ids, and so have those of Arrow that come after them; rows of lists go with theirs."""
@@ -297,7 +297,7 @@ def without(*names: str) -> Callable[[pa.Table], pa.Table]:
     return lambda table: table.drop_columns(list(names))
 
 
-@WAYS
+@FIRST_OF_WAYS
 @pytest.mark.parametrize(
     ("step", "said"),
     [

@@ -114,10 +114,11 @@ TYPES = {
 }
 
 
-@BOTH
-@WAYS
-@pytest.mark.parametrize("case", TYPES)
+@pytest.mark.first(6)
 @pytest.mark.parametrize("second", ["clone", "pipeline"])
+@pytest.mark.parametrize("case", TYPES)
+@WAYS
+@BOTH
 def test_a_type_that_another_has_not_set_is_refused(
     start: Make, make_pipeline: Callable[..., Pipeline], way: str, case: str, second: str
 ) -> None:
@@ -203,6 +204,7 @@ def test_a_column_of_another_pipeline_never_takes_another_header(
     assert posts(eu) == 0
 
 
+@pytest.mark.first(1)
 @BOTH
 def test_headers_of_stripes_versions_go_on_sharing_a_column(start: Make, pipeline: Pipeline) -> None:
     """Version 3 calls UTC what version 5 calls by another name beside the local time."""
@@ -228,8 +230,9 @@ def test_columns_without_a_note_of_their_header_go_on(start: Make, pipeline: Pip
     assert sorted(types_of(pipeline, TABLE, "ref")) == ["ref"]
 
 
-@BOTH
+@pytest.mark.first(2)
 @WAYS
+@BOTH
 def test_a_type_of_an_import_schema_is_refused(
     start: Make, make_pipeline: Callable[..., Pipeline], tmp_path: Path, way: str
 ) -> None:
