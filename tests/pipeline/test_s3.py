@@ -77,6 +77,8 @@ def test_syncs_end_in_the_truth(emulator: Emulator, tmp_path: Path, bucket: Call
         of_two_commits_one_is_told(pipeline)
 
 
+@pytest.mark.long
+@pytest.mark.timeout(600)
 def test_two_folders_of_a_bucket_do_not_disturb_each_other(
     emulator: Emulator, tmp_path: Path, bucket: Callable[..., Any]
 ) -> None:
