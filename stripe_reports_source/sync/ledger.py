@@ -109,15 +109,17 @@ def freshness(
     return rows
 
 
-def note_left(book: LaneBook) -> set[tuple[str, str]]:
+def note_left(book: LaneBook, stored: Stored) -> set[tuple[str, str]]:
     """Note in dlt's state which lanes' accounts Stripe has said to have left; and those that are noted.
 
-    A row alone does not tell: an earlier version has written the same of a report that could not be planned.
+    A row alone does not tell: an earlier version has written the same of a report that could not be planned. What has
+    ended is noted no longer.
     """
     state = dlt.current.resource_state(REPORT_FRESHNESS.name)
     noted = {(table, key) for table, key in state.get(_LEFT, ())}
     gone = {(entry.table, entry.key): entry.gone for entry in book if entry.resolved is not None}
-    left = {lane for lane in noted | gone.keys() if gone.get(lane, True)}
+    ended = {row.lane for row in stored.values() if row.ended}
+    left = {lane for lane in noted | gone.keys() if gone.get(lane, lane not in ended)}
     if left != noted:
         state[_LEFT] = [list(lane) for lane in sorted(left)]
     return left

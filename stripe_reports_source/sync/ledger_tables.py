@@ -98,7 +98,7 @@ def _freshness_rows(sync: Sync, of_table: str | None) -> list[FreshnessRow] | No
     entries = _entries(sync, of_table)
     with freshness_table(pipeline) as table:
         rows = freshness(entries, table.open_failures(), table.rows, sync.replayed, pipeline, book.asked_at)
-        left = set() if load_id is None else note_left(book)
+        left = set() if load_id is None else note_left(book, table.rows)
         rows += ended_lanes(book, sync.take_whole_tables(), table.rows, left)
         waits = any(entry.now and entry.now.package == load_id for entry in entries)
         if pipeline is None or waits or pipeline.has_pending_data or REPORT_FRESHNESS.name in emptied_tables():
