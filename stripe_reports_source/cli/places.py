@@ -20,17 +20,16 @@ from dlt.common.storages.file_storage import FileStorage
 
 from ..errors import ConfigurationError
 from ..warehouse.destinations import check_database_name, duckdb_file
-from .shared import NamedPath, not_empty, options
+from .shared import NamedPath, options
 
 
 def _name(context: click.Context, option: click.Parameter, value: str) -> str:
-    """A name that dlt takes: its folder is named so."""
-    name = not_empty(context, option, value)
+    """A name that dlt takes: its folder is named so. An empty one is refused as any other value is."""
     try:
-        FileStorage.validate_file_name_component(name)
+        FileStorage.validate_file_name_component(value.strip() or "empty")
     except ValueError:
-        raise click.BadParameter(f"{name!r} must be a plain name, such as stripe_reports.") from None
-    return name
+        raise click.BadParameter(f"{value!r} must be a plain name, such as stripe_reports.") from None
+    return value
 
 
 pipeline_options = options(
@@ -39,16 +38,8 @@ pipeline_options = options(
         type=NamedPath(path_type=Path, dir_okay=False),
         help="DuckDB file.  [default: stripe_reports.duckdb, or as --pipeline says, in the present folder]",
     ),
-    click.option(
-        "--destination",
-        callback=not_empty,
-        default="duckdb",
-        show_default=True,
-        help="Any SQL destination of dlt's.",
-    ),
-    click.option(
-        "--dataset", callback=not_empty, default="stripe", show_default=True, help="Dataset (schema) of the tables."
-    ),
+    click.option("--destination", default="duckdb", show_default=True, help="Any SQL destination of dlt's."),
+    click.option("--dataset", default="stripe", show_default=True, help="Dataset (schema) of the tables."),
     click.option(
         "--pipeline",
         "pipeline_name",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +24,7 @@ def plain_errors(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def wrapped(*args: Any, debug: bool, **kwargs: Any) -> None:
         error_console = standard_error()
+        _refuse_what_is_no_value(click.get_current_context())
         try:
             command(*args, **kwargs)
         except (click.ClickException, click.exceptions.Exit):
@@ -51,15 +53,15 @@ def options(*parts: Callable[..., Any]) -> Callable[[Callable[..., None]], Calla
     return lambda command: functools.reduce(lambda made, option: option(made), reversed(parts), command)
 
 
-def not_empty(context: click.Context, option: click.Parameter, value: str) -> str:
-    """The value of an option that is a name.
-
-    Raises:
-        BadParameter: it is empty, as where a variable of a script is not set.
-    """
-    if not value.strip():
-        raise click.BadParameter("it must not be empty.")
-    return value
+def _refuse_what_is_no_value(context: click.Context) -> None:
+    """Refuse an empty text, as where a variable of a script is not set, and a number that is not one."""
+    for parameter in context.command.params:
+        given = context.params.get(parameter.name or "")
+        for value in given if isinstance(given, tuple) else (given,):
+            if isinstance(value, str) and not value.strip():
+                raise click.BadParameter("it must not be empty.", context, parameter)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise click.BadParameter(f"{value} is not a number of use here.", context, parameter)
 
 
 class NamedPath(click.Path):
