@@ -189,6 +189,7 @@ def test_an_address_that_fsspec_does_not_know_is_refused_before_any_run(
     assert not emulator.runs
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("noted", [True, False], ids=["noted", "by an earlier version"])
 def test_an_archive_has_one_account_under_a_label(
     start_emulator: Callable[..., Emulator], make_pipeline: Callable[..., Pipeline], tmp_path: Path, noted: bool
@@ -253,6 +254,7 @@ def test_each_of_several_accounts_that_were_noted_at_once_is_asked_for(
         load_reports(pipeline, source_of(emulator, ["payouts.itemized"], archive_url=str(root)))
 
 
+@pytest.mark.long
 def test_whose_files_an_archive_has_is_asked_once_for_a_load(
     emulator: Emulator, pipeline: Pipeline, tmp_path: Path
 ) -> None:

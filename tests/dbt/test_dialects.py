@@ -23,6 +23,7 @@ def has_adapter(name: str) -> bool:
     return find_spec("dbt") is not None and find_spec(f"dbt.adapters.{name}") is not None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dialect", ["snowflake", "bigquery"])
 def test_every_model_is_sql_of_the_dialect(project: Project, dialect: str) -> None:
     if not has_adapter(dialect):
@@ -39,6 +40,7 @@ def test_every_model_is_sql_of_the_dialect(project: Project, dialect: str) -> No
         assert not list(read.find_all(exp.Command)), name
 
 
+@pytest.mark.long
 def test_nothing_loaded_builds_too(project: Project) -> None:
     outcome = project.dbt("build", "--vars", ALL, target="empty")
     assert outcome.code == 0, outcome.text

@@ -30,6 +30,7 @@ def test_another_sync_is_built_as_it_is_read(books: Books, grown: Mapping[str, O
         assert built_rows(books, target, name) == read_rows(books, target, name), name
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("target", TARGETS)
 def test_cells_come_and_go_and_all_others_stay(
     books: Books, project: Project, grown: Mapping[str, Outcome], target: str

@@ -66,7 +66,8 @@ OLD = World(
 )
 
 
-@pytest.mark.parametrize("world", [MIXED, pytest.param(OLD, marks=pytest.mark.long)], ids=lambda world: world.name)
+@pytest.mark.long
+@pytest.mark.parametrize("world", [MIXED, OLD], ids=lambda world: world.name)
 def test_any_dataset_is_built_as_it_is_read(world: World, project: Project, tmp_path: Path) -> None:
     pipeline = world.load(tmp_path)
     read = {name: in_order([tuple(row) for row in read_mart(pipeline, name).rows]) for name in MARTS}

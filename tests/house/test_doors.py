@@ -72,6 +72,7 @@ def test_what_is_behind_the_front_doors_is_light(wanted: str) -> None:
     assert not loaded & set(HEAVY)
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("first", ["reconcile.checks", "load", "proof", "cli"])
 def test_a_name_of_the_front_door_is_the_same_whatever_was_imported_before(first: str) -> None:
     """`reconcile` is a function, though a folder has the same name."""

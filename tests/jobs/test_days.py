@@ -123,6 +123,7 @@ def test_days_whose_files_are_older_than_what_is_loaded_of_others(jobs: Jobs) ->
     assert {day for _, day in loaded_cells(jobs.pipeline)} == {"2025-01-01", "2025-03-01"}
 
 
+@pytest.mark.long
 def test_an_older_file_of_days_that_have_gone_on_is_refused(jobs: Jobs) -> None:  # noqa: F811
     """March has ended, and April is loaded: March's file, to its tenth day, would leave a gap."""
     march = jobs.fetch(plan(jobs, MARCH))

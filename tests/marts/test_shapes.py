@@ -83,6 +83,7 @@ def not_loaded(pipeline: Pipeline, *tables: str) -> None:
         spoil(pipeline, f"DELETE FROM report_cells WHERE table_name = '{table}'", f"DROP TABLE {table}")
 
 
+@pytest.mark.long
 def test_without_the_balance_there_are_movements_but_no_balance(weeks: Pipeline) -> None:
     truth = Truth.of(SHAPES[3], 0)
     not_loaded(weeks, "balance_summary")
@@ -320,6 +321,7 @@ def test_a_platforms_runs_over_all_accounts_have_movements_and_no_balances(world
         assert differing(chosen(marts, "stripe_payout_transactions", columns), of_payouts) == []
 
 
+@pytest.mark.long
 def test_accounts_in_one_table_may_differ_in_how_connected_accounts_are_run(worlds: Worlds, tmp_path: Path) -> None:
     of_connected = (f"connected_account_{ACTIVITY}", f"connected_account_{PAYOUTS}")
     ids = ("acct_eu1", "acct_eu2"), CONNECTED
@@ -334,6 +336,7 @@ def test_accounts_in_one_table_may_differ_in_how_connected_accounts_are_run(worl
         assert differing(chosen(marts, "stripe_activity_by_category", BY_CATEGORY), wanted) == []
 
 
+@pytest.mark.long
 def test_a_working_folder_that_is_behind_reads_what_is_there_now(tmp_path: Path) -> None:
     """Another machine has loaded more columns, then fewer; each folder has its own schema of dlt's."""
     destination = dlt.destinations.duckdb(str(tmp_path / "world.duckdb"))
@@ -369,6 +372,7 @@ def test_a_working_folder_that_is_behind_reads_what_is_there_now(tmp_path: Path)
     )
 
 
+@pytest.mark.long
 def test_rows_of_an_older_version_have_their_payout_day_beside_those_of_a_newer_one(
     worlds: Worlds, tmp_path: Path
 ) -> None:

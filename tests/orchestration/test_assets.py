@@ -175,6 +175,7 @@ PLATFORM: dict[str, Any] = {
 }
 
 
+@pytest.mark.long
 def test_reports_per_payout_come_after_the_payouts_of_the_same_run(
     start_emulator: Callable[..., Emulator], make_world: Callable[[Emulator], World], instance: DagsterInstance
 ) -> None:
@@ -224,6 +225,7 @@ def test_of_connected_accounts_one_that_is_gone_fails_and_the_others_are_loaded(
     assert (shown["stripe/open_failures"], "stripe/available_to" in shown) == (0, True)
 
 
+@pytest.mark.long
 def test_a_step_is_tried_again_with_the_same_run(emulator: Emulator, world: World, instance: DagsterInstance) -> None:
     """The file cannot be had at first; no second run is made for it."""
     policy = {"attempts": 1}
@@ -268,6 +270,7 @@ def test_what_goes_between_the_steps_is_plain_and_no_row_is_left_and_no_key_is_s
     assert not [event for event in events if emulator.settings.live_keys[0] in event]
 
 
+@pytest.mark.long
 def test_files_are_where_they_are_wanted_and_stay_where_a_load_fails(
     emulator: Emulator, world: World, instance: DagsterInstance
 ) -> None:
@@ -304,6 +307,7 @@ def test_the_check_says_what_tie_out_says_and_run_alone_finds_what_differs(
     assert len(emulator.requests) == asked
 
 
+@pytest.mark.long
 def test_the_check_says_what_is_not_compared(
     emulator: Emulator, world: World, assets: list[AssetsDefinition], instance: DagsterInstance
 ) -> None:

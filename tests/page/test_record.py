@@ -97,6 +97,7 @@ def test_the_runs_of_a_record_are_those_that_are_loaded(record: Path, business: 
     assert all(len(row["sha256"]) == 64 for row in found)
 
 
+@pytest.mark.long
 def test_a_record_is_the_same_when_repeated(record: Path, page: Run) -> None:
     before = content(record)
     again = page("--month", MONTH, "--output", "record")
@@ -184,7 +185,7 @@ def test_a_record_is_the_same_when_an_account_or_a_report_has_been_begun_with_la
     assert {line["account"] for line in figures} == {"default", "young"}
 
 
-@pytest.mark.first(3)
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     ("month", "fault", "code", "sentence"),
     [
@@ -220,6 +221,7 @@ def test_there_is_no_record_of_a_month_that_is_not_complete_or_differs(
     assert (tmp_path / "record").exists() == (code == 0)
 
 
+@pytest.mark.long
 def test_there_is_no_record_where_rows_are_counted_in_another_month_than_their_own(page: Run, business: Path) -> None:
     """That other rows of the currency are explained, as those which are older than the history, says nothing of it."""
     activity = "balance_change_from_activity_itemized"
@@ -231,6 +233,7 @@ def test_there_is_no_record_where_rows_are_counted_in_another_month_than_their_o
     assert "Something differs: " in page("--output", "page.html").stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("month", "code"), [("2025-01", 0), (MONTH, 5), ("2025-03", 5)])
 def test_there_is_no_record_of_a_month_whose_balances_were_left_behind(
     worlds: Worlds, tmp_path: Path, month: str, code: int
@@ -255,6 +258,7 @@ def test_there_is_no_record_of_a_month_whose_balances_were_left_behind(
     assert "All that was compared agrees" not in CliRunner().invoke(cli, command, catch_exceptions=False).stdout
 
 
+@pytest.mark.long
 def test_a_week_that_reaches_into_a_month_with_one_day_is_looked_at_east_of_utc(worlds: Worlds, tmp_path: Path) -> None:
     """The week of 26 May ends on Sunday, 1 June in Tokyo, at 15:00 of that day in UTC."""
     both = [f"balance_change_from_activity.{form}" for form in ("itemized", "summary")]

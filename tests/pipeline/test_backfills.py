@@ -110,6 +110,7 @@ def test_empty_cells_count_too(start_emulator: Callable[..., Emulator], make_pip
     assert runs(emulator) == ["Jan", "Feb", "Mar"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("report", [PAYOUTS, "ending_balance_reconciliation.itemized"])
 def test_all_is_loaded_up_to_the_gap_that_backfills_have_left(
     start_emulator: Callable[..., Emulator], make_pipeline: Make, report: str
@@ -143,7 +144,7 @@ def test_a_ledger_that_was_emptied_means_loading_again(emulator: Emulator, pipel
     assert load_reports(pipeline, source_of(emulator, [PAYOUTS])).cells == 0
 
 
-@pytest.mark.first(3)
+@pytest.mark.first(1)
 @FIRST_OF_BOTH
 @pytest.mark.parametrize(
     ("spoil", "cells"),
@@ -200,7 +201,7 @@ def test_other_columns_and_older_data_do_not_count(emulator: Emulator, make_pipe
     assert load_reports(make_pipeline("newer", "newer"), source_of(emulator, [PAYOUTS], **lookback)).cells == 0
 
 
-@pytest.mark.first(1)
+@pytest.mark.long
 @pytest.mark.parametrize("steps", [("backfill",), ("sync",), ("backfill", "sync")])
 def test_what_steps_of_the_users_own_have_altered_does_not_count(
     emulator: Emulator, make_pipeline: Make, steps: tuple[str, ...]

@@ -88,6 +88,7 @@ def test_sync_status_backfill(run: Run, emulator: Emulator, tmp_path: Path) -> N
     assert count(tmp_path, "balance_summary") > rows
 
 
+@pytest.mark.long
 def test_an_earlier_first_day_is_said_once_with_the_command_that_loads_it(
     run: Run, emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -130,7 +131,7 @@ def test_metadata_and_default_columns(run: Run, tmp_path: Path) -> None:
         assert connection.sql(sql).fetchall() == [(5,)]
 
 
-@pytest.mark.first(1)
+@pytest.mark.long
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_whoever_reads_the_output_may_have_enough_of_it(emulator: Emulator, tmp_path: Path, unbuffered: str) -> None:
     """All is loaded, and the exit codes are those of a reader to the end: 0, and 3 where something has failed."""
@@ -216,6 +217,7 @@ def test_wrong_usage_is_exit_code_2_before_anything_is_done(
     assert (emulator.requests, list(tmp_path.iterdir())) == ([], [])
 
 
+@pytest.mark.long
 def test_more_months_than_there_are_calendar_days_before_are_all_months(run: Run) -> None:
     assert run("sync", "balance.summary", "--start-date", "2025-02-01").exit_code == 0
     healed = run("reconcile", "--refresh", "--months", "30000", "balance.summary")
@@ -312,7 +314,7 @@ def test_ctrl_c_stops_cleanly_and_the_next_sync_goes_on(emulator: Emulator, tmp_
     assert count(tmp_path, "balance_summary") > 0
 
 
-@pytest.mark.first(2)
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("command", "meanwhile"),
     [

@@ -100,7 +100,7 @@ class Derived(dlt.destinations.duckdb):
     """Stands for any destination that this package has no jobs of its own for."""
 
 
-@pytest.mark.first(1)
+@pytest.mark.long
 @pytest.mark.parametrize("layout", [None, "scratch"])
 def test_each_pipeline_has_a_staging_dataset_of_its_own(
     start_emulator: Callable[..., Emulator], tmp_path: Path, layout: str | None

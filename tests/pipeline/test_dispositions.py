@@ -30,7 +30,7 @@ OTHERS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.first(3)
+@pytest.mark.first(1)
 @FIRST_OF_WAYS
 @pytest.mark.parametrize("loaded_before", [False, True])
 @pytest.mark.parametrize("hint", OTHERS)
@@ -54,7 +54,7 @@ def test_other_dispositions_are_refused(
     assert_true(emulator, pipeline, [PAYOUTS], end=emulator.service.available_end)
 
 
-@pytest.mark.first(2)
+@pytest.mark.first(1)
 @pytest.mark.parametrize("loaded_before", [False, True])
 @pytest.mark.parametrize(
     "arguments",
@@ -81,6 +81,7 @@ def test_dispositions_of_a_run_are_refused(
     assert_true(emulator, pipeline, [PAYOUTS], end=emulator.service.available_end)
 
 
+@pytest.mark.first(1)
 @WAYS
 def test_system_tables_are_merged_too(emulator: Emulator, pipeline: Pipeline, way: str) -> None:
     source = source_of(emulator, [PAYOUTS])

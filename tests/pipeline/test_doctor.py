@@ -214,6 +214,7 @@ def test_debug_shows_where_what_is_wrong_comes_from(run: Run) -> None:
     assert lines(shown)["destination"].startswith("wrong destination 'postgress' is not known")
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("step", ["read_only_pipeline", "reached"])
 def test_ctrl_c_in_a_question_to_duckdb_is_not_a_finding(run: Run, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     def stopped(*args: object) -> None:

@@ -68,6 +68,7 @@ def test_a_job_that_runs_again_changes_nothing(emulator: Emulator, pipeline: Pip
     assert_true(emulator, pipeline, [PAYOUTS], end=emulator.service.available_end)
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("table", ["payouts_summary", "report_cells"])
 def test_a_job_that_fails_half_way_leaves_the_table_as_it_was(emulator: Emulator, tmp_path: Path, table: str) -> None:
     """That of cells is ours, and that of the ledger dlt's."""
@@ -117,6 +118,7 @@ def test_what_is_open_elsewhere_in_the_process_may_hold_more_memory_than_a_load_
     assert_true(emulator, pipeline, [PAYOUTS], end=emulator.settings.available_end)
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("room", [Room(3 << 20, per_column=1 << 10), Room(4 << 20)], ids=["little", "by width"])
 def test_little_room_is_enough_and_by_width_no_more_is_needed(
     emulator: Emulator, pipeline: Pipeline, caplog: pytest.LogCaptureFixture, room: Room
@@ -131,6 +133,7 @@ def test_little_room_is_enough_and_by_width_no_more_is_needed(
     assert_true(emulator, pipeline, [ACTIVITY], end=emulator.settings.available_end)
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("kind", [CellJob, SqlLoadJob, InsertValuesLoadJob], ids=["of cells", "of dlt's", "of text"])
 def test_jobs_get_more_memory(
     emulator: Emulator, pipeline: Pipeline, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: type[Any]
@@ -170,6 +173,7 @@ def test_jobs_get_more_memory(
         assert query(pipeline, "SELECT count(*) FROM payouts_itemized") == [(400_000,)]
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("what", ["the end of a package", "what tables lack"])
 def test_what_dlt_writes_beside_the_jobs_gets_more_memory(
     emulator: Emulator, pipeline: Pipeline, caplog: pytest.LogCaptureFixture, what: str

@@ -242,6 +242,7 @@ def test_comments_in_the_database(emulator: Emulator, pipeline: Pipeline, destin
     assert all(of_verdicts.values())
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("separator", [",", "."])
 def test_decimal_separator(emulator: Emulator, pipeline: Pipeline, separator: str) -> None:
     report = Report("payouts.itemized", parameters={"decimal_separator": separator})

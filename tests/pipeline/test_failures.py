@@ -232,7 +232,7 @@ def bound() -> Sequence[str]:
     return ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 
 
-@pytest.mark.first(4)
+@pytest.mark.first(2)
 @pytest.mark.parametrize(("command", "options", "sentence"), DENIED)
 def test_what_may_not_be_opened_or_written(
     command: str,
@@ -252,6 +252,7 @@ def test_what_may_not_be_opened_or_written(
     assert re.search(sentence, said)
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("closed", ["archive", "files of the archive"])
 def test_doctor_says_that_nothing_could_be_archived(
     closed: str, settings: dict[str, str], tmp_path: Path, bound: Sequence[str]
@@ -269,6 +270,7 @@ def test_doctor_says_that_nothing_could_be_archived(
     assert in_a_process((*COMMANDS["sync"], *archive), settings, before=bound)[0] == 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("closed", ["database", "working folder"])
 def test_doctor_says_what_a_sync_could_not_write(
     closed: str, settings: dict[str, str], tmp_path: Path, loaded: Path, bound: Sequence[str]
@@ -314,7 +316,7 @@ def in_a_process(
     return done.returncode, done.stderr + done.stdout
 
 
-@pytest.mark.first(3)
+@pytest.mark.first(1)
 @pytest.mark.parametrize(("package", "arguments", "sentence"), MISSING)
 def test_a_package_that_is_not_installed(
     package: str, arguments: tuple[str, ...], sentence: str, settings: dict[str, str]

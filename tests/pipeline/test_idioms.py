@@ -93,7 +93,7 @@ def cursor(pipeline: Pipeline, resource: str = TABLE, source: str = "stripe_repo
     return kept["incremental"]["_interval_end"]["last_value"]
 
 
-@pytest.mark.first(1)
+@pytest.mark.long
 @WAYS
 def test_a_selection_writes_its_own_ledger(world: World) -> None:
     world.load(world.source().with_resources(TABLE))
@@ -120,7 +120,7 @@ def test_a_decomposed_source_is_the_whole_source(
     assert query(world.pipeline, "SELECT count(*) > 0 FROM report_types") == [(True,)]
 
 
-@pytest.mark.first(1)
+@pytest.mark.long
 @pytest.mark.parametrize("at_once", [False, True])
 def test_parts_of_one_source_in_one_process(emulator: Emulator, make_pipeline: MakePipeline, at_once: bool) -> None:
     parts = source_of(emulator, BOTH_REPORTS).decompose("scc")
@@ -161,7 +161,7 @@ def test_parallelize_changes_nothing(world: World) -> None:
     assert_all_there(world)
 
 
-@pytest.mark.first(1)
+@pytest.mark.long
 @FIRST_OF_WAYS
 @pytest.mark.parametrize("limit", [{"max_items": 1}, {"max_items": 20, "count_rows": True}, {"max_time": 1e-6}])
 def test_a_limit_loads_whole_intervals_and_lists_them(world: World, limit: dict[str, Any]) -> None:
@@ -175,6 +175,7 @@ def test_a_limit_loads_whole_intervals_and_lists_them(world: World, limit: dict[
     assert_all_there(world)
 
 
+@pytest.mark.first(1)
 @FIRST_OF_WAYS
 @pytest.mark.parametrize("left_out", [0, 1])
 def test_a_limit_beside_a_step_goes_on_with_each_run(world: World, left_out: int) -> None:
@@ -208,7 +209,7 @@ def as_rows(table: pa.Table) -> list[dict[str, Any]]:
     return table.to_pylist()  # type: ignore[no-any-return]
 
 
-@pytest.mark.first(2)
+@pytest.mark.first(1)
 @WAYS
 @pytest.mark.parametrize("step", [with_column, as_rows])
 def test_a_step_sees_rows_alone(world: World, step: Callable[[Any], Any]) -> None:
@@ -236,7 +237,7 @@ def test_what_a_step_leaves_nothing_of_is_emptied(world: World, form: Callable[[
         assert listed == [(1, False), (2, True), (3, False)]
 
 
-@pytest.mark.first(1)
+@pytest.mark.long
 @BOTH
 def test_rows_that_come_after_emptied_cells_may_have_another_form(emulator: Emulator, pipeline: Pipeline) -> None:
     for end in ("2025-01-02", "2025-01-20"):  # the first payout is days after the first charge
@@ -251,7 +252,7 @@ def nested(table: pa.Table) -> list[dict[str, Any]]:
     return [{**row, "tags": [{"number": 1}, {"number": 2}]} for row in table.to_pylist()]
 
 
-@pytest.mark.first(2)
+@pytest.mark.long
 @pytest.mark.parametrize("step", [as_rows, nested])
 @WAYS
 @BOTH
@@ -276,6 +277,7 @@ def as_frame(table: pa.Table) -> Any:
     return table.to_pandas()
 
 
+@pytest.mark.first(1)
 @WAYS
 def test_a_step_may_give_pandas(world: World) -> None:
     """Columns that have no value in one interval and some in the next, and amounts of other sizes."""
@@ -297,6 +299,7 @@ def without(*names: str) -> Callable[[pa.Table], pa.Table]:
     return lambda table: table.drop_columns(list(names))
 
 
+@pytest.mark.first(1)
 @FIRST_OF_WAYS
 @pytest.mark.parametrize(
     ("step", "said"),
@@ -321,6 +324,7 @@ def test_what_a_step_must_not_do_is_said_before_anything_is_stored(
     assert_all_there(world)
 
 
+@pytest.mark.long
 def test_the_steps_of_a_run_one_by_one(emulator: Emulator, pipeline: Pipeline) -> None:
     pipeline.extract(source_of(emulator, BOTH_REPORTS))
     pipeline.normalize()
@@ -388,7 +392,7 @@ def narrow(columns: list[str]) -> Report:
     return Report(PAYOUTS, columns=["payout_id", "gross", *columns])
 
 
-@pytest.mark.first(2)
+@pytest.mark.first(1)
 @FIRST_OF_WAYS
 @pytest.mark.parametrize("of", ["source", "resource"])
 @pytest.mark.parametrize("mode", ["discard_row", "discard_value"])
@@ -424,6 +428,7 @@ def test_a_window_of_a_scheduler_is_a_backfill(world: World) -> None:
     assert_all_there(world)
 
 
+@pytest.mark.long
 def test_each_interval_of_a_schedule_is_a_cell_of_the_grid(emulator: Emulator, pipeline: Pipeline) -> None:
     days = [datetime(2025, 2, day, tzinfo=UTC) for day in (1, 2, 3)]
     for start, end in pairwise(days):
@@ -440,6 +445,7 @@ def scheduled(start: datetime, end: datetime) -> Iterator[None]:
         yield
 
 
+@pytest.mark.first(1)
 @WAYS
 def test_an_initial_value_is_where_history_begins(world: World) -> None:
     source = world.source([PAYOUTS])
@@ -477,6 +483,7 @@ def test_several_sources_are_loaded_in_one_call(
         assert cursor(pipeline, source=name) == window[1]
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("ways", ["backfills", "a sync between", "parts of a backfill"])
 def test_what_several_sources_of_one_run_have_in_common_is_loaded_once(
     emulator: Emulator, pipeline: Pipeline, ways: str
@@ -494,6 +501,7 @@ def test_what_several_sources_of_one_run_have_in_common_is_loaded_once(
     assert_ledger(pipeline, BOTH_REPORTS)
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     ("other", "said"),
     [
@@ -670,6 +678,7 @@ def test_a_frozen_table_takes_no_new_column(world: World) -> None:
     world.load(contracted(world.source([narrow([])]), "freeze"))
 
 
+@pytest.mark.long
 @WAYS
 def test_a_frozen_table_and_a_header_that_nobody_asked_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A failure of its interval; the others are loaded."""

@@ -88,6 +88,7 @@ def test_a_package_is_one_commit_of_a_table_and_no_version_has_a_cell_half(
     assert all(before[key] != after[key] for key in before)
 
 
+@pytest.mark.first(1)
 def test_an_emptied_cell_has_no_rows(emulator: Emulator, pipeline: Pipeline) -> None:
     load_reports(pipeline, source_of(emulator, [PAYOUTS], **WINDOW))
     keys = [key for (key,) in query(pipeline, "SELECT DISTINCT _interval_key FROM payouts_itemized ORDER BY 1")]
@@ -123,6 +124,7 @@ def die_after_a_commit(folder: Path, form: str, hosts: dict[str, Any]) -> None:
     load_reports(pipeline, stripe_reports([PAYOUTS], table_format=form, **hosts))
 
 
+@pytest.mark.first(1)
 def test_a_sync_after_a_kill_doubles_and_loses_nothing(
     emulator: Emulator, make_pipeline: Callable[..., Pipeline], tmp_path: Path, destination: str
 ) -> None:
@@ -144,7 +146,7 @@ def test_a_sync_after_a_kill_doubles_and_loses_nothing(
     assert query(make_pipeline(), "SELECT count(*), count(DISTINCT run_id) FROM report_runs") == [(4, 4)]
 
 
-@pytest.mark.first(1)
+@pytest.mark.long
 def test_accounts_load_into_one_dataset_from_folders_of_their_own(
     start_emulator: Callable[..., Emulator], make_pipeline: Callable[..., Pipeline]
 ) -> None:
@@ -161,7 +163,7 @@ def test_accounts_load_into_one_dataset_from_folders_of_their_own(
         )
 
 
-@pytest.mark.first(1)
+@pytest.mark.long
 def test_a_table_that_was_removed_by_hand_is_loaded_anew(
     emulator: Emulator, pipeline: Pipeline, tmp_path: Path
 ) -> None:
@@ -174,7 +176,7 @@ def test_a_table_that_was_removed_by_hand_is_loaded_anew(
     assert_true(emulator, pipeline, [PAYOUTS], end=emulator.settings.available_end)
 
 
-@pytest.mark.first(1)
+@pytest.mark.long
 def test_a_column_that_comes_later_is_null_in_older_rows(emulator: Emulator, pipeline: Pipeline) -> None:
     january, february = ({"start_date": f"2025-0{n}-01", "end_date": f"2025-0{n + 1}-01"} for n in (1, 2))
     plain = Report("balance_change_from_activity.itemized")
@@ -187,6 +189,7 @@ def test_a_column_that_comes_later_is_null_in_older_rows(emulator: Emulator, pip
     assert [has for _, has in found] == [False, True]
 
 
+@pytest.mark.first(1)
 def test_rows_are_changed_one_at_a_time(emulator: Emulator, pipeline: Pipeline) -> None:
     load_reports(pipeline, source_of(emulator, [PAYOUTS]))
     instant = datetime(2025, 2, 3, 4, 5, 6, 7, tzinfo=timezone.utc)

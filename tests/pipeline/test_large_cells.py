@@ -84,6 +84,7 @@ def test_columns_that_dlt_is_set_to_add(
     assert_true(emulator, pipeline, [ACTIVITY], end=emulator.settings.available_end)
 
 
+@pytest.mark.long
 def test_a_plain_run_takes_large_cells_as_files_too(emulator: Emulator, pipeline: Pipeline) -> None:
     info = pipeline.run(large(emulator, [ACTIVITY, PAYOUTS]))
     assert_true(emulator, pipeline, [ACTIVITY, PAYOUTS], end=emulator.settings.available_end)

@@ -135,7 +135,7 @@ def test_a_table_of_statements_that_was_dropped_by_hand_is_made_anew(emulator: E
     assert not pipeline.has_pending_data
 
 
-@pytest.mark.first(1)
+@pytest.mark.long
 @BOTH
 def test_a_table_of_statements_that_was_about_to_be_made_is_made(
     emulator: Emulator, make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch
@@ -296,6 +296,7 @@ def test_a_backfill_stamps_nothing_backwards(emulator: Emulator, make_pipeline: 
     assert_ledger(make_pipeline(), [PAYOUTS])
 
 
+@pytest.mark.long
 def test_a_backfill_again_stamps_nothing_backwards(emulator: Emulator, make_pipeline: MakePipeline) -> None:
     """It is of another pipeline than the syncs, and joins nothing that they have loaded."""
     load_reports(make_pipeline(), source_of(emulator, [PAYOUTS], start_date="2025-03-01"))
@@ -375,6 +376,7 @@ def test_an_older_dataset_gets_a_ledger(emulator: Emulator, make_pipeline: MakeP
     assert packages(make_pipeline()) == loads
 
 
+@pytest.mark.long
 @FIRST_OF_BOTH
 def test_a_failure_is_made_good_by_an_older_run_that_a_later_load_adopts(
     emulator: Emulator, pipeline: Pipeline
@@ -398,6 +400,7 @@ def test_a_failure_is_made_good_by_an_older_run_that_a_later_load_adopts(
     assert status.failures == ()
 
 
+@pytest.mark.long
 def test_a_failure_of_one_table_does_not_cover_what_another_has_loaded_of_the_run(
     emulator: Emulator, pipeline: Pipeline
 ) -> None:
@@ -416,6 +419,7 @@ def test_a_failure_of_one_table_does_not_cover_what_another_has_loaded_of_the_ru
         ]
 
 
+@pytest.mark.long
 @FIRST_OF_BOTH
 def test_an_older_failure_is_open_until_its_interval_is_loaded(emulator: Emulator, pipeline: Pipeline) -> None:
     load_reports(pipeline, source_of(emulator, [PAYOUTS]))
@@ -469,7 +473,7 @@ def assert_cells(pipeline: Pipeline, reports: list[str]) -> None:
         assert [row for row in listed(pipeline, table, "interval_key", "run_id", "rows") if row[-1]] == stored
 
 
-@pytest.mark.first(1)
+@pytest.mark.long
 @FIRST_OF_BOTH
 @pytest.mark.parametrize("folder", ["pipelines", "another"])
 def test_a_report_that_was_dropped_by_hand_is_listed_as_it_is_loaded(

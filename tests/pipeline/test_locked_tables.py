@@ -35,7 +35,7 @@ def run(emulator: Emulator, postgres: str, tmp_path: Path, monkeypatch: pytest.M
     return lambda command, *arguments: CliRunner().invoke(cli, [command, *arguments, *place], catch_exceptions=False)
 
 
-@pytest.mark.first(3)
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     ("table", "command"),
     [

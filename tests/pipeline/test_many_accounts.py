@@ -317,6 +317,7 @@ def test_an_account_that_is_not_asked_for_any_more_has_ended(platform: Emulator,
     assert lane() == (0, timedelta(0), True)
 
 
+@pytest.mark.long
 def test_an_account_ends_by_no_sync_of_other_accounts(start_emulator: Make, pipeline: Pipeline) -> None:
     """Another label's sync does not end it, nor does another source of the same label while its own names it."""
     platform = start_emulator(
@@ -361,6 +362,7 @@ def test_what_an_earlier_version_has_written_ends_no_account(platform: Emulator,
     assert found == {f"default/{SOME[0]}": (True, False), f"default/{SOME[1]}": (False, False)}
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("method", ["POST", "GET"])
 def test_what_has_failed_otherwise_is_waited_for_also_where_others_are_asked_for(
     platform: Emulator, pipeline: Pipeline, method: str

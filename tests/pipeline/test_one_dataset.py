@@ -28,7 +28,7 @@ def sync(emulator: Emulator, pipeline: Pipeline, key: str, plain: bool) -> None:
         load_reports(pipeline, source)
 
 
-@pytest.mark.first(1)
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("destination", "plain"),
     [("duckdb", False), pytest.param("postgres", False, marks=pytest.mark.long), ("postgres", True)],

@@ -93,6 +93,7 @@ def state(pipeline: Pipeline) -> Any:
     return json.loads((Path(pipeline.working_dir) / "state.json").read_text())["sources"]
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     "in_place", ["another dataset", "another file", pytest.param("postgres", marks=pytest.mark.long)], indirect=True
 )
@@ -114,6 +115,7 @@ def test_a_trial_elsewhere_changes_nothing_here(
     assert_true(emulator, in_place("trial"), tried, end=emulator.settings.available_end)
 
 
+@pytest.mark.long
 def test_a_trial_that_is_further_on_does_not_lend_its_cursor(
     emulator: Emulator, in_place: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -129,6 +131,7 @@ def test_a_trial_that_is_further_on_does_not_lend_its_cursor(
     assert "balance_change_from_activity_itemized" not in tables(in_place("production"))
 
 
+@pytest.mark.long
 def test_reconcile_goes_by_its_own_dataset_right_after_a_trial(emulator: Emulator, in_place: Make) -> None:
     load_reports(in_place("production"), source_of(emulator, REPORTS))
     load_reports(in_place("trial"), source_of(emulator, FEWER))
@@ -137,6 +140,7 @@ def test_reconcile_goes_by_its_own_dataset_right_after_a_trial(emulator: Emulato
     assert load_reports(in_place("production"), source_of(emulator, REPORTS)).cells == 0
 
 
+@pytest.mark.long
 def test_one_pipeline_object_whose_dataset_is_changed(emulator: Emulator, tmp_path: Path) -> None:
     pipeline = dlt.pipeline(
         "reports",
@@ -157,6 +161,7 @@ def test_one_pipeline_object_whose_dataset_is_changed(emulator: Emulator, tmp_pa
     assert_true(emulator, pipeline, REPORTS, end=emulator.service.available_end)
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("step", ["extracted", "normalised"])
 def test_a_package_for_another_place_is_not_loaded_here(
     emulator: Emulator, in_place: Make, step: str, caplog: pytest.LogCaptureFixture
@@ -204,6 +209,7 @@ def test_a_package_of_another_source_for_another_place_is_neither_loaded_nor_los
     assert load_reports(in_place("production"), source_of(emulator, FEWER)).cells == 0
 
 
+@pytest.mark.long
 def test_a_plain_run_with_the_state_of_another_place_is_refused(emulator: Emulator, in_place: Make) -> None:
     in_place("trial").run(source_of(emulator, FEWER))
     for _ in range(3):
@@ -228,6 +234,7 @@ def test_a_plain_run_elsewhere_is_noticed_by_the_next_load(emulator: Emulator, i
     assert reconcile(in_place("production")).ok
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("last", ["production", "trial"])
 def test_a_working_folder_of_an_earlier_version_has_no_note(emulator: Emulator, in_place: Make, last: str) -> None:
     load_reports(in_place("production"), source_of(emulator, REPORTS))
@@ -239,6 +246,7 @@ def test_a_working_folder_of_an_earlier_version_has_no_note(emulator: Emulator, 
     assert "balance_summary" in tables(in_place("production"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("pending", [False, True], ids=["nothing pending", "pending"])
 def test_a_note_with_an_earlier_digest_counts_as_none(
     emulator: Emulator, tmp_path: Path, postgres: str, pending: bool, caplog: pytest.LogCaptureFixture
@@ -341,6 +349,7 @@ def test_two_machines_with_one_dataset_do_not_disturb_each_other(
     assert forgotten == []
 
 
+@pytest.mark.long
 def test_who_reads_production_leaves_the_trial_at_work(emulator: Emulator, in_place: Make) -> None:
     load_reports(in_place("production"), source_of(emulator, MORE))
     load_reports(in_place("trial"), source_of(emulator, FEWER))
@@ -357,6 +366,7 @@ def test_who_reads_production_leaves_the_trial_at_work(emulator: Emulator, in_pl
     assert state(in_place("trial")) == kept
 
 
+@pytest.mark.long
 def test_a_pipeline_in_dev_mode_has_a_dataset_of_its_own(emulator: Emulator, in_place: Make) -> None:
     load_reports(in_place("production"), source_of(emulator, REPORTS))
     load_reports(in_place("trial", dev_mode=True), source_of(emulator, FEWER))
@@ -364,6 +374,7 @@ def test_a_pipeline_in_dev_mode_has_a_dataset_of_its_own(emulator: Emulator, in_
     assert reconcile(in_place("production")).ok
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "in_place", ["another dataset", pytest.param("postgres", marks=pytest.mark.long)], indirect=True
 )

@@ -288,6 +288,7 @@ def kill_after_the_rows_are_in(pipeline: Pipeline, source: Any, table: str = TAB
     pipeline.run(source)
 
 
+@pytest.mark.long
 def test_plain_runs_after_a_kill_double_nothing(emulator: Emulator, make_pipeline: Callable[..., Pipeline]) -> None:
     make_pipeline().run(source_of(emulator, [PAYOUTS]))
     emulator.advance(emulator.settings.available_end + timedelta(days=1))
@@ -344,6 +345,7 @@ def test_each_large_cell_is_a_file_also_after_a_kill_between_two(emulator: Emula
     assert schemas == [(pipeline.dataset_name,)]
 
 
+@pytest.mark.long
 def test_files_that_dlt_has_split_within_a_cell_are_staged(
     emulator: Emulator, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:

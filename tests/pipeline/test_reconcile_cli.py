@@ -163,6 +163,7 @@ def test_busy_or_unreachable_is_75(run: Run, emulator: Emulator, monkeypatch: py
     assert run("reconcile", "--refresh").exit_code == 75
 
 
+@pytest.mark.long
 def test_json_holds_all_and_csv_reads_back(run: Run) -> None:
     synced(run, *BOOKS)
     in_database(CENT, february_charge())

@@ -73,6 +73,7 @@ def assert_is_the_business(emulator: Emulator, forward: RollForward) -> None:
     assert {about.difference for about in forward.lines} <= {Decimal(0), None}
 
 
+@pytest.mark.long
 def test_whether_a_payout_was_paid_again_is_known_where_what_it_settles_is_loaded(
     start_emulator: Callable[..., Emulator], pipeline: Pipeline
 ) -> None:
@@ -161,6 +162,7 @@ def test_one_account_at_a_time(start_emulator: Callable[..., Emulator], make_pip
     assert set(both) == {"eu", "us"}
 
 
+@pytest.mark.long
 def test_a_payout_that_failed_is_told_with_the_one_that_paid_it_again(
     start_emulator: Callable[..., Emulator], pipeline: Pipeline
 ) -> None:

@@ -255,7 +255,7 @@ def test_schedulers_that_drop_the_local_state(emulator: Emulator, pipeline: Pipe
     assert runs == [(len(emulator.runs),)]
 
 
-@pytest.mark.first(2)
+@pytest.mark.first(1)
 @BOTH
 @pytest.mark.parametrize(
     "change",

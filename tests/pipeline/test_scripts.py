@@ -13,12 +13,12 @@ FOLDER = Path(__file__).parents[2] / "pipelines"
 SCRIPT = FOLDER / "stripe_reports_pipeline.py"
 
 
-@pytest.mark.first(2)
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     "function",
     [
-        "load_everything_since",
         "load_daily_cells",
+        "load_everything_since",
         "load_chosen_columns_and_metadata",
         "backfill_a_quarter",
         "load_into_another_destination",

@@ -64,6 +64,7 @@ def test_metadata_goes_to_the_reports_that_have_it(run: Run) -> None:
     assert "none of the reports has such a column (balance.summary)" in none.stderr
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     ("options", "header", "account"),
     [
@@ -136,7 +137,7 @@ report = "balance.summary"
 """
 
 
-@pytest.mark.first(3)
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     ("written", "code", "said"),
     [

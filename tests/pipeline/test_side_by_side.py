@@ -177,6 +177,7 @@ def test_a_duckdb_file_can_be_read_while_stripe_is_awaited(
     assert_true(emulator, pipeline, [PAYOUTS], end=emulator.settings.available_end)
 
 
+@pytest.mark.long
 @FIRST_OF_BOTH
 def test_what_a_load_holds_is_loaded_before_it_gives_way(emulator: Emulator, make_pipeline: Make) -> None:
     """A sync has January and waits for February; a backfill of January finds it loaded."""

@@ -148,6 +148,7 @@ def test_clones_load_several_accounts_into_the_same_tables(
     }
 
 
+@pytest.mark.long
 def test_a_label_may_begin_like_another_one(start_emulator: Callable[..., Emulator], pipeline: Pipeline) -> None:
     """What follows the slash is not taken for a connected account of the shorter label."""
     labels = {"us": start_emulator(), "us/east": start_emulator(seed=9)}
@@ -199,6 +200,7 @@ def test_settings_are_refused_when_the_source_is_built(settings: dict[str, Any],
     assert message in str(caught.value)
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize(
     ("report", "message"),
     [
@@ -290,7 +292,7 @@ def test_one_failing_report_leaves_the_others_loaded(emulator: Emulator, pipelin
     assert_true(emulator, pipeline, ["payouts.itemized"], end=emulator.settings.available_end)
 
 
-@pytest.mark.first(1)
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["runs", "plan"])
 def test_what_is_loaded_at_the_second_try_has_not_failed(
     start_emulator: Callable[..., Emulator], pipeline: Pipeline, what: str

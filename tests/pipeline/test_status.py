@@ -154,6 +154,7 @@ def test_a_pending_run(run: Run, start_emulator: Callable[..., Emulator], monkey
     assert "not loaded: payouts" not in result.stdout
 
 
+@pytest.mark.long
 def test_a_failed_run_of_a_snapshot_is_not_open_once_a_later_sync_has_loaded_it(
     start_emulator: Callable[..., Emulator], pipeline: dlt.Pipeline
 ) -> None:
@@ -179,6 +180,7 @@ def test_a_failed_run_of_a_snapshot_is_not_open_once_a_later_sync_has_loaded_it(
     assert (found.failures, found.pending) == ((), ())
 
 
+@pytest.mark.long
 def test_a_failure_that_a_machine_with_a_clock_ahead_has_noted_is_mended_by_one_without(
     start_emulator: Callable[..., Emulator], pipeline: dlt.Pipeline
 ) -> None:
@@ -237,6 +239,7 @@ def test_max_behind_compares_with_what_stripe_has(run: Run, emulator: Emulator) 
     assert run("status", "--max-behind", "soon").exit_code == 2
 
 
+@pytest.mark.long
 def test_what_stripe_has_of_one_account_says_nothing_of_another(
     run: Run, emulator: Emulator, start_emulator: Callable[..., Emulator], monkeypatch: pytest.MonkeyPatch
 ) -> None:

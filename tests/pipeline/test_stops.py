@@ -513,7 +513,7 @@ def business(start_emulator: Callable[..., Emulator]) -> Emulator:
     return start_emulator(scale=0.1, available_end=end, offered=tuple(OFFERED.values()), pending_polls=0)
 
 
-@pytest.mark.first(8)
+@pytest.mark.first(3)
 @pytest.mark.parametrize("stop", STOPS, ids=lambda stop: stop.name)
 def test_a_stop(
     stop: Stop,

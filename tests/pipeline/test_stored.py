@@ -112,7 +112,7 @@ def test_what_was_loaded_beside_a_loss_is_said(emulator: Emulator, pipeline: Pip
     assert (loaded.cells, loaded.rows) == (3, count(pipeline, "balance_summary"))
 
 
-@pytest.mark.first(2)
+@pytest.mark.first(1)
 @BOTH
 @pytest.mark.parametrize("file_format", ["jsonl", "insert_values", "parquet"])
 def test_no_file_format_loses_a_row(emulator: Emulator, pipeline: Pipeline, file_format: Any) -> None:
@@ -144,7 +144,7 @@ def mapped(source: Any) -> None:
     source.resources[TABLE].add_map(only_usd)
 
 
-@pytest.mark.first(2)
+@pytest.mark.first(1)
 @BOTH
 @pytest.mark.parametrize("alter", [filtered, mapped])
 def test_what_the_users_own_steps_leave_is_what_is_counted(

@@ -66,6 +66,7 @@ def types_of(pipeline: Pipeline, table: str, like: str) -> dict[str, str]:
     return {name: type_.lower() for name, type_ in real if name.startswith(like)}
 
 
+@pytest.mark.first(1)
 @BOTH
 @pytest.mark.parametrize("order", [("us", "eu"), pytest.param(("eu", "us"), marks=pytest.mark.long)], ids="-".join)
 def test_clones_whose_versions_disagree_on_a_type(start: Make, pipeline: Pipeline, order: tuple[str, str]) -> None:
@@ -98,6 +99,7 @@ def test_clones_whose_versions_disagree_on_a_type(start: Make, pipeline: Pipelin
     assert (in_utc, in_local) == (rows, 0)
 
 
+@pytest.mark.long
 def test_clones_in_one_run(start: Make, pipeline: Pipeline) -> None:
     """The second is extracted before anything of the first is stored."""
     us, eu = start(offered=(f"{SETTLED}.3",)), start(offered=(f"{SETTLED}.5",), seed=8)
@@ -114,7 +116,7 @@ TYPES = {
 }
 
 
-@pytest.mark.first(6)
+@pytest.mark.first(3)
 @pytest.mark.parametrize("second", ["clone", "pipeline"])
 @pytest.mark.parametrize("case", TYPES)
 @WAYS
@@ -159,6 +161,7 @@ def test_a_column_that_was_dropped_is_nobodys(start: Make, make_pipeline: Callab
     assert types_of(first, TABLE, "payment_metadata_of_nobody")["payment_metadata_of_nobody"] in ("varchar", "text")
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     ("before", "after", "name", "held"),
     [
@@ -230,7 +233,7 @@ def test_columns_without_a_note_of_their_header_go_on(start: Make, pipeline: Pip
     assert sorted(types_of(pipeline, TABLE, "ref")) == ["ref"]
 
 
-@pytest.mark.first(2)
+@pytest.mark.first(1)
 @WAYS
 @BOTH
 def test_a_type_of_an_import_schema_is_refused(

@@ -32,6 +32,7 @@ def test_all_reports_of_the_family_equal_the_truth(emulator: Emulator, pipeline:
     assert_true(emulator, pipeline, list(NEWEST), end=emulator.settings.available_end)
 
 
+@pytest.mark.first(1)
 @BOTH
 def test_metadata_text_comes_through_unchanged(emulator: Emulator, pipeline: Pipeline) -> None:
     report = "payout_reconciliation.itemized"
@@ -137,6 +138,7 @@ def test_a_backfill_leaves_the_cursor_alone(emulator: Emulator, pipeline: Pipeli
     assert len(emulator.runs) == runs
 
 
+@pytest.mark.first(1)
 @FIRST_OF_BOTH
 def test_a_part_of_a_loaded_cell_is_refused(emulator: Emulator, pipeline: Pipeline) -> None:
     pipeline.run(source_of(emulator, ["payouts.itemized"]))

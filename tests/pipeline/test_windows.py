@@ -55,6 +55,7 @@ def test_a_window_that_is_not_there_is_refused(
     assert not pipeline.has_pending_data
 
 
+@pytest.mark.first(1)
 @WAYS
 def test_a_part_is_loaded_where_that_is_wanted(emulator: Emulator, pipeline: Pipeline, way: str) -> None:
     wanted = {"start_date": "2025-03-01", "end_date": "2025-04-01", "allow_partial": True}
@@ -101,7 +102,7 @@ def test_every_interval_that_is_not_loaded_is_named(emulator: Emulator, pipeline
     assert "Not loaded either, because of that: " in str(caught.value)
 
 
-@pytest.mark.first(1)
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("start", "said"),
     [

@@ -123,6 +123,7 @@ def test_what_is_loaded_without_a_column_is_not_compared(emulator: Emulator, pip
     assert said["transaction_once", "payouts.itemized"][0] == "tied"
 
 
+@pytest.mark.long
 def test_a_number_that_is_loaded_as_text_is_not_compared_and_the_rest_is(
     emulator: Emulator, pipeline: Pipeline
 ) -> None:

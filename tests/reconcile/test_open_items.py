@@ -65,6 +65,7 @@ def test_what_was_tied_is_not_said_of_what_is_not_loaded_any_more() -> None:
     assert settled(item, Looked({}, {CELL}, None, whole=True), statement(currency="eur")) is None
 
 
+@pytest.mark.long
 def test_an_interval_lost_from_the_ledger_does_not_tie_in_the_table(worlds: Worlds, tmp_path: Path) -> None:
     pipeline = worlds.copy(PLANTED, tmp_path)
     lost = "interval_key = 'shop|balance_change_from_activity.itemized|month|UTC|2025-02-01'"
@@ -123,6 +124,7 @@ PUT_RIGHT = SPOILT.replace(" + 1", " - 1")
 JANUARY = Scope(frozenset({"shop|month|UTC|2025-01-01"}))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scope", [Scope(), JANUARY], ids=["all", "touched"])
 def test_an_item_that_was_open_once_keeps_its_row(scope: Scope, worlds: Worlds, tmp_path: Path) -> None:
     pipeline = worlds.copy(PLANTED, tmp_path)

@@ -73,7 +73,7 @@ def test_a_query_is_read_again_in_every_dialect(equation: Equation, dialect: str
     _is_read_again(equation_query(equation, CONNECTED, tables, SCOPES[0], None, SPANS), dialect)
 
 
-@pytest.mark.first(2)
+@pytest.mark.first(1)
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_what_is_seen_at_a_glance_is_read_again_in_every_dialect(dialect: str) -> None:
     for scope in SCOPES[: 2 if dialect != "duckdb" else None]:

@@ -43,6 +43,7 @@ OF_ONE = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("since", [None, "2025-02-01"])
 def test_tables_beside_those_of_the_report_make_no_variance(since: str | None, worlds: Worlds, tmp_path: Path) -> None:
     pipeline = worlds.copy(SEVERAL, tmp_path)

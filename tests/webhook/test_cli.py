@@ -107,6 +107,7 @@ def get_refused(running: Running) -> bool:
     return False
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -174,7 +174,7 @@ def test_an_inbox_that_is_begun_anew_leads_to_a_look_at_everything(
     assert_true(emulator, pipeline, REPORTS, end=NEXT)
 
 
-@pytest.mark.first(1)
+@pytest.mark.long
 @pytest.mark.parametrize("step", ["the source is built", "the inbox is pruned"])
 def test_so_it_does_where_the_next_step_fails(
     emulator: Emulator, pipeline: Pipeline, receive: Receive, monkeypatch: pytest.MonkeyPatch, step: str
@@ -214,6 +214,7 @@ def test_an_event_that_could_not_be_settled_is_settled_later(
     until(lambda: failed and quiet(emulator, receiver))
 
 
+@pytest.mark.long
 def test_rows_that_the_destination_does_not_hold_are_loaded_again(
     emulator: Emulator, pipeline: Pipeline, receive: Receive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,6 +293,7 @@ def test_runs_of_others_lead_to_nothing(emulator: Emulator, receive: Receive) ->
     assert (syncs(receiver), len(emulator.requests)) == (1, asked + 1)  # the request that made it
 
 
+@pytest.mark.long
 def test_it_stops_in_the_middle_of_a_wait_and_goes_on_later(
     emulator: Emulator, pipeline: Pipeline, receive: Receive
 ) -> None:
