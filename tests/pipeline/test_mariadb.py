@@ -72,6 +72,7 @@ def test_every_value_comes_back(emulator: Emulator, pipeline: Pipeline) -> None:
 
 
 @MARIADB
+@pytest.mark.first(1)
 @pytest.mark.parametrize("table", ["payouts_summary", "report_cells"])
 def test_a_merge_that_fails_half_way_leaves_the_rows_as_they_were_and_quotes_none(
     emulator: Emulator, pipeline: Pipeline, table: str
