@@ -244,7 +244,8 @@ class SyncFailed(StripeReportsError):
 class TieOutFailed(StripeReportsError):
     """Raised after a load with `reconcile="fail"`: all is loaded and stays, but reports do not agree.
 
-    `reconciliation` has every statement; `loaded` is what was loaded, as `load_reports` would return it.
+    `reconciliation` has every statement, or is None where the reports could not be compared; `loaded` is what was
+    loaded, as `load_reports` would return it.
     """
 
     remedy = "Look at the statements that are not tied, in the table tie_out."
@@ -252,7 +253,8 @@ class TieOutFailed(StripeReportsError):
     def __init__(self, verdict: str, lines: Sequence[str], reconciliation: Any, loaded: Any = None) -> None:
         self.reconciliation = reconciliation
         self.loaded = loaded
-        super().__init__("\n".join((f"The reports do not agree: {verdict}", *(f"- {line}" for line in lines))))
+        what = "The reports could not be compared" if reconciliation is None else "The reports do not agree"
+        super().__init__("\n".join((f"{what}: {verdict}", *(f"- {line}" for line in lines))))
 
 
 class WebhookRefused(StripeReportsError):

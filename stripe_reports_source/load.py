@@ -66,6 +66,7 @@ class Loaded:
     """What `load_reports` did: dlt's load infos (none without anything to load), cells, rows, and both by table.
 
     `reconciliation` is what was then found of the loaded intervals; None if nothing was loaded, or it was not looked.
+    `not_compared` is why it could not be looked; None if it could.
     """
 
     load_infos: tuple[LoadInfo, ...]
@@ -73,6 +74,7 @@ class Loaded:
     rows: int
     tables: tuple[TableLoaded, ...] = ()
     reconciliation: Reconciliation | None = None
+    not_compared: str | None = None
 
 
 def load_reports(
@@ -111,7 +113,7 @@ def load_reports(
     Raises:
         SyncFailed: lists every report interval that is not loaded; all others are. Of several sources also each that
             could not be begun.
-        TieOutFailed: with `reconcile="fail"`, reports do not agree; all are loaded.
+        TieOutFailed: with `reconcile="fail"`, reports do not agree, or could not be compared; all are loaded.
         ConfigurationError, AuthenticationError, PermissionDenied, StripeUnreachable: the one source could not be begun.
         WorkingFolderError: dlt's working folder cannot be written, or is cut and not ours alone.
         DestinationBusy: someone else has locked the database for too long.
@@ -173,7 +175,7 @@ def load_cells(
         if again:
             begun.load_cells(again)
         given.say_left_over()
-        loaded = _loaded(begun, prove(pipeline, source.name))
+        loaded = _loaded(begun, prove(pipeline, source.name, begun))
     return _ended([*load.failures.values()], [loaded], reconcile)
 
 
@@ -227,6 +229,8 @@ def _ended(
     found = loaded.reconciliation
     if failures:
         raise SyncFailed(failures, loaded)
+    if reconcile == "fail" and loaded.not_compared is not None:
+        raise TieOutFailed(loaded.not_compared, (), None, loaded)
     if reconcile is not None and found is not None and not found.ok:
         if reconcile == "fail":
             raise TieOutFailed(found.verdict(), found.lines(), found, loaded)
@@ -242,12 +246,14 @@ def _both(first: Loaded, second: Loaded) -> Loaded:
         sums = before.cells + each.cells, before.rows + each.rows
         tables[each.table, each.account] = TableLoaded(each.table, each.account, *sums)
     found = first.reconciliation
+    not_compared = first.not_compared if second.reconciliation is None else None
     return Loaded(
         (*first.load_infos, *second.load_infos),
         first.cells + second.cells,
         first.rows + second.rows,
         tuple(tables.values()),
         second.reconciliation if found is None else found.followed_by(second.reconciliation),
+        second.not_compared or not_compared,
     )
 
 
@@ -257,4 +263,4 @@ def _loaded(begun: Loading, found: Reconciliation | None) -> Loaded:
         rows[cell.table, cell.lane].append(cell.rows)
     tables = [TableLoaded(table, account, len(counts), sum(counts)) for (table, account), counts in rows.items()]
     rows_loaded = sum(table.rows for table in tables)
-    return Loaded(tuple(begun.infos), len(begun.stored), rows_loaded, tuple(tables), found)
+    return Loaded(tuple(begun.infos), len(begun.stored), rows_loaded, tuple(tables), found, begun.not_compared)

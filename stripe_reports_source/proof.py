@@ -119,20 +119,27 @@ def _check_scope(pipeline: Pipeline, scope: Scope) -> None:
         )
 
 
-def prove(pipeline: Pipeline, source_name: str) -> Reconciliation | None:
+def prove(pipeline: Pipeline, source_name: str, begun: Loading) -> Reconciliation | None:
     """Look at what was loaded since the last look; under the pipeline's lock.
+
+    Args:
+        pipeline: whose dataset.
+        source_name: the source, in whose schema the tables are.
+        begun: the load that is under way; its `not_compared` says why, where the dataset cannot be looked at.
 
     Returns:
         None if nothing was, or the dataset cannot be looked at: the rows are loaded all the same, and the log says why.
     """
     from .reconcile.scope import unproven
 
+    begun.not_compared = None
     try:
         with reading(pipeline) as reader:
             scope = unproven(reader)
         return None if scope is None else look_and_keep(pipeline, source_name, scope)
     except DatabaseException as error:
         logger.warning("what is loaded could not be compared: %s", error)
+        begun.not_compared = next(iter(str(error).splitlines()), "")
         return None
 
 
@@ -147,13 +154,13 @@ def prove_load(pipeline: Pipeline, source_name: str, begun: Loading, *, refresh:
     """
     from .reconcile.healing import not_filled_in
 
-    found = prove(pipeline, source_name)
+    found = prove(pipeline, source_name, begun)
     if found is None:
         return None
     if refresh:
         return heal(pipeline, source_name, begun, found)
     if _Reload(begun)(not_filled_in(pipeline, begun.account, found.statements)):
-        return found.followed_by(prove(pipeline, source_name))
+        return found.followed_by(prove(pipeline, source_name, begun))
     return found
 
 
@@ -190,11 +197,11 @@ def heal(
     if stored.moved:
         while load(stored.probes(load.fresh, load.asked)):
             stored = data()
-    found = found.followed_by(prove(pipeline, source_name))
+    found = found.followed_by(prove(pipeline, source_name, begun))
     while load(data().differing(found.statements, load.fresh)):
-        found = found.followed_by(prove(pipeline, source_name))
+        found = found.followed_by(prove(pipeline, source_name, begun))
     if load(data().left_behind(load.fresh, MOST_RUNS - len(begun.stored))):
-        found = found.followed_by(prove(pipeline, source_name))
+        found = found.followed_by(prove(pipeline, source_name, begun))
     return found
 
 

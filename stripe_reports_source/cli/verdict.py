@@ -33,7 +33,7 @@ def verdict_of_load(pipeline: Pipeline, loaded: Loaded) -> str:
     """
     found, kept = loaded.reconciliation, kept_verdict(pipeline)
     if found is None:
-        if loaded.cells:
+        if loaded.cells or loaded.not_compared is not None:
             return "not compared: the warning above says why."
         if kept is None:
             return NOT_YET

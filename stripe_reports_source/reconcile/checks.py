@@ -18,6 +18,7 @@ from ..plan.column_types import AMOUNT, ColumnType
 from ..plan.system_tables import Statement
 from ..warehouse.hints import stored_types
 from ..warehouse.query import Reader, reading_frugally
+from ..warehouse.repeatable import is_cell_table
 from ..warehouse.stored_schemas import listed_columns
 from .coverage import Coverage, read_coverage
 from .equations import BEFORE, EQUATIONS, Equation
@@ -45,11 +46,12 @@ _AMOUNTS = ("figure", "against", "difference", "gross_difference", "fee_differen
 
 @dataclass(frozen=True)
 class Dataset:
-    """An open dataset, the columns of its tables as dlt's schemas have them, and the dialect of its SQL."""
+    """An open dataset: its tables' columns, and which of them are reports', as dlt's schemas say; its SQL's dialect."""
 
     reader: Reader
     columns: Mapping[str, Mapping[str, ColumnType]]
     dialect: str | None
+    of_reports: frozenset[str] = frozenset()
 
     def answer(self, query: str) -> list[tuple[Any, ...]]:
         """The rows of a query of ours."""
@@ -96,7 +98,7 @@ def opened(pipeline: Pipeline) -> Iterator[Dataset]:
     columns = _stored_columns(pipeline)
     dialect = pipeline.destination_client().capabilities.sqlglot_dialect
     with reading_frugally(pipeline) as reader:
-        yield Dataset(reader, columns, dialect)
+        yield Dataset(reader, columns, dialect, _of_reports(pipeline))
 
 
 def _look(dataset: Dataset, now: datetime, scope: Scope) -> Statements:
@@ -174,7 +176,8 @@ class _Look:
         reader, coverage = self._dataset.reader, self._coverage
         if name == CELLS_JOIN:
             return cells_join(reader, coverage, self._scope, self._now)
-        return rows_stored_equal_file(reader, coverage, self._scope, self._dataset.columns, self._now)
+        columns, of_reports = self._dataset.columns, self._dataset.of_reports
+        return rows_stored_equal_file(reader, coverage, self._scope, columns, self._now, of_reports=of_reports)
 
 
 class _Family:
@@ -338,6 +341,12 @@ def _stored_columns(pipeline: Pipeline) -> dict[str, dict[str, ColumnType]]:
         for name, table in schema.tables.items():
             found[name].update(stored_types(table.get("columns", {})))
     return found
+
+
+def _of_reports(pipeline: Pipeline) -> frozenset[str]:
+    """The tables of reports; those of the user's own steps may have some of their columns."""
+    tables = (named for schema in pipeline.schemas.values() for named in schema.tables.items())
+    return frozenset(name for name, table in tables if is_cell_table(table))
 
 
 def _with_listed(dataset: Dataset, coverage: Coverage) -> Dataset:

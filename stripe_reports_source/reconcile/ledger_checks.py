@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 from ..plan.column_types import ColumnType
+from ..plan.resolve import DAY_LENGTH
 from ..plan.system_tables import REPORT_FRESHNESS, REPORT_RUNS, Statement
 from ..warehouse.query import Reader, placeholders
 from .coverage import Coverage, CoveredCell
@@ -57,17 +58,24 @@ def rows_stored_equal_file(
     columns: Mapping[str, Mapping[str, ColumnType]],
     now: datetime,
     at_once: int = CELLS_AT_ONCE,
+    of_reports: Collection[str] = (),
 ) -> Iterator[Statement]:
     """Each cell's rows and amounts, by currency and category, as they are stored, and as its file has them.
 
-    `at_once`: so many cells of a table at a time.
+    Args:
+        reader: of the dataset.
+        coverage: what the ledger has.
+        scope: what to look at.
+        columns: of all tables, by table.
+        now: the present.
+        at_once: so many cells of a table at a time.
+        of_reports: tables that hold rows of reports, in which those are looked for that the ledger does not have.
     """
     cells = in_window(coverage, scope)
     runs = _runs(reader, scope)
     known = coverage.keys()
     everything = scope.since is None and scope.touched is None
-    of_reports = {table for table, names in columns.items() if everything and "_interval_key" in names}
-    for table in sorted({cell.table for cell in cells} | of_reports):
+    for table in sorted({cell.table for cell in cells}.union(of_reports if everything else ())):
         of_table = [cell for cell in cells if cell.table == table]
         # rows of what is not in the ledger may be older than all that is
         first_day = None if everything else min(cell.day for cell in of_table)
@@ -286,11 +294,19 @@ def _figure_of(amounts: Collection[str]) -> str | None:
 
 def _unlisted(key: str, account: str, table: str, rows: int, now: datetime) -> Statement:
     """Rows of a cell that the ledger does not have."""
-    day = date.fromisoformat(key[-len("2025-01-31") :]) if key[-len("2025-01-31") :].count("-") == 2 else None
+    day = _day_in(key)
     end = None if day is None else datetime.combine(day, datetime.min.time(), timezone.utc)
     cell = CoveredCell(table, account, key, "", day or date.min, end, end or now, None, False, None, None, None)
     reason = f"{table} holds {rows} rows of an interval that the ledger does not have: load the interval again."
     return replace(_statement(_STORED, cell, now, "variance", reason, figures=(rows, 0), count=rows), interval_day=day)
+
+
+def _day_in(key: str) -> date | None:
+    """The day that an interval key ends with; None where it is of another form, which a step may give rows."""
+    try:
+        return date.fromisoformat(key[-DAY_LENGTH:])
+    except ValueError:
+        return None
 
 
 def _alike(here: Totals | None, there: Totals | None) -> bool:

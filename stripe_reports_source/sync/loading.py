@@ -145,6 +145,8 @@ class Loading:
         load.database = KeptOpen(pipeline)
         self.infos: list[LoadInfo] = []
         self.stored: list[CountedCell] = []
+        self.not_compared: str | None = None
+        """Why what is loaded could not be compared; None if it was, or nothing was loaded."""
 
     @property
     def stopped(self) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
 import sqlglot
 from dlt import Pipeline
+from dlt.destinations.exceptions import DatabaseTerminalException
 from sqlglot import exp
 from sqlglot.optimizer.qualify_columns import qualify_columns
 from sqlglot.optimizer.qualify_tables import qualify_tables
 from sqlglot.optimizer.scope import traverse_scope
 
-from stripe_reports_source import Report, load_reports
+from stripe_reports_source import Report, TieOutFailed, load_reports
 from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.plan.column_types import TIMESTAMPTZ
 from stripe_reports_source.proof import reconcile
@@ -138,3 +141,21 @@ def test_a_number_that_is_loaded_as_text_is_not_compared_and_the_rest_is(
         "balance.summary is loaded with the column net_amount as text: load it with its own type to compare."
     )
     assert "tied" in {item.status for item in found.statements if item.equation == "itemized_equals_summary"}
+
+
+def test_reports_that_cannot_be_compared_are_no_success_where_that_is_asked_for(
+    emulator: Emulator, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(*_: object) -> None:
+        raise DatabaseTerminalException(ValueError("a column is not there\nLINE 1"))
+
+    source = source_of(emulator, ["payouts.itemized"], start_date="2025-03-01")
+    with monkeypatch.context() as patched:
+        patched.setattr(import_module("stripe_reports_source.reconcile.checks"), "look", look)
+        assert load_reports(pipeline, source).cells == 1
+        with pytest.raises(TieOutFailed) as caught:
+            load_reports(pipeline, source, reconcile="fail")  # with nothing new
+    assert str(caught.value) == "The reports could not be compared: a column is not there"
+    assert (caught.value.loaded.cells, caught.value.loaded.not_compared) == (0, "a column is not there")
+    loaded = load_reports(pipeline, source, reconcile="fail")
+    assert (loaded.not_compared, loaded.reconciliation is None) == (None, False)

@@ -1,4 +1,7 @@
-"""Rows that the ledger does not have, rows that say another place than their cell, and rows without a name."""
+"""Rows that the ledger does not have, rows that say another place than their cell, and rows without a name.
+
+Also what holds no rows of reports: tables that the user's own steps have made.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from stripe_reports_source.plan.system_tables import Statement
+from stripe_reports_source.sync.verdicts import write_statements
 from tests.reconcile.plants import STORED, TABLES
 from tests.reconcile.worlds import SIX, Account, World, Worlds, looked, spoil
 
@@ -64,3 +68,28 @@ def test_a_row_without_a_category_is_seen_beside_those_that_tie(worlds: Worlds, 
     )
     wrong = found(worlds, tmp_path, "UPDATE report_runs SET control_totals = NULL", f"INSERT INTO {ACTIVITY} {row}")
     assert [(it.equation, it.item, it.count_difference) for it in wrong] == [("itemized_equals_summary", "", 1)]
+
+
+KEYS = ["my-own-key", "default|payouts.itemized|day|UTC|2019-01-08"]
+
+
+@pytest.mark.parametrize("more", [pytest.param({}, id="a key alone"), pytest.param({"_account": "shop"}, id="account")])
+def test_a_table_of_the_users_own_with_some_columns_of_reports_is_not_looked_at(
+    worlds: Worlds, tmp_path: Path, more: dict[str, str]
+) -> None:
+    """Such as a transformer's, which keeps the key that it replaces rows by."""
+    pipeline = worlds.copy(PLACES, tmp_path)
+    before = looked(pipeline)
+    pipeline.run([{"_interval_key": key, **more} for key in KEYS], table_name="notes")
+    assert looked(pipeline) == before
+
+
+def test_rows_of_a_key_of_another_form_are_named(worlds: Worlds, tmp_path: Path) -> None:
+    pipeline = worlds.copy(PLACES, tmp_path)
+    row = f"SELECT * REPLACE ('{KEYS[0]}' AS _interval_key) FROM {PAYOUTS} LIMIT 1"
+    assert spoil(pipeline, f"INSERT INTO {PAYOUTS} {row}") == 1
+    for _ in range(2):  # what is kept of it is no hindrance to the next look
+        statements = looked(pipeline)
+        [said] = [statement for statement in statements if statement.interval_key == KEYS[0]]
+        assert (said.account, said.interval_day, said.count_difference) == ("shop", None, 1)
+        write_statements(pipeline, "stripe_reports", statements)
