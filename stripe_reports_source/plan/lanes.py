@@ -25,6 +25,7 @@ from .whole_cells import (
     START_AND_END,
     first_instant,
     loaded_before,
+    passed_by,
     refuse_other_grid,
     refuse_other_lanes,
     say_backfill,
@@ -213,13 +214,14 @@ class _LanePlanner:
         if again is not None or (known and known.taken_back_to is not None):
             # of what two syncs have loaded, or Stripe has taken back, the ledger does not tell the age
             cells = self._whole(key, requests, known, backfill=False)
-            lost = self._lacking(resolved, key, known, _without(requests, cells))
+            _, lost = self._gaps(resolved, key, known, passed_by(resolved, known, window.start, all_=False), requests)
+            lost += self._lacking(resolved, key, known, _without(requests, cells))
             lane = Lane(key, resolved, tuple(cells), False, noted if noted != known else None)
             return self._with_lost(lane, known, lost)
         limited_from = known.cursor if known and self._loaded.limited else None
         found = to_load(requests, self._loaded.ledger, limited_from)
         noted = with_cells_of_others(noted, resolved, found)
-        gaps, lost = self._gaps(resolved, key, known, window.start)
+        gaps, lost = self._gaps(resolved, key, known, passed_by(resolved, known, window.start), requests)
         wanted = [*gaps, *found.cells]
         cells = self._whole(key, wanted, known, backfill=False)
         lane = Lane(
@@ -256,22 +258,24 @@ class _LanePlanner:
         return say_backfill(resolved, missing)
 
     def _gaps(
-        self, resolved: ResolvedReport, key: str, known: LaneState | None, end: datetime
+        self, resolved: ResolvedReport, key: str, known: LaneState | None, window: Span, read: Sequence[CellRequest]
     ) -> tuple[list[CellRequest], list[CellRequest]]:
-        """The cells before an instant that the ledger does not list to their end, although later ones are loaded.
+        """The cells that the ledger does not list to their end, although later ones are loaded.
+
+        Args:
+            resolved, key, known: of which lane.
+            window: of the cells.
+            read: what the sync reads, which is in no gap.
 
         Returns:
             Those that are to be loaded, and those that Stripe no longer has whole.
         """
-        if known is None or known.cursor is None:
-            return [], []
-        window = Span(known.loaded.start, min(end, known.cursor))
         if self._outdated:
             window = replace(window, end=min(window.end, resolved.offered.available.end))
         stretch = self._loaded.ledger.stretch(resolved.key_prefix(self._label))
         if lists_all(stretch, window, resolved.grid, resolved.zone):
             return [], []
-        lacking = self._lacking(resolved, key, known, self._requests(resolved, window))
+        lacking = self._lacking(resolved, key, known, _without(self._requests(resolved, window), read))
         gaps = [each for each in lacking if resolved.offered.available.covers(each.cell.span)]
         lost = _without(lacking, gaps)
         say_gaps(resolved, key, gaps, lost)

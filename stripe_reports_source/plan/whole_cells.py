@@ -72,6 +72,23 @@ def say_what_is_lost(resolved: ResolvedReport, lane: str, cursor: datetime) -> N
         )
 
 
+def passed_by(resolved: ResolvedReport, known: LaneState | None, end: datetime, *, all_: bool = True) -> Span:
+    """What a sync does not read of all that is loaded, or should be: no later one comes to it either.
+
+    It ends at the cursor, or where Stripe's data begins after that.
+
+    Args:
+        resolved, known: of which lane.
+        end: the instant from which on the sync reads.
+        all_: also what lies before the cursor.
+    """
+    if known is None or known.cursor is None:
+        return Span(end, end)
+    start = resolved.offered.available.start
+    reached = start if start > known.cursor else min(end, known.cursor)
+    return Span(known.loaded.start if all_ else known.cursor, reached)
+
+
 def say_backfill(resolved: ResolvedReport, missing: Span) -> str:
     """How to load what lies before all that is loaded; `missing` ends where that begins, maybe within a cell."""
     zone, available = resolved.zone, resolved.offered.available

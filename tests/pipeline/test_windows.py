@@ -123,12 +123,12 @@ def test_data_that_is_withdrawn_before_it_was_loaded_is_said_and_stops_nothing(
         caplog.clear()
         load_reports(pipeline, source_of(emulator, [PAYOUTS, "balance.summary"]))
         assert caplog.text.count(text) == 1
+        assert_cut_off(pipeline, emulator.settings.available_end)
     assert query(pipeline, rows) == march
     complete = "SELECT interval_day, complete FROM report_cells WHERE table_name = '{}' AND interval_day > '2025-02-01'"
     days = [date(2025, 3, 1), date(2025, 4, 1)]
     assert sorted(query(pipeline, complete.format(TABLE))) == [(days[0], False), (days[1], False)]
     assert sorted(query(pipeline, complete.format("balance_summary"))) == [(days[0], True), (days[1], False)]
-    assert_cut_off(pipeline, emulator.settings.available_end)
     [line] = not_whole(source_of(emulator, [PAYOUTS, "balance.summary"]), pipeline)
     assert line.startswith("payouts_itemized [default] is loaded whole up to 2025-03-10 12:00:00+00:00 alone")
     assert "a start_date of 2025-04-01 or later asks for it no more" in caplog.text

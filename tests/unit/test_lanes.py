@@ -322,6 +322,31 @@ def test_what_stripe_has_withdrawn_before_it_was_loaded_is_said_at_once_and_from
     assert planned.sync(up_to("2025-05-10")) == []
 
 
+@pytest.mark.parametrize("crossed", [False, True])
+@pytest.mark.parametrize(
+    ("grid", "start", "lost"),
+    [
+        ("month", "2025-04-01", 1),
+        ("day", "2025-03-10", 0),
+        ("day", "2025-03-20", 10),
+        ("day", "2025-03-20T06:00", 10),
+    ],
+)
+def test_what_stripe_has_withdrawn_is_lost_in_the_sync_that_passes_it(
+    grid: Grid, start: str, lost: int, crossed: bool
+) -> None:
+    """And not a cell of which that sync loads what there is."""
+    planned = paper(grid)
+    planned.sync(up_to("2025-03-10T12:00"))
+    offered = offer(span(start, "2025-04-05"))
+    [lane] = planned.plan(offered, replaced_since=utc("2025-03-10T12:00") if crossed else None)
+    assert len(lane.lost) == lost
+    assert lane.lost_from == (utc("2025-03-10T12:00") if lost else None)
+    planned.sync(offered)
+    [following] = planned.plan(offered)
+    assert (following.lost, following.lost_from) == (lane.lost, lane.lost_from)
+
+
 @pytest.mark.parametrize("start", ["2025-03-05", "2025-03-20"])
 def test_a_cell_whose_beginning_stripe_has_withdrawn_stays_and_the_sync_goes_on(
     start: str, caplog: pytest.LogCaptureFixture
