@@ -10,8 +10,8 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from functools import reduce
 from itertools import chain
 from typing import Any, Literal
@@ -66,7 +66,8 @@ class Loaded:
     """What `load_reports` did: dlt's load infos (none without anything to load), cells, rows, and both by table.
 
     `reconciliation` is what was then found of the loaded intervals; None if nothing was loaded, or it was not looked.
-    `not_compared` is why it could not be looked; None if it could.
+    `not_compared` is why it could not be looked; None if it could. `lost_from` has the tables and accounts that are not
+    loaded whole although nothing has failed, as Stripe no longer has all of an interval: up to when all is loaded.
     """
 
     load_infos: tuple[LoadInfo, ...]
@@ -75,6 +76,7 @@ class Loaded:
     tables: tuple[TableLoaded, ...] = ()
     reconciliation: Reconciliation | None = None
     not_compared: str | None = None
+    lost_from: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
 
 
 def load_reports(
@@ -254,6 +256,7 @@ def _both(first: Loaded, second: Loaded) -> Loaded:
         tuple(tables.values()),
         second.reconciliation if found is None else found.followed_by(second.reconciliation),
         second.not_compared or not_compared,
+        {**first.lost_from, **second.lost_from},
     )
 
 
@@ -263,4 +266,5 @@ def _loaded(begun: Loading, found: Reconciliation | None) -> Loaded:
         rows[cell.table, cell.lane].append(cell.rows)
     tables = [TableLoaded(table, account, len(counts), sum(counts)) for (table, account), counts in rows.items()]
     rows_loaded = sum(table.rows for table in tables)
-    return Loaded(tuple(begun.infos), len(begun.stored), rows_loaded, tuple(tables), found, begun.not_compared)
+    about = tuple(tables), found, begun.not_compared, begun.lost_from
+    return Loaded(tuple(begun.infos), len(begun.stored), rows_loaded, *about)

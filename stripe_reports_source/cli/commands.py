@@ -15,7 +15,7 @@ from dlt import Pipeline
 from dlt.extract import DltSource
 
 from ..errors import SyncFailed
-from ..load import load_reports
+from ..load import Loaded, load_reports
 from .console import say
 from .demo import demo
 from .doctor import doctor
@@ -72,8 +72,7 @@ def sync(
     """
     source, pipeline = source_of(**options), open_pipeline(destination, dataset, pipeline_name, database)
     pipeline.refresh = refresh
-    _load(source, pipeline, form)
-    lacking = not_whole(source, pipeline)
+    lacking = not_whole(_load(source, pipeline, form))
     for line in lacking:
         say(told_on(form), line, "red")
     if lacking:
@@ -171,7 +170,7 @@ for command in (types, status, doctor, demo, fetch, replay, reconcile, page):
     cli.add_command(command)
 
 
-def _load(source: DltSource, pipeline: Pipeline, form: str) -> None:
+def _load(source: DltSource, pipeline: Pipeline, form: str) -> Loaded:
     console = told_on(form)
     say(console, f"Loading into {place(pipeline)}.")
     try:
@@ -187,3 +186,4 @@ def _load(source: DltSource, pipeline: Pipeline, form: str) -> None:
         say_loaded(console, pipeline, loaded)
     else:
         show_loaded(form, pipeline, loaded)
+    return loaded

@@ -8,15 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dlt import Pipeline
-from dlt.extract import DltSource
 from rich.console import Console
 
 from ..errors import Failure
 from ..load import Loaded
 from ..reconcile.kept import kept_verdict
-from ..source import settings_of
-from ..warehouse.freshness import freshness_table
-from ..warehouse.status import label_of
 from .console import say
 from .listing import show_rows
 from .places import place
@@ -51,15 +47,11 @@ def say_loaded(console: Console, pipeline: Pipeline, loaded: Loaded) -> None:
         say(console, HINT)
 
 
-def not_whole(source: DltSource, pipeline: Pipeline) -> list[str]:
-    """Of what reports of a source not all is loaded, a line each; after a sync in which nothing has failed."""
-    label = settings_of(source).label
-    with freshness_table(pipeline) as table:
-        rows = [table.rows[lane] for lane in sorted(table.rows)]
+def not_whole(loaded: Loaded) -> list[str]:
+    """Of what reports not all is loaded, a line each; after a sync in which nothing has failed."""
     return [
-        f"{row.table_name} [{row.account}] is loaded whole up to {row.loaded_to} alone; the log says what to do."
-        for row in rows
-        if row.open_failures and row.table_name in source.selected_resources and label_of(row.account) == label
+        f"{table} [{account}] is loaded whole up to {end} alone; the log says what to do."
+        for (table, account), end in sorted(loaded.lost_from.items())
     ]
 
 

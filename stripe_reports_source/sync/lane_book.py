@@ -78,6 +78,11 @@ class LaneBook:
     def __iter__(self) -> Iterator[LaneEntry]:
         return iter(self._entries.values())
 
+    @property
+    def lost_from(self) -> dict[tuple[str, str], datetime]:
+        """Up to when all is loaded of the lanes of which Stripe no longer has all that follows, by table and lane."""
+        return {(entry.table, entry.key): entry.lost_from for entry in self if entry.lost_from is not None}
+
     def clear(self) -> None:
         """Forget all lanes."""
         self._entries.clear()

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -147,6 +148,8 @@ class Loading:
         self.stored: list[CountedCell] = []
         self.not_compared: str | None = None
         """Why what is loaded could not be compared; None if it was, or nothing was loaded."""
+        self.lost_from: dict[tuple[str, str], datetime] = {}
+        """See `LaneBook`; of the last sync."""
 
     @property
     def stopped(self) -> bool:
@@ -180,6 +183,7 @@ class Loading:
             before = len(self.infos)
             self._sync()
             sync = self._syncs.sync
+            self.lost_from = {} if sync is None else sync.outcomes.book.lost_from
             crossed = len(self.infos) > before and sync and not History(self._pipeline).forks <= sync.forks
             if sync is None or self._load.stopped or not (crossed or sync.follow_up):
                 break

@@ -248,6 +248,35 @@ def test_a_failed_report_is_named_and_the_exit_code_is_not_0(
 OFF_BY = re.compile(r"^(?:opening|activity|payouts|closing|of it not yet paid|  \w+) .* (\S+)$", re.MULTILINE)
 
 
+CONNECTED = ("sync", "connected_account_payouts.itemized", "--start-date", "2025-03-01", "--connected-accounts")
+OF_OTHERS = {
+    "a backfill before its first day": (
+        ("sync", "payouts.itemized", "--start-date", "2025-03-01"),
+        ("backfill", "payouts.itemized", "--start-date", "2025-02-01", "--end-date", "2025-03-01"),
+    ),
+    "another account": ((*CONNECTED, "acct_emulated1"), (*CONNECTED, "acct_emulated2")),
+}
+
+
+@pytest.mark.first(1)
+@pytest.mark.parametrize("which", OF_OTHERS)
+def test_what_a_sync_does_not_have_is_not_in_its_exit_code(
+    run: Run, start_emulator: Callable[..., Emulator], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, which: str
+) -> None:
+    emulator = start_emulator(all_types=True)
+    for name, value in environment(emulator, tmp_path).items():
+        monkeypatch.setenv(name, value)
+    sync, other = OF_OTHERS[which]
+    assert run(*sync).exit_code == 0
+    emulator.add_fault(Fault("run_failed", method="POST", times=None))
+    monkeypatch.setenv("SOURCES__STRIPE_REPORTS__RUN_POLICY", '{"attempts": 1}')
+    assert run(*other).exit_code == 3
+    emulator.clear_faults()
+    again = run(*sync)
+    assert (again.exit_code, "the log says what to do" in again.output) == (0, False)
+    assert run("status").exit_code == 3
+
+
 @pytest.mark.long
 def test_demo_twice(run: Run, tmp_path: Path) -> None:
     """All months tie; the past changes, which is named; it is put right; a second run syncs some days more."""

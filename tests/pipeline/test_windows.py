@@ -121,7 +121,8 @@ def test_data_that_is_withdrawn_before_it_was_loaded_is_said_and_stops_nothing(
         emulator.set_availability(name, start=start)
     for text in (said, "1 intervals between loaded ones are not loaded whole, from [2025-03-01T00"):
         caplog.clear()
-        load_reports(pipeline, source_of(emulator, [PAYOUTS, "balance.summary"]))
+        [line] = not_whole(load_reports(pipeline, source_of(emulator, [PAYOUTS, "balance.summary"])))
+        assert line.startswith("payouts_itemized [default] is loaded whole up to 2025-03-10 12:00:00+00:00 alone")
         assert caplog.text.count(text) == 1
         assert_cut_off(pipeline, emulator.settings.available_end)
     assert query(pipeline, rows) == march
@@ -129,12 +130,10 @@ def test_data_that_is_withdrawn_before_it_was_loaded_is_said_and_stops_nothing(
     days = [date(2025, 3, 1), date(2025, 4, 1)]
     assert sorted(query(pipeline, complete.format(TABLE))) == [(days[0], False), (days[1], False)]
     assert sorted(query(pipeline, complete.format("balance_summary"))) == [(days[0], True), (days[1], False)]
-    [line] = not_whole(source_of(emulator, [PAYOUTS, "balance.summary"]), pipeline)
-    assert line.startswith("payouts_itemized [default] is loaded whole up to 2025-03-10 12:00:00+00:00 alone")
     assert "a start_date of 2025-04-01 or later asks for it no more" in caplog.text
-    load_reports(pipeline, source_of(emulator, [PAYOUTS, "balance.summary"], start_date="2025-04-01"))
+    loaded = load_reports(pipeline, source_of(emulator, [PAYOUTS, "balance.summary"], start_date="2025-04-01"))
     assert_cut_off(pipeline, None)
-    assert not_whole(source_of(emulator, [PAYOUTS, "balance.summary"]), pipeline) == []
+    assert not_whole(loaded) == []
 
 
 def assert_cut_off(pipeline: Pipeline, at: datetime | None) -> None:
