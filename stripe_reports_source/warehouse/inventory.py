@@ -7,6 +7,7 @@ dlt itself compares its schema with a stored hash only, and fails in the middle 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 COMPARED_TYPES = ("duckdb", "postgres")
 """Destinations whose types come back from their information schema as they were made."""
+_WITHOUT_ZONE = re.compile(r"TIMESTAMP(_\w+)?( WITHOUT TIME ZONE)?", re.IGNORECASE)
+"""Names of types; DuckDB has one for each precision, such as `TIMESTAMP_NS`."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +178,7 @@ def _leave_out(schema: Schema, resources: set[str] | None) -> None:
 
 def _changes(client: SqlJobClientBase, schema: Schema, destination: str) -> Changes:
     wanted = {name: table["columns"] for name, table in _made(schema)}
-    with _telling_zones(client):
+    with _telling_types(client):
         stored = dict(client.get_storage_tables(wanted))
     case_sensitive = client.capabilities.generates_case_sensitive_identifiers()
     gone = [
@@ -206,15 +209,22 @@ def _retyped(wanted: TTableSchemaColumns, there: Mapping[str, Any]) -> Iterable[
 
 
 @contextmanager
-def _telling_zones(client: SqlJobClientBase) -> Iterator[None]:
-    """Tell times with a zone from those without, which dlt 1.31 reads alike from an information schema."""
+def _telling_types(client: SqlJobClientBase) -> Iterator[None]:
+    """Tell types as they were asked for, where dlt 1.31 reads another one from an information schema.
+
+    Times with a zone and those without are alike to it, and DuckDB's `DECIMAL(38, 0)` is its type wei.
+    """
     read: Callable[..., Any] = client._from_db_type
 
-    def with_zone(name: str, *size: int | None) -> Any:
-        zone = {"timezone": False} if name.upper() in ("TIMESTAMP", "TIMESTAMP WITHOUT TIME ZONE") else {}
-        return {**read(name, *size), **zone}
+    def told(name: str, *size: int | None) -> Any:
+        found = dict(read(name, *size))
+        if found.get("data_type") == "wei":
+            found["data_type"] = "decimal"
+        if _WITHOUT_ZONE.fullmatch(name):
+            found["timezone"] = False
+        return found
 
-    client._from_db_type = with_zone  # type: ignore[assignment,method-assign]
+    client._from_db_type = told  # type: ignore[assignment,method-assign]
     try:
         yield
     finally:
