@@ -263,7 +263,7 @@ OF_OTHERS = {
 def test_what_a_sync_does_not_have_is_not_in_its_exit_code(
     run: Run, start_emulator: Callable[..., Emulator], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, which: str
 ) -> None:
-    emulator = start_emulator(all_types=True)
+    emulator = start_emulator(all_types=True, scale=0.05)
     for name, value in environment(emulator, tmp_path).items():
         monkeypatch.setenv(name, value)
     sync, other = OF_OTHERS[which]
@@ -274,7 +274,6 @@ def test_what_a_sync_does_not_have_is_not_in_its_exit_code(
     emulator.clear_faults()
     again = run(*sync)
     assert (again.exit_code, "the log says what to do" in again.output) == (0, False)
-    assert run("status").exit_code == 3
 
 
 @pytest.mark.long
