@@ -129,6 +129,8 @@ class Passed(ItemTransform[Any, dict[str, Any]]):
         import pyarrow as pa  # which importing us does not need
         import pyarrow.compute as pc
 
+        if column.null_count == len(column):
+            return pa.chunked_array([pa.nulls(len(column), type_)])
         if pa.types.is_floating(column.type):
             most = pc.max(pc.abs(column)).as_py() or 0.0
             exact = pa.types.is_integer(type_) and most < EXACT_FLOATS
