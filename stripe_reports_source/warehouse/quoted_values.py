@@ -16,8 +16,23 @@ from dlt.destinations.exceptions import DatabaseException
 from ..plan.value_form import value_form
 
 _DRIVERS = ("adbc_driver_manager", "duckdb", "psycopg2", "pymysql", "sqlalchemy")
-_CONSTRAINTS = "23"
-"""PostgreSQL's class of errors whose first sentence quotes names alone: the row stands in what follows."""
+_NAMES_ALONE = ("23", "53", "57", "58000", "58030")
+"""PostgreSQL's errors whose first sentence quotes names alone, of constraints and files: a row stands in what follows.
+
+By code or class. Not so 54, which quotes a word that is too long, and 58P01, a file whose name may be a value.
+"""
+_LOOKED_UP = ("3F", "42")
+"""Classes that quote what was not found: a name of a statement, or a value that is cast to a name."""
+_SYNTAX_ERROR = "42601"
+"""It quotes any part of a statement."""
+_OWN_STATEMENT = re.compile(
+    r"PL/pgSQL function .* at (SQL statement|PERFORM|assignment)|SQL function .* during (startup|inlining)"
+)
+"""Where a trigger has a statement of its own; those that it makes up may have values for names."""
+_MARKS = str.maketrans(dict.fromkeys("«»„“”", '"'))
+"""Other languages' quotation marks, which a server may be set to."""
+_APOSTROPHE = re.compile(r"(?<=[a-z]{2})'(?=[st]\b)")
+"""As in "can't": it ends no value and begins none."""
 
 
 def quote_no_values(job: RunnableLoadJob) -> None:
@@ -56,8 +71,22 @@ def without_values(error: Exception, names: Collection[str]) -> Exception:
         return error
     driver: Any = getattr(error, "orig", None) or error  # `orig` is SQLAlchemy's
     said = _first_sentence(driver)
-    text = said if (getattr(driver, "pgcode", None) or "").startswith(_CONSTRAINTS) else in_form(said, names)
-    return _anew(driver, text)
+    return _anew(driver, said if _quotes_names_alone(driver) else in_form(said, names))
+
+
+def _quotes_names_alone(driver: Any) -> bool:
+    """True for an error of PostgreSQL's whose first sentence quotes no value."""
+    code, diag = getattr(driver, "pgcode", None) or "", getattr(driver, "diag", None)
+    if getattr(diag, "source_function", None) == "exec_stmt_raise":
+        return False  # the sentence, and maybe the code, are those of someone's trigger
+    if not code.startswith(_LOOKED_UP):
+        return code.startswith(_NAMES_ALONE)
+    if code == _SYNTAX_ERROR:
+        return False
+    if getattr(diag, "statement_position", None):
+        return True  # the statement is dlt's or ours
+    within = str(getattr(diag, "context", None) or "").partition("\n")[0]
+    return bool(getattr(diag, "internal_position", None)) and _OWN_STATEMENT.fullmatch(within) is not None
 
 
 def in_form(text: str, names: Collection[str]) -> str:
@@ -65,14 +94,15 @@ def in_form(text: str, names: Collection[str]) -> str:
 
     A value may hold quotes itself: what is hidden reaches to the last one of its kind.
     """
+    line = _APOSTROPHE.sub("\u2019", (text.splitlines() or [""])[0].translate(_MARKS))
     known = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
     quoted = re.compile(rf"""(["'])(?:{known})\1|(["'])(?P<value>.*)\2|["'](?P<open>.*)$""")
 
     def shown(match: re.Match[str]) -> str:
         value = match["value"] if match["value"] is not None else match["open"]
-        return match[0] if value is None else value_form(value)
+        return match[0] if value is None else value_form(value.replace("\u2019", "'"))
 
-    return quoted.sub(shown, (text.splitlines() or [""])[0])
+    return quoted.sub(shown, line).replace("\u2019", "'")
 
 
 def _first_sentence(driver: Any) -> str:
