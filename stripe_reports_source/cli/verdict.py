@@ -19,6 +19,7 @@ from .places import place
 from .shared import loaded_summary
 
 HINT = "What differs, and what to do: stripe-reports reconcile"
+NOT_COMPARED = "not compared; `stripe-reports reconcile` does it, or says what is in the way."
 NOT_YET = "not compared yet; `stripe-reports reconcile` does it."
 
 
@@ -29,8 +30,10 @@ def verdict_of_load(pipeline: Pipeline, loaded: Loaded) -> str:
     """
     found, kept = loaded.reconciliation, kept_verdict(pipeline)
     if found is None:
-        if loaded.cells or loaded.not_compared is not None:
+        if loaded.not_compared is not None:
             return "not compared: the warning above says why."
+        if loaded.cells:
+            return NOT_COMPARED
         if kept is None:
             return NOT_YET
         looked = "" if kept.checked_at is None else f" (looked at {kept.checked_at:%Y-%m-%d %H:%M} UTC)"

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 from ..plan.catalog import split_id
 from ..plan.intervals import start_of_day
-from ..plan.system_tables import REPORT_CELLS, CellRow
+from ..plan.system_tables import LOAD_ID, REPORT_CELLS, CellRow
 from ..plan.whose_data import CONNECTED
 from ..warehouse.query import Reader, placeholders
 from .inputs import DAY_LENGTH, cell_name
@@ -28,7 +28,7 @@ from .inputs import DAY_LENGTH, cell_name
 
 @dataclass(frozen=True, slots=True)
 class CoveredCell:
-    """A row of `report_cells`, and the base id of its report."""
+    """A row of `report_cells`, and the base id of its report. `load_id` is the load package that has written it."""
 
     table: str
     account: str
@@ -42,6 +42,7 @@ class CoveredCell:
     rows: int | None
     run_id: str | None
     data_available_end: datetime | None
+    load_id: str | None = None
 
     @property
     def place(self) -> tuple[str, str]:
@@ -189,6 +190,10 @@ class Coverage:
         """Some cells, each followed by the same cell of other tables that hold it as well."""
         return [each for cell in cells for each in (cell, *self._second_cells.get(cell.key, ()))]
 
+    def load_of(self, cell: CoveredCell) -> str | None:
+        """The load package of a cell; None where another table holds the cell as well, maybe of another package."""
+        return None if cell.key in self._second_cells else cell.load_id
+
     def names(self) -> set[str]:
         """The names of all cells that are loaded."""
         of_cells = {name for cells in self._by_base.values() for name in cells}
@@ -265,7 +270,7 @@ def _merged(parts: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, 
 
 def read_coverage(reader: Reader, accounts: Collection[str] | None = None) -> Coverage:
     """The coverage of a dataset, of all accounts or of some; nothing where no ledger is."""
-    columns = ", ".join(f"{{column.{column.name}}}" for column in fields(CellRow))
+    columns = ", ".join(f"{{column.{name}}}" for name in (*(column.name for column in fields(CellRow)), LOAD_ID))
     chosen = "" if accounts is None else f" WHERE {{column.account}} IN ({placeholders(accounts)})"
     query = f"SELECT {columns} FROM {{table.{REPORT_CELLS.name}}}{chosen}"  # noqa: S608
     rows = reader.select(query, *(accounts or ())) or []
@@ -274,11 +279,12 @@ def read_coverage(reader: Reader, accounts: Collection[str] | None = None) -> Co
     shared: dict[Any, Any] = {None: None}  # a driver makes each value anew; thousands of accounts have the same
     rows.reverse()
     while rows:
-        table, account, key, report_type, day, *ends, complete, counted, run_id, available = rows.pop()
-        start, end, whole_end, available = (shared.setdefault(value, value) for value in (*ends, available))
+        table, account, key, report_type, day, *ends, complete, counted, run_id, available, load = rows.pop()
+        start, end, whole_end, available, load = (shared.setdefault(value, value) for value in (*ends, available, load))
         if end is not None:
             names = sys.intern(table), sys.intern(account), key, sys.intern(split_id(report_type)[0])
             first_day = end.date() if day is None else shared.setdefault((day,), day)
             of_day = per_payout if day is None else cells
-            of_day.append(CoveredCell(*names, first_day, start, end, whole_end, complete, counted, run_id, available))
+            places = first_day, start, end, whole_end
+            of_day.append(CoveredCell(*names, *places, complete, counted, run_id, available, load))
     return Coverage(cells, per_payout)

@@ -13,9 +13,9 @@ from datetime import date, datetime
 from dlt import Pipeline
 
 from ..plan.system_tables import REPORT_CELLS, TIE_OUT
-from ..warehouse.query import select
+from ..warehouse.query import reading, select
 from .reconciliation import OPEN, open_of, verdict_of
-from .scope import NOT_LOOKED_AT
+from .scope import not_looked_at
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,10 @@ def kept_by_table(pipeline: Pipeline) -> dict[tuple[str, str], str]:
 
 def loaded_since(pipeline: Pipeline) -> dict[tuple[str, str], int]:
     """How many cells of each report table and account were loaded after the last look at them."""
-    return {(table, account): int(count) for table, account, count in select(pipeline, _LOADED_SINCE) or ()}
+    lane = "c.{column.table_name}, c.{column.account}"
+    with reading(pipeline) as reader:
+        rows = reader.select(f"SELECT {lane}, COUNT(*) {not_looked_at(reader)} GROUP BY {lane}")
+    return {(table, account): int(count) for table, account, count in rows or ()}
 
 
 def not_filled_in(pipeline: Pipeline, account: str) -> dict[str, set[str]]:
@@ -109,10 +112,6 @@ _BY_TABLE = (
     f"FROM {{table.{REPORT_CELLS.name}}} c JOIN {{table.{TIE_OUT.name}}} t "
     "ON t.{column.interval_key} = c.{column.interval_key} AND t.{column.account} = c.{column.account} "
     "GROUP BY c.{column.table_name}, c.{column.account}, t.{column.status}"
-)
-_LOADED_SINCE = (
-    f"SELECT c.{{column.table_name}}, c.{{column.account}}, COUNT(*) {NOT_LOOKED_AT} "
-    "GROUP BY c.{column.table_name}, c.{column.account}"
 )
 _NOT_FILLED_IN = (
     "SELECT DISTINCT c.{column.table_name}, c.{column.interval_key} "  # noqa: S608

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 from ..plan.column_types import ColumnType
@@ -85,8 +85,9 @@ def rows_stored_equal_file(
             only = None if len(some) == len(of_table) else files.keys()
             stored = _stored(reader, table, columns.get(table, {}), files.values(), first_day, only)
             for cell in some:
-                yield from _misplaced(cell, stored.get(cell.key, {}).values(), now)
-                yield from _compared(cell, stored.get(cell.key, {}), files[cell.key], now)
+                found = stored.get(cell.key, {})
+                said = chain(_misplaced(cell, found.values(), now), _compared(cell, found, files[cell.key], now))
+                yield from (replace(statement, figure_load=coverage.load_of(cell)) for statement in said)
         if of_table and len(of_table) <= at_once:
             rows = {key: _account_and_rows(groups.values()) for key, groups in stored.items()}
         else:

@@ -24,8 +24,11 @@ _ONCE_OPEN = tuple(_AGREES.format(was) for was in (*OPEN, "not loaded"))
 
 def said_before(reader: Reader, scope: Scope) -> list[Statement]:
     """The statements of `tie_out` that do not tie, or did not once; for a look at all cells, those that tie too."""
-    names = [column.name for column in fields(Statement)]
+    stored = reader.columns(TIE_OUT.name)  # an older version has made fewer
+    names = [column.name for column in fields(Statement) if column.name in stored]
     columns = ", ".join(f"{{column.{name}}}" for name in names)
+    if not names:
+        return []
     conditions = []
     values: list[str] = []
     if scope.touched is not None:
@@ -111,5 +114,6 @@ def _now(status: str, reason: str, item: Statement, now: datetime) -> Statement:
         reason=reason,
         figure_run=None,
         against_run=None,
+        figure_load=None,
         checked_at=now,
     )

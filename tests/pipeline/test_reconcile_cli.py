@@ -15,12 +15,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import dlt
 import duckdb
 import pytest
 from click.testing import CliRunner, Result
 
-from stripe_reports_source import Statement
+from stripe_reports_source import Loaded, Statement
 from stripe_reports_source.cli import cli
+from stripe_reports_source.cli.verdict import verdict_of_load
 from stripe_reports_source.emulator import Emulator, Fault, late_charge
 from stripe_reports_source.warehouse.duckdb_patience import PatientSqlClient
 from tests.pipeline.test_cli import environment
@@ -229,6 +231,13 @@ def test_the_last_line_of_a_sync_is_the_verdict(run: Run, emulator: Emulator, tm
     assert refreshed.exit_code == 0, refreshed.stdout
     assert "\nbalance_change_from_activity_itemized [default]: " in refreshed.stdout
     assert "tax" not in refreshed.stdout.split("\nBalance, ")[0]
+
+
+def test_a_load_that_was_not_compared_names_no_warning_that_may_not_be_there(tmp_path: Path) -> None:
+    made = dlt.destinations.duckdb(str(tmp_path / "empty.duckdb"))
+    pipeline = dlt.pipeline("compared", destination=made, dataset_name="stripe", pipelines_dir=str(tmp_path))
+    said = verdict_of_load(pipeline, Loaded((), 1, 3))
+    assert said == "not compared; `stripe-reports reconcile` does it, or says what is in the way."
 
 
 def test_a_sync_that_failed_says_what_is_loaded_and_whether_it_ties(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from dlt import Pipeline
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stripe_reports_source.plan.system_tables import Statement
-from stripe_reports_source.proof import reconcile
+from stripe_reports_source.proof import prove, reconcile
 from stripe_reports_source.reconcile.kept import loaded_since
 from stripe_reports_source.reconcile.open_items import Looked, settled_since
 from stripe_reports_source.reconcile.scope import Scope
@@ -118,6 +119,7 @@ def test_over_several_looks_each_item_keeps_its_key(worlds: Worlds, tmp_path: Pa
 
 
 PAYOUTS = "payouts_itemized"
+OF_JANUARY = f"interval_key = 'shop|{PAYOUTS.replace('_', '.')}|month|UTC|2025-01-01'"
 FIRST = f"(SELECT MIN(payout_id) FROM {PAYOUTS} WHERE _interval_day = '2025-01-01')"
 SPOILT = f"UPDATE {PAYOUTS} SET net = net + 1, gross = gross + 1 WHERE payout_id = {FIRST}"
 PUT_RIGHT = SPOILT.replace(" + 1", " - 1")
@@ -164,16 +166,48 @@ def test_an_interval_that_is_loaded_again_was_looked_at_though_an_item_of_its_wa
     pipeline = worlds.copy(PLANTED, tmp_path)
     spoil(pipeline, SPOILT)
     reconcile(pipeline)
-    january = f"interval_key = 'shop|{PAYOUTS.replace('_', '.')}|month|UTC|2025-01-01'"
     spoil(
         pipeline,
         PUT_RIGHT,
-        f"UPDATE report_runs SET run_id = 'frr_0' WHERE {january}",
-        f"UPDATE report_cells SET run_id = 'frr_0' WHERE {january}",
+        f"UPDATE report_runs SET run_id = 'frr_0' WHERE {OF_JANUARY}",
+        f"UPDATE report_cells SET run_id = 'frr_0' WHERE {OF_JANUARY}",
     )
     assert loaded_since(pipeline) == {(PAYOUTS, "shop"): 1}
     reconcile(pipeline)
     assert loaded_since(pipeline) == {}
+
+
+@pytest.mark.parametrize("clock", ["0000000001.0", "9999999999.0"], ids=["behind", "ahead"])
+def test_an_interval_is_loaded_since_whatever_clock_has_named_its_load_package(
+    clock: str, worlds: Worlds, tmp_path: Path
+) -> None:
+    pipeline = worlds.copy(PLANTED, tmp_path)
+    reconcile(pipeline)
+    loaded_again(pipeline, clock)
+    assert loaded_since(pipeline) == {(PAYOUTS, "shop"): 1}
+    prove(pipeline, "stripe_reports")
+    assert loaded_since(pipeline) == {}
+
+
+def test_what_an_older_version_has_looked_at_is_not_looked_at_again(worlds: Worlds, tmp_path: Path) -> None:
+    pipeline = worlds.copy(PLANTED, tmp_path)
+    reconcile(pipeline)
+    spoil(pipeline, "ALTER TABLE tie_out DROP COLUMN figure_load")
+    schema = pipeline.schemas["stripe_reports"]
+    del schema.tables["tie_out"]["columns"]["figure_load"]
+    pipeline.schemas.save_schema(schema)
+    assert loaded_since(pipeline) == {}
+    loaded_again(pipeline, "9999999999.0")
+    assert loaded_since(pipeline) == {(PAYOUTS, "shop"): 1}
+    prove(pipeline, "stripe_reports")
+    assert loaded_since(pipeline) == {}
+    said = "SELECT DISTINCT figure_load FROM tie_out WHERE equation = 'rows_stored_equal_file' AND {0}"
+    assert query(pipeline, said.format(OF_JANUARY)) == [("9999999999.0",)]
+
+
+def loaded_again(pipeline: Pipeline, load: str) -> None:
+    """As if a load package of some name had replaced January, from the same run."""
+    spoil(pipeline, f"UPDATE report_cells SET _dlt_load_id = '{load}' WHERE {OF_JANUARY}")
 
 
 def test_more_items_than_are_kept_one_by_one_are_one_sum(worlds: Worlds, tmp_path: Path) -> None:
