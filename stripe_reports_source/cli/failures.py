@@ -73,8 +73,16 @@ DESTINATIONS = ("duckdb", "postgres", "snowflake", "bigquery", "redshift", "data
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
 _SETTINGS = "SOURCES__STRIPE_REPORTS__"
 _DUCKDB = r"_?duckdb\.(?:\w+Exception|Error)"
-_POSTGRES = r"psycopg2\.(?:\w+\.)*(?:OperationalError|InsufficientPrivilege|InvalidCatalogName)"
+_POSTGRES = r"psycopg2\.(?:\w+\.)*(?:OperationalError|InsufficientPrivilege|InvalidCatalogName|ReadOnlySqlTransaction)"
 _CHECK = "check the destination's credentials"
+_READ_ONLY = "it is a standby, or set to be read only: connect to the primary server, or try again when it takes writes"
+_GRANTS = {
+    "": "load with the role that owns it",
+    "database": "grant the role CREATE on the database, or USAGE and CREATE on the dataset's schema if that is there",
+    "schema": "grant the role USAGE on the schema, and CREATE to load into it",
+    "table": "grant the role SELECT on it, and INSERT, UPDATE and DELETE to load into it",
+}
+"""What helps in PostgreSQL, by what a role has no right to; it must own what it would change the form of."""
 
 
 @dataclass(frozen=True)
@@ -206,6 +214,13 @@ def _missing_dependency(error: Any) -> str:
     return f"packages that {error.caller} needs are not installed; run: pip install '{' '.join(needed)}'"
 
 
+def _no_right(error: Any) -> str:
+    """`error` is psycopg2's InsufficientPrivilege: doctor asks for the same rights before a sync."""
+    why = str(error).strip().splitlines()[0]
+    found = re.search(r"permission denied for (?P<kind>\w+)", why)
+    return f"PostgreSQL: {why}; {_GRANTS.get(found['kind'] if found else '', 'grant the role what it needs')}."
+
+
 def _file_error(error: Any) -> str:
     """`error` is an OSError."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -307,8 +322,21 @@ FORESEEN: tuple[Foreseen, ...] = (
         TRY_LATER,
         "PostgreSQL's host {host} was not found; check its name and the network.",
     ),
+    Foreseen(r"psycopg2\.(?:\w+\.)*InsufficientPrivilege", "", NOT_SET_UP, _no_right),
     Foreseen(
         _POSTGRES, r"(?P<why>permission denied [^\n]+)", NOT_SET_UP, "PostgreSQL: {why}; grant the role what it needs."
+    ),
+    Foreseen(
+        _POSTGRES,
+        r"(?P<why>cannot execute [^\n]+ (?:in a read-only transaction|during recovery))",
+        TRY_LATER,
+        f"PostgreSQL: {{why}}; {_READ_ONLY}.",
+    ),
+    Foreseen(
+        r"pymysql\.err\.\w+",
+        r"^\((?:1290|1792|1836), .*?(?P<why>(?i:read[- _]only))",
+        TRY_LATER,
+        f"the database server takes no writes ({{why}}); {_READ_ONLY}.",
     ),
     Foreseen(_POSTGRES, r"(?P<why>[^\n]+)", TRY_LATER, "PostgreSQL: {why}; try again later."),
     Foreseen(r"builtins\.ImportError", "", NOT_SET_UP, _missing_package),

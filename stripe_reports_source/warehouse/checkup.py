@@ -21,10 +21,12 @@ from .locks import database_file, is_held, load_into, pipeline_file, sync_of
 from .query import sql_client
 
 _MAY = (
-    "SELECT current_user, current_database(), COALESCE("
-    "(SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = %s), "
-    "has_database_privilege(current_database(), 'CREATE'))"
+    "SELECT current_user, current_database(), n.oid IS NOT NULL, CASE WHEN n.oid IS NULL "
+    "THEN has_database_privilege(current_database(), 'CREATE') "
+    "ELSE has_schema_privilege(n.oid, 'USAGE') AND has_schema_privilege(n.oid, 'CREATE') END "
+    "FROM (SELECT 1) one LEFT JOIN pg_namespace n ON n.nspname = %s"
 )
+_TAKES_WRITES = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'off'"
 LEAST_FREE = 2 << 30
 """Bytes: a load package of `MAX_BYTES`, and the database that takes it."""
 
@@ -34,6 +36,7 @@ def reached(pipeline: Pipeline) -> str:
 
     Raises:
         ConfigurationError: the destination cannot replace rows, or may not be written.
+        DestinationBusy: it takes no writes at present.
     """
     check_destination(pipeline, dlt.config.get("sources.stripe_reports.table_format", str))
     file = duckdb_file(pipeline)
@@ -43,22 +46,45 @@ def reached(pipeline: Pipeline) -> str:
         )
     with sql_client(pipeline) as client:
         client.execute_sql("SELECT 1")
-        if destination_type(pipeline) == "postgres":
-            _refuse_no_rights(client)
+        note = _rights_in_postgres(client) if destination_type(pipeline) == "postgres" else ""
         if client.capabilities.supports_ddl_transactions:
-            return "it can be reached, and replaces intervals in transactions"
+            return f"it can be reached, and replaces intervals in transactions{note}"
     return "it can be reached, and replaces an interval's rows in two steps, see the warning"
 
 
-def _refuse_no_rights(client: SqlClientBase[Any]) -> None:
-    """The role must be allowed to make the dataset and the one beside it, or to make tables in them."""
-    for name in (client.dataset_name, client.staging_dataset_name):
-        [(user, database, allowed)] = client.execute_sql(_MAY, name) or ()
-        if not allowed:
-            raise ConfigurationError(
-                f"PostgreSQL's role {user!r} may not create the schema {name!r} or tables in it; "
-                f"grant it CREATE on the database {database!r}."
-            )
+def _rights_in_postgres(client: SqlClientBase[Any]) -> str:
+    """Look whether the server takes writes, and the role may make the dataset, or tables in it.
+
+    Reports need no other dataset. The one beside it is for rows that leave them in another form, by steps.
+
+    Returns:
+        What the role may not, though no report needs it; "" if nothing.
+    """
+    [(is_standby, takes_writes)] = client.execute_sql(_TAKES_WRITES) or ()
+    if is_standby:
+        raise DestinationBusy(
+            "this PostgreSQL is a standby, which takes no writes; connect to the primary server, or sync again when "
+            "this one is."
+        )
+    if not takes_writes:
+        raise DestinationBusy(
+            "PostgreSQL takes no writes now; set default_transaction_read_only off for the role, the database or the "
+            "server, or sync again when it is."
+        )
+    lacking = _lacking_right(client, client.dataset_name)
+    if lacking:
+        raise ConfigurationError(lacking)
+    lacking = _lacking_right(client, client.staging_dataset_name)
+    return f"; only with steps that change the form of rows: {lacking.removesuffix('.')}" if lacking else ""
+
+
+def _lacking_right(client: SqlClientBase[Any], schema: str) -> str:
+    """What the role may not and how to grant it, in a sentence; "" if it may make tables in the schema."""
+    [(user, database, is_there, allowed)] = client.execute_sql(_MAY, schema) or ()
+    if allowed:
+        return ""
+    grant = f"USAGE and CREATE on the schema {schema!r}" if is_there else f"CREATE on the database {database!r}"
+    return f"PostgreSQL's role {user!r} may not create the schema {schema!r} or tables in it; grant it {grant}."
 
 
 def working_folder(folder: Path) -> str:

@@ -10,6 +10,7 @@ import pytest
 from stripe_reports_source.emulator import Fault
 
 POSTGRES = "DESTINATION__POSTGRES__CREDENTIALS"
+READ_ONLY = "postgresql://postgres:none@{server}/postgres?options=-c%20default_transaction_read_only%3Don"
 LIVE_KEY = "rk_live_" + "hushhush"  # put together, so that nobody takes it for a real one
 JANUARY = ("--start-date", "2025-01-01", "--end-date", "2025-02-01")
 COMMANDS: Mapping[str, tuple[str, ...]] = {
@@ -156,12 +157,17 @@ FAILURES = (
             options=("--destination", "postgres"), settings={POSTGRES: "postgresql://stranger:wrong@{server}/postgres"}),
     Failure("no such database", CONNECT, 4, "PostgreSQL: database .nowhere. does not exist; check",
             options=("--destination", "postgres"), settings={POSTGRES: "postgresql://postgres:none@{server}/nowhere"}),
-    Failure("no rights", LOAD, 4, "PostgreSQL: permission denied for database postgres; grant", runs=True,
+    Failure("no rights", LOAD, 4, "PostgreSQL: permission denied for database postgres; grant the role CREATE on the",
+            runs=True,
             options=("--destination", "postgres"),
             settings={POSTGRES: "postgresql://stranger:hushhush@{server}/postgres"}),
     Failure("no rights", ("doctor",), 4, "role 'stranger' may not create the schema 'stripe' or tables in it; grant",
             options=("--destination", "postgres"),
             settings={POSTGRES: "postgresql://stranger:hushhush@{server}/postgres"}),
+    Failure("read only", LOAD, 75, "PostgreSQL: cannot execute .* in a read-only transaction; it is a standby, or set",
+            runs=True, options=("--destination", "postgres"), settings={POSTGRES: READ_ONLY}),
+    Failure("read only", ("doctor",), 75, "PostgreSQL takes no writes now; set default_transaction_read_only off",
+            options=("--destination", "postgres"), settings={POSTGRES: READ_ONLY}),
     Failure("not DuckDB", (*CONNECT, "demo"), 4, "{folder}/text.duckdb is not a DuckDB database",
             options=("--database", "text.duckdb")),
     Failure("newer DuckDB", (*CONNECT, "demo"), 4, "written by a newer DuckDB than the one here .its form is 99.",

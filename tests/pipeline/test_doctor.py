@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 from click.testing import CliRunner, Result
 from filelock import FileLock
@@ -184,6 +185,24 @@ def test_postgres(run: Run, postgres: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert (result.exit_code, lines(result)["destination"][:5]) == (75, "later")
     assert lines(result)["next sync"] == "- not known while the destination cannot be used"
     assert "hushhush" not in result.output
+
+
+@pytest.mark.parametrize("may", [True, False], ids=["all it needs", "no use of it"])
+def test_a_role_that_may_write_its_schema_alone(
+    run: Run, postgres: str, monkeypatch: pytest.MonkeyPatch, may: bool
+) -> None:
+    role, schema = (f"{name}_{uuid.uuid4().hex[:12]}" for name in ("loader", "mine"))
+    grants = f"GRANT {'USAGE, ' if may else ''}CREATE ON SCHEMA {schema} TO {role}"
+    with psycopg2.connect(postgres) as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE ROLE {role} LOGIN; CREATE SCHEMA {schema}; {grants}")
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", postgres.replace("postgres:none", f"{role}:none"))
+    place = ("--destination", "postgres", "--dataset", schema)
+    if may:
+        assert run("sync", "balance.summary", *place).exit_code == 0
+    result = run("doctor", "balance.summary", *place)
+    assert result.exit_code == (0 if may else 4), result.output
+    said = lines(result)["destination"]
+    assert ("only with steps" in said, f"grant it USAGE and CREATE on the schema '{schema}'" in said) == (may, not may)
 
 
 def test_nothing_is_said_to_be_up_to_date_where_nothing_can_be_planned(run: Run, emulator: Emulator) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import duckdb
 import psycopg2
+import psycopg2.errors
 import pytest
 from click.testing import CliRunner
 
@@ -352,6 +353,32 @@ def test_a_file_that_another_process_has_open_is_named_with_its_holder(
 def test_a_full_disk_is_no_matter_of_permission(number: int, file: str | None, sentence: str) -> None:
     ended = outcome(OSError(number, os.strerror(number), file))
     assert (ended.code, ended.sentence.startswith(sentence), "permission" in ended.sentence) == (4, True, False)
+
+
+@pytest.mark.parametrize(
+    ("why", "helps"),
+    [
+        ("permission denied for schema other", "grant the role USAGE on the schema, and CREATE to load into it."),
+        ("permission denied for table tie_out", "grant the role SELECT on it, and INSERT, UPDATE and DELETE to load"),
+        ("must be owner of table tie_out", "load with the role that owns it."),
+    ],
+)
+def test_a_right_that_is_missing_in_postgres_is_named_with_what_grants_it(why: str, helps: str) -> None:
+    ended = outcome(psycopg2.errors.InsufficientPrivilege(f"{why}\nLINE 1: ...\n"))
+    assert (ended.code, ended.sentence.startswith(f"PostgreSQL: {why}; {helps}")) == (4, True)
+
+
+@pytest.mark.parametrize(
+    ("number", "why"),
+    [
+        (1290, "The MariaDB server is running with the --read-only option so it cannot execute this statement"),
+        (1792, "Cannot execute statement in a READ ONLY transaction"),
+    ],
+)
+def test_a_read_only_mariadb_is_to_be_tried_later(number: int, why: str) -> None:
+    errors = pytest.importorskip("pymysql.err")  # an extra
+    ended = outcome(errors.OperationalError(number, why))
+    assert (ended.code, "takes no writes" in ended.sentence) == (75, True)
 
 
 def test_debug_shows_where_an_error_comes_from(settings: dict[str, str]) -> None:
