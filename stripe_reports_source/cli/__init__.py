@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from .letters import untold_letters
 from .streams import prepare_streams
 
 if TYPE_CHECKING:
@@ -21,12 +22,16 @@ if TYPE_CHECKING:
 __all__ = ["cli", "main"]
 
 STARTING = "stripe-reports is starting ..."
-_STOPPED = 130
+_NOT_SET_UP, _STOPPED = 4, 130
 
 
 def main() -> None:
     """The entry point."""
     prepare_streams()
+    untold = untold_letters()
+    if untold:
+        _write(f"error: {untold}\n")
+        raise SystemExit(_NOT_SET_UP)
     signal.signal(signal.SIGTERM, _stop)
     os.umask(0o077)  # customers' rows are for their owner only: the database, and dlt's files until they are loaded
     os.environ.setdefault("LOAD__DELETE_COMPLETED_JOBS", "true")  # dlt keeps the files of loaded packages otherwise
