@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from types import TracebackType
+from typing import Any
 
 from dlt import Pipeline
 from dlt.common.runtime.collector_base import Collector
@@ -28,6 +29,7 @@ from rich.spinner import Spinner
 from rich.table import Column, Table
 from rich.text import Text
 
+from ..errors import SyncFailed
 from ..sync.progress import Event
 
 LOOKING = "looking at what is loaded and what is new at Stripe"
@@ -43,6 +45,7 @@ _DOING = {
 _STEPS = {"Normalize": "preparing", "Load": "writing"}
 """What dlt's steps after the last file are called, by the first word of dlt's own name."""
 NOTHING_NEW = "nothing new"
+NOT_STORED = "not stored"
 ROOMY = 120
 """Columns from which on there is room for words beside the bars."""
 NARROW = 76
@@ -71,13 +74,13 @@ class SyncProgress:
         self._lock = threading.Lock()
         self._tasks: dict[tuple[str, str], TaskID] = {}
         self._rows: dict[tuple[str, str], int] = {}
+        self._stored: dict[tuple[str, str], int] = {}
         self._not_stored = 0
         self._in_step = False
         self._bars = _Bars(console, begins)
 
     def __enter__(self) -> SyncProgress:
-        if self._console.is_terminal:
-            self._pipeline.collector = _Steps(self)
+        self._pipeline.collector = _Steps(self)
         self._bars.start()
         return self
 
@@ -86,11 +89,16 @@ class SyncProgress:
     ) -> None:
         self._pipeline.collector = self._collector
         self._bars.say(None)
+        kept = self._kept(error)
         if self._console.is_terminal:
+            for key, rows in kept.items():
+                if rows != self._rows[key]:
+                    self._bars.update(self._tasks[key], rows=rows, failed=True, description=NOT_STORED)
             self._bars.stop()  # which, before rich 15, leaves an empty line in a log
             return
-        for (table, account), rows in self._rows.items():
-            if self._only_loaded and not rows:
+        only_loaded = self._only_loaded or not isinstance(error, SyncFailed | None)
+        for (table, account), rows in kept.items():
+            if only_loaded and not rows:
                 continue
             self._console.print(f"{table} [{account}]: {rows} rows", markup=False, highlight=False, soft_wrap=True)
 
@@ -110,13 +118,22 @@ class SyncProgress:
                 rows = f"{self._not_stored:,} rows" if self._not_stored else "what was found"
                 self._bars.say(f"{verb} {rows} {'into' if verb == 'writing' else 'for'} the database")
 
-    def end_step(self, name: str) -> None:
-        """A step of dlt's is over."""
+    def end_step(self, name: str, *, failed: bool = False) -> None:
+        """A step of dlt's is over; `failed` where an error has ended it."""
         with self._lock:
             self._in_step = False
-            if name.startswith("Load"):
+            if name.startswith("Load") and not failed:
+                self._stored = dict(self._rows)
                 self._not_stored = 0
                 self._bars.say(COMPARING if self._bars.all_read else READING)
+
+    def _kept(self, error: BaseException | None) -> dict[tuple[str, str], int]:
+        """The rows of each table that are stored: what an error says, or what was read when packages were loaded."""
+        if error is None:
+            return self._rows
+        tables = getattr(getattr(error, "loaded", None), "tables", None)
+        stored = self._stored if tables is None else {(each.table, each.account): each.rows for each in tables}
+        return {key: stored.get(key, 0) for key in self._rows}
 
     def _show(self, event: Event) -> None:
         key = (event.table, event.account)
@@ -256,6 +273,9 @@ class _Steps(Collector):
 
     def _stop(self) -> None:
         self._shown.end_step(self.step)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        self._shown.end_step(self.step, failed=error is not None)
 
 
 def _days(event: Event) -> str:

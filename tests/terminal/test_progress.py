@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -15,9 +16,10 @@ import pytest
 from dlt import Pipeline
 from rich.console import Console
 
-from stripe_reports_source import Event
+from stripe_reports_source import Event, Loaded, SyncFailed
 from stripe_reports_source.cli.console import say
 from stripe_reports_source.cli.progress import SyncProgress
+from stripe_reports_source.load import TableLoaded
 from stripe_reports_source.plan.intervals import Span
 
 from .run import REDRAWN
@@ -101,6 +103,37 @@ def test_what_comes_after_the_last_file_is_said_from_the_steps_of_the_pipeline(p
     with SyncProgress(Console(file=io.StringIO(), force_terminal=True), pipeline):
         assert pipeline.collector is not usual
     assert pipeline.collector is usual
+
+
+def loads_of_which_one_fails(pipeline: Pipeline, error: Exception, columns: int | None = None) -> str:
+    """What is said where a package is loaded, and another one is not."""
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=columns is not None, width=columns, _environ={"TERM": "xterm"})
+    with suppress(type(error)), SyncProgress(console, pipeline) as progress:
+        for event in (*EVENTS[:4], EVENTS[4], EVENTS[4]):
+            progress(event)
+        with pipeline.collector("Load stripe_reports in 1"):
+            pass
+        for event in (EVENTS[4], EVENTS[-2]):
+            progress(event)
+        with pipeline.collector("Load stripe_reports in 2"):
+            raise error
+    return file.getvalue()
+
+
+def test_rows_that_were_not_stored_are_not_told_of(pipeline: Pipeline) -> None:
+    assert loads_of_which_one_fails(pipeline, OSError()) == "balance_summary [default]: 2468 rows\n"
+    loaded = Loaded((), 1, 7, (TableLoaded("payouts_itemized", "default", 1, 7),))
+    told = loads_of_which_one_fails(pipeline, SyncFailed([], loaded)).splitlines()
+    assert [line.rpartition("]: ")[2] for line in told] == ["0 rows", "0 rows", "7 rows", "0 rows"]
+
+
+def test_a_bar_whose_rows_were_not_stored_is_marked(pipeline: Pipeline) -> None:
+    screen = Screen(200)
+    for part in REDRAWN.split(loads_of_which_one_fails(pipeline, OSError(), 200).replace("\n", "\r\n")):
+        screen.write(part)
+    assert re.search(r"^✗ balance_summary .* 2,468 rows .* not stored$", screen.text, re.MULTILINE)
+    assert re.search(rf"^✗ {LONG} .* 0 rows .* not stored$", screen.text, re.MULTILINE)
 
 
 SENTENCE = "not loaded: payouts_itemized frr_1a2b3c4d5e6f708192a3b4c5 is from data up to 2025-07-02 00:00 UTC, and more"
