@@ -36,7 +36,7 @@ from ..warehouse.destinations import check_destination, exact_file_format, most_
 from ..warehouse.forks import Fork, History
 from ..warehouse.inventory import refuse_changed_tables
 from ..warehouse.lane_table import first_replaced, read_lanes
-from ..warehouse.leftovers import check_begun_packages, close_to_others
+from ..warehouse.leftovers import check_begun_packages, prepare_folder
 from ..warehouse.own_jobs import keep_own_jobs
 from ..warehouse.payouts import PayoutCells, keys_to_run
 from ..warehouse.places import refuse_other_place
@@ -69,7 +69,7 @@ class Sync:
     ) -> None:
         if pipeline is not None:
             check_destination(pipeline, settings.table_format)
-            close_to_others(pipeline)
+            prepare_folder(pipeline)
             if not load.collects:
                 check_begun_packages(pipeline)
                 refuse_other_place(pipeline)

@@ -17,6 +17,7 @@ from dlt.destinations.sql_client import SqlClientBase
 from ..errors import ConfigurationError, DestinationBusy, WorkingFolderError
 from .advisory_lock import AdvisoryLock
 from .destinations import check_destination, destination_type, duckdb_file
+from .leftovers import check_folder_name
 from .locks import database_file, is_held, load_into, pipeline_file, sync_of
 from .query import sql_client
 
@@ -91,8 +92,9 @@ def working_folder(folder: Path) -> str:
     """Look whether dlt's working folder can be written, or made.
 
     Raises:
-        WorkingFolderError: it cannot.
+        WorkingFolderError: it cannot, or dlt cannot write files in a folder of that name.
     """
+    check_folder_name(folder)
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise WorkingFolderError(

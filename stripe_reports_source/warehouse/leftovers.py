@@ -39,8 +39,26 @@ PROBE_BYTES = 1 << 20
 """What must fit on the disk of the working folder before a sync begins."""
 
 
-def close_to_others(pipeline: Pipeline) -> None:
-    """Let only the owner read what holds customers' rows: dlt's working folder, a DuckDB file that is still empty."""
+def check_folder_name(folder: Path) -> None:
+    """Refuse a working folder in which dlt 1.31 cannot name its files: it takes a % for a place in their names.
+
+    Raises:
+        WorkingFolderError: says so.
+    """
+    if "%" in str(folder):
+        raise WorkingFolderError(
+            f"dlt's working folder {folder} has a % in its name, with which dlt cannot write files there; set "
+            "DLT_DATA_DIR, or pipelines_dir, to a folder without one."
+        )
+
+
+def prepare_folder(pipeline: Pipeline) -> None:
+    """Let only the owner read what holds customers' rows: dlt's working folder, a DuckDB file that is still empty.
+
+    Raises:
+        WorkingFolderError: dlt cannot write files in a folder of that name.
+    """
+    check_folder_name(Path(pipeline.working_dir))
     Path(pipeline.working_dir).chmod(0o700)
     database = duckdb_file(pipeline)
     if database is not None and database.is_file() and database.stat().st_size < EMPTY_DATABASE_BYTES:

@@ -21,6 +21,7 @@ from stripe_reports_source import load_reports
 from stripe_reports_source.emulator import Emulator
 from stripe_reports_source.errors import LoadInterrupted, WorkingFolderError, own_error
 from stripe_reports_source.sync.result_files import FOLDER
+from stripe_reports_source.warehouse.checkup import working_folder
 from stripe_reports_source.warehouse.duckdb_cells import CellDuckDb, CellJob
 from stripe_reports_source.warehouse.leftovers import abort_begun_packages
 from tests.conftest import BOTH, query, source_of
@@ -218,6 +219,17 @@ def test_a_folder_that_cannot_be_written(emulator: Emulator, pipeline: Pipeline)
         load_reports(pipeline, source_of(emulator, ["payouts.itemized"]))
     assert len(str(caught.value)) < 300
     assert not list(emulator.requests)
+
+
+@pytest.mark.parametrize("load", [load_reports, pytest.param(Pipeline.run, marks=pytest.mark.long)])
+def test_a_folder_whose_name_dlt_cannot_write_to(load: Callable[..., Any], emulator: Emulator, tmp_path: Path) -> None:
+    pipeline = dlt.pipeline("named", destination="duckdb", pipelines_dir=str(tmp_path / "100 %d"))
+    with pytest.raises(Exception, match="has a % in its name") as caught:
+        load(pipeline, source_of(emulator, ["payouts.itemized"]))
+    assert isinstance(own_error(caught.value), WorkingFolderError)
+    assert len(emulator.runs) == 0
+    with pytest.raises(WorkingFolderError, match="100 %d/pipelines has a %"):
+        working_folder(tmp_path / "100 %d" / "pipelines")
 
 
 def test_packages_of_other_sources_are_left_alone(emulator: Emulator, pipeline: Pipeline) -> None:
