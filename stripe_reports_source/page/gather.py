@@ -24,8 +24,8 @@ from ..plan.intervals import day_of
 from ..plan.system_tables import REPORT_CELLS, REPORT_RUNS, REPORT_TYPES
 from ..reconcile.checks import look
 from ..reconcile.coverage import Coverage, CoveredCell, read_coverage
-from ..reconcile.kept import words_of
-from ..reconcile.reconciliation import Reconciliation
+from ..reconcile.kept import tables_of_no_cell, words_of
+from ..reconcile.reconciliation import OPEN, Reconciliation
 from ..reconcile.scope import Scope
 from ..warehouse.destinations import duckdb_file
 from ..warehouse.freshness import freshness_table
@@ -203,11 +203,20 @@ def _scope(
 
 def _by_table(found: Reconciliation, coverage: Coverage) -> dict[tuple[str, str], str]:
     """The verdict for each report table and account, as `status` has it of the table `tie_out`."""
-    tables = {cell.key: cell.table for cell in coverage}
+    tables: dict[str, list[str]] = defaultdict(list)
+    holding: dict[str, set[str]] = defaultdict(set)
+    for cell in (*coverage.in_all_tables(coverage), *coverage.per_payout):
+        tables[cell.key].append(cell.table)
+        holding[cell.base].add(cell.table)
     counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for statement in found.statements:
-        if statement.interval_key in tables:
-            counts[tables[statement.interval_key], statement.account][statement.status] += 1
+        about: Collection[str] = tables.get(statement.interval_key, ())
+        if not about and statement.status in OPEN:
+            about = tables_of_no_cell(
+                statement.equation, statement.account, statement.interval_key, statement.item, holding
+            )
+        for table in about:
+            counts[table, statement.account][statement.status] += 1
     return {key: words_of(of_table) for key, of_table in counts.items()}
 
 

@@ -5,15 +5,17 @@ In: a pipeline. Out: how many statements have which status, over which days; and
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from dlt import Pipeline
 
+from ..plan.catalog import split_id
 from ..plan.system_tables import REPORT_CELLS, TIE_OUT
-from ..warehouse.query import reading, select
+from ..warehouse.query import placeholders, reading, select
+from .ledger_checks import STORED
 from .reconciliation import OPEN, open_of, verdict_of
 from .scope import not_looked_at
 
@@ -58,11 +60,35 @@ def kept_verdict(pipeline: Pipeline) -> KeptVerdict | None:
 
 def kept_by_table(pipeline: Pipeline) -> dict[tuple[str, str], str]:
     """The verdict for each report table and account, in a few words."""
-    counts: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for table, account, status, count in select(pipeline, _BY_TABLE) or ():
-        counts[table, account][status] = int(count)
+        counts[table, account][status] += int(count)
+    of_no_cell = select(pipeline, _OPEN_OF_NO_CELL, *OPEN) or ()
+    holding: dict[str, set[str]] = defaultdict(set)
+    for table, report_type in (select(pipeline, _HOLDING) or ()) if of_no_cell else ():
+        holding[split_id(report_type)[0]].add(table)
+    for equation, account, key, item, status in of_no_cell:
+        for table in tables_of_no_cell(equation, account, key, item, holding):
+            counts[table, account][status] += 1
     since = loaded_since(pipeline)
     return {key: words_of(found, since.get(key, 0)) for key, found in counts.items()}
+
+
+def tables_of_no_cell(
+    equation: str, account: str, interval_key: str, item: str, holding: Mapping[str, Collection[str]]
+) -> Collection[str]:
+    """The tables that a statement is about whose interval the ledger does not have.
+
+    Rows of no listed interval are named by their table. Of reports per payout, whose cells have keys of their own, the
+    key names the report and the interval of the payouts.
+
+    Args:
+        equation, account, interval_key, item: of the statement.
+        holding: the tables that hold a report, by its base id.
+    """
+    if equation == STORED:
+        return (item,)
+    return holding.get(interval_key.removeprefix(f"{account}|").partition("|")[0], ())
 
 
 def loaded_since(pipeline: Pipeline) -> dict[tuple[str, str], int]:
@@ -113,6 +139,13 @@ _BY_TABLE = (
     "ON t.{column.interval_key} = c.{column.interval_key} AND t.{column.account} = c.{column.account} "
     "GROUP BY c.{column.table_name}, c.{column.account}, t.{column.status}"
 )
+_OPEN_OF_NO_CELL = (
+    "SELECT t.{column.equation}, t.{column.account}, t.{column.interval_key}, t.{column.item}, t.{column.status} "  # noqa: S608
+    f"FROM {{table.{TIE_OUT.name}}} t LEFT JOIN {{table.{REPORT_CELLS.name}}} c "
+    "ON c.{column.interval_key} = t.{column.interval_key} AND c.{column.account} = t.{column.account} "
+    f"WHERE c.{{column.interval_key}} IS NULL AND t.{{column.status}} IN ({placeholders(OPEN)})"
+)
+_HOLDING = f"SELECT DISTINCT {{column.table_name}}, {{column.report_type}} FROM {{table.{REPORT_CELLS.name}}}"  # noqa: S608
 _NOT_FILLED_IN = (
     "SELECT DISTINCT c.{column.table_name}, c.{column.interval_key} "  # noqa: S608
     f"FROM {{table.{REPORT_CELLS.name}}} c JOIN {{table.{TIE_OUT.name}}} t "

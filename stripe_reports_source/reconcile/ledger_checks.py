@@ -23,9 +23,9 @@ from .scope import Scope
 
 CELLS_AT_ONCE = 1000
 """Whose groups and totals are in memory at once."""
-_STORED = "rows_stored_equal_file"
+STORED = "rows_stored_equal_file"
 CELLS_JOIN = "cells_join"
-LEDGER_CHECKS = (_STORED, CELLS_JOIN)
+LEDGER_CHECKS = (STORED, CELLS_JOIN)
 _FIRST_AMOUNTS = ("net", "net_amount", "gross")
 _OTHER_CURRENCIES = ("customer_facing_", "filing_", "presentment_")
 """What amounts begin with that are in a currency of their own: the customer's, the tax office's."""
@@ -74,11 +74,10 @@ def rows_stored_equal_file(
     cells = in_window(coverage, scope)
     runs = _runs(reader, scope)
     known = coverage.keys()
-    everything = scope.since is None and scope.touched is None
-    for table in sorted({cell.table for cell in cells}.union(of_reports if everything else ())):
+    # rows of what is not in the ledger may be of other tables, and older, than all that is
+    for table in sorted({cell.table for cell in cells}.union(of_reports if scope.touched is None else ())):
         of_table = [cell for cell in cells if cell.table == table]
-        # rows of what is not in the ledger may be older than all that is
-        first_day = None if everything else min(cell.day for cell in of_table)
+        first_day = scope.since if scope.touched is None else min(cell.day for cell in of_table)
         for begin in range(0, len(of_table), at_once):
             some = of_table[begin : begin + at_once]
             files = {cell.key: _parsed(runs.get(cell.run_id or "")) for cell in some}
@@ -241,7 +240,7 @@ def _misplaced(cell: CoveredCell, stored: Iterable[Totals], now: datetime) -> It
         place = getattr(cell, of_cell)
         if place is not None and (on_grid or name == "_account") and of_rows[name] - {place}:
             reason = f"Rows of {cell.table} have another {name} than the ledger has of their interval: load it again."
-            yield _statement(_STORED, cell, now, "variance", reason, item=name)
+            yield _statement(STORED, cell, now, "variance", reason, item=name)
 
 
 def _compared(
@@ -249,7 +248,7 @@ def _compared(
 ) -> Iterator[Statement]:
     if file is None:
         reason = "The control totals of the file were not kept when it was loaded: load the interval again to compare."
-        yield _statement(_STORED, cell, now, "not_comparable", reason)
+        yield _statement(STORED, cell, now, "not_comparable", reason)
         return
     of_file: dict[Group, Totals] = defaultdict(Totals)
     for group in file:
@@ -258,13 +257,13 @@ def _compared(
     rows = (sum(group.rows for group in stored.values()), sum(group.rows for group in of_file.values()))
     wrong = sorted(group for group in {*stored, *of_file} if not _alike(stored.get(group), of_file.get(group)))
     if not wrong:
-        yield _statement(_STORED, cell, now, "tied", f"{rows[0]} rows, as in the file.", figures=rows)
+        yield _statement(STORED, cell, now, "tied", f"{rows[0]} rows, as in the file.", figures=rows)
         return
     if cell.rows == rows[0] != rows[1]:
         reason = (
             f"Steps or a schema contract of your own have stored {rows[0]} rows for the {rows[1]} rows of the file."
         )
-        yield _statement(_STORED, cell, now, "explained", reason, figures=rows, count=rows[0] - rows[1])
+        yield _statement(STORED, cell, now, "explained", reason, figures=rows, count=rows[0] - rows[1])
         return
     for currency, category in wrong:
         here, there = stored.get((currency, category)) or Totals(), of_file.get((currency, category)) or Totals()
@@ -275,7 +274,7 @@ def _compared(
         name = _figure_of(differing)
         figures = None if name is None else (here.amounts[name], there.amounts[name])
         yield _statement(
-            _STORED,
+            STORED,
             cell,
             now,
             "variance",
@@ -294,12 +293,13 @@ def _figure_of(amounts: Collection[str]) -> str | None:
 
 
 def _unlisted(key: str, account: str, table: str, rows: int, now: datetime) -> Statement:
-    """Rows of a cell that the ledger does not have."""
+    """Rows of a cell that the ledger does not have; its item is their table, which nothing else tells."""
     day = _day_in(key)
     end = None if day is None else datetime.combine(day, datetime.min.time(), timezone.utc)
     cell = CoveredCell(table, account, key, "", day or date.min, end, end or now, None, False, None, None, None)
     reason = f"{table} holds {rows} rows of an interval that the ledger does not have: load the interval again."
-    return replace(_statement(_STORED, cell, now, "variance", reason, figures=(rows, 0), count=rows), interval_day=day)
+    said = _statement(STORED, cell, now, "variance", reason, item=table, figures=(rows, 0), count=rows)
+    return replace(said, interval_day=day)
 
 
 def _day_in(key: str) -> date | None:

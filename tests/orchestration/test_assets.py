@@ -28,9 +28,11 @@ from dagster import (
 from dlt import Pipeline
 from dlt.extract import DltSource
 
-from stripe_reports_source import ConfigurationError, Report, SyncFailed, load_reports, reconcile
+from stripe_reports_source import ConfigurationError, Report, SyncFailed, load_reports, reconcile, report_tables
 from stripe_reports_source.emulator import Emulator, Fault
 from stripe_reports_source.orchestration.dagster import report_assets
+from stripe_reports_source.orchestration.dagster.checks import result_of
+from stripe_reports_source.orchestration.dagster.dataset import verdicts
 from tests.conftest import query
 from tests.orchestration.world import World
 
@@ -136,6 +138,21 @@ def test_a_partition_again_makes_no_run_and_loads_nothing(
     assert shown["stripe/run_id"] == made.id
     for name in ("dagster/partition_row_count", "stripe/run_id", "stripe/sha256", "stripe/tie_out"):
         assert shown[name] == again[name]
+
+
+def test_the_check_tells_of_rows_that_the_ledger_has_lost(emulator: Emulator, world: World) -> None:
+    """No run is named of them, and another table's check does not tell of them."""
+    pipeline, source = world.pipeline(), world.source()
+    load_reports(pipeline, source)
+    with pipeline.sql_client() as client:
+        client.execute_sql(
+            "DELETE FROM report_cells WHERE table_name = 'balance_summary' AND interval_day < '2025-02-01'"
+        )
+    assert not reconcile(pipeline).ok
+    balance, payouts = (result_of(verdicts(pipeline, table), 0) for table in report_tables(source))
+    assert (balance.passed, balance.severity) == (False, AssetCheckSeverity.ERROR)
+    assert "the ledger does not have" in str(balance.description)
+    assert payouts.passed
 
 
 @pytest.mark.long

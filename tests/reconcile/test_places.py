@@ -5,19 +5,22 @@ Also what holds no rows of reports: tables that the user's own steps have made.
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from pathlib import Path
 
 import pytest
 
+from stripe_reports_source import reconcile
+from stripe_reports_source.page.gather import gather
 from stripe_reports_source.plan.system_tables import Statement
+from stripe_reports_source.reconcile.kept import kept_by_table, tables_of_no_cell
 from stripe_reports_source.sync.verdicts import write_statements
 from tests.reconcile.plants import STORED, TABLES
 from tests.reconcile.worlds import SIX, Account, World, Worlds, looked, spoil
 
 PLACES = World("places", (Account("shop", SIX),), datetime(2025, 3, 11, 12, tzinfo=timezone.utc))
 ACTIVITY, PAYOUTS, BALANCE = TABLES["A"], TABLES["P"], TABLES["B"]
-FEBRUARY = "_interval_day = '2025-02-01'"
+JANUARY, FEBRUARY = "interval_day = '2025-01-01'", "_interval_day = '2025-02-01'"
 
 
 def found(worlds: Worlds, folder: Path, *statements: str) -> list[Statement]:
@@ -36,8 +39,57 @@ def test_rows_of_intervals_that_the_ledger_has_lost_are_named(
     wrong = found(worlds, tmp_path, f"DELETE FROM report_cells WHERE table_name = '{table}'{lost}")
     unlisted = [it for it in wrong if it.equation == STORED]
     assert [str(it.interval_day) for it in unlisted] == (days or ["2025-01-01", "2025-02-01", "2025-03-01"])
-    assert {it.account for it in unlisted} == {"shop"}
+    assert {(it.account, it.item) for it in unlisted} == {("shop", table)}
     assert all("of an interval that the ledger does not have" in it.reason for it in unlisted)
+
+
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        pytest.param(
+            BALANCE, "DELETE FROM report_cells WHERE {} AND interval_day = '2025-01-01'", id="ledger row lost"
+        ),
+        pytest.param(
+            PAYOUTS,
+            "INSERT INTO payouts_itemized SELECT * REPLACE (DATE '2024-12-01' AS _interval_day, "
+            "replace(_interval_key, '2025-01', '2024-12') AS _interval_key, "
+            f"balance_transaction_id || '_' AS balance_transaction_id) FROM payouts_itemized WHERE _{JANUARY}",
+            id="rows beside",
+        ),
+        pytest.param(BALANCE, "DELETE FROM report_cells WHERE {}", id="all lost", marks=pytest.mark.long),
+    ],
+)
+def test_rows_that_the_ledger_has_lost_are_open_in_what_is_said_of_their_table(
+    worlds: Worlds, tmp_path: Path, table: str, change: str
+) -> None:
+    """By `status`, and on the page."""
+    pipeline = worlds.copy(PLACES, tmp_path)
+    spoil(pipeline, change.format(f"table_name = '{table}'"))
+    assert not reconcile(pipeline).ok
+    assert " open" in kept_by_table(pipeline)[table, "shop"]
+    said = {row["report"]: str(row["tie_out"]) for row in gather(pipeline).freshness}
+    assert " open" in said[table]
+    assert " open" not in said[ACTIVITY]
+
+
+def test_payouts_that_differ_from_a_report_per_payout_are_open_in_what_is_said_of_it() -> None:
+    """Its cells have keys of their own; the statement has the interval of the payouts."""
+    base = "payout_reconciliation.by_id.itemized"
+    key = f"a|b|{base}|month|UTC|2025-01-01"
+    held = {base: {"by_id"}, "payouts.itemized": {"payouts"}}
+    assert tables_of_no_cell("payout_equals_its_rows", "a|b", key, "po_1", held) == {"by_id"}
+    assert tables_of_no_cell(STORED, "a|b", key, "second", held) == ("second",)
+    assert tables_of_no_cell("cells_join", "a|b", "a|b|tax.itemized|month|UTC|2025-01-01", "", held) == ()
+
+
+def test_rows_that_the_ledger_has_lost_stay_open_where_only_later_days_are_looked_at(
+    worlds: Worlds, tmp_path: Path
+) -> None:
+    pipeline = worlds.copy(PLACES, tmp_path)
+    spoil(pipeline, f"DELETE FROM report_cells WHERE table_name = '{BALANCE}' AND interval_day = '2025-02-01'")
+    for since in (None, date(2025, 2, 1)):
+        unlisted = [it for it in reconcile(pipeline, since=since).statements if it.item == BALANCE]
+        assert [it.status for it in unlisted] == ["variance"]
 
 
 @pytest.mark.parametrize("table", [ACTIVITY, BALANCE])

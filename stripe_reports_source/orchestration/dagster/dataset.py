@@ -16,6 +16,7 @@ from dlt import Pipeline
 
 from ... import FetchedFile, ReportTable, query_tables
 
+STORED = "rows_stored_equal_file"
 BAD = ("variance", "stale")
 OPEN = (*BAD, "pending")
 STATUSES = ("tied", "explained", "not_comparable", "pending", "stale", "variance")
@@ -98,7 +99,11 @@ def freshness(pipeline: Pipeline, table: ReportTable) -> Freshness | None:
 
 
 def verdicts(pipeline: Pipeline, table: ReportTable, days: tuple[date, date] | None = None) -> list[Verdict]:
-    """What `tie_out` says of the figures of a table, of some days or of all."""
+    """What `tie_out` says of the figures of a table, of some days or of all.
+
+    What is of no run is of an interval that the ledger does not have: rows that it does not list, whose item is their
+    table, and payouts of a report that is run for each of them.
+    """
     runs = {
         run
         for (run,) in query_tables(
@@ -109,14 +114,27 @@ def verdicts(pipeline: Pipeline, table: ReportTable, days: tuple[date, date] | N
     }
     query = (
         "SELECT equation, currency, item, interval_day, difference, status, reason, checked_at, "
-        "figure_run, against_run FROM {table.tie_out} WHERE account = %s"
+        "interval_key, figure_run, against_run FROM {table.tie_out} WHERE account = %s"
     )
     values: list[Any] = [table.account]
     if days is not None:
         query += " AND interval_day >= %s AND interval_day < %s"
         values += days
     rows = query_tables(pipeline, query, *values)
-    return [Verdict(*row[:8]) for row in rows if runs & set(_runs(row[8:]))]
+    found = [(Verdict(*row[:8]), row[8], row[9:]) for row in rows]
+    return [
+        verdict
+        for verdict, key, named in found
+        if runs & set(_runs(named)) or (named[0] is None and _is_of_no_run(verdict, key, table))
+    ]
+
+
+def _is_of_no_run(verdict: Verdict, key: str, table: ReportTable) -> bool:
+    """True for what is open of a table's report, though no run of it is named."""
+    if verdict.equation == STORED:
+        return verdict.status in OPEN and verdict.item == table.table
+    base = table.report.rstrip("0123456789").rstrip(".")
+    return verdict.status in OPEN and key.startswith(f"{table.account}|{base}|")
 
 
 def counted(found: Sequence[Verdict]) -> str:
