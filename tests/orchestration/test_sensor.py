@@ -14,18 +14,23 @@ from dagster import (
     AssetMaterialization,
     DagsterInstance,
     Definitions,
+    MetadataValue,
     RunRequest,
     SensorResult,
     SkipReason,
     build_sensor_context,
+    materialize,
 )
 
 from stripe_reports_source import ConfigurationError, Report
-from stripe_reports_source.emulator import Emulator
+from stripe_reports_source.emulator import Emulator, Fault
 from stripe_reports_source.orchestration.dagster import availability_sensor, report_assets
+from stripe_reports_source.orchestration.dagster.metadata import LOADED_TO
 from tests.orchestration.world import World
 
 WEEKLY = Report("ending_balance_reconciliation.itemized", interval="week", timezone="America/New_York")
+
+REFUSED = '{"error": {"message": "No such key.", "type": "invalid_request_error"}}'
 
 
 class Watch:
@@ -50,6 +55,11 @@ class Watch:
         self.cursor = found.cursor
         return list(found.run_requests or ())
 
+    def materialized(self, partition: str, **metadata: MetadataValue) -> None:
+        """A partition that is materialized, as far as Dagster knows."""
+        event = AssetMaterialization("payouts_itemized", partition=partition, metadata=metadata)
+        self.instance.report_runless_asset_event(event)
+
 
 def asked(requests: list[RunRequest]) -> list[tuple[str, str]]:
     """Table and partition of each."""
@@ -66,6 +76,7 @@ def test_first_what_was_never_materialized_then_what_is_new(emulator: Emulator, 
     assert asked(watch.tick()) == [("payouts_itemized", "2025-02-01"), ("payouts_itemized", "2025-03-01")]
     assert [request.method for request in emulator.requests] == ["GET"]
     assert watch.tick() == []
+    watch.materialized("2025-02-01")
     emulator.advance(emulator.settings.available_end + timedelta(days=1))
     [later] = watch.tick()
     assert asked([later]) == [("payouts_itemized", "2025-03-01")]
@@ -73,6 +84,8 @@ def test_first_what_was_never_materialized_then_what_is_new(emulator: Emulator, 
 
 def test_days_before_the_newest_are_read_again(emulator: Emulator, watch: Watch) -> None:
     watch.tick()
+    watch.materialized("2025-02-01")
+    watch.materialized("2025-03-01")
     emulator.advance(datetime(2025, 4, 2, tzinfo=timezone.utc))
     assert [day for _, day in asked(watch.tick())] == ["2025-03-01", "2025-04-01"]
     emulator.advance(datetime(2025, 4, 3, tzinfo=timezone.utc))
@@ -85,8 +98,47 @@ def test_days_before_the_newest_are_read_again(emulator: Emulator, watch: Watch)
 
 def test_what_is_materialized_is_not_requested_at_first_but_the_newest(watch: Watch) -> None:
     for partition in ("2025-02-01", "2025-03-01"):
-        watch.instance.report_runless_asset_event(AssetMaterialization("payouts_itemized", partition=partition))
+        watch.materialized(partition)
     assert [day for _, day in asked(watch.tick())] == ["2025-03-01"]
+
+
+@pytest.mark.parametrize(
+    ("until", "days"), [("2025-02-20", ["2025-02-01", "2025-03-01"]), ("2025-03-01", ["2025-03-01"])]
+)
+def test_what_was_materialized_while_in_progress_is_requested_at_first(
+    watch: Watch, until: str, days: list[str]
+) -> None:
+    """A sensor that has forgotten all, or was not on then; what is materialized last counts."""
+    for instant in ("2025-02-10", until):
+        loaded_to = datetime.fromisoformat(f"{instant}T00:00:00+00:00").timestamp()
+        watch.materialized("2025-02-01", **{LOADED_TO: MetadataValue.timestamp(loaded_to)})
+    assert [day for _, day in asked(watch.tick())] == days
+
+
+def test_what_is_not_materialized_is_requested_at_each_refresh(emulator: Emulator, watch: Watch) -> None:
+    watch.tick()
+    for days in (60, 61):
+        emulator.advance(emulator.settings.available_end + timedelta(days=days))
+        assert [day for _, day in asked(watch.tick())][:2] == ["2025-02-01", "2025-03-01"]
+    assert watch.tick() == []
+
+
+def test_what_has_failed_is_requested_at_the_next_refresh(emulator: Emulator, watch: Watch) -> None:
+    """However old it is, and though it was materialized before."""
+    emulator.advance(datetime(2025, 5, 19, tzinfo=timezone.utc))
+    watch.tick()
+    for partition in ("2025-02-01", "2025-03-01", "2025-04-01"):
+        watch.materialized(partition)
+    emulator.add_fault(Fault("status", path="/v1/reporting/report_types", times=None, status=401, body=REFUSED))
+    assert not materialize(
+        watch.assets, partition_key="2025-03-01", instance=watch.instance, raise_on_error=False
+    ).success
+    emulator.clear_faults()
+    emulator.advance(datetime(2025, 5, 20, tzinfo=timezone.utc))
+    assert [day for _, day in asked(watch.tick())] == ["2025-03-01", "2025-05-01"]
+    watch.materialized("2025-03-01")
+    emulator.advance(datetime(2025, 5, 21, tzinfo=timezone.utc))
+    assert [day for _, day in asked(watch.tick())] == ["2025-05-01"]
 
 
 def test_a_partition_is_requested_once_for_each_refresh(emulator: Emulator, watch: Watch) -> None:

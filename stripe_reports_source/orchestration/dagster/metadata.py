@@ -16,6 +16,8 @@ from ... import ReportTable
 from .dataset import counted, freshness, stored_cells, verdicts
 from .work import Fetched
 
+LOADED_TO = "stripe/loaded_to"
+"""Up to when the partition is loaded; the sensor reads it."""
 MOST_CELLS = 50
 """Cells whose runs and files are listed."""
 
@@ -35,7 +37,7 @@ def materialized(pipeline: Pipeline, table: ReportTable, days: tuple[date, date]
     }
     ends = [cell.interval_end for cell in cells if cell.interval_end is not None]
     if ends:
-        metadata["stripe/loaded_to"] = MetadataValue.timestamp(max(ends))
+        metadata[LOADED_TO] = MetadataValue.timestamp(max(ends))
     fresh = freshness(pipeline, table)
     if fresh is not None:
         metadata["stripe/checked_at"] = MetadataValue.timestamp(fresh.checked_at)

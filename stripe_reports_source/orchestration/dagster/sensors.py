@@ -6,13 +6,14 @@ In: a source, the keys of its assets. Out: a sensor of Dagster's, which asks Str
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from dagster import (
     AssetKey,
+    AssetPartitionStatus,
     AssetsDefinition,
     DagsterInstance,
     DefaultSensorStatus,
@@ -21,15 +22,18 @@ from dagster import (
     SensorEvaluationContext,
     SensorResult,
     SkipReason,
+    TimestampMetadataValue,
     TimeWindowPartitionsDefinition,
     sensor,
 )
 from dlt.extract import DltSource
 
 from ... import Availability, ConfigurationError, ReportTable, availability, report_tables
-from ...plan.intervals import day_of, floor_to_grid, start_of_day
+from ...plan.intervals import ONE_SECOND, day_of, floor_to_grid, start_of_day
+from .metadata import LOADED_TO
 
 HOUR = 3600
+RECORDS_AT_ONCE = 1000
 
 
 def availability_sensor(
@@ -42,10 +46,11 @@ def availability_sensor(
 ) -> SensorDefinition:
     """A sensor that asks Stripe, in one request, up to when it has data, and requests a run for each partition.
 
-    At the first tick those partitions are requested that Stripe has data for and that Dagster has never materialized;
-    from then on, whenever Stripe has new data, those in which they lie, with the source's `lookback_days` before
-    them. A partition is requested once for each refresh of Stripe's data, so that one that fails is not repeated
-    until then; use a `retry_policy` for that.
+    Whenever Stripe has new data, the partitions in which they lie are requested, with the source's `lookback_days`
+    before them; and all that Stripe has data for and that Dagster has never materialized, or whose last run has
+    failed. At the first tick, also those that were last materialized while they were in progress. A partition is
+    requested once for each refresh of Stripe's data, so that one that fails is not repeated until then; use a
+    `retry_policy` for that.
 
     Args:
         source: that the assets were made of.
@@ -85,6 +90,19 @@ class Watched:
     partitions: TimeWindowPartitionsDefinition
     following: tuple[AssetKey, ...] = ()
 
+    def available(self, now: Availability) -> dict[str, datetime]:
+        """The partitions that Stripe has data for, and up to when it will have data of each."""
+        windows = {
+            key: self.partitions.time_window_for_partition_key(key) for key in self.partitions.get_partition_keys()
+        }
+        last = self.table.end_date
+        end = None if last is None else start_of_day(last, ZoneInfo(self.table.timezone))
+        return {
+            key: window.end if end is None else min(window.end, end)
+            for key, window in windows.items()
+            if now.start < window.end and window.start < now.end
+        }
+
     def follows(self, other: Watched) -> bool:
         """True if this one is run for the payouts of the other."""
         return self.table.payouts_table == other.table.resource and self.partitions == other.partitions
@@ -114,29 +132,52 @@ def _new_requests(
         if now is None or known == [now.end.isoformat(), now.updated.isoformat()]:
             continue
         before = None if known is None else datetime.fromisoformat(known[0])
-        done = set() if before is not None else instance.get_materialized_partitions(each.key)
-        yield from _requests(each, now, before, done)
+        there = each.available(now)
+        lacking = _not_there(each, there, found, instance)
+        if before is None:
+            lacking |= _in_part(each, there, now, instance)
+        fresh_from = _fresh_from(each.table, now, before)
+        for partition, end in there.items():
+            if end > fresh_from or partition in lacking:
+                yield RunRequest(
+                    run_key=f"{each.key.to_user_string()}|{partition}|{now.updated.isoformat()}",
+                    partition_key=partition,
+                    asset_selection=[each.key, *each.following],
+                )
         seen[each.table.table] = [now.end.isoformat(), now.updated.isoformat()]
 
 
-def _requests(each: Watched, now: Availability, before: datetime | None, done: set[str]) -> Iterator[RunRequest]:
-    """A run for each partition that has new data.
-
-    Args:
-        before: up to when Stripe had data at the last tick; None at the first one.
-        done: partitions that are materialized, for the first tick.
-    """
-    table, zone = each.table, ZoneInfo(each.table.timezone)
+def _fresh_from(table: ReportTable, now: Availability, before: datetime | None) -> datetime:
+    """From when on data is new or read again; `before` is up to when Stripe had data at the last tick."""
+    zone = ZoneInfo(table.timezone)
     day = day_of(min(before or now.end, now.end), zone) - timedelta(days=table.lookback_days)
-    fresh_from = start_of_day(floor_to_grid(day, table.grid), zone)
-    for partition in each.partitions.get_partition_keys():
-        window = each.partitions.time_window_for_partition_key(partition)
-        if window.end <= now.start or window.start >= now.end:
-            continue
-        if window.end <= fresh_from and (before is not None or partition in done):
-            continue
-        yield RunRequest(
-            run_key=f"{each.key.to_user_string()}|{partition}|{now.updated.isoformat()}",
-            partition_key=partition,
-            asset_selection=[each.key, *each.following],
-        )
+    return start_of_day(floor_to_grid(day, table.grid), zone)
+
+
+def _not_there(
+    each: Watched, there: Collection[str], found: Mapping[str, Availability], instance: DagsterInstance
+) -> set[str]:
+    """The partitions that are not materialized, or whose last run has failed, and that no run is at work on."""
+    lacking: set[str] = set()
+    for key in (each.key, *(key for key in each.following if key.path[-1] in found)):
+        statuses = instance.get_status_by_partition(key, list(there), each.partitions) or {}
+        lacking |= {name for name in there if statuses.get(name) in (None, AssetPartitionStatus.FAILED)}
+    return lacking
+
+
+def _in_part(each: Watched, there: Mapping[str, datetime], now: Availability, instance: DagsterInstance) -> set[str]:
+    """The partitions that were over after they were materialized last, as far as their metadata tells."""
+    left = {name: end for name, end in there.items() if end <= now.end}
+    partly: set[str] = set()
+    cursor: str | None = None
+    while left:
+        page = instance.fetch_materializations(each.key, RECORDS_AT_ONCE, cursor)
+        for record in page.records:
+            end, made = left.pop(record.partition_key or "", None), record.asset_materialization
+            loaded_to = None if made is None else made.metadata.get(LOADED_TO)
+            if end is not None and isinstance(loaded_to, TimestampMetadataValue):
+                partly |= {str(record.partition_key)} if loaded_to.value < (end - ONE_SECOND).timestamp() else set()
+        if not page.has_more:
+            break
+        cursor = page.cursor
+    return partly
