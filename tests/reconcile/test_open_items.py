@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stripe_reports_source.plan.system_tables import Statement
-from stripe_reports_source.proof import prove, reconcile
+from stripe_reports_source.proof import look_and_keep, reconcile
 from stripe_reports_source.reconcile.kept import loaded_since
 from stripe_reports_source.reconcile.open_items import Looked, settled_since
-from stripe_reports_source.reconcile.scope import Scope
+from stripe_reports_source.reconcile.scope import Scope, unproven
+from stripe_reports_source.warehouse.query import reading
 from tests.conftest import query
 from tests.reconcile.statements import instant, statement
 from tests.reconcile.test_plants import PLANTED
@@ -177,6 +178,14 @@ def test_an_interval_that_is_loaded_again_was_looked_at_though_an_item_of_its_wa
     assert loaded_since(pipeline) == {}
 
 
+def look_at_what_is_new(pipeline: Pipeline) -> None:
+    """What each load ends with."""
+    with reading(pipeline) as reader:
+        scope = unproven(reader)
+    assert scope is not None
+    look_and_keep(pipeline, "stripe_reports", scope)
+
+
 @pytest.mark.parametrize("clock", ["0000000001.0", "9999999999.0"], ids=["behind", "ahead"])
 def test_an_interval_is_loaded_since_whatever_clock_has_named_its_load_package(
     clock: str, worlds: Worlds, tmp_path: Path
@@ -185,7 +194,7 @@ def test_an_interval_is_loaded_since_whatever_clock_has_named_its_load_package(
     reconcile(pipeline)
     loaded_again(pipeline, clock)
     assert loaded_since(pipeline) == {(PAYOUTS, "shop"): 1}
-    prove(pipeline, "stripe_reports")
+    look_at_what_is_new(pipeline)
     assert loaded_since(pipeline) == {}
 
 
@@ -199,7 +208,7 @@ def test_what_an_older_version_has_looked_at_is_not_looked_at_again(worlds: Worl
     assert loaded_since(pipeline) == {}
     loaded_again(pipeline, "9999999999.0")
     assert loaded_since(pipeline) == {(PAYOUTS, "shop"): 1}
-    prove(pipeline, "stripe_reports")
+    look_at_what_is_new(pipeline)
     assert loaded_since(pipeline) == {}
     said = "SELECT DISTINCT figure_load FROM tie_out WHERE equation = 'rows_stored_equal_file' AND {0}"
     assert query(pipeline, said.format(OF_JANUARY)) == [("9999999999.0",)]
