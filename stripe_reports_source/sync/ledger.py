@@ -24,12 +24,13 @@ from ..plan.lane_table import LaneTable
 from ..plan.resolve import ResolvedReport, prefix_of
 from ..plan.state import LaneState
 from ..plan.system_tables import REPORT_CELLS, REPORT_FRESHNESS, CellRow, FreshnessRow
-from ..warehouse.coverage import StoredCoverage, StoredTable, listed_spans
+from ..warehouse.coverage import StoredCoverage, StoredTable, listed_spans, remove_dropped_cells
 from ..warehouse.freshness import LedgerRun
 from .lane_book import LaneBook, LaneEntry
+from .package import current_load_id
 
 Stored = Mapping[tuple[str, str], FreshnessRow]
-_COVERED, _LEFT = "covered", "left"
+_COVERED, _LEFT, _DROPPED = "covered", "left", "dropped"
 UNASKED = timedelta(days=7)
 """After which an account counts as asked for no more: sources of one label may be loaded on days of their own."""
 
@@ -63,6 +64,7 @@ def covered_cells(
         for entry, resolved, covered in lanes
         if not entry.compared and covered.get(entry.key) != _package(entry.before)
     ]
+    _note_dropped(pipeline, dropped)
     for row in _missing(apart, pipeline, dropped):
         rows.setdefault((row.table_name, row.account, row.interval_key), row)
     for entry, _, covered in lanes:
@@ -161,6 +163,28 @@ def _of_lane(entry: LaneEntry, failures: Mapping[str, list[LedgerRun]]) -> list[
     if entry.resolved is None or entry.resolved.keys:
         return [run for some in failures.values() for run in some]
     return [*failures.get("", ()), *failures.get(entry.resolved.key_prefix(entry.label), ())]
+
+
+def _note_dropped(pipeline: Pipeline, dropped: Collection[str]) -> None:
+    """Note which tables the package drops; what is listed of those that one before has dropped goes now, all of it.
+
+    A report that is loaded anew alone may be by another grid, filter or account than was listed.
+    """
+    state = dlt.current.resource_state(REPORT_CELLS.name)
+    before = state.get(_DROPPED, {})
+    gone = {table: package for table, package in before.items() if table not in dropped}
+    remove_dropped_cells(pipeline, gone)
+    package = current_load_id()
+    noted = {table: package for table in dropped if package and REPORT_CELLS.name not in dropped}
+    if noted:
+        state[_DROPPED] = noted
+    elif before:
+        del state[_DROPPED]
+
+
+def dropped_cells(source_state: Mapping[str, Any]) -> dict[str, str]:
+    """Tables of which `report_cells` may list too much, and the package that has dropped each; from dlt's state."""
+    return dict(source_state.get("resources", {}).get(REPORT_CELLS.name, {}).get(_DROPPED, {}))
 
 
 def listed_packages(source_state: Mapping[str, Any], table: str) -> dict[str, str]:

@@ -26,6 +26,7 @@ from ..errors import Failure, NotStored, RowError, find_cause, own_error
 from ..plan.cells import CountedCell
 from ..plan.table_texts import table_texts
 from ..warehouse.comments import write_comments
+from ..warehouse.coverage import remove_dropped_cells
 from ..warehouse.forks import History
 from ..warehouse.inventory import make_missing_tables, mend_tables
 from ..warehouse.kept_open import KeptOpen
@@ -36,6 +37,7 @@ from ..warehouse.places import leave_other_place, note_place
 from ..warehouse.stored import note_altered, note_lost, stored_rows
 from ..warehouse.turns import PipelineLock, pipeline_lock
 from .context import GivesWay, Load, SpoiledPackage
+from .ledger import dropped_cells
 from .progress import Event
 from .result_files import remove_abandoned, result_folder
 from .syncs import Syncs, syncs_of
@@ -255,6 +257,9 @@ class Loading:
                 if own is None:
                     raise
                 raise own from None
+            if self._refresh is not None:
+                state: Any = self._pipeline.state.get("sources", {})
+                remove_dropped_cells(self._pipeline, dropped_cells(state.get(self._source.name, {})))
             self._refresh, self._is_new_here = None, False
             if info is not None and info.loads_ids:
                 self.infos.append(info)

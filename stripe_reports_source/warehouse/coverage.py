@@ -271,6 +271,25 @@ def remove_cells(pipeline: Pipeline, cells: Sequence[tuple[str, str, str]]) -> N
     _change(pipeline, "DELETE FROM {table}", [((), cell) for cell in cells])
 
 
+def remove_dropped_cells(pipeline: Pipeline, dropped: Mapping[str, str]) -> None:
+    """Remove what `report_cells` lists, of any account, grid and filter, of tables that a load package has dropped.
+
+    Args:
+        pipeline: that has loaded the packages.
+        dropped: the load package by table. What it or a later one has loaded stays, and so does what has rows.
+    """
+    for table, package in dropped.items():
+        query = (
+            f"SELECT {{column.account}}, {{column.interval_key}} FROM {{table.{REPORT_CELLS.name}}} "  # noqa: S608
+            f"WHERE {{column.table_name}} = %s AND {{column.{LOAD_ID}}} < %s"
+        )
+        older = select(pipeline, query, table, package)
+        if older:
+            rows = select(pipeline, f"SELECT DISTINCT {{column._interval_key}} FROM {{table.{table}}}")  # noqa: S608
+            stored = {key for (key,) in rows or ()}
+            remove_cells(pipeline, [(table, account, key) for account, key in older if key not in stored])
+
+
 def count_cells(pipeline: Pipeline, counts: Sequence[tuple[int, tuple[str, str, str]]]) -> None:
     """Set the rows of cells in `report_cells`, if there is such a table."""
     _change(pipeline, "UPDATE {table} SET {rows} = %s", [((rows,), cell) for rows, cell in counts])

@@ -463,6 +463,22 @@ def test_a_refresh_lists_what_it_has_loaded(emulator: Emulator, pipeline: Pipeli
     assert len(listed(pipeline, TABLE, "rows")) == 3
 
 
+@FIRST_OF_WAYS
+def test_a_report_that_is_loaded_anew_alone_by_another_grid_is_listed_by_that_alone(
+    emulator: Emulator, pipeline: Pipeline, way: str
+) -> None:
+    load(pipeline, source_of(emulator, REPORTS, start_date="2025-02-01"), way)
+    others = listed(pipeline, "balance_summary", "interval_key")
+    by_week = source_of(emulator, [PAYOUTS], start_date="2025-02-01", interval="week")
+    load(pipeline, by_week.with_resources(TABLE), way, refresh="drop_resources")
+    if way != "load_reports":
+        load(pipeline, source_of(emulator, [PAYOUTS], start_date="2025-02-01", interval="week"), way)
+    assert {key.split("|")[2] for (key,) in listed(pipeline, TABLE, "interval_key")} == {"week"}
+    assert len(listed(pipeline, TABLE, "interval_key")) == 7
+    assert listed(pipeline, "balance_summary", "interval_key") == others
+    assert reconcile(pipeline).ok
+
+
 def assert_cells(pipeline: Pipeline, reports: list[str]) -> None:
     """`report_cells` says what there is; runs of a load without the ledger have no totals."""
     for report in reports:
