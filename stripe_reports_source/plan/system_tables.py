@@ -213,7 +213,7 @@ class Statement:
     figure_run: str | None = field(metadata=_column(TEXT, "Report runs of the figure; joins report_runs"))
     against_run: str | None = field(metadata=_column(TEXT, "Report runs of the other figure"))
     checked_at: datetime = field(metadata=_column(TIMESTAMPTZ, "When this was looked at"))
-    figure_load: str | None = field(
+    package: str | None = field(
         default=None,
         metadata=_column(TEXT, "Load package of the rows that were compared with their file; else NULL"),
     )

@@ -86,7 +86,7 @@ def rows_stored_equal_file(
             for cell in some:
                 found = stored.get(cell.key, {})
                 said = chain(_misplaced(cell, found.values(), now), _compared(cell, found, files[cell.key], now))
-                yield from (replace(statement, figure_load=coverage.load_of(cell)) for statement in said)
+                yield from (replace(statement, package=coverage.load_of(cell)) for statement in said)
         if of_table and len(of_table) <= at_once:
             rows = {key: _account_and_rows(groups.values()) for key, groups in stored.items()}
         else:

@@ -114,6 +114,6 @@ def _now(status: str, reason: str, item: Statement, now: datetime) -> Statement:
         reason=reason,
         figure_run=None,
         against_run=None,
-        figure_load=None,
+        package=None,
         checked_at=now,
     )

@@ -48,16 +48,16 @@ def not_looked_at(reader: Reader) -> str:
     A load package is named by the clock of its machine, which may have been ahead, or another machine's. So it is the
     very package that counts; its order counts where a statement does not say it, as those of an older version.
     """
-    own, order = "", f"l.package < c.{{column.{LOAD_ID}}}"
-    if "figure_load" in reader.columns(TIE_OUT.name):
+    own, order = "", f"l.newest < c.{{column.{LOAD_ID}}}"
+    if "package" in reader.columns(TIE_OUT.name):
         own, order = (
-            ", MAX({column.figure_load}) AS own",
+            ", MAX({column.package}) AS own",
             f"l.own <> c.{{column.{LOAD_ID}}} OR (l.own IS NULL AND {order})",
         )
     return (
         f"FROM {{table.{REPORT_CELLS.name}}} c LEFT JOIN ("  # noqa: S608
         f"SELECT {{column.interval_key}} AS cell, MAX({{column.figure_run}}) AS run, MAX({{column.{LOAD_ID}}}) "
-        f"AS package{own} FROM {{table.{TIE_OUT.name}}} WHERE {{column.equation}} = 'rows_stored_equal_file' "
+        f"AS newest{own} FROM {{table.{TIE_OUT.name}}} WHERE {{column.equation}} = 'rows_stored_equal_file' "
         "GROUP BY {column.interval_key}) l ON l.cell = c.{column.interval_key} "
         f"WHERE (l.run IS NULL OR l.run <> c.{{column.run_id}} OR {order})"
     )

@@ -201,16 +201,16 @@ def test_an_interval_is_loaded_since_whatever_clock_has_named_its_load_package(
 def test_what_an_older_version_has_looked_at_is_not_looked_at_again(worlds: Worlds, tmp_path: Path) -> None:
     pipeline = worlds.copy(PLANTED, tmp_path)
     reconcile(pipeline)
-    spoil(pipeline, "ALTER TABLE tie_out DROP COLUMN figure_load")
+    spoil(pipeline, "ALTER TABLE tie_out DROP COLUMN package")
     schema = pipeline.schemas["stripe_reports"]
-    del schema.tables["tie_out"]["columns"]["figure_load"]
+    del schema.tables["tie_out"]["columns"]["package"]
     pipeline.schemas.save_schema(schema)
     assert loaded_since(pipeline) == {}
     loaded_again(pipeline, "9999999999.0")
     assert loaded_since(pipeline) == {(PAYOUTS, "shop"): 1}
     look_at_what_is_new(pipeline)
     assert loaded_since(pipeline) == {}
-    said = "SELECT DISTINCT figure_load FROM tie_out WHERE equation = 'rows_stored_equal_file' AND {0}"
+    said = "SELECT DISTINCT package FROM tie_out WHERE equation = 'rows_stored_equal_file' AND {0}"
     assert query(pipeline, said.format(OF_JANUARY)) == [("9999999999.0",)]
 
 

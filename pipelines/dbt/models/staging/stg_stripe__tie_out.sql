@@ -19,6 +19,6 @@
     ['figure_run', 'text'],
     ['against_run', 'text'],
     ['checked_at', 'timestamptz'],
-    ['figure_load', 'text'],
+    ['package', 'text'],
     ['_dlt_load_id', 'text'],
 ]) }}
