@@ -31,6 +31,7 @@ from dlt.extract import DltSource
 from stripe_reports_source import ConfigurationError, Report, SyncFailed, load_reports, reconcile, report_tables
 from stripe_reports_source.emulator import Emulator, Fault
 from stripe_reports_source.orchestration.dagster import report_assets
+from stripe_reports_source.orchestration.dagster.assets import place_of
 from stripe_reports_source.orchestration.dagster.checks import result_of
 from stripe_reports_source.orchestration.dagster.dataset import verdicts
 from tests.conftest import query
@@ -153,6 +154,32 @@ def test_the_check_tells_of_rows_that_the_ledger_has_lost(emulator: Emulator, wo
     assert (balance.passed, balance.severity) == (False, AssetCheckSeverity.ERROR)
     assert "the ledger does not have" in str(balance.description)
     assert payouts.passed
+
+
+def test_assets_of_several_accounts_have_their_files_apart(world: World) -> None:
+    pipeline = world.pipeline()
+    keys = [AssetKey(["us", "payouts_itemized"]), AssetKey(["eu", "payouts_itemized"]), AssetKey("us/payouts_itemized")]
+    for url in (None, "s3://bucket/cells/"):
+        places = [place_of(pipeline, url, key) for key in keys]
+        assert len(set(places)) == len(keys)
+        assert all(place.endswith("payouts_itemized") for place in places)
+    assert place_of(pipeline, "s3://bucket/cells/", keys[0]) == "s3://bucket/cells/us/payouts_itemized"
+
+
+@pytest.mark.long
+def test_two_accounts_are_loaded_in_one_run(
+    start_emulator: Callable[..., Emulator], make_world: Callable[[Emulator], World], instance: DagsterInstance
+) -> None:
+    accounts = {"rk_live_us": "acct_1", "rk_live_eu": "acct_2"}
+    world = make_world(start_emulator(live_keys=tuple(accounts), accounts=accounts))
+    assets: list[AssetsDefinition] = []
+    for key in accounts:
+        label = key.removeprefix("rk_live_")
+        source = world.source(["payouts.itemized"], account=label, api_key=key)
+        assets += report_assets(source, pipeline=world.pipeline(), key_prefix=label)
+    run(assets, JANUARY, instance)
+    loaded = query(world.pipeline(), "SELECT DISTINCT _account FROM payouts_itemized ORDER BY 1")
+    assert loaded == [("eu",), ("us",)]
 
 
 @pytest.mark.long

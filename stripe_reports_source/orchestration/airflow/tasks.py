@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .intervals import DataInterval
 from .sensors import StripeAvailabilitySensor
-from .versions import AirflowFailException, TaskGroup, get_current_context, task
+from .versions import AirflowFailException, AirflowSkipException, TaskGroup, get_current_context, state_of, task
 from .work import Values, Work, place_of
 
 if TYPE_CHECKING:
@@ -40,8 +40,9 @@ def report_tasks(
     """Tasks that load the reports of a source for the data interval of their DAG run.
 
     `plan` tells which cells the days of the interval lie in, `fetch` is mapped over them and waits for Stripe, `load`
-    loads what has come. Where a `fetch` fails, `load` loads the others, names what is missing, and fails. A run without
-    an interval loads whatever is not loaded yet, as `load_reports` does.
+    loads what has come. Where a `fetch` fails, `load` loads the others, names what is missing, and fails. Where `plan`
+    is skipped, as after a wait with `soft_fail`, so is all that follows. A run without an interval loads whatever is
+    not loaded yet, as `load_reports` does.
 
     Args:
         source: makes the source, from `stripe_reports(...)`; called in the tasks alone, each time with the same
@@ -56,8 +57,9 @@ def report_tasks(
         wait_args, fetch_args, load_args: arguments of Airflow's for these tasks, such as `retries`, `pool` or `queue`;
             of `wait_args` also `poke_interval` and `timeout`. `fetch_args` are those of `plan` too.
     """
-    steps = _Steps(Work(source, pipeline), os.fspath(url), group_id, by_interval)
     with TaskGroup(group_id) as group:
+        # the whole id: within other groups, several may be called alike
+        steps = _Steps(Work(source, pipeline), os.fspath(url), str(group.group_id), by_interval)
         plan = steps.plan(**{"retries": RETRIES, **(fetch_args or {})})
         fetch = steps.fetch(**{"retries": RETRIES, "max_active_tis_per_dag": at_once, **(fetch_args or {})})
         load = steps.load(**{"retries": RETRIES, "max_active_tis_per_dag": 1, **(load_args or {})})
@@ -98,6 +100,8 @@ class _Steps:
         @task(multiple_outputs=False, trigger_rule="all_done", **arguments)
         def load(planned: Sequence[Values] | None, files: Sequence[Values] | None) -> Values:
             """Loads the files that are there: rows, system tables and `tie_out`."""
+            if planned is None and state_of(get_current_context(), f"{self.group_id}.plan") == "skipped":
+                raise AirflowSkipException("Nothing is loaded: the task plan was skipped.")
             if planned is None:
                 raise AirflowFailException("Nothing is loaded: the task plan has not ended well; see its log.")
             return self.work.load(list(files or ()), self._interval())

@@ -13,8 +13,9 @@ from urllib.parse import quote
 
 from airflow.configuration import conf
 
-from ... import ConfigurationError, FetchedFile, SyncFailed
+from ... import ConfigurationError, FetchedFile, StripeUnreachable, SyncFailed
 from ..fetched import remove, without
+from ..sentences import sentence_of
 from .failures import failures
 from .intervals import DataInterval, reports_by_days
 
@@ -40,19 +41,33 @@ class Work:
     pipeline: Callable[[], Pipeline]
 
     def plan(self, interval: DataInterval) -> list[Values]:
-        """The cells of an interval; without one, those that are not loaded yet."""
+        """The cells of an interval; without one, those that are not loaded yet.
+
+        Reports with days of their own are planned one after the other. Where Stripe does not have some of them any
+        more, the log says so and the others are planned; `load` names them.
+        """
         from ... import plan_cells, report_tables  # and with them dlt, without which DAG files are parsed
 
         with failures():
             source, planned = self.source(), []
+            failed: list[SyncFailed] = []
             for days, names in reports_by_days(report_tables(source), interval).items():
-                planned += plan_cells(self.pipeline(), only(source, names), days=days)
+                try:
+                    planned += plan_cells(self.pipeline(), only(source, names), days=days)
+                except SyncFailed as error:
+                    if any(isinstance(failure.error, StripeUnreachable) for failure in error.failures):
+                        raise  # another try may plan all
+                    failed.append(error)
+            if failed and not planned:
+                raise failed[0]
             most = conf.getint("core", "max_map_length")
             if len(planned) > most:
                 raise ConfigurationError(
                     f"{len(planned)} intervals are to be loaded, more than the {most} tasks that Airflow makes of a "
                     "list. Load the history in parts (catchup, or a backfill by month), or raise [core] max_map_length."
                 )
+        for one_group in failed:
+            logger.error("not planned: %s", sentence_of(one_group))
         for cell in planned:
             logger.info("planned: %s", cell.title)
         return [cell.as_json() for cell in planned]

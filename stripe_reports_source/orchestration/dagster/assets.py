@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from dagster import (
     AssetKey,
@@ -88,7 +89,7 @@ def report_assets(
         key, payouts = keys[table.resource], keys.get(table.payouts_table or "")
         parts = partitions_of(table) if partitions_def is None else checked_partitions(partitions_def, table)
         others = [name for name in names if name != table.resource]
-        work = Work(source, pipeline, table, others, _place(pipeline, url), at_once)
+        work = Work(source, pipeline, table, others, place_of(pipeline, url, key), at_once)
         steps = Steps(retry_policy, pool, payouts)
         assets += [_asset(work, key, parts, group_name, steps), tie_out_check(work, key)]
     return assets
@@ -172,7 +173,14 @@ def _about(work: Work) -> dict[str, Any]:
     }
 
 
-def _place(pipeline: Pipeline, url: str | os.PathLike[str] | None) -> str:
-    if url is not None:
-        return os.fspath(url)
-    return os.path.join(os.path.abspath(pipeline.pipelines_dir), f"{pipeline.pipeline_name}_fetched")
+def place_of(pipeline: Pipeline, url: str | os.PathLike[str] | None, key: AssetKey) -> str:
+    """Where the files of an asset are: those of another account or pipeline may be fetched in the same run.
+
+    Args:
+        pipeline: beside whose working folder they are where no `url` is given.
+        url: a folder or an address.
+        key: of the asset.
+    """
+    folder = os.path.join(os.path.abspath(pipeline.pipelines_dir), f"{pipeline.pipeline_name}_fetched")
+    whole = folder if url is None else os.fspath(url)
+    return "/".join((whole.rstrip("/"), *(quote(part, safe="") for part in key.path)))

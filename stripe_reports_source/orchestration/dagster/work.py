@@ -50,7 +50,7 @@ class Work:
         pipeline: where to load to.
         table: the report of the asset.
         others: resources of the source's other reports.
-        place: folder or address of fetched files.
+        place: folder or address of the asset's fetched files.
         at_once: cells that are fetched at once.
     """
 
@@ -76,7 +76,7 @@ class Work:
             run_id: of Dagster's run; part of the path, so that runs do not remove one another's files.
             log: of the step.
         """
-        url = "/".join((self.place.rstrip("/"), self.table.table, days[0].isoformat(), run_id))
+        url = "/".join((self.place, days[0].isoformat(), run_id))
         with _failures():
             source = self.source
             cells = plan_cells(self.pipeline, source, days=days)
