@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 START_AND_END = "start_date and end_date"
 """What a source's window is given by."""
+DAYS = "the days in days, and a start_date or end_date between them,"
+"""What that of a job is given by."""
 
 
 def first_instant(start_date: date | None, zone: ZoneInfo) -> datetime | None:

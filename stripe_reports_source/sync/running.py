@@ -29,7 +29,7 @@ from ..plan.settings import Settings
 from ..plan.state import LaneStates
 from ..plan.stripe_objects import OfferedTypes
 from ..plan.system_tables import REPORT_CELLS, REPORT_LANES, LaneRow
-from ..plan.whole_cells import START_AND_END
+from ..plan.whole_cells import DAYS, START_AND_END
 from ..plan.windows import window_of, with_days
 from ..warehouse.cell_ledger import CellLedger
 from ..warehouse.destinations import check_destination, exact_file_format, most_at_once
@@ -248,7 +248,7 @@ class Sync:
                 ledger=ledger,
                 start=start,
                 limited=limited,
-                asked_by=START_AND_END if self.load.days is None else "both of the days in days",
+                asked_by=START_AND_END if self.load.days is None else DAYS,
             )
             self.under_way.loaded[report.table].update(*cells_in_package(report.table).values())
             planned = self._plan(report, loaded, self._days(report) or window)

@@ -24,6 +24,7 @@ from stripe_reports_source import (
     report_tables,
 )
 from stripe_reports_source.emulator import Emulator
+from stripe_reports_source.plan.whole_cells import DAYS
 from tests.archive.test_replay import lanes_of
 from tests.conftest import query, source_of
 from tests.jobs.equal import assert_equal_datasets
@@ -98,7 +99,7 @@ def test_a_gap_stops_no_other_days(jobs: Jobs) -> None:  # noqa: F811
 
 def test_days_that_cut_what_is_loaded_are_named(jobs: Jobs) -> None:  # noqa: F811
     load(jobs, FEBRUARY)
-    with pytest.raises(ConfigurationError, match="Let both of the days in days be the first day of a month"):
+    with pytest.raises(ConfigurationError, match=f"Let {DAYS} be the first day of a month"):
         plan(jobs, (date(2025, 2, 5), date(2025, 2, 9)))
 
 

@@ -59,7 +59,7 @@ def report_assets(
 
     A partition stands by itself: its cells are fetched and loaded whatever is loaded before them, as far as Stripe has
     them, and one that fails leaves the others as they are. No cursor is moved. Materializing a partition again, when
-    Stripe has nothing new, loads nothing.
+    Stripe has nothing new, loads nothing; of reports per payout it loads the same rows again.
 
     Args:
         source: from `stripe_reports(...)`, possibly narrowed by `with_resources`; with a `start_date`, unless
