@@ -211,7 +211,7 @@ def statement(status: str) -> Statement:
     place = ("payouts_paid", "default", "default|payouts.itemized|month|UTC|2025-02-01", "usd", "")
     zeros = (Decimal(0),) * 5
     days = (date(2025, 2, 1), datetime(2025, 2, 1, tzinfo=UTC), datetime(2025, 3, 1, tzinfo=UTC))
-    values: list[Any] = [*place, *days, *zeros, 0, status, "", None, None, datetime(2025, 3, 1, tzinfo=UTC)]
+    values: list[Any] = [*place, *days, *zeros, 0, status, "", None, None, datetime(2025, 3, 1, tzinfo=UTC), None]
     return Statement(**dict(zip([field.name for field in fields(Statement)], values, strict=True)))
 
 

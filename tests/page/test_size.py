@@ -73,7 +73,7 @@ def statements() -> list[Statement]:
                 start = start_of(month)
                 place = ("balance_foots", account, f"{account}|balance.summary|month|UTC|{month}", currency, "")
                 days = (month, start, start_of(next_month(month)))
-                values: list[Any] = [*place, *days, *zeros, 0, "tied", "", None, None, END]
+                values: list[Any] = [*place, *days, *zeros, 0, "tied", "", None, None, END, None]
                 found.append(Statement(**dict(zip(Statement.__dataclass_fields__, values, strict=True))))
     return found
 
