@@ -238,6 +238,7 @@ def test_of_two_accounts_that_begin_at_once_none_is_mixed_with_the_other(
         load_reports(pipeline, source_of(emulator, ["payouts.itemized"], archive_url=str(root)))
 
 
+@pytest.mark.long
 def test_each_of_several_accounts_that_were_noted_at_once_is_asked_for(
     emulator: Emulator, pipeline: Pipeline, tmp_path: Path
 ) -> None:

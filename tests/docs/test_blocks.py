@@ -63,7 +63,7 @@ def offline(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return emulator
 
 
-@pytest.mark.first(3)
+@pytest.mark.first(1)
 @pytest.mark.parametrize("page", pages_with("bash"), ids=lambda page: page.name)
 def test_the_commands_of_a_page_work_one_after_the_other(page: Path, reader: Path, offline: Emulator) -> None:
     script = "\n".join(block.text for block in blocks_of(page) if block.language == "bash" and block.run)

@@ -45,6 +45,7 @@ def load(jobs: Jobs, days: Days, files: list[FetchedFile] | None = None) -> int:
     return load_cells(jobs.pipeline, jobs.source, files, days=days).cells
 
 
+@pytest.mark.long
 def test_months_in_any_order_are_what_load_reports_loads(jobs: Jobs, second: Pipeline) -> None:  # noqa: F811
     for days in (MARCH, JANUARY, FEBRUARY):
         cells = plan(jobs, days)

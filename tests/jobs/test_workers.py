@@ -52,6 +52,7 @@ def assert_as_load_reports(job: Job, pipeline: Pipeline) -> None:
     assert lanes_of(pipeline) == lanes_of(job.pipeline)
 
 
+@pytest.mark.long
 def test_many_processes_and_a_run_for_each_cell(emulator: Emulator, pipeline: Pipeline, job: Job) -> None:
     """Each cell is fetched by two processes at once."""
     cells = planned(job)

@@ -68,6 +68,7 @@ def test_a_sync_runs_what_a_backfill_has_left(emulator: Emulator, make_pipeline:
     assert_whole(emulator, pipeline)
 
 
+@pytest.mark.long
 @FIRST_OF_BOTH
 def test_what_load_cells_has_loaded_counts(emulator: Emulator, make_pipeline: Make, tmp_path: Path) -> None:
     pipeline, window = make_pipeline("jobs", "jobs"), source_of(emulator, REPORTS, **WINDOW)

@@ -103,7 +103,7 @@ def test_steps_of_the_users_see_the_rows_of_large_cells(emulator: Emulator, pipe
     assert_true(emulator, pipeline, [ACTIVITY], end=emulator.settings.available_end)
 
 
-@pytest.mark.first(1)
+@pytest.mark.long
 @pytest.mark.parametrize("stepped", [False, True])
 def test_a_bad_value_far_into_a_file(emulator: Emulator, pipeline: Pipeline, stepped: bool) -> None:
     """As a file nothing of the cell is given to dlt; where a step has seen some of it, the package is made anew."""

@@ -234,7 +234,7 @@ def test_a_plain_run_elsewhere_is_noticed_by_the_next_load(emulator: Emulator, i
     assert reconcile(in_place("production")).ok
 
 
-@pytest.mark.first(1)
+@pytest.mark.long
 @pytest.mark.parametrize("last", ["production", "trial"])
 def test_a_working_folder_of_an_earlier_version_has_no_note(emulator: Emulator, in_place: Make, last: str) -> None:
     load_reports(in_place("production"), source_of(emulator, REPORTS))

@@ -94,6 +94,7 @@ def test_a_cent_is_5_and_names_the_row(run: Run) -> None:
     assert run("reconcile", "--since", "2025-03-01").exit_code == 0
 
 
+@pytest.mark.long
 def test_strict_takes_only_tied_and_explained(run: Run) -> None:
     synced(run, "balance.summary", "payouts.itemized")
     relaxed, strict = run("reconcile"), run("reconcile", "--strict")
