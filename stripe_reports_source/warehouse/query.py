@@ -49,7 +49,7 @@ class Reader:
         sql = f"SELECT * FROM {self.client.make_qualified_table_name(table)} WHERE 1 = 0"  # noqa: S608
         try:
             with self.client.execute_query(sql) as cursor:
-                return frozenset(str(column[0]).lower() for column in cursor.description or ())
+                return frozenset(name.lower() for name in cursor.columns_schema or ())
         except DatabaseUndefinedRelation:
             return frozenset()
 
