@@ -12,6 +12,7 @@ from .world import Books
 pytestmark = [needs_dbt, pytest.mark.timeout(600)]
 
 
+@pytest.mark.long
 def test_a_planted_cent_and_what_is_late_are_told(books: Books, project: Project, read: Any) -> None:
     with books.undone():
         books.change(

@@ -79,16 +79,6 @@ def test_ci_calls_verbs_of_the_task_runner() -> None:
     assert called <= set(VERBS)
 
 
-def test_the_long_tests_that_ci_picks_are_there() -> None:
-    """A name that no long test has any more would leave its promise unproven, in silence."""
-    [chosen] = re.findall(r'test -m long -k "([^"]+)"', (ROOT / ".ci/run").read_text("utf-8"))
-    files = [path for path in (ROOT / "tests").rglob("test_*.py") if path != Path(__file__)]
-    long = [text for path in files if "pytest.mark.long" in (text := f"{path.stem}\n{path.read_text('utf-8')}")]
-    for part in chosen.split(" or "):
-        words = set(re.findall(r"\w+", part)) - {"and", "duckdb"}  # which is an id that tests/conftest.py gives
-        assert any(all(word in text for word in words) for text in long), part
-
-
 def test_the_glossary_has_the_eight_words() -> None:
     assert tuple(word for word, _ in rows_of(section("Eight words"))) == WORDS
 

@@ -85,7 +85,7 @@ def test_two_loads_of_the_same_files_wait_for_one_another(emulator: Emulator, jo
     assert sorted(found["cells"] for found in answers(loading)) == [0, len(fetching)]
 
 
-@pytest.mark.long
+@pytest.mark.first(1)
 @pytest.mark.parametrize("seed", range(4))
 def test_workers_that_are_killed_at_any_point(emulator: Emulator, pipeline: Pipeline, job: Job, seed: int) -> None:
     """Each worker is killed twice somewhere on its way, and begun again on another machine."""

@@ -57,7 +57,7 @@ def bucket(s3: str) -> Callable[..., Any]:
     return lambda folder="finance": dlt.destinations.filesystem(f"s3://{name}/{folder}", credentials=credentials)
 
 
-@pytest.mark.first(1)
+@pytest.mark.long
 @pytest.mark.parametrize("form", LAKES)
 def test_syncs_end_in_the_truth(emulator: Emulator, tmp_path: Path, bucket: Callable[..., Any], form: str) -> None:
     def make(folder: str) -> Pipeline:

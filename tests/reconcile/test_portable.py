@@ -142,6 +142,7 @@ def verdicts(statements: Sequence[Statement]) -> list[tuple[object, ...]]:
     ]
 
 
+@pytest.mark.long
 def test_postgres_comes_to_the_same_verdicts(worlds: Worlds, tmp_path: Path, postgres: str) -> None:
     world = World("two", (Account("it's 100%", NINE, {"timezone": "Asia/Kolkata"}),))
     there = world.load(tmp_path / "there", dlt.destinations.postgres(postgres))
