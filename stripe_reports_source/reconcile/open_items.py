@@ -26,9 +26,9 @@ def said_before(reader: Reader, scope: Scope) -> list[Statement]:
     """The statements of `tie_out` that do not tie, or did not once; for a look at all cells, those that tie too."""
     stored = reader.columns(TIE_OUT.name)  # an older version has made fewer
     names = [column.name for column in fields(Statement) if column.name in stored]
-    columns = ", ".join(f"{{column.{name}}}" for name in names)
     if not names:
         return []
+    columns = ", ".join(f"{{column.{name}}}" for name in names)
     conditions = []
     values: list[str] = []
     if scope.touched is not None:

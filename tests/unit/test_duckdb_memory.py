@@ -213,10 +213,12 @@ def test_what_takes_very_little_memory_waits_for_those_that_have_all(
                     held += leave_no_memory(other)
                     client.execute_sql("INSERT INTO wide VALUES (3)")
             held += leave_no_memory(other)
-        assert not held or duckdb.__version__ >= "2", "DuckDB 2 has room at times, and waits for nothing then"
+        has_room = bool(held) and duckdb.__version__ >= "2"  # which has room at times, and waits for nothing then
+        assert not held or has_room
         held.clear()
         assert client.execute_sql(settings) == before
-        assert client.execute_sql("SELECT i FROM wide ORDER BY i") in ([(1,)], [(1,), (2,), (3,)])
+        rows = client.execute_sql("SELECT i FROM wide ORDER BY i")
+        assert rows == [(1,)] or (has_room and rows == [(1,), (2,), (3,)])
 
 
 @pytest.mark.skipif(duckdb.__version__ >= "2", reason="DuckDB 2 has room to commit whatever it had room to insert")
